@@ -1,0 +1,12 @@
+//! kensaku (検索, "search"): train, evaluate and use search models.
+
+pub mod data;
+pub mod eval;
+pub mod interrupt;
+pub mod show;
+
+mod error;
+
+pub use error::{Error, Result};
+
+pub use {candle_core, candle_nn, plotters, polars, rayon, serde, serde_json, tokenizers};

@@ -1,0 +1,144 @@
+//! The documents and the queries: a frame with unique ids.
+
+use std::collections::HashMap;
+
+use polars::prelude::*;
+
+use crate::{Error, Result};
+
+/// The documents that are searched. Columns: `doc_id` (string, unique), `title` (string, may be
+/// missing), `text` (string); any further columns are kept.
+#[derive(Debug, Clone)]
+pub struct Corpus {
+    frame: DataFrame,
+}
+
+/// The questions. Columns: `query_id` (string, unique), `text` (string); further columns are kept.
+#[derive(Debug, Clone)]
+pub struct Queries {
+    frame: DataFrame,
+}
+
+impl Corpus {
+    /// Checks the columns and that no `doc_id` stands twice.
+    pub fn new(frame: DataFrame) -> Result<Self> {
+        let place = "corpus";
+        check_ids(place, &frame, "doc_id", "document")?;
+        string_column(place, &frame, "text")?;
+        if frame.schema().contains("title") {
+            string_column(place, &frame, "title")?;
+        }
+        Ok(Self { frame })
+    }
+
+    /// The frame with all columns.
+    pub fn frame(&self) -> &DataFrame {
+        &self.frame
+    }
+
+    /// The number of documents.
+    pub fn len(&self) -> usize {
+        self.frame.height()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The document ids, in order of the frame.
+    pub fn doc_ids(&self) -> Vec<String> {
+        strings(&self.frame, "doc_id")
+    }
+
+    /// What is indexed and encoded, in order of the frame: title, a space and text; the text alone
+    /// where there is no title. This is what BEIR's baselines do.
+    pub fn texts(&self) -> Vec<String> {
+        let texts = strings(&self.frame, "text");
+        if !self.frame.schema().contains("title") {
+            return texts;
+        }
+        let titled = strings(&self.frame, "title").into_iter().zip(texts);
+        titled.map(|(title, text)| if title.is_empty() { text } else { format!("{title} {text}") }).collect()
+    }
+}
+
+impl Queries {
+    /// Checks the columns and that no `query_id` stands twice.
+    pub fn new(frame: DataFrame) -> Result<Self> {
+        let place = "queries";
+        check_ids(place, &frame, "query_id", "query")?;
+        string_column(place, &frame, "text")?;
+        Ok(Self { frame })
+    }
+
+    /// The frame with all columns.
+    pub fn frame(&self) -> &DataFrame {
+        &self.frame
+    }
+
+    /// The number of queries.
+    pub fn len(&self) -> usize {
+        self.frame.height()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The query ids, in order of the frame.
+    pub fn query_ids(&self) -> Vec<String> {
+        strings(&self.frame, "query_id")
+    }
+
+    /// The texts, in order of the frame.
+    pub fn texts(&self) -> Vec<String> {
+        strings(&self.frame, "text")
+    }
+}
+
+/// The named column, or an error that says which columns there are.
+pub(crate) fn column<'a>(place: &str, frame: &'a DataFrame, name: &str, expected: &str) -> Result<&'a Column> {
+    frame.column(name).map_err(|_| Error::MissingColumn {
+        place: place.to_owned(),
+        column: name.to_owned(),
+        found: frame.get_column_names().iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", "),
+        expected: expected.to_owned(),
+    })
+}
+
+/// The named column if it holds strings.
+pub(crate) fn string_column<'a>(place: &str, frame: &'a DataFrame, name: &str) -> Result<&'a StringChunked> {
+    let column = column(place, frame, name, "a column of strings")?;
+    column.str().map_err(|_| Error::ColumnType {
+        place: place.to_owned(),
+        column: name.to_owned(),
+        found: column.dtype().to_string(),
+        expected: "strings".to_owned(),
+    })
+}
+
+/// The strings of a checked column; a null is an empty text.
+pub(crate) fn strings(frame: &DataFrame, name: &str) -> Vec<String> {
+    let Ok(column) = frame.column(name).and_then(|column| column.str()) else { return Vec::new() };
+    column.iter().map(|value| value.unwrap_or_default().to_owned()).collect()
+}
+
+fn check_ids(place: &str, frame: &DataFrame, name: &str, kind: &'static str) -> Result<()> {
+    let ids = string_column(place, frame, name)?;
+    let mut first_row = HashMap::with_capacity(ids.len());
+    for (row, id) in ids.iter().enumerate() {
+        let Some(id) = id else {
+            return Err(Error::Row {
+                place: place.to_owned(),
+                row,
+                column: name.to_owned(),
+                problem: "no id".to_owned(),
+                expected: format!("a {kind} id"),
+            });
+        };
+        if let Some(first) = first_row.insert(id, row) {
+            return Err(Error::DuplicateId { place: place.to_owned(), kind, id: id.to_owned(), first, second: row });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! Judgements: which document is how relevant to which query.
+
+use std::collections::{BTreeMap, HashSet};
+
+use polars::prelude::*;
+
+use super::frames::{column, string_column};
+use super::{Corpus, Queries};
+use crate::{Error, Result};
+
+/// Relevance judgements: query id -> document id -> grade; above 0 is relevant.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Qrels {
+    grades: BTreeMap<String, BTreeMap<String, i64>>,
+}
+
+impl Qrels {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From columns `query_id` and `doc_id` (strings) and `grade` (integers).
+    pub fn from_frame(frame: &DataFrame) -> Result<Self> {
+        let place = "qrels";
+        let query_ids = string_column(place, frame, "query_id")?;
+        let doc_ids = string_column(place, frame, "doc_id")?;
+        let grades = column(place, frame, "grade", "a column of integers")?;
+        if !grades.dtype().is_integer() {
+            return Err(Error::ColumnType {
+                place: place.to_owned(),
+                column: "grade".to_owned(),
+                found: grades.dtype().to_string(),
+                expected: "integers".to_owned(),
+            });
+        }
+        let grades = grades.cast(&DataType::Int64)?;
+        let mut qrels = Self::new();
+        for (row, ((query_id, doc_id), grade)) in query_ids.iter().zip(doc_ids).zip(grades.i64()?).enumerate() {
+            let (Some(query_id), Some(doc_id), Some(grade)) = (query_id, doc_id, grade) else {
+                return Err(Error::Row {
+                    place: place.to_owned(),
+                    row,
+                    column: "query_id, doc_id, grade".to_owned(),
+                    problem: "a null".to_owned(),
+                    expected: "a value in each".to_owned(),
+                });
+            };
+            qrels.insert(query_id, doc_id, grade);
+        }
+        Ok(qrels)
+    }
+
+    /// Judges one document for one query; a second judgement replaces the first.
+    pub fn insert(&mut self, query_id: impl Into<String>, doc_id: impl Into<String>, grade: i64) {
+        self.grades.entry(query_id.into()).or_default().insert(doc_id.into(), grade);
+    }
+
+    /// The judged documents of a query with their grades, by document id; `None` for a query without any.
+    pub fn judgements(&self, query_id: &str) -> Option<&BTreeMap<String, i64>> {
+        self.grades.get(query_id)
+    }
+
+    /// Whether the document is relevant to the query (grade above 0).
+    pub fn is_relevant(&self, query_id: &str, doc_id: &str) -> bool {
+        self.grades.get(query_id).and_then(|docs| docs.get(doc_id)).is_some_and(|grade| *grade > 0)
+    }
+
+    /// Query id and judged documents, by query id.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &BTreeMap<String, i64>)> {
+        self.grades.iter().map(|(query_id, docs)| (query_id.as_str(), docs))
+    }
+
+    /// The number of judged queries.
+    pub fn len(&self) -> usize {
+        self.grades.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.grades.is_empty()
+    }
+
+    /// The judgements as a frame: `query_id`, `doc_id`, `grade`.
+    pub fn frame(&self) -> Result<DataFrame> {
+        let rows = || {
+            self.iter().flat_map(|(query_id, docs)| docs.iter().map(move |(doc_id, grade)| (query_id, doc_id, grade)))
+        };
+        Ok(df!(
+            "query_id" => rows().map(|(query_id, ..)| query_id).collect::<Vec<_>>(),
+            "doc_id" => rows().map(|(_, doc_id, _)| doc_id.as_str()).collect::<Vec<_>>(),
+            "grade" => rows().map(|(.., grade)| *grade).collect::<Vec<_>>(),
+        )?)
+    }
+
+    /// An error for the first judgement whose query or document does not exist. `place` names the source.
+    pub fn check(&self, place: &str, queries: &Queries, corpus: &Corpus) -> Result<()> {
+        let query_ids: HashSet<String> = queries.query_ids().into_iter().collect();
+        let doc_ids: HashSet<String> = corpus.doc_ids().into_iter().collect();
+        let unknown = |kind, id: &str, known, within: &str| {
+            Err(Error::UnknownId { place: place.to_owned(), kind, id: id.to_owned(), known, within: within.to_owned() })
+        };
+        for (query_id, docs) in self.iter() {
+            if !query_ids.contains(query_id) {
+                return unknown("query", query_id, query_ids.len(), "the queries");
+            }
+            if let Some(doc_id) = docs.keys().find(|doc_id| !doc_ids.contains(*doc_id)) {
+                return unknown("document", doc_id, doc_ids.len(), "the corpus");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! What a model is trained on.
+
+use polars::prelude::*;
+
+use super::frames::{column, string_column, strings};
+use crate::{Error, Result};
+
+/// Training examples, one a row. Columns: `query`, `positive` (strings); then any of `negative`,
+/// `negative_2`, `negative_3`, .. (strings, hard negatives) and `score` (a number: how similar query
+/// and positive are, for [`CosineSimilarity`](crate::loss::CosineSimilarity)).
+///
+/// Without negatives the rows are pairs, with one they are triples.
+#[derive(Debug, Clone)]
+pub struct TrainingSet {
+    frame: DataFrame,
+    negatives: Vec<String>,
+}
+
+impl TrainingSet {
+    /// Checks the columns.
+    pub fn new(frame: DataFrame) -> Result<Self> {
+        let place = "training set";
+        string_column(place, &frame, "query")?;
+        string_column(place, &frame, "positive")?;
+        let negatives: Vec<String> =
+            (1..).map(negative_column).take_while(|name| frame.schema().contains(name)).collect();
+        for name in &negatives {
+            string_column(place, &frame, name)?;
+        }
+        if frame.schema().contains("score") {
+            let scores = column(place, &frame, "score", "numbers")?;
+            if !scores.dtype().is_primitive_numeric() {
+                return Err(Error::ColumnType {
+                    place: place.to_owned(),
+                    column: "score".to_owned(),
+                    found: scores.dtype().to_string(),
+                    expected: "numbers".to_owned(),
+                });
+            }
+        }
+        Ok(Self { frame, negatives })
+    }
+
+    /// The frame with all columns.
+    pub fn frame(&self) -> &DataFrame {
+        &self.frame
+    }
+
+    /// The number of examples.
+    pub fn len(&self) -> usize {
+        self.frame.height()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The text columns in the order losses see them: query, positive, each negative.
+    pub fn columns(&self) -> Vec<Vec<String>> {
+        let names = ["query", "positive"].into_iter().chain(self.negatives.iter().map(String::as_str));
+        names.map(|name| strings(&self.frame, name)).collect()
+    }
+
+    /// The column `score`, if there is one.
+    pub fn scores(&self) -> Result<Option<Vec<f32>>> {
+        if !self.frame.schema().contains("score") {
+            return Ok(None);
+        }
+        let scores = self.frame.column("score")?.cast(&DataType::Float32)?;
+        Ok(Some(scores.f32()?.iter().map(|score| score.unwrap_or(f32::NAN)).collect()))
+    }
+}
+
+/// The name of the `n`th column of negatives, from 1: `negative`, `negative_2`, `negative_3`, ..
+pub(crate) fn negative_column(n: usize) -> String {
+    if n == 1 { "negative".to_owned() } else { format!("negative_{n}") }
+}

@@ -1,0 +1,90 @@
+//! The one error type of the library: every message says where, what was found and what was expected.
+
+use std::path::PathBuf;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // === Files and data ===
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    /// One line of a text file is not what its format says.
+    #[error("line {line} of {}: {problem}; expected {expected}", path.display())]
+    Line { path: PathBuf, line: usize, problem: String, expected: String },
+    /// A frame lacks a column.
+    #[error("{place}: no column `{column}` (there are: {found}); expected {expected}")]
+    MissingColumn { place: String, column: String, found: String, expected: String },
+    /// A column has another type than its name promises.
+    #[error("{place}: column `{column}` is {found}; expected {expected}")]
+    ColumnType { place: String, column: String, found: String, expected: String },
+    /// A row of a frame holds a value that cannot be used.
+    #[error("{place}: row {row} of column `{column}`: {problem}; expected {expected}")]
+    Row { place: String, row: usize, column: String, problem: String, expected: String },
+    /// An id that stands twice.
+    #[error("{place}: the {kind} id `{id}` stands twice (rows {first} and {second}); ids must be unique")]
+    DuplicateId { place: String, kind: &'static str, id: String, first: usize, second: usize },
+    /// An id that something refers to, but nothing defines.
+    #[error("{place}: unknown {kind} id `{id}`; expected one of the {known} ids of {within}")]
+    UnknownId { place: String, kind: &'static str, id: String, known: usize, within: String },
+    /// A part of a data set that is not there.
+    #[error("{place}: no split `{split}` (there are: {found})")]
+    UnknownSplit { place: String, split: String, found: String },
+    /// The sources that the embedded data set is made of are not on this machine.
+    #[error("the sources of {krate} {version} are not at {}; run `cargo fetch` in the workspace", path.display())]
+    MissingSource { krate: String, version: String, path: PathBuf },
+
+    // === Settings ===
+    /// A setting outside what makes sense.
+    #[error("{field} = {value}: expected {expected}")]
+    Setting { field: &'static str, value: String, expected: String },
+    /// A measure that does not exist.
+    #[error("unknown measure `{name}`; known are {known} (as in \"nDCG@10\")")]
+    UnknownMeasure { name: String, known: String },
+
+    // === Models ===
+    /// A model directory that cannot be used.
+    #[error("{}: {problem}; expected {expected}", path.display())]
+    Model { path: PathBuf, problem: String, expected: String },
+    /// A tokenizer that cannot be read, trained or applied.
+    #[error("tokenizer: {problem}")]
+    Tokenizer { problem: String },
+    /// Tensors whose shapes do not go together.
+    #[error("{what}: found shape {found}; expected {expected}")]
+    Shape { what: String, found: String, expected: String },
+
+    // === Training ===
+    /// A trainable parameter that the loss does not reach.
+    #[error(
+        "parameter `{parameter}` got no gradient: the loss does not depend on it (detached, or computed outside candle?)"
+    )]
+    MissingGradient { parameter: String },
+    /// A loss or gradient that is NaN or infinite.
+    #[error("step {step}: the {what} is {value}; lower the learning rate or look at the batch")]
+    NotFinite { step: usize, what: &'static str, value: f64 },
+    /// The user interrupted; everything is as it was after the last finished unit of work.
+    #[error("interrupted: {during} stopped; every variable is kept")]
+    Interrupted { during: &'static str },
+
+    // === Libraries below ===
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    #[error(transparent)]
+    Polars(#[from] polars::error::PolarsError),
+    #[error("{}: {source}", path.display())]
+    Safetensors { path: PathBuf, source: safetensors::SafeTensorError },
+    #[error("{}: {source}", path.display())]
+    Json { path: PathBuf, source: serde_json::Error },
+    #[error("chart: {problem}")]
+    Chart { problem: String },
+}
+
+impl Error {
+    /// For `map_err`: an I/O error with the path it happened at.
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}

@@ -1,0 +1,90 @@
+//! The seam between the library and whatever shows its displays.
+
+use std::io::{IsTerminal, Write};
+use std::sync::{OnceLock, RwLock};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// One display: the same thing in several MIME types, the front end takes the richest it can show.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Names the display, so that a later message can replace it.
+    pub id: Option<String>,
+    /// Whether this replaces the display of the same id.
+    pub update: bool,
+    /// MIME type -> content; binary content as base64.
+    pub data: Map<String, Value>,
+    /// MIME type -> facts for the front end, such as the width of a PNG.
+    pub metadata: Map<String, Value>,
+}
+
+impl Message {
+    /// A display of plain text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::default().with("text/plain", text)
+    }
+
+    /// The same display with one more MIME type.
+    pub fn with(mut self, mime: &str, content: impl Into<String>) -> Self {
+        self.data.insert(mime.to_owned(), Value::String(content.into()));
+        self
+    }
+}
+
+/// A value with a rich form. A cell that ends in such a value shows it.
+pub trait Show {
+    fn bundle(&self) -> Message;
+}
+
+/// Takes displays. Implemented by the kernel and by [`Fallback`].
+pub trait Display: Send + Sync {
+    fn send(&self, message: &Message);
+}
+
+static SINK: OnceLock<RwLock<Box<dyn Display>>> = OnceLock::new();
+
+fn sink() -> &'static RwLock<Box<dyn Display>> {
+    SINK.get_or_init(|| RwLock::new(Box::new(Fallback)))
+}
+
+/// Installs the sink that takes every display from now on.
+pub fn set_display(new: Box<dyn Display>) {
+    *sink().write().unwrap_or_else(|poisoned| poisoned.into_inner()) = new;
+}
+
+/// Shows `message` wherever this program's displays go.
+pub fn display(message: &Message) {
+    sink().read().unwrap_or_else(|poisoned| poisoned.into_inner()).send(message);
+}
+
+/// The sink without a kernel of ours: text for a terminal, evcxr's content lines where stdout is
+/// read by stock evcxr_jupyter. Updates are left out: neither can replace what it has shown.
+struct Fallback;
+
+impl Display for Fallback {
+    fn send(&self, message: &Message) {
+        if message.update {
+            return;
+        }
+        let mut out = std::io::stdout().lock();
+        let stock = std::env::var_os("EVCXR_IS_RUNTIME").is_some() && !out.is_terminal();
+        // A closed stdout must not end the program that displays.
+        let _ = if stock { write_evcxr(&mut out, message) } else { write_text(&mut out, message) };
+    }
+}
+
+fn write_text(out: &mut impl Write, message: &Message) -> std::io::Result<()> {
+    match message.data.get("text/plain").and_then(Value::as_str) {
+        Some(text) => writeln!(out, "{text}"),
+        None => Ok(()),
+    }
+}
+
+fn write_evcxr(out: &mut impl Write, message: &Message) -> std::io::Result<()> {
+    for (mime, content) in &message.data {
+        let text = content.as_str().map(str::to_owned).unwrap_or_else(|| content.to_string());
+        writeln!(out, "EVCXR_BEGIN_CONTENT {mime}\n{text}\nEVCXR_END_CONTENT")?;
+    }
+    out.flush()
+}
