@@ -3,6 +3,7 @@
 pub mod data;
 pub mod eval;
 pub mod interrupt;
+pub mod random;
 pub mod show;
 
 mod error;

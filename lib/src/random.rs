@@ -1,0 +1,132 @@
+//! Randomness as an argument: a counter-based generator.
+//!
+//! Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) turns a
+//! counter and a key into four random words without any state. So a dropout mask needs no memory: the
+//! backward pass computes it again, and no result depends on the number of threads.
+
+/// Four random words for a counter under a key.
+#[inline(always)]
+pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    for _ in 0..10 {
+        let low = u64::from(counter[0]) * 0xD251_1F53;
+        let high = u64::from(counter[2]) * 0xCD9E_8D57;
+        counter = [
+            (high >> 32) as u32 ^ counter[1] ^ key[0],
+            high as u32,
+            (low >> 32) as u32 ^ counter[3] ^ key[1],
+            low as u32,
+        ];
+        key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+    }
+    counter
+}
+
+/// A stream of random numbers from a seed: same seed, same numbers, on every machine.
+///
+/// ```
+/// use kensaku::random::Philox;
+/// let mut rng = Philox::new(42);
+/// let mut rows: Vec<usize> = (0..5).collect();
+/// rng.shuffle(&mut rows);
+/// assert_eq!(rows.len(), 5);
+/// assert!(rng.below(10) < 10);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Philox {
+    key: [u32; 2],
+    stream: u64,
+    block: u64,
+    words: [u32; 4],
+    used: usize,
+}
+
+impl Philox {
+    /// The first stream of a seed.
+    pub fn new(seed: u64) -> Self {
+        Self::stream(seed, 0)
+    }
+
+    /// One of 2^64 independent streams of a seed, for instance one an epoch.
+    pub fn stream(seed: u64, stream: u64) -> Self {
+        Self { key: [seed as u32, (seed >> 32) as u32], stream, block: 0, words: [0; 4], used: 4 }
+    }
+
+    /// 32 random bits.
+    pub fn next_u32(&mut self) -> u32 {
+        if self.used == 4 {
+            let (block, stream) = (self.block, self.stream);
+            self.words = philox([block as u32, (block >> 32) as u32, stream as u32, (stream >> 32) as u32], self.key);
+            self.block += 1;
+            self.used = 0;
+        }
+        self.used += 1;
+        self.words[self.used - 1]
+    }
+
+    /// 64 random bits.
+    pub fn next_u64(&mut self) -> u64 {
+        u64::from(self.next_u32()) << 32 | u64::from(self.next_u32())
+    }
+
+    /// A number in `[0, 1)`.
+    pub fn uniform(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// A number from the normal distribution with mean 0 and variance 1 (Box-Muller).
+    pub fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+
+    /// An index below `n`, each equally likely; 0 if `n` is 0.
+    pub fn below(&mut self, n: usize) -> usize {
+        // The high half of a 64 x 64 bit product: the bias is below 2^-32 for any n that fits memory.
+        ((u128::from(self.next_u64()) * n as u128) >> 64) as usize
+    }
+
+    /// Puts `items` in random order (Fisher-Yates).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The known answers that the authors of Philox publish with Random123 (kat_vectors).
+    #[test]
+    fn known_answers() {
+        assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
+        assert_eq!(philox([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+        let pi = [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344];
+        assert_eq!(philox(pi, [0xa409_3822, 0x299f_31d0]), [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]);
+    }
+
+    #[test]
+    fn moments_of_the_normal_distribution() {
+        let mut rng = Philox::new(1);
+        let draws: Vec<f64> = (0..100_000).map(|_| rng.normal()).collect();
+        let mean = draws.iter().sum::<f64>() / draws.len() as f64;
+        let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / draws.len() as f64;
+        assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.02, "{mean} {variance}");
+    }
+
+    #[test]
+    fn a_shuffle_is_a_permutation_and_depends_on_seed_and_stream() {
+        let shuffled = |mut rng: Philox| {
+            let mut items: Vec<usize> = (0..100).collect();
+            rng.shuffle(&mut items);
+            items
+        };
+        let mut sorted = shuffled(Philox::new(7));
+        assert_eq!(sorted, shuffled(Philox::new(7)));
+        assert_ne!(sorted, shuffled(Philox::new(8)));
+        assert_ne!(sorted, shuffled(Philox::stream(7, 1)));
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..100).collect::<Vec<_>>());
+    }
+}
