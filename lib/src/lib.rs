@@ -8,6 +8,7 @@ pub mod model;
 pub mod nn;
 pub mod random;
 pub mod show;
+pub mod text;
 pub mod train;
 
 mod error;

@@ -116,9 +116,7 @@ impl Loss for MultipleNegativesRanking {
                     without(&scores, &own_docs(examples, 1, device)?)?
                 }
                 Direction::DocToQuery => (self.similarity.of(&batch.positives, &batch.queries)? * self.scale)?,
-                Direction::DocToDoc => {
-                    without(&(self.similarity.of(&batch.positives, &docs)? * self.scale)?, &own)?
-                }
+                Direction::DocToDoc => without(&(self.similarity.of(&batch.positives, &docs)? * self.scale)?, &own)?,
             })
         };
         let candidates = self.directions.iter().map(candidates).collect::<Result<Vec<_>>>()?;

@@ -117,7 +117,7 @@ impl BiEncoder {
         let mut vectors = vec![0.0; tokens.len() * width];
         let skip = self.prompt_tokens(role)?;
         let mut activations = Activations::inference();
-        let bar = show::progress("encode", Some(texts.len() as u64));
+        let bar = show::progress("encode", Some(texts.len()));
         for chunk in chunks_of_tokens(&order, &tokens, self.config.encode_tokens) {
             interrupt::check("encoding")?;
             let batch = PackedBatch::new(chunk.iter().map(|index| &tokens[*index]));
@@ -125,7 +125,7 @@ impl BiEncoder {
             for (index, vector) in chunk.iter().zip(pooled.vectors.chunks_exact(width)) {
                 vectors[index * width..(index + 1) * width].copy_from_slice(vector);
             }
-            bar.inc(chunk.len() as u64);
+            bar.inc(chunk.len());
         }
         Ok(Tensor::from_vec(vectors, (texts.len(), width), &Device::Cpu)?)
     }

@@ -24,6 +24,6 @@ pub use activations::Activations;
 pub use batch::PackedBatch;
 pub use bert::Bert;
 pub use blocks::dropout::Dropout;
-pub(crate) use math::vectorised;
 pub use config::{Activation, BertConfig};
+pub(crate) use math::vectorised;
 pub use parameters::{Parameter, Parameters};
