@@ -9,6 +9,7 @@ use plotters::drawing::{DrawingAreaErrorKind, IntoDrawingArea};
 use serde_json::json;
 
 use super::bars::Bars;
+use super::bitmap::Bitmap;
 use super::lines::Lines;
 use super::style::{Area, Drawn, UNIT, register_fonts};
 use super::{Message, Show};
@@ -50,7 +51,7 @@ impl Chart {
     pub fn png(&self) -> Result<Vec<u8>> {
         let (width, height) = self.units()?;
         let mut pixels = vec![255; 3 * width as usize * height as usize];
-        self.draw(BitMapBackend::with_buffer(&mut pixels, (width, height)))?;
+        self.draw(Bitmap(BitMapBackend::with_buffer(&mut pixels, (width, height))))?;
         encode_png(&halve(&pixels, width as usize), width / 2, height / 2)
     }
 
@@ -156,7 +157,7 @@ fn encode_png(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>> {
     let mut encoder = png::Encoder::new(&mut file, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(png::Compression::Fast);
+    encoder.set_compression(png::Compression::Balanced);
     let written = encoder.write_header().and_then(|mut writer| {
         writer.write_image_data(pixels)?;
         writer.finish()
@@ -241,8 +242,7 @@ mod tests {
         for name in ["a.png", "a.svg"] {
             chart().save(folder.join(name)).unwrap();
         }
-        let mut names: Vec<_> =
-            std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["a.png", "a.svg"]);
         assert!(std::fs::read(folder.join("a.png")).unwrap().starts_with(b"\x89PNG"));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::chart::Figure;
 use super::lines::{Line, Lines, Point};
 use super::live::{Live, register};
-use super::style::{GREY, colour};
+use super::style::{FAINT, colour};
 use super::text::number;
 use super::{Chart, Handle, Message, Show, sink};
 
@@ -182,17 +182,18 @@ impl State {
         let (mut lines, mut captions) = (Vec::new(), Vec::new());
         for series in &self.series {
             let right = series.name == RATE;
-            let colour = if right { GREY } else { next_colour.next().unwrap_or(GREY) };
+            let colour = if right { FAINT } else { next_colour.next().unwrap_or(FAINT) };
             let smooth = if series.name == LOSS { smoothed(&series.points, self.smoothing) } else { Vec::new() };
             let mut name = format!("{} {}", series.name, number(series.last.1));
             if let Some((_, value)) = smooth.last() {
                 name.push_str(&format!(" (smoothed {})", number(*value)));
             }
             captions.push(name.clone());
+            if right {
+                name.push_str(" (right)");
+            }
             lines.push(Line { name, colour, points: series.points.clone(), smooth, right });
         }
-        // Lines drawn later lie above: the rate stays in the background.
-        lines.sort_by_key(|line| !line.right);
         let step = self.series.iter().map(|series| series.last.0).max().unwrap_or_default();
         let text = format!("{title}: step {step}  {}", captions.join("  "));
         Chart::new(text, Figure::Lines(Lines { title: title.to_owned(), lines }))
@@ -238,7 +239,7 @@ mod tests {
         assert_eq!(svg, [false, false, false, false, true]);
         assert!(messages.iter().all(|message| message.data.contains_key("image/png")));
         assert_eq!(texts(&messages)[0], "live loss: step 0  loss 1.000");
-        assert_eq!(texts(&messages)[4], "live loss: step 30  loss 0.0323 (smoothed 0.0893)");
+        assert_eq!(texts(&messages)[4], "live loss: step 30  loss 0.0323 (smoothed 0.0576)");
     }
 
     #[test]
@@ -295,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_long_curve_stays_small() {
-        let mut chart = LossCurve::new("long");
+        let chart = LossCurve::new("long");
         (0..50_000).for_each(|step| chart.curve.lock().push(LOSS, (step, (step as f64).sin())));
         let svg = chart.chart().svg().unwrap();
         assert!(svg.len() < 60_000, "{} bytes", svg.len());

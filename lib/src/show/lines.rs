@@ -9,7 +9,7 @@ use plotters::series::LineSeries;
 use plotters::style::text_anchor::{HPos, VPos};
 use plotters::style::{Color, RGBColor};
 
-use super::style::{Area, Drawn, GREY, GRID, LABEL, MARGIN, UNIT, header, pale, text, text_width, tick_labels};
+use super::style::{Area, Drawn, GREY, GRID, LABEL, MARGIN, TICKS, UNIT, header, pale, text, text_width, tick_labels};
 use super::text::count;
 
 /// Step and value.
@@ -46,10 +46,13 @@ impl Lines {
         let (steps, left, right) = (self.steps(), self.values(false), self.values(true));
         let (left_label, right_label) = (tick_labels(&left), tick_labels(&right));
         let room = |range: &Range<f64>, label: &dyn Fn(&f64) -> String| {
-            [range.start, range.end].map(|end| text_width(&label(&end), LABEL)).into_iter().max().unwrap_or(0) + 12 * UNIT
+            [range.start, range.end].map(|end| text_width(&label(&end), LABEL)).into_iter().max().unwrap_or(0)
+                + 12 * UNIT
         };
         let has_right = self.lines.iter().any(|line| line.right);
         let right_room = if has_right { room(&right, &right_label) } else { 0 };
+        let step_room = text_width(&count(steps.end as u64), LABEL) + 32 * UNIT;
+        let step_labels = (area.dim_in_pixel().0 as i32 / step_room).clamp(2, 10) as usize;
         let mut chart = ChartBuilder::on(area)
             .margin_top(top)
             .margin_right(if has_right { MARGIN / 2 } else { 2 * MARGIN })
@@ -65,10 +68,10 @@ impl Lines {
             .configure_mesh()
             .disable_x_mesh()
             .x_desc("step")
-            .x_labels(6)
+            .x_labels(step_labels)
             .x_label_formatter(&|step| count(*step as u64))
             .x_label_style(tick(HPos::Center, VPos::Top))
-            .y_labels(6)
+            .y_labels(TICKS)
             .y_max_light_lines(0)
             .y_label_formatter(&left_label)
             .y_label_style(tick(HPos::Right, VPos::Center))
@@ -80,7 +83,7 @@ impl Lines {
         if has_right {
             chart
                 .configure_secondary_axes()
-                .y_labels(6)
+                .y_labels(TICKS)
                 .y_label_formatter(&right_label)
                 .label_style(tick(HPos::Left, VPos::Center))
                 .axis_style(GRID.stroke_width(UNIT as u32))
@@ -90,7 +93,9 @@ impl Lines {
 
         // Two points a pixel: no more can be seen.
         let most = chart.plotting_area().dim_in_pixel().0 as usize / UNIT as usize * 2;
-        for line in &self.lines {
+        // The lines of the right axis lie behind the others.
+        let (behind, before): (Vec<_>, Vec<_>) = self.lines.iter().partition(|line| line.right);
+        for line in behind.into_iter().chain(before) {
             let strong = if line.smooth.is_empty() { line.colour } else { pale(line.colour) };
             for (points, colour, width) in [(&line.points, strong, 6), (&line.smooth, line.colour, 8)] {
                 let points = thin(points, most);
@@ -124,8 +129,8 @@ impl Lines {
             return 0.0..1.0;
         };
         let size = low.abs().max(high.abs());
-        let least = if size == 0.0 { 1.0 } else { size * 1e-3 };
-        let room = (0.06 * (high - low)).max(least / 2.0);
+        let least = if size == 0.0 { 0.5 } else { 0.02 * size };
+        let room = (0.06 * (high - low)).max(least);
         (low - room)..(high + room)
     }
 }
@@ -171,7 +176,7 @@ mod tests {
         assert_eq!(lines(&[(7, 1.0)]).steps(), 6..8);
         assert_eq!(lines(&[(usize::MAX, 1.0)]).steps(), usize::MAX - 1..usize::MAX);
         assert_eq!(lines(&[(3, 0.0), (4, 0.0)]).values(false), -0.5..0.5);
-        assert_eq!(lines(&[(3, 2.0), (4, 2.0)]).values(false), 1.999..2.001);
+        assert_eq!(lines(&[(3, 2.0), (4, 2.0)]).values(false), 1.96..2.04);
         assert_eq!(lines(&[(3, 0.0), (4, 1.0)]).values(false), -0.06..1.06);
         assert_eq!(lines(&[]).values(true), 0.0..1.0);
     }

@@ -4,6 +4,7 @@
 //! [`Display`]: the kernel's, the terminal's, or stock evcxr_jupyter's.
 
 mod bars;
+mod bitmap;
 mod chart;
 mod curve;
 mod lines;

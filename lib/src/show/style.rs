@@ -1,8 +1,11 @@
 //! What all charts share: units, colours, fonts, title and legend.
 
+use std::ops::Range;
 use std::sync::Once;
 
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::{BoldPoints, Ranged};
+use plotters::coord::types::RangedCoordf64;
 use plotters::drawing::{DrawingArea, DrawingAreaErrorKind};
 use plotters::element::Rectangle;
 use plotters::prelude::DrawingBackend;
@@ -17,6 +20,7 @@ pub(super) const UNIT: i32 = 4;
 
 pub(super) const INK: RGBColor = RGBColor(40, 40, 40);
 pub(super) const GREY: RGBColor = RGBColor(110, 110, 110);
+pub(super) const FAINT: RGBColor = RGBColor(165, 165, 165);
 pub(super) const GRID: RGBColor = RGBColor(228, 228, 228);
 
 /// Font sizes in CSS pixels.
@@ -52,29 +56,26 @@ pub(super) fn pale(RGBColor(red, green, blue): RGBColor) -> RGBColor {
 pub(super) fn register_fonts() {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
-        for (style, font) in
-            [(FontStyle::Normal, dejavu::sans::regular()), (FontStyle::Bold, dejavu::sans::bold())]
-        {
+        for (style, font) in [(FontStyle::Normal, dejavu::sans::regular()), (FontStyle::Bold, dejavu::sans::bold())] {
             // A font that cannot be read makes the first text an error.
             let _ = register_font("sans-serif", style, font);
         }
     });
 }
 
-/// Text of `size` CSS pixels.
-pub(super) fn font(size: f64) -> FontDesc<'static> {
-    // plotters' sizes are line heights: 1.24 em in its SVG, 1.16 em in its bitmaps of this font.
-    FontDesc::new(FontFamily::SansSerif, size * 1.2 * f64::from(UNIT), FontStyle::Normal)
+/// Ink-coloured text of `size` CSS pixels whose anchor is at (`h_pos`, `v_pos`) of it.
+pub(super) fn text(size: f64, h_pos: HPos, v_pos: VPos) -> TextStyle<'static> {
+    TextStyle::from(font(size, FontStyle::Normal)).color(&INK).pos(Pos::new(h_pos, v_pos))
 }
 
-/// Ink-coloured text whose anchor is at (`h_pos`, `v_pos`) of it.
-pub(super) fn text(size: f64, h_pos: HPos, v_pos: VPos) -> TextStyle<'static> {
-    TextStyle::from(font(size)).color(&INK).pos(Pos::new(h_pos, v_pos))
+fn font(size: f64, style: FontStyle) -> FontDesc<'static> {
+    // plotters' sizes are line heights: 1.24 em in its SVG, 1.16 em in its bitmaps of this font.
+    FontDesc::new(FontFamily::SansSerif, size * 1.2 * f64::from(UNIT), style)
 }
 
 /// The width of `text` in drawing units.
 pub(super) fn text_width(text: &str, size: f64) -> i32 {
-    font(size).box_size(text).map_or(0, |(width, _)| width as i32)
+    font(size, FontStyle::Normal).box_size(text).map_or(0, |(width, _)| width as i32)
 }
 
 /// `text`, cut with an ellipsis to at most `width` drawing units.
@@ -102,10 +103,9 @@ pub(super) fn header<DB: DrawingBackend>(
     area.fill(&WHITE)?;
     let (width, height) = area.dim_in_pixel();
     let (right, lowest) = (width as i32 - MARGIN, height as i32 / 3);
-    let bold = text(TITLE, HPos::Left, VPos::Center);
-    let bold = TextStyle { font: bold.font.style(FontStyle::Bold), ..bold };
+    let bold = TextStyle { font: font(TITLE, FontStyle::Bold), ..text(TITLE, HPos::Left, VPos::Center) };
     let mut y = MARGIN + 4 * UNIT;
-    area.draw_text(&fit(title, 1.1 * TITLE, right - MARGIN), &bold, (MARGIN, y))?;
+    area.draw_text(&fit(title, 1.12 * TITLE, right - MARGIN), &bold, (MARGIN, y))?;
 
     let (swatch, row) = (10 * UNIT, 19 * UNIT);
     let mut x = MARGIN;
@@ -127,16 +127,25 @@ pub(super) fn header<DB: DrawingBackend>(
     Ok(y + 12 * UNIT)
 }
 
-/// Labels for the ticks of an axis over `range`: all with the decimals that tell neighbours apart.
-pub(super) fn tick_labels(range: &std::ops::Range<f64>) -> impl Fn(&f64) -> String + use<> {
-    let largest = range.start.abs().max(range.end.abs());
-    let step = (range.end - range.start) / 6.0;
-    let decimals = (-step.log10().floor()).clamp(0.0, 9.0) as usize;
-    let scientific = largest < 1e-3 || largest >= 1e6;
+/// Most ticks of a vertical axis.
+pub(super) const TICKS: usize = 6;
+
+/// Writes the ticks of an axis over `range`: all with the decimals that the finest of them needs.
+pub(super) fn tick_labels(range: &Range<f64>) -> impl Fn(&f64) -> String + use<> {
+    let ticks = RangedCoordf64::from(range.clone()).key_points(BoldPoints(TICKS));
+    let largest = ticks.iter().fold(0.0, |largest: f64, tick| largest.max(tick.abs()));
+    let scientific = !(1e-3..1e6).contains(&largest);
+    let decimals = move |value: f64| if scientific { value / 10f64.powf(largest.log10().floor()) } else { value };
+    let is_exact = |digits: i32, value: f64| {
+        let shifted = decimals(value) * 10f64.powi(digits);
+        (shifted - shifted.round()).abs() < 1e-4
+    };
+    let digits = (0..9).find(|digits| ticks.iter().all(|tick| is_exact(*digits, *tick))).unwrap_or(9) as usize;
+    let zero = largest * 1e-9;
     move |value| match value {
-        _ if value.abs() < step * 1e-6 => "0".to_owned(),
-        _ if scientific => format!("{value:.1e}"),
-        _ => format!("{value:.decimals$}"),
+        _ if value.abs() <= zero => "0".to_owned(),
+        _ if scientific => format!("{value:.digits$e}"),
+        _ => format!("{value:.digits$}"),
     }
 }
 
@@ -157,13 +166,14 @@ mod tests {
 
     #[test]
     fn ticks_have_the_decimals_that_tell_them_apart() {
-        let labels = |range: std::ops::Range<f64>, values: [f64; 2]| {
+        let labels = |range: Range<f64>, values: [f64; 2]| {
             let label = tick_labels(&range);
             values.map(|value| label(&value))
         };
         assert_eq!(labels(0.0..1.1, [0.2, 0.4]), ["0.2", "0.4"]);
-        assert_eq!(labels(0.0..0.5, [0.05, 0.1]), ["0.05", "0.10"]);
+        assert_eq!(labels(0.0..0.455, [0.1, 0.4]), ["0.1", "0.4"]);
+        assert_eq!(labels(0.94..1.06, [0.98, 1.0]), ["0.98", "1.00"]);
         assert_eq!(labels(0.0..1200.0, [0.0, 200.0]), ["0", "200"]);
-        assert_eq!(labels(0.0..3e-5, [1e-5, 2e-5]), ["1.0e-5", "2.0e-5"]);
+        assert_eq!(labels(0.0..3e-5, [1e-5, 2e-5]), ["1e-5", "2e-5"]);
     }
 }

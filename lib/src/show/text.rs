@@ -112,8 +112,7 @@ mod tests {
     #[test]
     fn numbers_keep_what_a_reader_compares() {
         let written = [0.0, 0.8421, 2.31, -12.345, 123.46, 8123.4, 0.0451, 2e-5, 3e7, f64::NAN].map(number);
-        let expected =
-            ["0", "0.842", "2.310", "-12.35", "123.5", "8123", "0.0451", "2.00e-5", "3.00e7", "NaN"];
+        let expected = ["0", "0.842", "2.310", "-12.35", "123.5", "8123", "0.0451", "2.00e-5", "3.00e7", "NaN"];
         assert_eq!(written, expected);
     }
 
