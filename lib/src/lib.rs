@@ -2,9 +2,12 @@
 
 pub mod data;
 pub mod eval;
+pub mod index;
 pub mod interrupt;
+pub mod mine;
 pub mod random;
 pub mod show;
+pub mod text;
 
 mod error;
 

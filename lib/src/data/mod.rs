@@ -3,7 +3,10 @@
 mod frames;
 mod qrels;
 mod training;
+mod trec;
 
 pub use frames::{Corpus, Queries};
 pub use qrels::Qrels;
 pub use training::TrainingSet;
+
+pub(crate) use trec::trec_lines;

@@ -1,0 +1,195 @@
+//! BM25: lexical search by the words that query and document share.
+
+use std::fmt;
+
+use polars::prelude::PlHashMap;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::terms::{Counts, count_terms};
+use super::top::top_k;
+use crate::data::{Corpus, Queries};
+use crate::eval::{Hit, Run};
+use crate::text::Analyzer;
+use crate::{Error, Result, interrupt};
+
+/// The settings of [`Bm25`]. The default is [`Bm25Params::LUCENE`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bm25Params {
+    /// How slowly a repeated term stops adding to the score; 0 counts presence only. At least 0.
+    pub k1: f64,
+    /// How much a document longer than the average is discounted, from 0 (not at all) to 1 (in full).
+    pub b: f64,
+    /// Makes terms of documents and queries.
+    pub analyzer: Analyzer,
+}
+
+impl Bm25Params {
+    /// The defaults of Lucene, Elasticsearch and OpenSearch.
+    pub const LUCENE: Self = Self { k1: 1.2, b: 0.75, analyzer: Analyzer::English };
+    /// The defaults of Anserini and Pyserini, tuned for passages.
+    pub const ANSERINI: Self = Self { k1: 0.9, b: 0.4, analyzer: Analyzer::English };
+
+    fn check(&self) -> Result<()> {
+        let setting = |field, value: f64, expected: &str| {
+            Err(Error::Setting { field, value: value.to_string(), expected: expected.to_owned() })
+        };
+        if !(self.k1.is_finite() && self.k1 >= 0.0) {
+            return setting("k1", self.k1, "a number of at least 0");
+        }
+        if !(0.0..=1.0).contains(&self.b) {
+            return setting("b", self.b, "a number from 0 to 1");
+        }
+        Ok(())
+    }
+}
+
+impl Default for Bm25Params {
+    fn default() -> Self {
+        Self::LUCENE
+    }
+}
+
+/// A BM25 index in memory (Robertson and Walker, SIGIR 1994) with Lucene's formula. A document of
+/// length `dl` (in terms; the mean over the `N` documents is `avgdl`) scores, summed over the terms of
+/// the query,
+///
+/// ```text
+/// idf tf / (tf + k1 (1 - b + b dl / avgdl))     idf = ln(1 + (N - df + 0.5) / (df + 0.5))
+/// ```
+///
+/// where `tf` counts the term in the document and `df` the documents that have it. A term that stands
+/// twice in the query adds twice. Unlike Lucene, `dl` is exact, not rounded to one byte.
+///
+/// All these summands are computed when the index is built (eager scoring; Lù, "BM25S", 2024): they
+/// form a sparse matrix, and a query is a sum of columns followed by a selection of the top `k`.
+///
+/// ```
+/// use kensaku::data::Corpus;
+/// use kensaku::index::{Bm25, Bm25Params};
+/// use kensaku::polars::prelude::*;
+///
+/// let corpus = Corpus::new(df!(
+///     "doc_id" => ["a", "b", "c"],
+///     "text" => ["Cats purr.", "Dogs chase cats.", "Fish swim."],
+/// )?)?;
+/// let bm25 = Bm25::new(&corpus, &Bm25Params::default())?;
+/// let hits = bm25.search_text("a cat", 10);
+/// assert_eq!(hits.iter().map(|hit| hit.doc_id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+/// # Ok::<(), kensaku::Error>(())
+/// ```
+pub struct Bm25 {
+    params: Bm25Params,
+    /// Ascending by bytes, so that a higher document number wins a tie, as in trec_eval.
+    doc_ids: Vec<String>,
+    /// Term -> column.
+    vocabulary: PlHashMap<String, u32>,
+    /// Where each column starts in `docs` and `scores`; one more than there are columns.
+    starts: Vec<usize>,
+    docs: Vec<u32>,
+    scores: Vec<f32>,
+}
+
+impl Bm25 {
+    /// Indexes titles and texts of a corpus. Fails on settings out of range and on an interrupt.
+    pub fn new(corpus: &Corpus, params: &Bm25Params) -> Result<Self> {
+        params.check()?;
+        let mut documents: Vec<(String, String)> = corpus.doc_ids().into_iter().zip(corpus.texts()).collect();
+        documents.par_sort_unstable();
+        let (doc_ids, texts): (Vec<_>, Vec<_>) = documents.into_iter().unzip();
+        let counts = count_terms(&texts, params.analyzer)?;
+        let (starts, docs, scores) = score_matrix(&counts, params);
+        Ok(Self { params: params.clone(), doc_ids, vocabulary: counts.vocabulary, starts, docs, scores })
+    }
+
+    /// The best `k` documents for each query, in parallel over the queries. Only documents that share
+    /// a term with the query are returned, so there may be fewer than `k`, or none.
+    pub fn search(&self, queries: &Queries, k: usize) -> Result<Run> {
+        let texts = queries.texts();
+        let hits = texts.par_iter().map_init(Vec::new, |scores, text| {
+            interrupt::check("BM25 search")?;
+            Ok(self.best(text, k, scores))
+        });
+        let hits = hits.collect::<Result<Vec<_>>>()?;
+        let mut run = Run::new();
+        for (query_id, hits) in queries.query_ids().into_iter().zip(hits) {
+            run.insert(query_id, hits);
+        }
+        Ok(run)
+    }
+
+    /// The best `k` documents for one text, best first.
+    pub fn search_text(&self, text: &str, k: usize) -> Vec<Hit> {
+        self.best(text, k, &mut Vec::new())
+    }
+
+    /// The number of documents.
+    pub fn len(&self) -> usize {
+        self.doc_ids.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.doc_ids.is_empty()
+    }
+
+    /// The settings the index was built with.
+    pub fn params(&self) -> &Bm25Params {
+        &self.params
+    }
+
+    /// `scores` is room for one score a document, used again from query to query.
+    fn best(&self, text: &str, k: usize, scores: &mut Vec<f32>) -> Vec<Hit> {
+        scores.clear();
+        scores.resize(self.len(), 0.0);
+        let terms = self.params.analyzer.words(text).filter_map(|word| self.params.analyzer.term(word));
+        for column in terms.filter_map(|term| self.vocabulary.get(&term)) {
+            let range = self.starts[*column as usize]..self.starts[*column as usize + 1];
+            for (doc, score) in self.docs[range.clone()].iter().zip(&self.scores[range]) {
+                scores[*doc as usize] += score;
+            }
+        }
+        let best = top_k(scores, k).into_iter();
+        best.map(|(doc, score)| Hit { doc_id: self.doc_ids[doc as usize].clone(), score: score.into() }).collect()
+    }
+}
+
+impl fmt::Debug for Bm25 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { params, doc_ids, vocabulary, scores, .. } = self;
+        let (docs, terms, size) = (doc_ids.len(), vocabulary.len(), scores.len());
+        write!(f, "Bm25 {{ documents: {docs}, terms: {terms}, scores: {size}, params: {params:?} }}")
+    }
+}
+
+/// Starts of the columns, document numbers and scores: the matrix documents x terms, compressed by columns.
+fn score_matrix(counts: &Counts, params: &Bm25Params) -> (Vec<usize>, Vec<u32>, Vec<f32>) {
+    let mut starts = vec![0; counts.vocabulary.len() + 1];
+    for (term, _) in counts.documents().flatten() {
+        starts[*term as usize + 1] += 1;
+    }
+    let number_of_docs = counts.documents().len() as f64;
+    let idf: Vec<f64> = starts[1..]
+        .iter()
+        .map(|&df| (1.0 + (number_of_docs - df as f64 + 0.5) / (df as f64 + 0.5)).ln())
+        .collect();
+    for column in 1..starts.len() {
+        starts[column] += starts[column - 1];
+    }
+
+    let length = |document: &[(u32, u32)]| document.iter().map(|(_, tf)| f64::from(*tf)).sum::<f64>();
+    let average_length = counts.documents().map(length).sum::<f64>() / number_of_docs;
+    let mut next = starts.clone();
+    let mut docs = vec![0; starts[starts.len() - 1]];
+    let mut scores = vec![0.0; docs.len()];
+    for (doc, document) in counts.documents().enumerate() {
+        let saturation = params.k1 * (1.0 - params.b + params.b * length(document) / average_length);
+        for (term, tf) in document {
+            let (term, tf) = (*term as usize, f64::from(*tf));
+            docs[next[term]] = doc as u32;
+            scores[next[term]] = (idf[term] * tf / (tf + saturation)) as f32;
+            next[term] += 1;
+        }
+    }
+    (starts, docs, scores)
+}
