@@ -9,4 +9,8 @@ pub use frames::{Corpus, Queries};
 pub use qrels::Qrels;
 pub use training::TrainingSet;
 
+pub(crate) use training::negative_column;
 pub(crate) use trec::trec_lines;
+
+#[cfg(test)]
+pub(crate) use frames::strings;

@@ -193,3 +193,98 @@ fn score_matrix(counts: &Counts, params: &Bm25Params) -> (Vec<usize>, Vec<u32>, 
     }
     (starts, docs, scores)
 }
+
+#[cfg(test)]
+mod tests {
+    use polars::prelude::df;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn corpus(texts: &[String]) -> Corpus {
+        let doc_ids: Vec<String> = (0..texts.len()).map(|doc| format!("d{doc:03}")).collect();
+        Corpus::new(df!("doc_id" => doc_ids, "text" => texts).unwrap()).unwrap()
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        prop::collection::vec("[a-f]", 0..12).prop_map(|words| words.join(" "))
+    }
+
+    /// The formula, in double precision, from the texts.
+    fn brute_force(texts: &[String], query: &str, k1: f64, b: f64) -> Vec<f64> {
+        let docs: Vec<Vec<&str>> = texts.iter().map(|text| text.split_whitespace().collect()).collect();
+        let average = docs.iter().map(Vec::len).sum::<usize>() as f64 / docs.len() as f64;
+        let score = |doc: &Vec<&str>, term: &str| {
+            let tf = doc.iter().filter(|word| **word == term).count() as f64;
+            let df = docs.iter().filter(|doc| doc.contains(&term)).count() as f64;
+            let idf = (1.0 + (docs.len() as f64 - df + 0.5) / (df + 0.5)).ln();
+            if tf == 0.0 { 0.0 } else { idf * tf / (tf + k1 * (1.0 - b + b * doc.len() as f64 / average)) }
+        };
+        docs.iter().map(|doc| query.split_whitespace().map(|term| score(doc, term)).sum()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn equals_the_formula(
+            texts in prop::collection::vec(text(), 1..30),
+            query in text(),
+            k in 0usize..35,
+            k1 in 0.0..3.0,
+            b in 0.0..=1.0,
+        ) {
+            let expected = brute_force(&texts, &query, k1, b);
+            let params = Bm25Params { k1, b, analyzer: Analyzer::Whitespace };
+            let hits = Bm25::new(&corpus(&texts), &params).unwrap().search_text(&query, k);
+            let mut best: Vec<f64> = expected.iter().copied().filter(|score| *score > 0.0).collect();
+            best.sort_by(|a, b| b.total_cmp(a));
+            best.truncate(k);
+            prop_assert_eq!(hits.len(), best.len());
+            for (hit, best) in hits.iter().zip(best) {
+                let own = expected[hit.doc_id[1..].parse::<usize>().unwrap()];
+                prop_assert!((hit.score - own).abs() < 1e-5 * own, "{} {own}", hit.score);
+                prop_assert!((hit.score - best).abs() < 1e-5 * best, "{} {best}", hit.score);
+            }
+            prop_assert!(hits.is_sorted_by(|a, b| (a.score, &a.doc_id) > (b.score, &b.doc_id)));
+        }
+    }
+
+    #[test]
+    fn blocks_join_and_threads_change_nothing() {
+        let texts: Vec<String> = (0..2_000).map(|doc| format!("w{} w{} common", doc % 7, doc)).collect();
+        let index = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| Bm25::new(&corpus(&texts), &Bm25Params::LUCENE).unwrap())
+        };
+        let (one, three) = (index(1), index(3));
+        assert_eq!((&one.starts, &one.docs, &one.scores), (&three.starts, &three.docs, &three.scores));
+        assert_eq!(one.vocabulary, three.vocabulary);
+        // All score the same: the highest ids come first.
+        let ids: Vec<String> = one.search_text("common", 3).into_iter().map(|hit| hit.doc_id).collect();
+        assert_eq!(ids, ["d999", "d998", "d997"]);
+        assert_eq!(one.search_text("w1999", 10).len(), 1);
+    }
+
+    #[test]
+    fn nothing_to_find() {
+        let empty = Bm25::new(&corpus(&[]), &Bm25Params::default()).unwrap();
+        assert!(empty.is_empty() && empty.search_text("word", 5).is_empty());
+        let no_terms = Bm25::new(&corpus(&["".into(), "the".into()]), &Bm25Params::default()).unwrap();
+        let queries = Queries::new(df!("query_id" => ["a", "b"], "text" => ["the word", ""]).unwrap()).unwrap();
+        let run = no_terms.search(&queries, 5).unwrap();
+        assert_eq!((no_terms.len(), run.len()), (2, 2));
+        assert!(run.iter().all(|(_, hits)| hits.is_empty()));
+    }
+
+    #[test]
+    fn settings_out_of_range_are_named() {
+        let message = |k1, b| {
+            let params = Bm25Params { k1, b, ..Bm25Params::LUCENE };
+            Bm25::new(&corpus(&[]), &params).unwrap_err().to_string()
+        };
+        assert_eq!(message(-1.0, 0.5), "k1 = -1: expected a number of at least 0");
+        assert_eq!(message(f64::NAN, 0.5), "k1 = NaN: expected a number of at least 0");
+        assert_eq!(message(1.2, 1.5), "b = 1.5: expected a number from 0 to 1");
+        let read: Bm25Params = serde_json::from_str(r#"{"k1": 0.9, "analyzer": "whitespace"}"#).unwrap();
+        assert_eq!(read, Bm25Params { k1: 0.9, b: 0.75, analyzer: Analyzer::Whitespace });
+    }
+}

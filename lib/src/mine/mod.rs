@@ -17,3 +17,6 @@ mod random;
 pub use bm25::bm25_negatives;
 pub use hard::{MineConfig, Sampling, hard_negatives};
 pub use random::{RandomConfig, random_negatives};
+
+#[cfg(test)]
+mod tests;
