@@ -20,8 +20,7 @@ fn our_name(trec: &str) -> Option<String> {
         "ndcg" => return Some("nDCG".to_owned()),
         _ => {}
     }
-    let families =
-        [("P_", "P"), ("recall_", "R"), ("map_cut_", "AP"), ("ndcg_cut_", "nDCG"), ("success_", "Success")];
+    let families = [("P_", "P"), ("recall_", "R"), ("map_cut_", "AP"), ("ndcg_cut_", "nDCG"), ("success_", "Success")];
     families.iter().find_map(|(prefix, ours)| Some(format!("{ours}@{}", cut(prefix)?)))
 }
 
@@ -57,7 +56,8 @@ fn pytrec_eval() -> Result<()> {
         let ours: Vec<String> = names.iter().map(|name| our_name(name).unwrap()).collect();
         let both = evaluate_with(&qrels, &run, &ours, &config)?;
         let all = evaluate_with(&qrels, &run, &ours, &EvalConfig { all_queries: true, ..config })?;
-        let queries: Vec<&str> = expected["queries"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+        let queries: Vec<&str> =
+            expected["queries"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
         assert_eq!(both.query_ids(), queries);
         for (trec, ours) in names.into_iter().zip(&ours) {
             close(&both, ours, None, expected["mean"][trec].as_f64().unwrap())?;

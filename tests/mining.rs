@@ -61,7 +61,8 @@ fn pets() -> Result<(Queries, Qrels, Corpus)> {
         "doc_id" => ["d1", "d2", "d3", "d4", "d5", "d6"],
         "text" => ["cats purr", "cats sleep", "cats purr", "dogs bark", "do cats purr", "cats and dogs"],
     )?)?;
-    let queries = Queries::new(df!("query_id" => ["q1", "q2", "q3"], "text" => ["do cats purr", "barking", "unjudged"])?)?;
+    let queries =
+        Queries::new(df!("query_id" => ["q1", "q2", "q3"], "text" => ["do cats purr", "barking", "unjudged"])?)?;
     let mut qrels = Qrels::new();
     qrels.insert("q1", "d1", 2);
     qrels.insert("q1", "d2", 0);
@@ -92,10 +93,7 @@ fn what_cannot_be_mined_is_said() -> Result<()> {
         hard_negatives(&queries, qrels, &corpus, run, &config).unwrap_err().to_string()
     };
     let config = MineConfig { range_min: 5, range_max: 6, num_negatives: 2, sampling: Sampling::Random, seed: 1 };
-    assert_eq!(
-        mine(&qrels, &Run::new(), config),
-        "range_max = 6: expected at least range_min + num_negatives = 5 + 2"
-    );
+    assert_eq!(mine(&qrels, &Run::new(), config), "range_max = 6: expected at least range_min + num_negatives = 5 + 2");
     let none = MineConfig { num_negatives: 0, ..MineConfig::default() };
     assert_eq!(mine(&qrels, &Run::new(), none), "num_negatives = 0: expected a number of at least 1");
 

@@ -155,12 +155,15 @@ mod tests {
             "R" => of_relevant(ranks.len() as f64),
             "Success" => f64::from(u8::from(!ranks.is_empty())),
             "AP" => {
-                let precision = |rank: &usize| ranks.iter().filter(|other| *other <= rank).count() as f64 / *rank as f64;
+                let precision =
+                    |rank: &usize| ranks.iter().filter(|other| *other <= rank).count() as f64 / *rank as f64;
                 of_relevant(ranks.iter().map(precision).sum())
             }
             "nDCG" => {
-                let discounted = |gain: i64, rank: usize| if rank <= k { gain as f64 / (rank as f64 + 1.0).log2() } else { 0.0 };
-                let mut gains: Vec<i64> = ids(docs).filter_map(|(_, grade, _)| grade).filter(|grade| *grade > 0).collect();
+                let discounted =
+                    |gain: i64, rank: usize| if rank <= k { gain as f64 / (rank as f64 + 1.0).log2() } else { 0.0 };
+                let mut gains: Vec<i64> =
+                    ids(docs).filter_map(|(_, grade, _)| grade).filter(|grade| *grade > 0).collect();
                 gains.sort_unstable();
                 let ideal: f64 = gains.iter().rev().zip(1..).map(|(gain, rank)| discounted(*gain, rank)).sum();
                 let gain = |(id, grade, _): (String, Option<i64>, _)| Some(discounted(grade?.max(0), rank(&id)?));
@@ -218,11 +221,13 @@ mod tests {
         qrels.insert("nothing found", "a", 1);
         qrels.insert("nothing relevant", "a", 0);
         qrels.insert("not searched", "a", 1);
-        let run = run(&[("found", &["a"]), ("nothing found", &[]), ("nothing relevant", &["a"]), ("not judged", &["a"])]);
+        let run =
+            run(&[("found", &["a"]), ("nothing found", &[]), ("nothing relevant", &["a"]), ("not judged", &["a"])]);
         let report = evaluate(&qrels, &run, &["RR"]).unwrap();
         assert_eq!(report.query_ids(), ["found", "nothing found", "nothing relevant"]);
         assert_eq!(report.per_query("RR").unwrap(), [1.0, 0.0, 0.0]);
-        let all = evaluate_with(&qrels, &run, &["RR"], &EvalConfig { all_queries: true, ..Default::default() }).unwrap();
+        let all =
+            evaluate_with(&qrels, &run, &["RR"], &EvalConfig { all_queries: true, ..Default::default() }).unwrap();
         assert_eq!(all.mean("RR").unwrap(), 0.25);
     }
 
@@ -230,7 +235,8 @@ mod tests {
     fn what_cannot_be_evaluated_is_said() {
         let mut qrels = Qrels::new();
         qrels.insert("q", "a", 1);
-        let message = |run: &Run, config: &EvalConfig| evaluate_with(&qrels, run, &["P@1"], config).unwrap_err().to_string();
+        let message =
+            |run: &Run, config: &EvalConfig| evaluate_with(&qrels, run, &["P@1"], config).unwrap_err().to_string();
         let default = EvalConfig::default();
         assert_eq!(
             message(&run(&[("other", &["a"])]), &default),

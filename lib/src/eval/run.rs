@@ -151,7 +151,10 @@ mod tests {
 
     fn run(hits: &[(&str, f64)]) -> Run {
         let mut run = Run::new();
-        run.insert("q", hits.iter().map(|(doc_id, score)| Hit { doc_id: (*doc_id).to_owned(), score: *score }).collect());
+        run.insert(
+            "q",
+            hits.iter().map(|(doc_id, score)| Hit { doc_id: (*doc_id).to_owned(), score: *score }).collect(),
+        );
         run
     }
 

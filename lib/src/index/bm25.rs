@@ -169,10 +169,8 @@ fn score_matrix(counts: &Counts, params: &Bm25Params) -> (Vec<usize>, Vec<u32>, 
         starts[*term as usize + 1] += 1;
     }
     let number_of_docs = counts.documents().len() as f64;
-    let idf: Vec<f64> = starts[1..]
-        .iter()
-        .map(|&df| (1.0 + (number_of_docs - df as f64 + 0.5) / (df as f64 + 0.5)).ln())
-        .collect();
+    let idf: Vec<f64> =
+        starts[1..].iter().map(|&df| (1.0 + (number_of_docs - df as f64 + 0.5) / (df as f64 + 0.5)).ln()).collect();
     for column in 1..starts.len() {
         starts[column] += starts[column - 1];
     }

@@ -136,7 +136,8 @@ impl Rows {
     fn into_training_set(self, docs: &Docs) -> Result<TrainingSet> {
         let height = self.queries.len();
         let column = |name: &str, strings: Vec<&str>| Column::new(name.into(), strings);
-        let pick = |from: &'_ [String], numbers: &[usize]| numbers.iter().map(|doc| from[*doc].clone()).collect::<Vec<_>>();
+        let pick =
+            |from: &'_ [String], numbers: &[usize]| numbers.iter().map(|doc| from[*doc].clone()).collect::<Vec<_>>();
         let mut texts = vec![column("query", self.queries.iter().map(String::as_str).collect())];
         let mut ids = vec![column("query_id", self.query_ids.iter().map(String::as_str).collect())];
         let positive = [("positive".to_owned(), &self.positives)];

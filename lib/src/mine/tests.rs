@@ -62,7 +62,8 @@ fn ids(set: &TrainingSet, num_negatives: usize) -> Vec<Vec<String>> {
 /// The texts a query must not get, and the positives it has.
 fn known(case: &Case, query_id: &str) -> (HashSet<String>, Vec<String>) {
     let (doc_ids, texts) = (case.corpus.doc_ids(), case.corpus.texts());
-    let relevant: Vec<usize> = (0..doc_ids.len()).filter(|doc| case.qrels.is_relevant(query_id, &doc_ids[*doc])).collect();
+    let relevant: Vec<usize> =
+        (0..doc_ids.len()).filter(|doc| case.qrels.is_relevant(query_id, &doc_ids[*doc])).collect();
     let query = format!("query {}", &query_id[1..]);
     let never = relevant.iter().map(|doc| texts[*doc].clone()).chain([query]).collect();
     (never, relevant.into_iter().map(|doc| doc_ids[doc].clone()).collect())

@@ -95,9 +95,10 @@ mod tests {
 
     #[test]
     fn words_are_those_of_uax_29() {
-        assert_eq!(english("3.5 can't a.b well-known foo_bar e-mail"), [
-            "3.5", "can't", "a.b", "well", "known", "foo_bar", "e", "mail"
-        ]);
+        assert_eq!(
+            english("3.5 can't a.b well-known foo_bar e-mail"),
+            ["3.5", "can't", "a.b", "well", "known", "foo_bar", "e", "mail"]
+        );
         assert_eq!(english("検索 エンジン"), ["検", "索", "エンジン"]);
         assert_eq!(english("ÉTÉS ﬁn"), ["été", "ﬁn"]);
     }

@@ -52,15 +52,8 @@ const DOUBLE_SUFFIXES: &[(&str, &str)] = &[
 ];
 
 /// Step 3.
-const SINGLE_SUFFIXES: &[(&str, &str)] = &[
-    ("icate", "ic"),
-    ("ative", ""),
-    ("alize", "al"),
-    ("iciti", "ic"),
-    ("ical", "ic"),
-    ("ful", ""),
-    ("ness", ""),
-];
+const SINGLE_SUFFIXES: &[(&str, &str)] =
+    &[("icate", "ic"), ("ative", ""), ("alize", "al"), ("iciti", "ic"), ("ical", "ic"), ("ful", ""), ("ness", "")];
 
 /// Step 4. "ion" goes only after s or t.
 const LAST_SUFFIXES: &[&str] = &[

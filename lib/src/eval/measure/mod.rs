@@ -125,7 +125,9 @@ mod tests {
 
     #[test]
     fn what_is_no_measure_is_answered_with_the_list() {
-        for name in ["", "ndcg@10", "MRR@10", "P", "R", "Success", "nDCG@", "nDCG@0", "nDCG@-1", "nDCG@1.5", "@10", "AP@10@5"] {
+        for name in
+            ["", "ndcg@10", "MRR@10", "P", "R", "Success", "nDCG@", "nDCG@0", "nDCG@-1", "nDCG@1.5", "@10", "AP@10@5"]
+        {
             let message = name.parse::<Measure>().unwrap_err().to_string();
             assert_eq!(
                 message,
