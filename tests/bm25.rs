@@ -11,14 +11,19 @@ use kensaku::text::Analyzer;
 use polars::prelude::*;
 use serde_json::Value;
 
-use crate::shared::shared;
+use crate::golden::json;
+use crate::shared::{Trials, shared};
 
 /// bm25s stores scores in single precision.
 const RELATIVE: f64 = 1e-5;
 const SCIFACT_NDCG_10: f64 = 0.66;
 
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+pub fn trials() -> Trials {
+    vec![
+        shared("bm25::cranfield", "golden/bm25", |folder| equals_bm25s(&folder, "cranfield").unwrap()),
+        shared("bm25::scifact500", "golden/bm25", |folder| equals_bm25s(&folder, "scifact500").unwrap()),
+        shared("bm25::scifact", "data/scifact", |folder| scifact(&folder).unwrap()),
+    ]
 }
 
 fn strings(list: &Value) -> Vec<String> {
@@ -35,8 +40,7 @@ fn near(a: f64, b: f64) -> bool {
 
 /// The scores of the best 20 documents, the order of the documents where their scores differ, and
 /// number and sum of all scores.
-fn equals_bm25s(name: &str) -> Result<()> {
-    let Some(folder) = shared(&format!("bm25::{name}"), "golden/bm25") else { return Ok(()) };
+fn equals_bm25s(folder: &Path, name: &str) -> Result<()> {
     let tokens = json(&folder.join(format!("{name}.tokens.json")));
     let doc_ids = strings(&tokens["doc_ids"]);
     let corpus = Corpus::new(df!("doc_id" => &doc_ids, "text" => strings(&tokens["docs"]))?)?;
@@ -73,19 +77,7 @@ fn equals_bm25s(name: &str) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn cranfield() -> Result<()> {
-    equals_bm25s("cranfield")
-}
-
-#[test]
-fn scifact500() -> Result<()> {
-    equals_bm25s("scifact500")
-}
-
-#[test]
-fn scifact() -> Result<()> {
-    let Some(folder) = shared("bm25::scifact", "data/scifact") else { return Ok(()) };
+fn scifact(folder: &Path) -> Result<()> {
     let lines = |name: &str| -> Vec<Value> {
         let text = std::fs::read_to_string(folder.join(name)).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -2,14 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::golden::{self, json};
+use crate::shared::{Trials, shared, test};
 use kensaku::Result;
 use kensaku::data::Qrels;
 use kensaku::eval::{EvalConfig, Measure, Report, Run, evaluate_with};
-use serde_json::Value;
-
-use crate::shared::shared;
 
 const TOLERANCE: f64 = 1e-6;
+
+pub fn trials() -> Trials {
+    vec![
+        test("metrics::pytrec_eval", || pytrec_eval().unwrap()),
+        shared("metrics::trec_eval", "data/trec_eval/test", |folder| trec_eval(&folder).unwrap()),
+        test("metrics::files", || a_run_and_judgements_survive_their_files().unwrap()),
+        test("metrics::lines_of_files", what_is_wrong_in_a_file_is_named_with_its_line),
+        test("metrics::report", || a_report_says_what_it_does_not_hold().unwrap()),
+    ]
+}
 
 /// The name we have for a measure of trec_eval, if we have it.
 fn our_name(trec: &str) -> Option<String> {
@@ -25,7 +34,7 @@ fn our_name(trec: &str) -> Option<String> {
 }
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/metrics").join(name)
+    golden::fixture("metrics").join(name)
 }
 
 fn close(report: &Report, measure: &str, query_id: Option<&str>, expected: f64) -> Result<()> {
@@ -43,9 +52,8 @@ fn close(report: &Report, measure: &str, query_id: Option<&str>, expected: f64) 
 /// Every value of the three runs at relevance levels 1 and 2, and both kinds of mean. The runs hold
 /// long ties, scores that differ only beyond single precision, negative grades, judged queries
 /// without relevant documents, queries that one side lacks.
-#[test]
 fn pytrec_eval() -> Result<()> {
-    let golden: Value = serde_json::from_slice(&std::fs::read(fixture("pytrec_eval.json")).unwrap()).unwrap();
+    let golden = json(&fixture("pytrec_eval.json"));
     let qrels = Qrels::read_trec(fixture("qrels.txt"))?;
     let mut compared = 0;
     for (name, expected) in golden["runs"].as_object().unwrap() {
@@ -74,9 +82,7 @@ fn pytrec_eval() -> Result<()> {
 }
 
 /// The files of trec_eval's own quick test, to the four decimals they print.
-#[test]
-fn trec_eval() -> Result<()> {
-    let Some(folder) = shared("metrics::trec_eval", "data/trec_eval/test") else { return Ok(()) };
+fn trec_eval(folder: &Path) -> Result<()> {
     let default = EvalConfig::default;
     for (expected, qrels, run, config, at_least) in [
         ("out.test", "qrels.test", "results.test", default(), 11),
@@ -105,7 +111,6 @@ fn trec_eval() -> Result<()> {
     Ok(())
 }
 
-#[test]
 fn a_run_and_judgements_survive_their_files() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let run = Run::read_trec(fixture("run_b.txt"))?;
@@ -121,7 +126,6 @@ fn a_run_and_judgements_survive_their_files() -> Result<()> {
     Ok(())
 }
 
-#[test]
 fn what_is_wrong_in_a_file_is_named_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file.txt");
@@ -153,7 +157,6 @@ fn what_is_wrong_in_a_file_is_named_with_its_line() {
     assert!(Run::read_trec(folder.path().join("missing")).unwrap_err().to_string().contains("missing"));
 }
 
-#[test]
 fn a_report_says_what_it_does_not_hold() -> Result<()> {
     let qrels = Qrels::read_trec(fixture("qrels.txt"))?;
     let run = Run::read_trec(fixture("run_b.txt"))?;

@@ -7,6 +7,17 @@ use kensaku::mine::{MineConfig, Sampling, bm25_negatives, hard_negatives};
 use polars::prelude::*;
 use serde_json::Value;
 
+use crate::golden::{fixture, json};
+use crate::shared::{Trials, test};
+
+pub fn trials() -> Trials {
+    vec![
+        test("mining::sentence_transformers", || sentence_transformers().unwrap()),
+        test("mining::bm25", || bm25().unwrap()),
+        test("mining::settings_and_ids_are_checked", || what_cannot_be_mined_is_said().unwrap()),
+    ]
+}
+
 fn strings(list: &Value) -> Vec<String> {
     list.as_array().unwrap().iter().map(|value| value.as_str().unwrap().to_owned()).collect()
 }
@@ -21,10 +32,8 @@ fn rows(set: &TrainingSet) -> Vec<Vec<String>> {
 
 /// `mine_hard_negatives` of sentence-transformers 6.2 on random embeddings: queries with several
 /// positives, a corpus with texts that stand twice, ranks cut off below and above.
-#[test]
 fn sentence_transformers() -> Result<()> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/mining/top.json");
-    let golden: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let golden = json(&fixture("mining/top.json"));
     let texts = strings(&golden["corpus"]);
     let doc_ids: Vec<String> = (0..texts.len()).map(|row| format!("doc{row}")).collect();
     let corpus = Corpus::new(df!("doc_id" => &doc_ids, "text" => &texts)?)?;
@@ -72,7 +81,6 @@ fn pets() -> Result<(Queries, Qrels, Corpus)> {
 
 /// d1 is the positive, d3 has its text, d5 is the query itself; d2 is judged not relevant, so it may
 /// be a negative. q2 has one hit, its positive, and drops out; q3 has no positive.
-#[test]
 fn bm25() -> Result<()> {
     let (queries, qrels, corpus) = pets()?;
     let set = bm25_negatives(&queries, &qrels, &corpus, &MineConfig { num_negatives: 2, ..MineConfig::default() })?;
@@ -86,7 +94,6 @@ fn bm25() -> Result<()> {
     Ok(())
 }
 
-#[test]
 fn what_cannot_be_mined_is_said() -> Result<()> {
     let (queries, mut qrels, corpus) = pets()?;
     let mine = |qrels: &Qrels, run: &Run, config: MineConfig| {

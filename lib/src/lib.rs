@@ -4,12 +4,17 @@ pub mod data;
 pub mod eval;
 pub mod index;
 pub mod interrupt;
+pub mod loss;
 pub mod mine;
+pub mod model;
+pub mod nn;
 pub mod random;
 pub mod show;
 pub mod text;
+pub mod train;
 
 mod error;
+mod files;
 
 pub use error::{Error, Result};
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use polars::prelude::*;
 
 use crate::data::trec_lines;
-use crate::{Error, Result, interrupt};
+use crate::{Error, Result, files, interrupt};
 
 /// One retrieved document.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,7 +120,7 @@ impl Run {
                 let _ = writeln!(lines, "{query_id} Q0 {doc_id} {rank} {score} {tag}");
             }
         }
-        std::fs::write(&path, lines).map_err(Error::io(path.as_ref()))
+        files::write(path.as_ref(), lines.as_bytes())
     }
 }
 
