@@ -8,8 +8,8 @@ use crate::data::{Corpus, Qrels, Queries, TrainingSet, negative_column};
 use crate::show::{Message, display};
 use crate::{Error, Result, interrupt};
 
-/// Chooses negatives for every query with `choose(row, query_id, candidates)`, where `row` is the
-/// query's in its frame. It returns document numbers, or `None` if there are too few.
+/// Chooses negatives for every query with `choose(query, query_id, candidates)`, where `query` is the
+/// row of the query in its frame. It returns document numbers, or `None` if there are too few.
 pub(super) fn training_set(
     queries: &Queries,
     qrels: &Qrels,
@@ -27,21 +27,22 @@ pub(super) fn training_set(
     let docs = Docs::new(corpus);
     let mut rows = Rows::new(num_negatives);
     let mut dropped = 0;
-    for (row, (query_id, query)) in queries.query_ids().iter().zip(&queries.texts()).enumerate() {
+    let (query_ids, texts) = (queries.query_ids(), queries.texts());
+    for (query, (query_id, text)) in query_ids.iter().zip(&texts).enumerate() {
         interrupt::check("mining")?;
         let positives = docs.positives(query_id, qrels.judgements(query_id))?;
         if positives.is_empty() {
             continue;
         }
-        match choose(row, query_id, &Candidates::new(&docs, query, &positives))? {
-            Some(negatives) => rows.extend(query_id, query, &positives, &negatives),
+        match choose(query, query_id, &Candidates::new(&docs, text, &positives))? {
+            Some(negatives) => rows.extend(query, &positives, &negatives),
             None => dropped += 1,
         }
     }
     if dropped > 0 {
         display(&Message::text(format!("{dropped} queries left out: fewer than {num_negatives} negatives")));
     }
-    rows.into_training_set(&docs)
+    rows.into_training_set(&query_ids, &texts, &docs)
 }
 
 /// The documents by number, their row in the corpus.
@@ -81,13 +82,13 @@ impl Docs {
 /// The documents that may be negatives of one query.
 pub(super) struct Candidates<'a> {
     docs: &'a Docs,
-    query: &'a str,
+    query_text: &'a str,
     positives: HashSet<usize>,
 }
 
 impl<'a> Candidates<'a> {
-    fn new(docs: &'a Docs, query: &'a str, positives: &[usize]) -> Self {
-        Self { docs, query, positives: positives.iter().map(|doc| docs.same_text[*doc]).collect() }
+    fn new(docs: &'a Docs, query_text: &'a str, positives: &[usize]) -> Self {
+        Self { docs, query_text, positives: positives.iter().map(|doc| docs.same_text[*doc]).collect() }
     }
 
     /// The number of documents in the corpus, candidates or not.
@@ -104,14 +105,13 @@ impl<'a> Candidates<'a> {
     /// those with the same text the first that comes.
     pub(super) fn filter(&self, documents: impl Iterator<Item = usize>) -> impl Iterator<Item = usize> {
         let mut seen = self.positives.clone();
-        documents.filter(move |doc| self.docs.texts[*doc] != self.query && seen.insert(self.docs.same_text[*doc]))
+        documents.filter(move |doc| self.docs.texts[*doc] != self.query_text && seen.insert(self.docs.same_text[*doc]))
     }
 }
 
-/// The rows of a training set, by column.
+/// The rows of a training set, by column: numbers of queries and documents.
 struct Rows {
-    query_ids: Vec<String>,
-    queries: Vec<String>,
+    queries: Vec<usize>,
     positives: Vec<usize>,
     /// One for each column of negatives.
     negatives: Vec<Vec<usize>>,
@@ -119,13 +119,12 @@ struct Rows {
 
 impl Rows {
     fn new(num_negatives: usize) -> Self {
-        Self { query_ids: vec![], queries: vec![], positives: vec![], negatives: vec![vec![]; num_negatives] }
+        Self { queries: vec![], positives: vec![], negatives: vec![vec![]; num_negatives] }
     }
 
-    fn extend(&mut self, query_id: &str, query: &str, positives: &[usize], negatives: &[usize]) {
+    fn extend(&mut self, query: usize, positives: &[usize], negatives: &[usize]) {
         for positive in positives {
-            self.query_ids.push(query_id.to_owned());
-            self.queries.push(query.to_owned());
+            self.queries.push(query);
             self.positives.push(*positive);
             for (column, negative) in self.negatives.iter_mut().zip(negatives) {
                 column.push(*negative);
@@ -133,20 +132,19 @@ impl Rows {
         }
     }
 
-    fn into_training_set(self, docs: &Docs) -> Result<TrainingSet> {
-        let height = self.queries.len();
-        let column = |name: &str, strings: Vec<&str>| Column::new(name.into(), strings);
-        let pick =
-            |from: &'_ [String], numbers: &[usize]| numbers.iter().map(|doc| from[*doc].clone()).collect::<Vec<_>>();
-        let mut texts = vec![column("query", self.queries.iter().map(String::as_str).collect())];
-        let mut ids = vec![column("query_id", self.query_ids.iter().map(String::as_str).collect())];
-        let positive = [("positive".to_owned(), &self.positives)];
+    fn into_training_set(self, query_ids: &[String], query_texts: &[String], docs: &Docs) -> Result<TrainingSet> {
+        let mut texts = vec![column("query", query_texts, &self.queries)];
+        let mut ids = vec![column("query_id", query_ids, &self.queries)];
         let negatives = (1..).map(negative_column).zip(&self.negatives);
-        for (name, numbers) in positive.into_iter().chain(negatives) {
-            texts.push(Column::new(name.as_str().into(), pick(&docs.texts, numbers)));
-            ids.push(Column::new(format!("{name}_id").into(), pick(&docs.ids, numbers)));
+        for (name, numbers) in [("positive".to_owned(), &self.positives)].into_iter().chain(negatives) {
+            texts.push(column(&name, &docs.texts, numbers));
+            ids.push(column(&format!("{name}_id"), &docs.ids, numbers));
         }
         texts.append(&mut ids);
-        TrainingSet::new(DataFrame::new(height, texts)?)
+        TrainingSet::new(DataFrame::new(self.queries.len(), texts)?)
     }
+}
+
+fn column(name: &str, values: &[String], numbers: &[usize]) -> Column {
+    Column::new(name.into(), numbers.iter().map(|number| values[*number].as_str()).collect::<Vec<_>>())
 }

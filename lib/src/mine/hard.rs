@@ -83,23 +83,23 @@ pub fn hard_negatives(
     config: &MineConfig,
 ) -> Result<TrainingSet> {
     config.check()?;
-    training_set(queries, qrels, corpus, config.num_negatives, |row, query_id, candidates| {
+    training_set(queries, qrels, corpus, config.num_negatives, |query, query_id, candidates| {
         let hits = run.hits(query_id).iter().map(|hit| candidates.number(&hit.doc_id, query_id));
         let ranked = candidates.filter(hits.collect::<Result<Vec<_>>>()?.into_iter());
         let range = ranked.skip(config.range_min).take(config.range_max - config.range_min).collect();
-        Ok(choose(range, config, row))
+        Ok(choose(range, config, query))
     })
 }
 
-/// `num_negatives` of the documents, or `None` if there are fewer. Each row of the queries has a
+/// `num_negatives` of the documents, or `None` if there are fewer. Each query has a
 /// random stream of its own.
-fn choose(mut documents: Vec<usize>, config: &MineConfig, row: usize) -> Option<Vec<usize>> {
+fn choose(mut documents: Vec<usize>, config: &MineConfig, query: usize) -> Option<Vec<usize>> {
     if documents.len() < config.num_negatives {
         return None;
     }
     if config.sampling == Sampling::Random {
         let mut ranks: Vec<usize> = (0..documents.len()).collect();
-        Philox::stream(config.seed, row as u64).shuffle(&mut ranks);
+        Philox::stream(config.seed, query as u64).shuffle(&mut ranks);
         ranks.truncate(config.num_negatives);
         ranks.sort_unstable();
         return Some(ranks.into_iter().map(|rank| documents[rank]).collect());

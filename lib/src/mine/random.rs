@@ -49,11 +49,11 @@ pub fn random_negatives(
     corpus: &Corpus,
     config: &RandomConfig,
 ) -> Result<TrainingSet> {
-    training_set(queries, qrels, corpus, config.num_negatives, |row, _, candidates| {
+    training_set(queries, qrels, corpus, config.num_negatives, |query, _, candidates| {
         let order = Shuffled {
             moved: HashMap::new(),
             remaining: candidates.num_docs(),
-            rng: Philox::stream(config.seed, row as u64),
+            rng: Philox::stream(config.seed, query as u64),
         };
         let negatives: Vec<usize> = candidates.filter(order).take(config.num_negatives).collect();
         Ok((negatives.len() == config.num_negatives).then_some(negatives))

@@ -59,7 +59,8 @@ static FAMILIES: [Family; 6] = [
 
 impl Measure {
     pub(super) fn value(&self, ranking: &Ranking) -> f64 {
-        (self.family.value)(ranking, self.cutoff.unwrap_or(usize::MAX))
+        // The sum of no numbers is -0, which would print its sign.
+        (self.family.value)(ranking, self.cutoff.unwrap_or(usize::MAX)) + 0.0
     }
 }
 
