@@ -1,7 +1,8 @@
 //! Scoring a run against judgements.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use polars::prelude::PlHashMap;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -88,7 +89,7 @@ fn evaluated_queries<'a>(qrels: &'a Qrels, run: &'a Run, config: &EvalConfig) ->
 }
 
 fn check_unique(query_id: &str, hits: &[Hit]) -> Result<()> {
-    let mut rows = HashMap::with_capacity(hits.len());
+    let mut rows = PlHashMap::with_capacity(hits.len());
     for (row, hit) in hits.iter().enumerate() {
         if let Some(first) = rows.insert(hit.doc_id.as_str(), row) {
             let (place, id) = (format!("run, query `{query_id}`"), hit.doc_id.clone());
