@@ -10,6 +10,7 @@ use super::terms::{Counts, count_terms};
 use super::top::top_k;
 use crate::data::{Corpus, Queries};
 use crate::eval::{Hit, Run};
+use crate::show::progress;
 use crate::text::Analyzer;
 use crate::{Error, Result, interrupt};
 
@@ -107,9 +108,12 @@ impl Bm25 {
     /// a term with the query are returned, so there may be fewer than `k`, or none.
     pub fn search(&self, queries: &Queries, k: usize) -> Result<Run> {
         let texts = queries.texts();
+        let bar = progress("searching", Some(texts.len()));
         let hits = texts.par_iter().map_init(Vec::new, |scores, text| {
-            interrupt::check("BM25 search")?;
-            Ok(self.best(text, k, scores))
+            interrupt::check("searching")?;
+            let hits = self.best(text, k, scores);
+            bar.inc(1);
+            Ok(hits)
         });
         let hits = hits.collect::<Result<Vec<_>>>()?;
         let mut run = Run::new();

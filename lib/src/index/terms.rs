@@ -3,6 +3,7 @@
 use polars::prelude::PlHashMap;
 use rayon::prelude::*;
 
+use crate::show::progress;
 use crate::text::Analyzer;
 use crate::{Result, interrupt};
 
@@ -46,9 +47,12 @@ impl Counts {
 /// so the result does not depend on the number of threads.
 pub(super) fn count_terms(texts: &[String], analyzer: Analyzer) -> Result<Counts> {
     const BLOCK: usize = 512;
+    let bar = progress("indexing", Some(texts.len()));
     let blocks = texts.par_chunks(BLOCK).map(|block| {
         interrupt::check("indexing")?;
-        Ok(count_block(block, analyzer))
+        let counts = count_block(block, analyzer);
+        bar.inc(block.len());
+        Ok(counts)
     });
     let mut all = Counts::default();
     for block in blocks.collect::<Result<Vec<_>>>()? {

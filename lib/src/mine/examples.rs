@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use polars::prelude::*;
 
 use crate::data::{Corpus, Qrels, Queries, TrainingSet, negative_column};
-use crate::show::{Message, display};
+use crate::show::{Message, display, progress_iter};
 use crate::{Error, Result, interrupt};
 
 /// Chooses negatives for every query with `choose(query, query_id, candidates)`, where `query` is the
@@ -28,7 +28,7 @@ pub(super) fn training_set(
     let mut rows = Rows::new(num_negatives);
     let mut dropped = 0;
     let (query_ids, texts) = (queries.query_ids(), queries.texts());
-    for (query, (query_id, text)) in query_ids.iter().zip(&texts).enumerate() {
+    for (query, (query_id, text)) in progress_iter("mining", query_ids.iter().zip(&texts)).enumerate() {
         interrupt::check("mining")?;
         let positives = docs.positives(query_id, qrels.judgements(query_id))?;
         if positives.is_empty() {

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use polars::prelude::{AnyValue, Column, DataFrame, LazyFrame, Series};
+use polars::prelude::{AnyValue, Column, DataFrame, LazyFrame, Series, df};
 
 use super::text::{count, escape, shorten};
 use super::{Message, Show};
 use crate::data::{Corpus, Qrels, Queries, TrainingSet};
+use crate::eval::{Report, Run};
 
 /// Frames with more rows are shown by their first and last five.
 const MAX_ROWS: usize = 12;
@@ -79,6 +80,30 @@ impl Show for Qrels {
         match self.frame() {
             Ok(frame) => captioned(caption, &frame),
             Err(error) => Message::text(format!("{caption}\n{error}")),
+        }
+    }
+}
+
+impl Show for Run {
+    fn bundle(&self) -> Message {
+        let hits = self.iter().map(|(_, hits)| hits.len()).sum();
+        let caption = format!("Run: {} for {}", plural(hits, "hit", "hits"), plural(self.len(), "query", "queries"));
+        match self.frame() {
+            Ok(frame) => captioned(caption, &frame),
+            Err(error) => Message::text(format!("{caption}\n{error}")),
+        }
+    }
+}
+
+/// The means.
+impl Show for Report {
+    fn bundle(&self) -> Message {
+        let message = Message::text(self.to_string());
+        let (measures, means): (Vec<_>, Vec<_>) = self.means().map(|(name, mean)| (name.to_string(), mean)).unzip();
+        let caption = format!("Report: means over {}", plural(self.query_ids().len(), "query", "queries"));
+        match df!("measure" => measures, "mean" => means) {
+            Ok(frame) => message.with("text/html", format!("<div><b>{caption}</b></div>{}", table(&frame))),
+            Err(_) => message,
         }
     }
 }
