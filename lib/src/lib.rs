@@ -2,8 +2,10 @@
 
 pub mod data;
 pub mod eval;
+pub mod index;
 pub mod interrupt;
 pub mod loss;
+pub mod mine;
 pub mod model;
 pub mod nn;
 pub mod random;

@@ -4,8 +4,15 @@ mod frames;
 mod qrels;
 mod sampler;
 mod training;
+mod trec;
 
 pub use frames::{Corpus, Queries};
 pub use qrels::Qrels;
 pub use sampler::plan_batches;
 pub use training::TrainingSet;
+
+pub(crate) use training::negative_column;
+pub(crate) use trec::trec_lines;
+
+#[cfg(test)]
+pub(crate) use frames::strings;
