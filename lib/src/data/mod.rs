@@ -2,12 +2,16 @@
 
 mod dataset;
 mod frames;
+mod place;
 mod qrels;
+pub mod read;
 pub mod rustdoc;
+mod sampler;
 mod training;
 
 pub use dataset::{Dataset, Split};
 pub use frames::{Corpus, Queries};
 pub use qrels::Qrels;
 pub use rustdoc::rustdoc;
+pub use sampler::plan_batches;
 pub use training::TrainingSet;

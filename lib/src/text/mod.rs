@@ -1,0 +1,7 @@
+//! From text to token ids.
+
+mod tokenizer;
+mod wordpiece;
+
+pub use tokenizer::{Encodings, Tokenizer};
+pub use wordpiece::WordPieceConfig;
