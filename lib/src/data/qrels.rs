@@ -40,7 +40,7 @@ impl Qrels {
         }
         let grades = grades.cast(&DataType::Int64)?;
         let mut qrels = Self::new();
-        for (row, ((query_id, doc_id), grade)) in query_ids.iter().zip(doc_ids).zip(grades.i64()?).enumerate() {
+        for (row, ((query_id, doc_id), grade)) in query_ids.iter().zip(doc_ids.iter()).zip(grades.i64()?.iter()).enumerate() {
             let value = |column: &str| place.row(row, column, "null".to_owned(), "a value".to_owned());
             let query_id = query_id.ok_or_else(|| value("query_id"))?;
             let doc_id = doc_id.ok_or_else(|| value("doc_id"))?;

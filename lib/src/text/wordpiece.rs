@@ -46,7 +46,8 @@ impl Default for WordPieceConfig {
 /// Learns the vocabulary as Hugging Face's `BertWordPieceTokenizer` does (byte-pair merges, then
 /// WordPiece encoding), in an order that depends on nothing but the words and their counts.
 pub(super) fn train<S: AsRef<str> + Sync>(texts: &[S], config: &WordPieceConfig) -> Result<Tokenizer> {
-    let normalizer = BertNormalizer { lowercase: config.lowercase, ..Default::default() };
+    let mut normalizer = BertNormalizer::default();
+    normalizer.lowercase = config.lowercase;
     let words = count_words(texts, &normalizer)?;
     let alphabet = alphabet(&words, config.alphabet);
     let fixed = fixed_tokens(&words, &alphabet);

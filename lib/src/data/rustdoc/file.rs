@@ -141,7 +141,8 @@ impl Reader {
     fn macro_item(&mut self, item: &syn::ItemMacro) {
         match &item.ident {
             Some(name) if exported(&item.attrs) && !hidden(&item.attrs) => {
-                let inside = std::mem::replace(&mut self.path, self.path[..1].to_vec());
+                let root = self.path[..1].to_vec();
+                let inside = std::mem::replace(&mut self.path, root);
                 self.push("macro", name, &item.attrs, format!("macro_rules! {name}"));
                 self.path = inside;
             }
