@@ -40,14 +40,17 @@ impl Qrels {
         }
         let grades = grades.cast(&DataType::Int64)?;
         let mut qrels = Self::new();
-        for (row, ((query_id, doc_id), grade)) in query_ids.iter().zip(doc_ids.iter()).zip(grades.i64()?.iter()).enumerate() {
+        for (row, ((query_id, doc_id), grade)) in
+            query_ids.iter().zip(doc_ids.iter()).zip(grades.i64()?.iter()).enumerate()
+        {
             let value = |column: &str| place.row(row, column, "null".to_owned(), "a value".to_owned());
             let query_id = query_id.ok_or_else(|| value("query_id"))?;
             let doc_id = doc_id.ok_or_else(|| value("doc_id"))?;
             let grade = grade.ok_or_else(|| value("grade"))?;
             let judged = qrels.grades.entry(query_id.to_owned()).or_default();
             if let Some(before) = judged.insert(doc_id.to_owned(), grade).filter(|before| *before != grade) {
-                let problem = format!("{grade}, but query `{query_id}` and document `{doc_id}` were judged {before} above");
+                let problem =
+                    format!("{grade}, but query `{query_id}` and document `{doc_id}` were judged {before} above");
                 return Err(place.row(row, "grade", problem, "one grade for a query and a document".to_owned()));
             }
         }

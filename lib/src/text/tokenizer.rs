@@ -78,10 +78,8 @@ impl Tokenizer {
                 expected: format!("more than the {special} special tokens around each text"),
             });
         }
-        let encoded: Vec<(Vec<u32>, bool)> = texts
-            .par_iter()
-            .map(|text| self.encode_one(text.as_ref(), max_length - special))
-            .collect::<Result<_>>()?;
+        let encoded: Vec<(Vec<u32>, bool)> =
+            texts.par_iter().map(|text| self.encode_one(text.as_ref(), max_length - special)).collect::<Result<_>>()?;
         let truncated = encoded.iter().filter(|(_, truncated)| *truncated).count();
         Ok(Encodings { ids: encoded.into_iter().map(|(ids, _)| ids).collect(), truncated })
     }

@@ -24,10 +24,7 @@ pub fn beir(folder: impl AsRef<Path>) -> Result<Dataset> {
     let folder = folder.as_ref();
     let corpus = jsonl(folder.join("corpus.jsonl"))?.rename(&[("_id", "doc_id")])?.corpus()?;
     let queries = jsonl(folder.join("queries.jsonl"))?.rename(&[("_id", "query_id")])?.queries()?;
-    let ids = Ids {
-        docs: corpus.doc_ids().into_iter().collect(),
-        queries: queries.query_ids().into_iter().collect(),
-    };
+    let ids = Ids { docs: corpus.doc_ids().into_iter().collect(), queries: queries.query_ids().into_iter().collect() };
     let mut qrels = BTreeMap::new();
     for split in splits(&folder.join("qrels"))? {
         let table = csv(folder.join("qrels").join(format!("{split}.tsv")), &Csv::tsv())?;

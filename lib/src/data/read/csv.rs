@@ -52,7 +52,12 @@ pub fn csv(path: impl AsRef<Path>, settings: &Csv) -> Result<Table> {
         .from_reader(file);
     let names = match &settings.names {
         Some(names) => names.clone(),
-        None => reader.headers().map_err(broken(path))?.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect(),
+        None => reader
+            .headers()
+            .map_err(broken(path))?
+            .iter()
+            .map(|name| name.trim_start_matches('\u{feff}').to_owned())
+            .collect(),
     };
     let mut lines = Vec::new();
     let mut cells: Vec<Vec<String>> = vec![Vec::new(); names.len()];

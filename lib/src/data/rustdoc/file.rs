@@ -15,6 +15,7 @@ pub(super) struct Module {
     file: PathBuf,
     /// Where the files of its child modules are.
     folder: PathBuf,
+    public: bool,
     /// The documentation at its `mod` line, which precedes that inside the file.
     docs: String,
 }
@@ -22,7 +23,7 @@ pub(super) struct Module {
 impl Module {
     pub(super) fn root(source: &Source) -> Self {
         let folder = source.root.parent().unwrap_or(Path::new("")).to_owned();
-        Self { path: vec![source.name.clone()], file: source.root.clone(), folder, docs: String::new() }
+        Self { path: vec![source.name.clone()], file: source.root.clone(), folder, public: true, docs: String::new() }
     }
 }
 
@@ -39,8 +40,11 @@ pub(super) fn read(module: Module) -> Result<(Vec<Entry>, Vec<Module>)> {
         problem: source.to_string(),
         expected: "Rust source".to_owned(),
     })?;
-    let mut reader = Reader { text, path: module.path, folder: module.folder, entries: Vec::new(), children: Vec::new() };
-    reader.module(&[&module.docs, &docs(&file.attrs)]);
+    let mut reader =
+        Reader { text, path: module.path, folder: module.folder, entries: Vec::new(), children: Vec::new() };
+    if module.public {
+        reader.module(&[&module.docs, &docs(&file.attrs)]);
+    }
     reader.items(&file.items);
     drop(file);
     proc_macro2::extra::invalidate_current_thread_spans();
@@ -155,15 +159,19 @@ impl Reader {
         }
     }
 
+    /// What is public in a private module is read, too: it is usually exported elsewhere.
     fn child(&mut self, item: &syn::ItemMod) {
         let name = item.ident.to_string();
+        let public = matches!(item.vis, Visibility::Public(_));
         let mut path = self.path.clone();
         path.push(name.clone());
         let folder = self.folder.join(&name);
         match &item.content {
             Some((_, items)) => {
                 let outer = (std::mem::replace(&mut self.path, path), std::mem::replace(&mut self.folder, folder));
-                self.module(&[&docs(&item.attrs)]);
+                if public {
+                    self.module(&[&docs(&item.attrs)]);
+                }
                 self.items(items);
                 (self.path, self.folder) = outer;
             }
@@ -171,7 +179,7 @@ impl Reader {
                 let files = [self.folder.join(format!("{name}.rs")), folder.join("mod.rs")];
                 // A file that is not there belongs to a configuration that was not published.
                 if let Some(file) = files.into_iter().find(|file| file.is_file()) {
-                    self.children.push(Module { path, file, folder, docs: docs(&item.attrs) });
+                    self.children.push(Module { path, file, folder, public, docs: docs(&item.attrs) });
                 }
             }
         }

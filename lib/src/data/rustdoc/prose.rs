@@ -3,7 +3,8 @@
 use pulldown_cmark::{BrokenLink, Event, Options, Parser, Tag, TagEnd};
 use unicode_segmentation::UnicodeSegmentation;
 
-/// What remains of an item's documentation: no markup, no code blocks, no images, no tables.
+/// What remains of an item's documentation: no markup, no code, no images, no tables, and no sections
+/// of examples, which talk about code that is gone.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Prose {
     /// The first sentence without its full stop; empty where the documentation does not begin with
@@ -19,11 +20,16 @@ pub(super) fn prose(markdown: &str) -> Prose {
     let mut summary = String::new();
     if let Some(Block { heading: false, text }) = blocks.first_mut() {
         let (first, rest) = first_sentence(text);
-        summary = first.trim().trim_end_matches(['.', ':', '!', ';']).trim_end().to_owned();
+        summary = first.trim().trim_end_matches(['.', ',', ':', '!', ';']).trim_end().to_owned();
         *text = rest.trim().to_owned();
     }
-    blocks.retain(|block| !block.text.is_empty());
-    // A heading over nothing stood over an example.
+    let mut example = false;
+    blocks.retain(|block| {
+        if block.heading {
+            example = block.text.starts_with("Example");
+        }
+        !example && !block.text.is_empty()
+    });
     let over_nothing = |at: usize| blocks[at].heading && blocks.get(at + 1).is_none_or(|next| next.heading);
     let rest: Vec<&str> =
         (0..blocks.len()).filter(|at| !over_nothing(*at)).map(|at| blocks[at].text.as_str()).collect();
@@ -52,7 +58,9 @@ fn blocks(markdown: &str) -> Vec<Block> {
             Event::End(TagEnd::CodeBlock | TagEnd::Image | TagEnd::Table | TagEnd::FootnoteDefinition) => skipped -= 1,
             Event::Text(piece) | Event::Code(piece) if skipped == 0 => text.push_str(&piece),
             Event::SoftBreak | Event::HardBreak => text.push(' '),
-            Event::Start(Tag::Item) | Event::End(TagEnd::Paragraph | TagEnd::Item) => flush(&mut blocks, &mut text, false),
+            Event::Start(Tag::Item) | Event::End(TagEnd::Paragraph | TagEnd::Item) => {
+                flush(&mut blocks, &mut text, false)
+            }
             Event::Start(Tag::Heading { .. }) => flush(&mut blocks, &mut text, false),
             Event::End(TagEnd::Heading(_)) => flush(&mut blocks, &mut text, true),
             _ => {}
@@ -63,7 +71,9 @@ fn blocks(markdown: &str) -> Vec<Block> {
 }
 
 fn flush(blocks: &mut Vec<Block>, text: &mut String, heading: bool) {
-    let words: Vec<&str> = text.split_whitespace().collect();
+    // A backtick that is still there has no partner.
+    let plain = text.replace('`', "");
+    let words: Vec<&str> = plain.split_whitespace().collect();
     if !words.is_empty() {
         blocks.push(Block { heading, text: words.join(" ") });
     }
@@ -84,12 +94,16 @@ fn first_sentence(paragraph: &str) -> (&str, &str) {
     paragraph.split_at(end)
 }
 
-/// The words of a text in lower case: what two summaries are compared by.
+/// The words of a text (letters and digits) in lower case: what two summaries are compared by.
 pub(super) fn words(text: &str) -> Vec<String> {
-    text.unicode_words().map(str::to_lowercase).collect()
+    text.split(|letter: char| !letter.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect()
 }
 
-/// The words an identifier or path is made of: `polars_core::DataFrame` -> `polars core data frame`.
+/// The words a path is made of, each once where it stands twice in a row:
+/// `candle_core::tensor::Tensor::max_dim` -> `candle core tensor max dim`.
 pub(super) fn path_words(path: &str) -> String {
     let mut words = String::with_capacity(path.len() + 8);
     let mut previous = ' ';
@@ -104,7 +118,9 @@ pub(super) fn path_words(path: &str) -> String {
         }
         previous = letter;
     }
-    words.split_whitespace().collect::<Vec<_>>().join(" ")
+    let mut words: Vec<&str> = words.split_whitespace().collect();
+    words.dedup();
+    words.join(" ")
 }
 
 #[cfg(test)]
@@ -115,7 +131,7 @@ mod tests {
     fn first_sentence_is_split_off_and_markup_is_gone() {
         let found = prose(
             "Returns the [`height`](Self::height), e.g. the number\nof **rows**. Then [more] and [`Vec::push`].\n\n\
-             # Examples\n```\nlet hidden = 1;\n```\n# Errors\nIf *empty*.\n\n- one\n- two\n\n![badge](x.svg)",
+             # Examples\nCalled so:\n```\nlet hidden = 1;\n```\n# Inlining\n# Errors\nIf *empty*.\n\n- one\n- two\n\n![badge](x.svg)",
         );
         assert_eq!(found.summary, "Returns the height, e.g. the number of rows");
         assert_eq!(found.rest, "Then more and Vec::push.\nErrors\nIf empty.\none\ntwo");
@@ -130,7 +146,10 @@ mod tests {
 
     #[test]
     fn paths_become_words() {
-        assert_eq!(path_words("polars_core::frame::DataFrame::with_row_index"), "polars core frame data frame with row index");
-        assert_eq!(path_words("std::io::BufRead"), "std io buf read");
+        assert_eq!(
+            path_words("polars_core::frame::DataFrame::with_row_index"),
+            "polars core frame data frame with row index"
+        );
+        assert_eq!(path_words("std::io::io::BufRead"), "std io buf read");
     }
 }

@@ -27,7 +27,6 @@ pub const CRATES: &[&str] = &[
     "polars-core",
     "polars-io",
     "polars-lazy",
-    "polars-plan",
     "polars-utils",
     "rayon",
     "regex",
@@ -36,7 +35,6 @@ pub const CRATES: &[&str] = &[
     "safetensors",
     "serde_json",
     "tokenizers",
-    "tokio",
 ];
 
 /// The lock file this crate was built with: the versions are those of the build, on every machine.
