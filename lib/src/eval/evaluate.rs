@@ -89,7 +89,7 @@ fn evaluated_queries<'a>(qrels: &'a Qrels, run: &'a Run, config: &EvalConfig) ->
 }
 
 fn check_unique(query_id: &str, hits: &[Hit]) -> Result<()> {
-    let mut rows = PlHashMap::with_capacity(hits.len());
+    let mut rows = PlHashMap::with_capacity_and_hasher(hits.len(), Default::default());
     for (row, hit) in hits.iter().enumerate() {
         if let Some(first) = rows.insert(hit.doc_id.as_str(), row) {
             let (place, id) = (format!("run, query `{query_id}`"), hit.doc_id.clone());
