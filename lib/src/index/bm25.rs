@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::terms::{Counts, count_terms};
-use super::top::top_k;
+use super::top::{SMALLEST, top_k};
 use crate::data::{Corpus, Queries};
 use crate::eval::{Hit, Run};
 use crate::show::progress;
@@ -153,7 +153,7 @@ impl Bm25 {
                 scores[*doc as usize] += score;
             }
         }
-        let best = top_k(scores, k).into_iter();
+        let best = top_k(scores, k, SMALLEST).into_iter();
         best.map(|(doc, score)| Hit { doc_id: self.doc_ids[doc as usize].clone(), score: score.into() }).collect()
     }
 }

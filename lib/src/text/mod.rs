@@ -1,9 +1,11 @@
-//! Text before it reaches a model or an index: a model's tokenizer, and analyzers for lexical search.
+//! Text to tokens: a model's tokenizer, and analyzers for lexical search.
 
 mod analyzer;
 mod porter;
 mod tokenizer;
+mod wordpiece;
 
 pub use analyzer::Analyzer;
 pub use porter::porter_stem;
-pub use tokenizer::{Tokenizer, WordPieceConfig};
+pub use tokenizer::{Encodings, Tokenizer};
+pub use wordpiece::WordPieceConfig;
