@@ -26,7 +26,7 @@ pub(super) fn training_set(
     }
     let docs = Docs::new(corpus);
     let mut rows = Rows::new(num_negatives);
-    let mut dropped = 0;
+    let (mut judged, mut dropped) = (0, 0);
     let (query_ids, texts) = (queries.query_ids(), queries.texts());
     for (query, (query_id, text)) in progress_iter("mining", query_ids.iter().zip(&texts)).enumerate() {
         interrupt::check("mining")?;
@@ -34,13 +34,15 @@ pub(super) fn training_set(
         if positives.is_empty() {
             continue;
         }
+        judged += 1;
         match choose(query, query_id, &Candidates::new(&docs, text, &positives))? {
             Some(negatives) => rows.extend(query, &positives, &negatives),
             None => dropped += 1,
         }
     }
     if dropped > 0 {
-        display(&Message::text(format!("{dropped} queries left out: fewer than {num_negatives} negatives")));
+        let why = format!("they have fewer than {num_negatives} negatives");
+        display(&Message::text(format!("mining left out {dropped} of {judged} queries: {why}")));
     }
     rows.into_training_set(&query_ids, &texts, &docs)
 }

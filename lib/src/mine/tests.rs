@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::data::{Corpus, Qrels, Queries, TrainingSet};
 use crate::eval::{Hit, Run};
+use crate::show::recorder;
 
 const QUERIES: usize = 3;
 
@@ -69,24 +70,41 @@ fn known(case: &Case, query_id: &str) -> (HashSet<String>, Vec<String>) {
     (never, relevant.into_iter().map(|doc| doc_ids[doc].clone()).collect())
 }
 
-fn check(case: &Case, set: &TrainingSet, num_negatives: usize, pool: impl Fn(&str) -> HashSet<String>) {
+/// The ids `mine` returns and what it displays.
+fn mined(num_negatives: usize, mine: impl FnOnce() -> TrainingSet) -> (Vec<Vec<String>>, Vec<String>) {
+    let (set, messages) = recorder::record("mining left out", mine);
+    (ids(&set, num_negatives), recorder::texts(&messages).into_iter().map(str::to_owned).collect())
+}
+
+/// Checks what [`mined`] returns. `pool` says which texts there were to choose from for a query.
+fn check(
+    case: &Case,
+    (rows, messages): &(Vec<Vec<String>>, Vec<String>),
+    num_negatives: usize,
+    pool: impl Fn(&str) -> HashSet<String>,
+) {
     let (doc_ids, texts) = (case.corpus.doc_ids(), case.corpus.texts());
     let text = |doc_id: &String| texts[doc_ids.iter().position(|id| id == doc_id).unwrap()].clone();
-    let rows = ids(set, num_negatives);
-    for row in &rows {
+    for row in rows {
         let (never, _) = known(case, &row[0]);
         let negatives: HashSet<String> = row[2..].iter().map(text).collect();
         assert!(case.qrels.is_relevant(&row[0], &row[1]));
         assert!(negatives.is_disjoint(&never), "{row:?}");
         assert_eq!(negatives.len(), num_negatives, "{row:?}");
     }
+    let (mut judged, mut dropped) = (0, 0);
     for query_id in case.queries.query_ids() {
         let (never, positives) = known(case, &query_id);
         let enough = pool(&query_id).difference(&never).count() >= num_negatives;
         let found: HashSet<&String> = rows.iter().filter(|row| row[0] == query_id).map(|row| &row[1]).collect();
         let expected = if enough { positives.iter().collect() } else { HashSet::new() };
         assert_eq!(found, expected, "{query_id}");
+        judged += usize::from(!positives.is_empty());
+        dropped += usize::from(!positives.is_empty() && !enough);
     }
+    let message =
+        format!("mining left out {dropped} of {judged} queries: they have fewer than {num_negatives} negatives");
+    assert_eq!(*messages, if dropped > 0 { vec![message] } else { vec![] });
 }
 
 proptest! {
@@ -94,11 +112,11 @@ proptest! {
     fn random(case in case(), num_negatives in 1usize..4, seed: u64) {
         let mine = |seed| {
             let config = RandomConfig { num_negatives, seed };
-            random_negatives(&case.queries, &case.qrels, &case.corpus, &config).unwrap()
+            mined(num_negatives, || random_negatives(&case.queries, &case.qrels, &case.corpus, &config).unwrap())
         };
-        let set = mine(seed);
-        check(&case, &set, num_negatives, |_| case.corpus.texts().into_iter().collect());
-        prop_assert_eq!(ids(&set, num_negatives), ids(&mine(seed), num_negatives));
+        let found = mine(seed);
+        check(&case, &found, num_negatives, |_| case.corpus.texts().into_iter().collect());
+        prop_assert_eq!(found, mine(seed));
     }
 
     #[test]
@@ -106,25 +124,25 @@ proptest! {
         let sampling = if at_random { Sampling::Random } else { Sampling::Top };
         let mine = |seed, range_min| {
             let config = MineConfig { num_negatives, range_min, sampling, seed, ..MineConfig::default() };
-            hard_negatives(&case.queries, &case.qrels, &case.corpus, &case.run, &config).unwrap()
+            let Case { queries, qrels, corpus, run } = &case;
+            mined(num_negatives, || hard_negatives(queries, qrels, corpus, run, &config).unwrap())
         };
-        let set = mine(seed, 0);
+        let (found, later) = (mine(seed, 0), mine(seed, 1).0);
         let (doc_ids, texts) = (case.corpus.doc_ids(), case.corpus.texts());
         let pool = |query_id: &str| -> HashSet<String> {
-            let found = |doc: &usize| case.run.hits(query_id).iter().any(|hit| hit.doc_id == doc_ids[*doc]);
-            (0..doc_ids.len()).filter(found).map(|doc| texts[doc].clone()).collect()
+            let returned = |doc: &usize| case.run.hits(query_id).iter().any(|hit| hit.doc_id == doc_ids[*doc]);
+            (0..doc_ids.len()).filter(returned).map(|doc| texts[doc].clone()).collect()
         };
-        check(&case, &set, num_negatives, pool);
-        prop_assert_eq!(ids(&set, num_negatives), ids(&mine(seed, 0), num_negatives));
+        check(&case, &found, num_negatives, pool);
+        prop_assert_eq!(&found, &mine(seed, 0));
         // Negatives keep the order of the run, and with range_min they are a later part of it.
-        for row in ids(&set, num_negatives).iter().chain(&ids(&mine(seed, 1), num_negatives)) {
+        for row in found.0.iter().chain(&later) {
             let rank = |doc_id: &String| case.run.hits(&row[0]).iter().position(|hit| hit.doc_id == *doc_id).unwrap();
             prop_assert!(row[2..].iter().map(rank).is_sorted_by(|a, b| a < b));
         }
         if !at_random {
-            let best = ids(&mine(seed, 0), num_negatives);
-            for row in ids(&mine(seed, 1), num_negatives) {
-                let first = best.iter().find(|other| other[..2] == row[..2]).unwrap();
+            for row in later {
+                let first = found.0.iter().find(|other| other[..2] == row[..2]).unwrap();
                 prop_assert_eq!(&first[3..], &row[2..row.len() - 1]);
             }
         }

@@ -29,4 +29,4 @@ pub use sink::{Display, Message, Show, display, set_display};
 pub use text::{html, markdown};
 
 #[cfg(test)]
-mod recorder;
+pub(crate) mod recorder;

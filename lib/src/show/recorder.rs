@@ -13,7 +13,7 @@ impl Display for Recorder {
 }
 
 /// The result of `work` and what it displayed, as far as its text begins with `about`. Other tests' bars and charts go to the same sink.
-pub(super) fn record<T>(about: &str, work: impl FnOnce() -> T) -> (T, Vec<Message>) {
+pub(crate) fn record<T>(about: &str, work: impl FnOnce() -> T) -> (T, Vec<Message>) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let messages = Arc::default();
@@ -26,7 +26,7 @@ pub(super) fn record<T>(about: &str, work: impl FnOnce() -> T) -> (T, Vec<Messag
 }
 
 /// The plain text of each message.
-pub(super) fn texts(messages: &[Message]) -> Vec<&str> {
+pub(crate) fn texts(messages: &[Message]) -> Vec<&str> {
     messages.iter().map(text).collect()
 }
 
