@@ -8,6 +8,7 @@ pub mod read;
 pub mod rustdoc;
 mod sampler;
 mod training;
+mod trec;
 
 pub use dataset::{Dataset, Split};
 pub use frames::{Corpus, Queries};
@@ -15,3 +16,9 @@ pub use qrels::Qrels;
 pub use rustdoc::rustdoc;
 pub use sampler::plan_batches;
 pub use training::TrainingSet;
+
+pub(crate) use training::negative_column;
+pub(crate) use trec::trec_lines;
+
+#[cfg(test)]
+pub(crate) use frames::strings;

@@ -1,7 +1,11 @@
-//! From text to token ids.
+//! Text to tokens: a model's tokenizer, and analyzers for lexical search.
 
+mod analyzer;
+mod porter;
 mod tokenizer;
 mod wordpiece;
 
+pub use analyzer::Analyzer;
+pub use porter::porter_stem;
 pub use tokenizer::{Encodings, Tokenizer};
 pub use wordpiece::WordPieceConfig;
