@@ -1,1 +1,11 @@
+//! The one dylib that every cell links to: kensaku, the crates it stands on, and [`nb`], the small
+//! run time that cells and the kernel share.
 
+pub mod nb;
+
+mod event;
+mod host;
+mod panics;
+mod sink;
+
+pub use kensaku::*;
