@@ -3,10 +3,16 @@
 pub mod data;
 pub mod eval;
 pub mod interrupt;
+pub mod loss;
+pub mod model;
+pub mod nn;
 pub mod random;
 pub mod show;
+pub mod text;
+pub mod train;
 
 mod error;
+mod files;
 
 pub use error::{Error, Result};
 

@@ -71,6 +71,19 @@ impl Queries {
         Ok(Self { frame })
     }
 
+    /// Queries of one's own, numbered from 1.
+    ///
+    /// ```
+    /// let queries = kensaku::data::Queries::from_texts(["how is a frame filtered?"])?;
+    /// assert_eq!(queries.query_ids(), ["1"]);
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
+    pub fn from_texts<S: Into<String>>(texts: impl IntoIterator<Item = S>) -> Result<Self> {
+        let texts: Vec<String> = texts.into_iter().map(Into::into).collect();
+        let query_ids: Vec<String> = (1..=texts.len()).map(|number| number.to_string()).collect();
+        Self::new(df!("query_id" => query_ids, "text" => texts)?)
+    }
+
     /// The frame with all columns.
     pub fn frame(&self) -> &DataFrame {
         &self.frame

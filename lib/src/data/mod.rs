@@ -2,8 +2,10 @@
 
 mod frames;
 mod qrels;
+mod sampler;
 mod training;
 
 pub use frames::{Corpus, Queries};
 pub use qrels::Qrels;
+pub use sampler::plan_batches;
 pub use training::TrainingSet;

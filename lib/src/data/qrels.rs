@@ -35,7 +35,9 @@ impl Qrels {
         }
         let grades = grades.cast(&DataType::Int64)?;
         let mut qrels = Self::new();
-        for (row, ((query_id, doc_id), grade)) in query_ids.iter().zip(doc_ids).zip(grades.i64()?).enumerate() {
+        for (row, ((query_id, doc_id), grade)) in
+            query_ids.iter().zip(doc_ids.iter()).zip(grades.i64()?.iter()).enumerate()
+        {
             let (Some(query_id), Some(doc_id), Some(grade)) = (query_id, doc_id, grade) else {
                 return Err(Error::Row {
                     place: place.to_owned(),

@@ -3,6 +3,25 @@
 //! The library knows nothing of Jupyter. A display is a [`Message`] given to the installed
 //! [`Display`]: the kernel's, the terminal's, or stock evcxr_jupyter's.
 
+mod bars;
+mod bitmap;
+mod chart;
+mod curve;
+mod lines;
+mod live;
+mod progress;
 mod sink;
+mod style;
+mod table;
+mod text;
 
+pub use bars::bars;
+pub use chart::Chart;
+pub use curve::LossCurve;
+pub use live::{Handle, flush};
+pub use progress::{Progress, ProgressIter, progress, progress_iter};
 pub use sink::{Display, Message, Show, display, set_display};
+pub use text::{html, markdown};
+
+#[cfg(test)]
+mod recorder;

@@ -1,7 +1,7 @@
 //! The seam between the library and whatever shows its displays.
 
 use std::io::{IsTerminal, Write};
-use std::sync::{OnceLock, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -25,7 +25,7 @@ impl Message {
         Self::default().with("text/plain", text)
     }
 
-    /// The same display with one more MIME type.
+    /// The same display with one more MIME type; a second content of a type replaces the first.
     pub fn with(mut self, mime: &str, content: impl Into<String>) -> Self {
         self.data.insert(mime.to_owned(), Value::String(content.into()));
         self
@@ -37,25 +37,45 @@ pub trait Show {
     fn bundle(&self) -> Message;
 }
 
+/// A message is what it shows.
+impl Show for Message {
+    fn bundle(&self) -> Message {
+        self.clone()
+    }
+}
+
 /// Takes displays. Implemented by the kernel and by [`Fallback`].
 pub trait Display: Send + Sync {
     fn send(&self, message: &Message);
 }
 
-static SINK: OnceLock<RwLock<Box<dyn Display>>> = OnceLock::new();
-
-fn sink() -> &'static RwLock<Box<dyn Display>> {
-    SINK.get_or_init(|| RwLock::new(Box::new(Fallback)))
-}
+static SINK: RwLock<Option<Box<dyn Display>>> = RwLock::new(None);
 
 /// Installs the sink that takes every display from now on.
 pub fn set_display(new: Box<dyn Display>) {
-    *sink().write().unwrap_or_else(|poisoned| poisoned.into_inner()) = new;
+    *SINK.write().unwrap_or_else(PoisonError::into_inner) = Some(new);
 }
 
-/// Shows `message` wherever this program's displays go.
-pub fn display(message: &Message) {
-    sink().read().unwrap_or_else(|poisoned| poisoned.into_inner()).send(message);
+/// Shows a value in the middle of a cell: a frame, a chart, a [`Message`].
+///
+/// ```
+/// kensaku::show::display(&kensaku::show::markdown("**half-way**"));
+/// ```
+pub fn display(value: &dyn Show) {
+    send(&value.bundle());
+}
+
+/// Gives `message` to the installed sink, or to [`Fallback`].
+pub(super) fn send(message: &Message) {
+    match SINK.read().unwrap_or_else(PoisonError::into_inner).as_deref() {
+        Some(sink) => sink.send(message),
+        None => Fallback.send(message),
+    }
+}
+
+/// Whether a sink is installed. Only such a one can replace what it has shown.
+pub(super) fn is_installed() -> bool {
+    SINK.read().unwrap_or_else(PoisonError::into_inner).is_some()
 }
 
 /// The sink without a kernel of ours: text for a terminal, evcxr's content lines where stdout is

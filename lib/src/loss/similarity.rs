@@ -1,0 +1,62 @@
+//! How alike embeddings are, in candle ops that pass gradients on.
+
+use candle_core::{D, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+
+/// How a model compares a query with a document.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Similarity {
+    #[default]
+    Cosine,
+    Dot,
+}
+
+impl Similarity {
+    /// Every query with every document: `(n, dim)`, `(m, dim)` -> `(n, m)`.
+    pub fn of(self, queries: &Tensor, docs: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Cosine => cosine(queries, docs),
+            Self::Dot => dot(queries, docs),
+        }
+    }
+}
+
+/// Dot product of every query with every document: `(n, dim)`, `(m, dim)` -> `(n, m)`.
+pub fn dot(queries: &Tensor, docs: &Tensor) -> Result<Tensor> {
+    Ok(queries.matmul(&docs.t()?)?)
+}
+
+/// Cosine of every query with every document: `(n, dim)`, `(m, dim)` -> `(n, m)`.
+///
+/// ```
+/// # use kensaku::candle_core::{Device, Tensor};
+/// let x = Tensor::new(&[[3.0f32, 4.0], [0.0, 1.0]], &Device::Cpu)?;
+/// let cosines = kensaku::loss::cosine(&x, &x)?.to_vec2::<f32>()?;
+/// assert!((cosines[0][1] - 0.8).abs() < 1e-6 && (cosines[0][0] - 1.0).abs() < 1e-6);
+/// # Ok::<(), kensaku::Error>(())
+/// ```
+pub fn cosine(queries: &Tensor, docs: &Tensor) -> Result<Tensor> {
+    dot(&normalize(queries)?, &normalize(docs)?)
+}
+
+/// Cosine of row `i` with row `i`: `(n, dim)`, `(n, dim)` -> `(n,)`.
+pub fn pairwise_cosine(left: &Tensor, right: &Tensor) -> Result<Tensor> {
+    Ok((normalize(left)? * normalize(right)?)?.sum(D::Minus1)?)
+}
+
+/// Rows of length 1: `x / max(|x|, 1e-12)`, `(n, dim)` -> `(n, dim)`.
+pub fn normalize(x: &Tensor) -> Result<Tensor> {
+    // The square root of a zero row has no slope: the smallest square keeps the gradient finite.
+    let length = x.sqr()?.sum_keepdim(D::Minus1)?.maximum(1e-24)?.sqrt()?;
+    Ok(x.broadcast_div(&length)?)
+}
+
+/// `log sum exp` of each row: `(n, m)` -> `(n,)`. Entries of minus infinity count as absent.
+pub fn log_sum_exp(x: &Tensor) -> Result<Tensor> {
+    let max = x.detach().max_keepdim(D::Minus1)?;
+    let sum = x.broadcast_sub(&max)?.exp()?.sum_keepdim(D::Minus1)?;
+    Ok((sum.log()? + max)?.squeeze(D::Minus1)?)
+}

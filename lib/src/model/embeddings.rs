@@ -1,0 +1,45 @@
+//! Vectors with the ids of the texts they stand for.
+
+use std::fmt;
+
+use candle_core::Tensor;
+
+use crate::{Error, Result};
+
+/// One vector a text.
+#[derive(Clone)]
+pub struct Embeddings {
+    /// The ids, one a row.
+    pub ids: Vec<String>,
+    /// `(n, dim)`
+    pub vectors: Tensor,
+}
+
+impl Embeddings {
+    /// Checks that there is one id a row.
+    pub fn new(ids: Vec<String>, vectors: Tensor) -> Result<Self> {
+        match vectors.dims2() {
+            Ok((rows, _)) if rows == ids.len() => Ok(Self { ids, vectors }),
+            _ => Err(Error::Shape {
+                what: "embeddings".to_owned(),
+                found: format!("{:?} for {} ids", vectors.dims(), ids.len()),
+                expected: "one row an id, (n, dim)".to_owned(),
+            }),
+        }
+    }
+
+    /// The number of texts.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
+
+impl fmt::Debug for Embeddings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Embeddings {:?} {:?}", self.vectors.dims(), self.vectors.dtype())
+    }
+}

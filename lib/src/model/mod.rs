@@ -1,0 +1,11 @@
+//! Search models: an encoder, a tokenizer and a head. All have the same methods in the same order:
+//! `new`, `load`, `encode_queries`, `encode_docs`, `save`.
+
+mod bi_encoder;
+mod directory;
+mod embeddings;
+mod pooling;
+
+pub use bi_encoder::{BiEncoder, BiEncoderConfig, Role};
+pub use embeddings::Embeddings;
+pub use pooling::{Pooled, Pooling};

@@ -1,0 +1,50 @@
+//! Sequences of token ids, packed one behind the other.
+
+/// A batch without padding. `T` tokens in all, `B` sequences.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PackedBatch {
+    /// Token ids `(T,)`.
+    pub ids: Vec<u32>,
+    /// Segment of each token `(T,)`: 0, or 1 for the second text of a pair.
+    pub token_types: Vec<u32>,
+    /// Position of each token in its sequence `(T,)`.
+    pub positions: Vec<u32>,
+    /// Where each sequence starts, and the end of the last `(B + 1,)`.
+    pub bounds: Vec<usize>,
+}
+
+impl PackedBatch {
+    /// Packs single texts (segment 0, positions from 0).
+    ///
+    /// ```
+    /// let batch = kensaku::nn::PackedBatch::new([vec![2, 7, 3], vec![2, 3]]);
+    /// assert_eq!(batch.bounds, [0, 3, 5]);
+    /// assert_eq!(batch.positions, [0, 1, 2, 0, 1]);
+    /// ```
+    pub fn new<S: AsRef<[u32]>>(sequences: impl IntoIterator<Item = S>) -> Self {
+        let mut batch = Self { bounds: vec![0], ..Self::default() };
+        for sequence in sequences {
+            let ids = sequence.as_ref();
+            batch.ids.extend_from_slice(ids);
+            batch.positions.extend(0..ids.len() as u32);
+            batch.bounds.push(batch.ids.len());
+        }
+        batch.token_types = vec![0; batch.ids.len()];
+        batch
+    }
+
+    /// `T`, the number of tokens.
+    pub fn tokens(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// `B`, the number of sequences.
+    pub fn sequences(&self) -> usize {
+        self.bounds.len() - 1
+    }
+
+    /// The tokens of each sequence, as ranges of `0..T`.
+    pub fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
+        self.bounds.windows(2).map(|bounds| bounds[0]..bounds[1])
+    }
+}

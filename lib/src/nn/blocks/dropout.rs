@@ -1,0 +1,84 @@
+//! Dropout whose mask is a function of (seed, step, place, element) and so is never stored.
+
+use crate::nn::math::vectorised;
+use crate::random::philox;
+
+/// What a training step drops: the same seed and step give the same masks, forward and backward.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dropout {
+    pub seed: u64,
+    pub step: u32,
+}
+
+/// One dropout layer of the model within one step.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Site {
+    key: [u32; 2],
+    step: u32,
+    site: u32,
+    threshold: u32,
+    scale: f32,
+}
+
+impl Dropout {
+    /// The `site`th dropout layer, at a rate; `None` if it drops nothing.
+    pub(crate) fn site(&self, site: u32, rate: f32) -> Option<Site> {
+        let threshold = (f64::from(rate) * 4_294_967_296.0) as u32;
+        let key = [self.seed as u32, (self.seed >> 32) as u32];
+        (rate > 0.0).then_some(Site { key, step: self.step, site, threshold, scale: 1.0 / (1.0 - rate) })
+    }
+}
+
+impl Site {
+    /// Zeroes the dropped elements of one row of the layer's tensor and scales the others up.
+    pub(crate) fn apply(&self, row: usize, values: &mut [f32]) {
+        mask(values, row as u32, self.site, self.step, self.key, self.threshold, self.scale);
+    }
+}
+
+/// Blocks of four elements that are computed side by side.
+const WIDE: usize = 16;
+
+vectorised! {
+    fn mask(values: &mut [f32], row: u32, site: u32, step: u32, key: [u32; 2], threshold: u32, scale: f32) {
+        for (chunk, part) in values.chunks_mut(4 * WIDE).enumerate() {
+            let mut words = [[0_u32; 4]; WIDE];
+            for (block, words) in words.iter_mut().enumerate() {
+                *words = philox([(chunk * WIDE + block) as u32, row, site, step], key);
+            }
+            for (value, word) in part.iter_mut().zip(words.as_flattened()) {
+                *value = if *word >= threshold { *value * scale } else { 0.0 };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_the_rate_and_keeps_the_mean() {
+        let site = Dropout { seed: 3, step: 9 }.site(1, 0.25).expect("a rate above zero");
+        let mut values = vec![1.0; 4_000];
+        for (row, values) in values.chunks_mut(100).enumerate() {
+            site.apply(row, values);
+        }
+        let dropped = values.iter().filter(|value| **value == 0.0).count() as f32 / 4_000.0;
+        let mean = values.iter().sum::<f32>() / 4_000.0;
+        assert!((dropped - 0.25).abs() < 0.03 && (mean - 1.0).abs() < 0.04, "{dropped} {mean}");
+    }
+
+    #[test]
+    fn depends_on_seed_step_site_and_row_alone() {
+        let masked = |seed, step, site, row| {
+            let mut values = vec![1.0; 77];
+            Dropout { seed, step }.site(site, 0.5).expect("a rate above zero").apply(row, &mut values);
+            values
+        };
+        assert_eq!(masked(1, 2, 3, 4), masked(1, 2, 3, 4));
+        for other in [masked(0, 2, 3, 4), masked(1, 0, 3, 4), masked(1, 2, 0, 4), masked(1, 2, 3, 0)] {
+            assert_ne!(masked(1, 2, 3, 4), other);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Look-up of word, position and segment rows, and their gradients.
+
+use rayon::prelude::*;
+
+use super::ROWS_PER_TASK;
+
+/// `out (T, H) = sum of one row of each table`; a table comes with the row each token takes.
+pub(crate) fn forward(out: &mut [f32], width: usize, tables: [(&[f32], &[u32]); 3]) {
+    out.par_chunks_mut(width * ROWS_PER_TASK).enumerate().for_each(|(task, out)| {
+        for (row, out) in out.chunks_exact_mut(width).enumerate() {
+            let token = task * ROWS_PER_TASK + row;
+            let [words, positions, segments] =
+                tables.map(|(table, ids)| &table[ids[token] as usize * width..][..width]);
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = words[i] + positions[i] + segments[i];
+            }
+        }
+    });
+}
+
+/// `d_table[ids[t]] += d[t]`: the tokens are put in order of their id, each id is one task, and its
+/// tokens are added in order.
+pub(crate) fn backward(d_table: &mut [f32], d: &[f32], width: usize, ids: &[u32]) {
+    let mut tokens: Vec<u32> = (0..ids.len() as u32).collect();
+    tokens.sort_by_key(|token| ids[*token as usize]);
+    let segments: Vec<&[u32]> = tokens.chunk_by(|a, b| ids[*a as usize] == ids[*b as usize]).collect();
+    rows_in_order(d_table, width, segments.iter().map(|tokens| ids[tokens[0] as usize] as usize))
+        .into_par_iter()
+        .zip(segments)
+        .for_each(|(row, tokens)| {
+            for token in tokens {
+                for (sum, value) in row.iter_mut().zip(&d[*token as usize * width..]) {
+                    *sum += value;
+                }
+            }
+        });
+}
+
+/// The rows at ascending indices, each borrowed for itself.
+fn rows_in_order(table: &mut [f32], width: usize, indices: impl Iterator<Item = usize>) -> Vec<&mut [f32]> {
+    let mut rest = table;
+    let mut passed = 0;
+    indices
+        .map(|index| {
+            let (_, tail) = std::mem::take(&mut rest).split_at_mut((index - passed) * width);
+            let (row, tail) = tail.split_at_mut(width);
+            rest = tail;
+            passed = index + 1;
+            row
+        })
+        .collect()
+}

@@ -1,0 +1,14 @@
+//! The fused kernels that encoders are made of: each a forward and a backward function.
+//!
+//! Parallel loops cut the work by rows, columns or (sequence, head), never by thread count, so a
+//! result does not depend on the number of threads.
+
+pub(crate) mod activation;
+pub(crate) mod attention;
+pub mod dropout;
+pub(crate) mod embedding;
+pub(crate) mod linear;
+pub(crate) mod norm;
+
+/// Rows that one task of a row-wise kernel takes.
+pub(crate) const ROWS_PER_TASK: usize = 32;

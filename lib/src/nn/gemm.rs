@@ -1,0 +1,90 @@
+//! Matrix products, all through one function.
+
+use gemm::Parallelism;
+
+/// A matrix in a slice, with strides, so that a transpose or a head of a fused projection is no copy.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    data: &'a [f32],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<'a> View<'a> {
+    /// A row-major matrix.
+    pub(crate) fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
+        Self::strided(data, rows, cols, cols)
+    }
+
+    /// Rows that lie `row_stride` apart.
+    pub(crate) fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
+        assert!(rows == 0 || cols == 0 || (rows - 1) * row_stride + cols <= data.len(), "matrix outside of its buffer");
+        Self { data, rows, cols, row_stride, col_stride: 1 }
+    }
+
+    /// The transpose.
+    pub(crate) fn t(self) -> Self {
+        Self { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
+    }
+}
+
+/// Who computes a product: all threads, or the calling one because others work on other products.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Threads {
+    All,
+    This,
+}
+
+/// `dst = scale * lhs rhs`, or `dst += ..` with `accumulate`. `dst` is row-major `(lhs.rows, rhs.cols)`.
+pub(crate) fn gemm(dst: &mut [f32], lhs: View<'_>, rhs: View<'_>, scale: f32, accumulate: bool, threads: Threads) {
+    let (m, n, k) = (lhs.rows, rhs.cols, lhs.cols);
+    assert_eq!(k, rhs.rows, "inner dimensions of a matrix product");
+    assert!(m * n <= dst.len(), "product outside of its buffer");
+    let parallelism = match threads {
+        Threads::All => Parallelism::Rayon(rayon::current_num_threads()),
+        Threads::This => Parallelism::None,
+    };
+    // SAFETY: `View` and the assertions above keep every element inside its slice, and `dst` is
+    // borrowed mutably, so it overlaps neither operand.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            dst.as_mut_ptr(),
+            1,
+            n as isize,
+            accumulate,
+            lhs.data.as_ptr(),
+            lhs.col_stride as isize,
+            lhs.row_stride as isize,
+            rhs.data.as_ptr(),
+            rhs.col_stride as isize,
+            rhs.row_stride as isize,
+            1.0,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equals_the_definition() {
+        let lhs: Vec<f32> = (0..6).map(|x| x as f32).collect();
+        let rhs: Vec<f32> = (0..6).map(|x| (x * x) as f32 - 3.0).collect();
+        let mut dst = vec![1.0; 4];
+        // (2, 3) times the transpose of (2, 3), doubled, on top of ones.
+        gemm(&mut dst, View::new(&lhs, 2, 3), View::new(&rhs, 2, 3).t(), 2.0, true, Threads::This);
+        let expected = |i: usize, j: usize| 1.0 + 2.0 * (0..3).map(|k| lhs[i * 3 + k] * rhs[j * 3 + k]).sum::<f32>();
+        assert_eq!(dst, [expected(0, 0), expected(0, 1), expected(1, 0), expected(1, 1)]);
+    }
+}

@@ -1,0 +1,140 @@
+//! Scalar functions without branches, and the dispatch that lets the compiler vectorise loops of them.
+
+/// Compiles a function three times, for AVX-512, AVX2 and whatever the target has, and picks at run
+/// time. The order of all additions stays as written, so every version gives the same bits.
+macro_rules! vectorised {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $out:ty)? $body:block) => {
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name($($arg: $ty),*) $(-> $out)? {
+            #[inline(always)]
+            #[allow(clippy::too_many_arguments)]
+            fn body($($arg: $ty),*) $(-> $out)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+                #[allow(clippy::too_many_arguments)]
+                fn avx512($($arg: $ty),*) $(-> $out)? { body($($arg),*) }
+                #[target_feature(enable = "avx2")]
+                #[allow(clippy::too_many_arguments)]
+                fn avx2($($arg: $ty),*) $(-> $out)? { body($($arg),*) }
+
+                if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
+                    // SAFETY: the features were just found.
+                    return unsafe { avx512($($arg),*) };
+                }
+                if is_x86_feature_detected!("avx2") {
+                    // SAFETY: the feature was just found.
+                    return unsafe { avx2($($arg),*) };
+                }
+            }
+            body($($arg),*)
+        }
+    };
+}
+pub(crate) use vectorised;
+
+/// Partial sums that a vector register holds.
+const LANES: usize = 16;
+
+/// `e^x` for f32, relative error below 2e-7; 0 below -87, as softmax wants it.
+/// Cephes' polynomial after reduction by multiples of ln 2.
+#[inline(always)]
+#[allow(clippy::excessive_precision)]
+pub(crate) fn exp(x: f32) -> f32 {
+    // Adding and subtracting 1.5 * 2^23 rounds to an integer, whose bits are then the low mantissa bits.
+    const ROUND: f32 = 12_582_912.0;
+    let clamped = x.clamp(-87.3, 88.3);
+    let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = clamped - n * 0.693_359_375 + n * 2.121_944_40e-4;
+    let mut p = 1.987_569_15e-4_f32;
+    for coefficient in
+        [1.398_199_950_7e-3, 8.333_451_907_3e-3, 4.166_579_589_4e-2, 1.666_666_545_9e-1, 5.000_000_120_1e-1]
+    {
+        p = p * r + coefficient;
+    }
+    let power = f32::from_bits((shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127)) << 23);
+    (p * r * r + r + 1.0) * power
+}
+
+/// The error function for f32, absolute error below 3e-7: the rational approximation of Eigen.
+#[inline(always)]
+#[allow(clippy::excessive_precision)]
+pub(crate) fn erf(x: f32) -> f32 {
+    let x = x.clamp(-4.0, 4.0);
+    let square = x * x;
+    let mut numerator = -2.726_142_258_013_06e-10_f32;
+    for coefficient in [
+        2.770_681_424_959_02e-8,
+        -2.101_024_020_825_08e-6,
+        -5.692_506_394_623_46e-5,
+        -7.349_906_303_268_55e-4,
+        -2.954_599_808_540_25e-3,
+        -1.609_603_332_624_15e-2,
+    ] {
+        numerator = numerator * square + coefficient;
+    }
+    let mut denominator = -1.456_607_184_649_96e-5_f32;
+    for coefficient in
+        [-2.133_740_552_789_05e-4, -1.682_826_974_382_03e-3, -7.373_329_167_204_68e-3, -1.426_473_905_141_89e-2]
+    {
+        denominator = denominator * square + coefficient;
+    }
+    (x * numerator / denominator).clamp(-1.0, 1.0)
+}
+
+/// The sum of `terms(i)` for `i` below `len`, in 16 lanes that are added up at the end: an order of
+/// additions that does not depend on the machine.
+#[inline(always)]
+pub(crate) fn lane_sum(len: usize, terms: impl Fn(usize) -> f32) -> f32 {
+    let mut lanes = [0.0_f32; LANES];
+    let whole = len / LANES * LANES;
+    for start in (0..whole).step_by(LANES) {
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            *sum += terms(start + lane);
+        }
+    }
+    for index in whole..len {
+        lanes[index - whole] += terms(index);
+    }
+    lanes.iter().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_exact_to_f32() {
+        for step in -8_700..=8_800 {
+            let x = step as f32 / 100.0;
+            let exact = f64::from(x).exp();
+            let relative =
+                (f64::from(exp(x.min(88.0))) - f64::from(x.min(88.0)).exp()).abs() / f64::from(x.min(88.0)).exp();
+            assert!(relative < 2e-7, "exp({x}) is off by {relative} of {exact}");
+        }
+        assert!(exp(f32::NEG_INFINITY) < 1e-37);
+    }
+
+    #[test]
+    fn erf_is_exact_to_f32() {
+        for step in -600..=600 {
+            let x = f64::from(step) / 100.0;
+            assert!((f64::from(erf(x as f32)) - erf_series(x)).abs() < 3e-7, "erf({x})");
+        }
+    }
+
+    /// `2/sqrt(pi) e^{-x²} sum_n 2^n x^{2n+1} / (2n+1)!!`, which has no cancellation.
+    fn erf_series(x: f64) -> f64 {
+        let mut term = x;
+        let mut sum = x;
+        for n in 1..400 {
+            term *= 2.0 * x * x / f64::from(2 * n + 1);
+            sum += term;
+        }
+        std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp() * sum
+    }
+}

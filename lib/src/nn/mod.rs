@@ -1,0 +1,29 @@
+//! The encoder engine: hand-written forward and backward over packed batches.
+//!
+//! ```text
+//! PackedBatch --Bert::forward--> hidden (T, H) --pool--> embeddings --loss (candle)--> dLoss/dE
+//! Parameters <--Bert::backward-- d_hidden (T, H) <--pool--------------------------------'
+//! ```
+//!
+//! Sequences lie one behind the other, `T` tokens in all: padding is never computed. Activations live
+//! in an arena that grows to the largest batch and is reused. The same model in plain candle ops is in
+//! [`reference`]: slow, differentiable, the oracle for the gradients and the place to try a change.
+
+mod activations;
+mod batch;
+mod bert;
+mod blocks;
+mod config;
+mod gemm;
+mod math;
+mod parameters;
+pub mod reference;
+mod weights;
+
+pub use activations::Activations;
+pub use batch::PackedBatch;
+pub use bert::Bert;
+pub use blocks::dropout::Dropout;
+pub use config::{Activation, BertConfig};
+pub(crate) use math::vectorised;
+pub use parameters::{Parameter, Parameters};

@@ -1,0 +1,94 @@
+//! The ordered parameter table.
+
+use std::ops::Range;
+
+use candle_core::{Device, Tensor};
+
+use crate::{Error, Result};
+
+/// One named tensor of the table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    /// The name in the checkpoint, such as `encoder.layer.0.attention.self.query.weight`.
+    pub name: String,
+    pub shape: Vec<usize>,
+    /// Whether weight decay applies: not for biases and norms.
+    pub decay: bool,
+    pub(crate) range: Range<usize>,
+}
+
+/// All parameters of a model in a fixed order, their values in one f32 buffer and their gradients in
+/// another, so that the optimiser and the gradient norm are each one pass over memory.
+#[derive(Debug, Clone, Default)]
+pub struct Parameters {
+    entries: Vec<Parameter>,
+    pub(crate) values: Vec<f32>,
+    /// Empty until the first backward pass: a model that only encodes needs no gradients.
+    pub(crate) grads: Vec<f32>,
+}
+
+impl Parameters {
+    /// The parameters in order.
+    pub fn entries(&self) -> &[Parameter] {
+        &self.entries
+    }
+
+    /// The number of scalars.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The values of a parameter, row-major.
+    pub fn values(&self, name: &str) -> Result<&[f32]> {
+        Ok(&self.values[self.entry(name)?.range.clone()])
+    }
+
+    /// The values of a parameter, to change them.
+    pub fn values_mut(&mut self, name: &str) -> Result<&mut [f32]> {
+        let range = self.entry(name)?.range.clone();
+        Ok(&mut self.values[range])
+    }
+
+    /// The gradient of a parameter from the last backward pass, row-major; zeros before the first one.
+    pub fn grad(&self, name: &str) -> Result<Vec<f32>> {
+        let range = self.entry(name)?.range.clone();
+        Ok(if self.grads.is_empty() { vec![0.0; range.len()] } else { self.grads[range].to_vec() })
+    }
+
+    /// A parameter as a candle tensor (a copy).
+    pub fn tensor(&self, name: &str) -> Result<Tensor> {
+        let entry = self.entry(name)?;
+        Ok(Tensor::from_slice(&self.values[entry.range.clone()], entry.shape.as_slice(), &Device::Cpu)?)
+    }
+
+    /// Sets every gradient to zero, and makes room for them the first time.
+    pub fn zero_grads(&mut self) {
+        self.grads.resize(self.values.len(), 0.0);
+        self.grads.fill(0.0);
+    }
+
+    /// Appends a parameter of zeros and returns where its values lie.
+    pub(crate) fn push(&mut self, name: impl Into<String>, shape: &[usize], decay: bool) -> Range<usize> {
+        let start = self.values.len();
+        let range = start..start + shape.iter().product::<usize>();
+        self.values.resize(range.end, 0.0);
+        self.entries.push(Parameter { name: name.into(), shape: shape.to_vec(), decay, range: range.clone() });
+        range
+    }
+
+    fn entry(&self, name: &str) -> Result<&Parameter> {
+        self.entries.iter().find(|entry| entry.name == name).ok_or_else(|| Error::Shape {
+            what: format!("parameter `{name}`"),
+            found: "none".to_owned(),
+            expected: format!(
+                "one of {} names, such as `{}`",
+                self.entries.len(),
+                self.entries.first().map_or("", |entry| &entry.name)
+            ),
+        })
+    }
+}

@@ -1,0 +1,5 @@
+//! Text to tokens: a model's tokenizer.
+
+mod tokenizer;
+
+pub use tokenizer::{Tokenizer, WordPieceConfig};

@@ -1,0 +1,340 @@
+//! The trainer: a step is one function, and training is an iterator of steps.
+
+use std::fmt;
+use std::time::Instant;
+
+use candle_core::{Device, Tensor, Var};
+use serde::{Deserialize, Serialize};
+
+use super::{AdamW, AdamWConfig, linear_schedule};
+use crate::data::{TrainingSet, plan_batches};
+use crate::loss::{Batch, Loss};
+use crate::model::{BiEncoder, Role};
+use crate::nn::{Activations, Dropout, PackedBatch};
+use crate::{Error, Result, interrupt};
+
+/// How a model is trained. The defaults fine-tune a pretrained encoder; a small one from scratch wants a
+/// `learning_rate` of 1e-3.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TrainConfig {
+    /// Examples a step.
+    pub batch_size: usize,
+    /// Passes over the training set.
+    pub epochs: usize,
+    /// The peak of the schedule.
+    pub learning_rate: f64,
+    /// The share of all steps that the learning rate rises, before it falls to 0.
+    pub warmup: f64,
+    /// Keep examples that share a text out of one batch: it would be its own negative.
+    pub no_duplicates: bool,
+    /// Drop activations at the rates of the encoder's configuration.
+    pub dropout: bool,
+    /// Decides order of examples and dropout.
+    pub seed: u64,
+    /// For [`Trainer::step`] by hand: the number of steps the schedule spans. [`Trainer::steps`] counts
+    /// for itself.
+    pub total_steps: Option<usize>,
+    pub adamw: AdamWConfig,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            batch_size: 32,
+            epochs: 1,
+            learning_rate: 5e-5,
+            warmup: 0.1,
+            no_duplicates: true,
+            dropout: true,
+            seed: 42,
+            total_steps: None,
+            adamw: AdamWConfig::default(),
+        }
+    }
+}
+
+/// What one step did.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// From 1.
+    pub step: usize,
+    /// Of so many, where that is known.
+    pub total: Option<usize>,
+    pub loss: f64,
+    pub learning_rate: f64,
+    /// The norm of the gradient over all parameters, before clipping.
+    pub grad_norm: f64,
+    /// Tokens of the batch; none is padding.
+    pub tokens: usize,
+    pub seconds: f64,
+}
+
+/// The token ids of a batch: column (query, positive, negatives..), row, ids.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenBatch {
+    pub columns: Vec<Vec<Vec<u32>>>,
+    pub scores: Option<Vec<f32>>,
+}
+
+/// Trains a [`BiEncoder`] with any [`Loss`].
+///
+/// ```no_run
+/// # use kensaku::prelude::*;
+/// # fn main() -> Result<()> {
+/// # let (model, data): (BiEncoder, TrainingSet) = unimplemented!();
+/// let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), TrainConfig::default())?;
+/// for step in trainer.steps(&data)? {
+///     println!("{}", step?);
+/// }
+/// let model = trainer.into_model();
+/// # Ok(())
+/// # }
+/// ```
+pub struct Trainer {
+    model: BiEncoder,
+    loss: Box<dyn Loss>,
+    config: TrainConfig,
+    optimizer: AdamW,
+    activations: Activations,
+    done: usize,
+}
+
+impl Trainer {
+    /// Takes the model; [`Trainer::into_model`] gives it back.
+    pub fn new(model: BiEncoder, loss: impl Loss + 'static, config: TrainConfig) -> Result<Self> {
+        check(&config)?;
+        let optimizer = AdamW::new(config.adamw)?;
+        let activations = Activations::training();
+        Ok(Self { model, loss: Box::new(loss), config, optimizer, activations, done: 0 })
+    }
+
+    /// The remaining steps of all epochs, as an iterator: each `next` is one step.
+    ///
+    /// After an interrupt (or a `break`) call it again: it goes on behind the last finished step.
+    pub fn steps(&mut self, data: &TrainingSet) -> Result<Steps<'_>> {
+        let columns = data.columns();
+        let TrainConfig { batch_size, epochs, seed, no_duplicates, .. } = self.config;
+        let plan = (0..epochs).map(|epoch| plan_batches(&columns, batch_size, no_duplicates, seed, epoch as u64));
+        let plan: Vec<Vec<usize>> = plan.flatten().collect();
+        self.config.total_steps = Some(plan.len());
+        Ok(Steps { trainer: self, columns, scores: data.scores()?, plan, stopped: false })
+    }
+
+    /// One step: encode, loss, backward, update. This is all there is to it:
+    ///
+    /// 1. all texts of the batch are packed into one forward pass of the encoder;
+    /// 2. their vectors become candle variables, and the loss is whatever candle computes of them;
+    /// 3. candle's gradient of the vectors goes back through the encoder by hand-written code;
+    /// 4. AdamW applies the gradients, clipped, at the schedule's rate.
+    pub fn step(&mut self, batch: &TokenBatch) -> Result<Step> {
+        let start = Instant::now();
+        let packed = PackedBatch::new(batch.columns.iter().flatten());
+        let skip = self.skips(batch)?;
+        let dropout = Dropout { seed: self.config.seed, step: self.done as u32 };
+        self.activations.set_dropout(self.config.dropout.then_some(dropout));
+        let pooled = self.model.forward(&packed, &skip, &mut self.activations)?;
+
+        let vectors = variables(batch, &pooled.vectors, self.model.dim())?;
+        let loss = self.loss.loss(&loss_batch(batch, &vectors)?)?;
+        let value = f64::from(loss.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?);
+        let step = self.done + 1;
+        if !value.is_finite() {
+            return Err(Error::NotFinite { step, what: "loss", value });
+        }
+        let d_vectors = gradients(&loss, &vectors)?;
+
+        self.model.encoder_mut().parameters_mut().zero_grads();
+        self.model.backward(&packed, &skip, &mut self.activations, &pooled, &d_vectors)?;
+        if self.done == 0 {
+            check_reached(&self.model, &d_vectors)?;
+        }
+        let learning_rate = self.learning_rate();
+        let grad_norm = self.optimizer.step(self.model.encoder_mut().parameters_mut(), learning_rate);
+        if !grad_norm.is_finite() {
+            return Err(Error::NotFinite { step, what: "norm of the gradient", value: grad_norm });
+        }
+        self.done = step;
+        let (total, tokens, seconds) = (self.config.total_steps, packed.tokens(), start.elapsed().as_secs_f64());
+        Ok(Step { step, total, loss: value, learning_rate, grad_norm, tokens, seconds })
+    }
+
+    /// The token ids of some rows of a training set, for [`Trainer::step`].
+    pub fn batch(&self, data: &TrainingSet, rows: &[usize]) -> Result<TokenBatch> {
+        self.tokenize(&data.columns(), data.scores()?.as_deref(), rows)
+    }
+
+    /// The model as it is now.
+    pub fn model(&self) -> &BiEncoder {
+        &self.model
+    }
+
+    /// Ends the training.
+    pub fn into_model(self) -> BiEncoder {
+        self.model
+    }
+
+    /// Bytes that activations and scratch hold between steps.
+    pub fn arena_bytes(&self) -> usize {
+        self.activations.bytes()
+    }
+
+    fn tokenize(&self, columns: &[Vec<String>], scores: Option<&[f32]>, rows: &[usize]) -> Result<TokenBatch> {
+        let pick = |(index, column): (usize, &Vec<String>)| {
+            let texts: Vec<&str> = rows.iter().map(|row| column[*row].as_str()).collect();
+            self.model.tokenize(&texts, role(index))
+        };
+        let scores = scores.map(|scores| rows.iter().map(|row| scores[*row]).collect());
+        Ok(TokenBatch { columns: columns.iter().enumerate().map(pick).collect::<Result<_>>()?, scores })
+    }
+
+    fn skips(&self, batch: &TokenBatch) -> Result<Vec<usize>> {
+        let mut skips = Vec::new();
+        for (index, column) in batch.columns.iter().enumerate() {
+            skips.extend(std::iter::repeat_n(self.model.prompt_tokens(role(index))?, column.len()));
+        }
+        Ok(skips)
+    }
+
+    fn learning_rate(&self) -> f64 {
+        let peak = self.config.learning_rate;
+        let Some(total) = self.config.total_steps else { return peak };
+        let warmup = (self.config.warmup * total as f64).ceil() as usize;
+        linear_schedule(self.done, warmup, total, peak)
+    }
+}
+
+impl fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Trainer after {} steps, {:?}", self.done, self.config)
+    }
+}
+
+/// The iterator of [`Trainer::steps`].
+pub struct Steps<'a> {
+    trainer: &'a mut Trainer,
+    columns: Vec<Vec<String>>,
+    scores: Option<Vec<f32>>,
+    plan: Vec<Vec<usize>>,
+    stopped: bool,
+}
+
+impl Steps<'_> {
+    /// All steps of the training, finished ones included.
+    pub fn total(&self) -> usize {
+        self.plan.len()
+    }
+
+    /// The model between two steps, to evaluate it.
+    pub fn model(&self) -> &BiEncoder {
+        &self.trainer.model
+    }
+}
+
+impl Iterator for Steps<'_> {
+    type Item = Result<Step>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.stopped {
+            return None;
+        }
+        let rows = self.plan.get(self.trainer.done)?;
+        let step = interrupt::check("training").and_then(|()| {
+            let batch = self.trainer.tokenize(&self.columns, self.scores.as_deref(), rows)?;
+            self.trainer.step(&batch)
+        });
+        self.stopped = step.is_err();
+        Some(step)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.plan.len().saturating_sub(self.trainer.done);
+        (0, Some(left))
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { step, loss, learning_rate, grad_norm, tokens, seconds, .. } = self;
+        let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
+        write!(f, "step {step}{of}  loss {loss:.4}  lr {learning_rate:.2e}  grad norm {grad_norm:.3}  ")?;
+        write!(f, "{tokens} tokens  {seconds:.3} s")
+    }
+}
+
+/// The first column holds queries, all others documents.
+fn role(column: usize) -> Role {
+    if column == 0 { Role::Query } else { Role::Doc }
+}
+
+/// One candle variable `(B, dim)` a column.
+fn variables(batch: &TokenBatch, vectors: &[f32], dim: usize) -> Result<Vec<Var>> {
+    let mut rest = vectors;
+    let mut variables = Vec::with_capacity(batch.columns.len());
+    for column in &batch.columns {
+        let (own, others) = rest.split_at(column.len() * dim);
+        variables.push(Var::from_slice(own, (column.len(), dim), &Device::Cpu)?);
+        rest = others;
+    }
+    Ok(variables)
+}
+
+fn loss_batch(batch: &TokenBatch, vectors: &[Var]) -> Result<Batch> {
+    let [queries, positives, negatives @ ..] = vectors else {
+        return Err(Error::Shape {
+            what: "columns of a batch".to_owned(),
+            found: vectors.len().to_string(),
+            expected: "queries, positives and any number of negatives".to_owned(),
+        });
+    };
+    let scores = batch.scores.as_ref().map(|scores| Tensor::new(scores.as_slice(), &Device::Cpu)).transpose()?;
+    let tensor = |variable: &Var| variable.as_tensor().clone();
+    let negatives = negatives.iter().map(tensor).collect();
+    Ok(Batch { queries: tensor(queries), positives: tensor(positives), negatives, scores })
+}
+
+/// `dLoss/dE` of all columns, one behind the other. A column that the loss leaves out has gradient 0.
+fn gradients(loss: &Tensor, vectors: &[Var]) -> Result<Vec<f32>> {
+    let grads = loss.backward()?;
+    let mut d_vectors = Vec::new();
+    let mut reached = false;
+    for variable in vectors {
+        match grads.get(variable) {
+            Some(grad) => {
+                reached = true;
+                d_vectors.extend(grad.flatten_all()?.to_vec1::<f32>()?);
+            }
+            None => d_vectors.resize(d_vectors.len() + variable.elem_count(), 0.0),
+        }
+    }
+    let parameter = || "embeddings of queries and documents".to_owned();
+    if reached { Ok(d_vectors) } else { Err(Error::MissingGradient { parameter: parameter() }) }
+}
+
+/// An error if the gradient of the vectors is not zero, but that of a parameter is: it would never train.
+fn check_reached(model: &BiEncoder, d_vectors: &[f32]) -> Result<()> {
+    if d_vectors.iter().all(|d| *d == 0.0) {
+        return Ok(());
+    }
+    let parameters = model.encoder().parameters();
+    for entry in parameters.entries() {
+        // A constant added to all keys of a row cancels in the softmax: the gradient is zero by nature.
+        let cancels = entry.name.ends_with("key.bias");
+        if !cancels && parameters.grads[entry.range.clone()].iter().all(|grad| *grad == 0.0) {
+            return Err(Error::MissingGradient { parameter: entry.name.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn check(config: &TrainConfig) -> Result<()> {
+    let expect = |field, value: String, expected: &str, holds: bool| {
+        if holds { Ok(()) } else { Err(Error::Setting { field, value, expected: expected.to_owned() }) }
+    };
+    let TrainConfig { batch_size, epochs, learning_rate, warmup, .. } = config;
+    expect("batch_size", batch_size.to_string(), "at least 1", *batch_size > 0)?;
+    expect("epochs", epochs.to_string(), "at least 1", *epochs > 0)?;
+    let positive = *learning_rate > 0.0 && learning_rate.is_finite();
+    expect("learning_rate", learning_rate.to_string(), "a number above 0", positive)?;
+    expect("warmup", warmup.to_string(), "a share from 0 to 1", (0.0..=1.0).contains(warmup))
+}
