@@ -51,9 +51,7 @@ fn prepare() -> Result<()> {
     let preload = Preload::load()?;
     // Without the kernel's answer the end of a first cell could come before it listens.
     control.read_line(&mut String::new()).context("waiting for the kernel")?;
-    std::thread::Builder::new()
-        .name("kensaku-control".to_owned())
-        .spawn(move || obey(control, evcxr, &preload))?;
+    std::thread::Builder::new().name("kensaku-control".to_owned()).spawn(move || obey(control, evcxr, &preload))?;
     Ok(())
 }
 

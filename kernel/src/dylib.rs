@@ -154,10 +154,8 @@ fn standard_library() -> Result<PathBuf> {
 }
 
 fn ask_rustc(arguments: &[&str]) -> Result<String> {
-    let output = Command::new("rustc")
-        .args(arguments)
-        .output()
-        .context("running rustc: is Rust installed and on PATH?")?;
+    let output =
+        Command::new("rustc").args(arguments).output().context("running rustc: is Rust installed and on PATH?")?;
     ensure!(output.status.success(), "rustc {} failed", arguments.join(" "));
     Ok(String::from_utf8(output.stdout)?)
 }

@@ -28,11 +28,8 @@ pub(crate) fn open(arguments: &[String]) -> Result<ExitCode> {
 }
 
 fn has_lab() -> bool {
-    let version = Command::new("jupyter")
-        .args(["lab", "--version"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    let version =
+        Command::new("jupyter").args(["lab", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     match version {
         Ok(status) => status.success(),
         Err(error) => error.kind() != ErrorKind::NotFound,

@@ -8,8 +8,8 @@ mod rewrite;
 mod types;
 
 pub(crate) use diagnostics::{CompileError, compile_errors};
-pub(crate) use locate::{Place, place_of};
 pub(crate) use edit::Edited;
+pub(crate) use locate::{Place, place_of};
 pub use parse::Completeness;
 pub(crate) use parse::{Cell, is_complete};
 pub(crate) use rewrite::{plain, probe, runnable, with_value_shown};

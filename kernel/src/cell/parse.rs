@@ -94,18 +94,15 @@ impl Cell {
 pub(crate) fn is_complete(code: &str) -> Completeness {
     match Cell::parse(code) {
         Ok(_) => Completeness::Complete,
-        Err(error) if has_open_bracket(code) || error.to_string().contains("end of input") => {
-            Completeness::Incomplete
-        }
+        Err(error) if has_open_bracket(code) || error.to_string().contains("end of input") => Completeness::Incomplete,
         Err(_) => Completeness::Invalid,
     }
 }
 
 /// Spaces in place of the lines that are not Rust; offsets stay as they are.
 fn without_commands(code: &str) -> String {
-    let blank = |line: &str| {
-        line.chars().map(|c| if c == '\n' { "\n".to_owned() } else { " ".repeat(c.len_utf8()) }).collect()
-    };
+    let blank =
+        |line: &str| line.chars().map(|c| if c == '\n' { "\n".to_owned() } else { " ".repeat(c.len_utf8()) }).collect();
     let rust = |line: &str| if is_command(line) { blank(line) } else { line.to_owned() };
     code.split_inclusive('\n').map(rust).collect()
 }
@@ -151,11 +148,7 @@ fn bindings(pattern: &Pat) -> Vec<Binding> {
 }
 
 fn binding(pattern: &PatIdent) -> Binding {
-    Binding {
-        name: pattern.ident.to_string(),
-        mutable: pattern.mutability.is_some(),
-        typed: false,
-    }
+    Binding { name: pattern.ident.to_string(), mutable: pattern.mutability.is_some(), typed: false }
 }
 
 /// The variables of a pattern. A capitalised name without `@` is a constant such as `None`.

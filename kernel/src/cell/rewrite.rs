@@ -13,8 +13,18 @@ use super::types::Inferred;
 
 /// Macros whose arguments are expressions, so that a `?` in them is found.
 const EXPRESSION_MACROS: [&str; 12] = [
-    "assert", "assert_eq", "assert_ne", "dbg", "eprint", "eprintln", "format", "panic", "print",
-    "println", "vec", "write",
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "dbg",
+    "eprint",
+    "eprintln",
+    "format",
+    "panic",
+    "print",
+    "println",
+    "vec",
+    "write",
 ];
 
 /// The cell, checked only for its errors.
@@ -117,9 +127,8 @@ impl<'ast> Visit<'ast> for Weave<'_> {
     fn visit_item(&mut self, _: &'ast Item) {}
 
     fn visit_macro(&mut self, call: &'ast Macro) {
-        let known = call.path.segments.last().is_some_and(|name| {
-            EXPRESSION_MACROS.iter().any(|known| name.ident == known)
-        });
+        let known =
+            call.path.segments.last().is_some_and(|name| EXPRESSION_MACROS.iter().any(|known| name.ident == known));
         type Arguments = syn::punctuated::Punctuated<Expr, syn::Token![,]>;
         if known && let Ok(arguments) = call.parse_body_with(Arguments::parse_terminated) {
             for argument in &arguments {
@@ -161,10 +170,7 @@ mod tests {
     #[test]
     fn shadowed_variables_are_left_alone() {
         let run = runnable(&cell("let x = 1; let x = f(x);"), &[typed("x", "String")]);
-        assert_eq!(
-            run.text,
-            "::kensaku::nb::begin(); let x = 1; let x = f(x); let x: String = x;"
-        );
+        assert_eq!(run.text, "::kensaku::nb::begin(); let x = 1; let x = f(x); let x: String = x;");
     }
 
     #[test]
@@ -186,10 +192,7 @@ mod tests {
     #[test]
     fn closures_and_functions_are_left_alone() {
         let run = runnable(&cell("fn f() -> R { g()?; loop {} }\nlet h = || g()?;"), &[]);
-        assert_eq!(
-            run.text,
-            "fn f() -> R { g()?; loop {} }\n::kensaku::nb::begin(); let h = || g()?;"
-        );
+        assert_eq!(run.text, "fn f() -> R { g()?; loop {} }\n::kensaku::nb::begin(); let h = || g()?;");
     }
 
     #[test]

@@ -48,9 +48,7 @@ fn answer(request: &Request, interrupter: &Interrupter) -> Option<Value> {
             interrupter.interrupt();
             Some(json!({ "status": "ok" }))
         }
-        "shutdown_request" => {
-            Some(json!({ "status": "ok", "restart": request.content["restart"] == json!(true) }))
-        }
+        "shutdown_request" => Some(json!({ "status": "ok", "restart": request.content["restart"] == json!(true) })),
         other => {
             log(&format!("{other} on the control channel is not known"));
             None

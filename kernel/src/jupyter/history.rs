@@ -42,8 +42,7 @@ fn matches(pattern: &str, text: &str) -> bool {
             text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| matches(rest, &text[at..]))
         }
         Some(first) => text.chars().next().is_some_and(|next| {
-            (first == '?' || first == next)
-                && matches(&pattern[first.len_utf8()..], &text[next.len_utf8()..])
+            (first == '?' || first == next) && matches(&pattern[first.len_utf8()..], &text[next.len_utf8()..])
         }),
     }
 }

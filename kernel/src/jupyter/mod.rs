@@ -16,7 +16,7 @@ use anyhow::Result;
 use crate::session::Interrupter;
 
 /// Serves one front end's connection until it asks for a shutdown.
-pub fn serve(connection_file: &Path) -> Result<()> {
+pub(crate) fn serve(connection_file: &Path) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let thread = runtime.block_on(async {
         let channels = wire::bind(connection_file).await?;

@@ -22,15 +22,10 @@ struct Shell {
 }
 
 /// Serves the channel for the life of the kernel.
-pub(super) async fn serve(
-    socket: KernelShellConnection,
-    worker: mpsc::UnboundedSender<Job>,
-    iopub: IoPub,
-) {
+pub(super) async fn serve(socket: KernelShellConnection, worker: mpsc::UnboundedSender<Job>, iopub: IoPub) {
     let (sender, receiver) = socket.split();
     let history = History::default();
-    let mut shell =
-        Shell { socket: sender, requests: queue(receiver), worker, iopub, history, count: 0 };
+    let mut shell = Shell { socket: sender, requests: queue(receiver), worker, iopub, history, count: 0 };
     while let Some(request) = shell.requests.recv().await {
         shell.handle(request).await;
     }

@@ -9,10 +9,9 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use jupyter_protocol::{ConnectionInfo, Header, JupyterMessage, JupyterMessageContent, UnknownMessage};
 use jupyter_zmq_client::{
-    KernelControlConnection, KernelHeartbeatConnection, KernelIoPubXPubConnection,
-    KernelShellConnection, KernelStdinConnection, RawMessage, RouterRecvConnection,
-    RouterSendConnection, create_kernel_control_connection, create_kernel_heartbeat_connection,
-    create_kernel_iopub_xpub_connection, create_kernel_shell_connection,
+    KernelControlConnection, KernelHeartbeatConnection, KernelIoPubXPubConnection, KernelShellConnection,
+    KernelStdinConnection, RawMessage, RouterRecvConnection, RouterSendConnection, create_kernel_control_connection,
+    create_kernel_heartbeat_connection, create_kernel_iopub_xpub_connection, create_kernel_shell_connection,
     create_kernel_stdin_connection,
 };
 use serde_json::{Value, json};
@@ -42,10 +41,10 @@ pub(super) struct Request {
 
 /// Binds the sockets of a connection file.
 pub(super) async fn bind(connection_file: &Path) -> Result<Channels> {
-    let text = std::fs::read_to_string(connection_file)
-        .with_context(|| format!("reading {}", connection_file.display()))?;
-    let info: ConnectionInfo = serde_json::from_str(&text)
-        .with_context(|| format!("{} is no connection file", connection_file.display()))?;
+    let text =
+        std::fs::read_to_string(connection_file).with_context(|| format!("reading {}", connection_file.display()))?;
+    let info: ConnectionInfo =
+        serde_json::from_str(&text).with_context(|| format!("{} is no connection file", connection_file.display()))?;
     let session = message_id();
     Ok(Channels {
         shell: create_kernel_shell_connection(&info, &session).await?,

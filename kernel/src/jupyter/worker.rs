@@ -31,17 +31,13 @@ pub(super) struct Job {
 struct Current(Arc<Mutex<Option<(Header, u64, bool)>>>);
 
 /// Starts the session and takes cells from then on, until nobody is left to send any.
-pub(super) fn start(
-    interrupter: Interrupter,
-    iopub: IoPub,
-) -> Result<(mpsc::UnboundedSender<Job>, JoinHandle<()>)> {
+pub(super) fn start(interrupter: Interrupter, iopub: IoPub) -> Result<(mpsc::UnboundedSender<Job>, JoinHandle<()>)> {
     let (sender, mut jobs) = mpsc::unbounded_channel::<Job>();
     let current = Current::default();
     let events = current.events(iopub);
     let thread = std::thread::Builder::new().name("kensaku-cells".to_owned()).stack_size(STACK);
     let handle = thread.spawn(move || {
-        let mut session = Dylib::installed()
-            .and_then(|dylib| Session::start(&dylib, &[], interrupter, events));
+        let mut session = Dylib::installed().and_then(|dylib| Session::start(&dylib, &[], interrupter, events));
         while let Some(job) = jobs.blocking_recv() {
             current.set(Some((job.parent, job.count, job.silent)));
             let result = match &mut session {

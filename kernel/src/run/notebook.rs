@@ -26,8 +26,7 @@ pub(crate) fn notebook(file: &Path, output: Option<PathBuf>) -> Result<ExitCode>
     let interrupter = Interrupter::default();
     interrupt_on_signal(interrupter.clone())?;
     let events = shown.clone();
-    let mut session =
-        Session::start(&dylib, &[], interrupter, Arc::new(move |event| events.event(&event)))?;
+    let mut session = Session::start(&dylib, &[], interrupter, Arc::new(move |event| events.event(&event)))?;
 
     let result = run_cells(&mut session, &notebook, &shown);
     let code = match &result {
@@ -93,8 +92,7 @@ fn run_cells(session: &mut Session, notebook: &Value, shown: &Shown) -> Result<(
 fn read(file: &Path) -> Result<Value> {
     let name = file.display();
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {name}"))?;
-    let notebook: Value =
-        serde_json::from_str(&text).with_context(|| format!("{name} is not a notebook"))?;
+    let notebook: Value = serde_json::from_str(&text).with_context(|| format!("{name} is not a notebook"))?;
     ensure!(notebook["nbformat"] == 4, "{name}: only notebooks of format 4 can be run");
     ensure!(notebook["cells"].is_array(), "{name} has no cells");
     let language = &notebook["metadata"]["kernelspec"]["language"];

@@ -9,8 +9,7 @@ use super::link::{Link, Ran, Report};
 use super::workplace::Workplace;
 use super::{Event, Events, Failure};
 use crate::cell::{
-    Cell, CompileError, Edited, Inferred, compile_errors, inferred_types, place_of, plain, probe,
-    runnable,
+    Cell, CompileError, Edited, Inferred, compile_errors, inferred_types, place_of, plain, probe, runnable,
 };
 use crate::dylib::Dylib;
 
@@ -37,20 +36,14 @@ struct Ranned {
 impl Session {
     /// Starts a session. It sets this process's environment, so it is to be called before threads
     /// that look at it; `arguments` are what cells see as the program's own.
-    pub fn start(
-        dylib: &Dylib,
-        arguments: &[String],
-        interrupter: Interrupter,
-        events: Events,
-    ) -> Result<Self> {
+    pub fn start(dylib: &Dylib, arguments: &[String], interrupter: Interrupter, events: Events) -> Result<Self> {
         let workplace = Workplace::new()?;
         let token = token()?;
         // Safety: the kernel's other threads do not look at the environment.
         unsafe { workplace.enter(dylib)? };
         let link = Link::listen(&workplace.socket(), token.clone(), events)?;
         let child = workplace.child(dylib, &token, arguments)?;
-        let (context, outputs) =
-            EvalContext::with_subprocess_command(child).map_err(|error| anyhow!("{error}"))?;
+        let (context, outputs) = EvalContext::with_subprocess_command(child).map_err(|error| anyhow!("{error}"))?;
         // What is left of these streams is empty: the process's own go through the link.
         drop(outputs);
         let mut evcxr = CommandContext::with_eval_context(context);
@@ -121,13 +114,7 @@ impl Session {
     }
 
     /// The errors of a cell that did not compile, over its own text if a check finds them there.
-    fn compile_failure(
-        &mut self,
-        cell: &Cell,
-        sent: &Edited,
-        errors: &[CompilationError],
-        name: &str,
-    ) -> Failure {
+    fn compile_failure(&mut self, cell: &Cell, sent: &Edited, errors: &[CompilationError], name: &str) -> Failure {
         let checked = plain(cell);
         let found = match self.check(&checked) {
             Ok(errors) => compile_errors(cell, &checked, &errors, name),

@@ -135,7 +135,8 @@ impl Filter {
     /// How many pending bytes are text for certain: no line end follows them yet.
     fn ready(&self) -> usize {
         let pending = &self.pending;
-        let starts = [self.event.as_str(), COMPLETE, PANICKED, ERRORED, CHANGED_TYPE, INPUT, BEGIN_CONTENT, END_CONTENT];
+        let starts =
+            [self.event.as_str(), COMPLETE, PANICKED, ERRORED, CHANGED_TYPE, INPUT, BEGIN_CONTENT, END_CONTENT];
         let held = starts.iter().filter_map(|start| held_from(pending, start.as_bytes())).min();
         let whole = match std::str::from_utf8(pending) {
             Err(error) if error.error_len().is_none() => error.valid_up_to(),

@@ -58,8 +58,7 @@ struct State {
 impl Link {
     /// Listens at `socket`. `token` begins the preload's own lines.
     pub(super) fn listen(socket: &Path, token: String, events: Events) -> Result<Self> {
-        let listener = UnixListener::bind(socket)
-            .with_context(|| format!("listening at {}", socket.display()))?;
+        let listener = UnixListener::bind(socket).with_context(|| format!("listening at {}", socket.display()))?;
         let state = State {
             events,
             muted: true,

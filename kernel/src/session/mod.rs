@@ -19,7 +19,10 @@ pub use interrupt::Interrupter;
 /// What a running cell puts out.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    Stream { stream: Stream, text: String },
+    Stream {
+        stream: Stream,
+        text: String,
+    },
     /// A display, as the library's `show::Message`.
     Display(Value),
     /// The value a cell ends in, in the same form.
