@@ -49,8 +49,8 @@ mod tests {
         let cell = Cell::parse("let a = 1;\nfn f() {\n    panic!();\n}\n\nf();\na.g(\n  x\n)").expect("parses");
         let sent = runnable(&cell, &[]);
         let source = "#![allow()]\nfn f() {\n    panic!();\n}\nfn run_user_code_3() {\n\
-                      ::kensaku::nb::begin(); let a = 1;\nf();\nput();\n\
-                      ::kensaku::nb::show!(a.g(\n  x\n));\n}";
+                      kensaku::nb::begin(); let a = 1;\nf();\nput();\n\
+                      kensaku::nb::show!(a.g(\n  x\n));\n}";
         let line = |line| place_of(&cell, &sent, source, line).map(|place| (place.line, place.text));
         assert_eq!(line(3), Some((3, "    panic!();".to_owned())));
         assert_eq!(line(7), Some((6, "f();".to_owned())));

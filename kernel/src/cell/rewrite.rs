@@ -40,7 +40,7 @@ pub(crate) fn probe(cell: &Cell) -> Edited {
     discard_value(cell, &mut edits);
     for (_, binding) in cell.kept().iter().filter(|(_, binding)| !binding.typed) {
         let name = &binding.name;
-        let ask = format!("\n{{ let marker = ::kensaku::nb::type_of(&{name}); let () = marker; }}");
+        let ask = format!("\n{{ let marker = kensaku::nb::type_of(&{name}); let () = marker; }}");
         edits.insert(cell.code.len(), ask);
     }
     edits.apply(&cell.code)
@@ -51,7 +51,7 @@ pub(crate) fn probe(cell: &Cell) -> Edited {
 pub(crate) fn runnable(cell: &Cell, inferred: &[Inferred]) -> Edited {
     let mut edits = Edits::default();
     if let Some(first) = cell.statements.iter().find(|statement| statement.kind != Kind::Item) {
-        edits.insert(first.range.start, "::kensaku::nb::begin(); ");
+        edits.insert(first.range.start, "kensaku::nb::begin(); ");
     }
     for statement in &cell.statements {
         show_value(statement, &mut edits, |edits| Weave(edits).visit_stmt(&statement.syntax));
@@ -78,7 +78,7 @@ pub(crate) fn with_value_shown(cell: &Cell) -> String {
 /// Wraps the last expression, around what `within` inserts into it.
 fn show_value(statement: &Statement, edits: &mut Edits, within: impl FnOnce(&mut Edits)) {
     if statement.kind == Kind::Value {
-        edits.insert(statement.range.start, "::kensaku::nb::show!(");
+        edits.insert(statement.range.start, "kensaku::nb::show!(");
     }
     within(edits);
     if statement.kind == Kind::Value {
@@ -101,14 +101,14 @@ struct Weave<'a>(&'a mut Edits);
 impl Weave<'_> {
     fn poll_in(&mut self, body: &Block) {
         let open = body.brace_token.span.open().byte_range();
-        self.0.insert(open.end, " ::kensaku::nb::poll();");
+        self.0.insert(open.end, " kensaku::nb::poll();");
     }
 }
 
 impl<'ast> Visit<'ast> for Weave<'_> {
     fn visit_expr_try(&mut self, tried: &'ast ExprTry) {
         let range = tried.expr.span().byte_range();
-        self.0.insert(range.start, "::kensaku::nb::tried(");
+        self.0.insert(range.start, "kensaku::nb::tried(");
         self.visit_expr(&tried.expr);
         self.0.insert(range.end, ")");
     }
@@ -162,7 +162,7 @@ mod tests {
         let run = runnable(&cell("let (a, mut b) = f();\nlet c = 1;"), &types);
         assert_eq!(
             run.text,
-            "::kensaku::nb::begin(); let (a, mut b) = f(); let a: i32 = a; let mut b: Vec<u8> = b;\n\
+            "kensaku::nb::begin(); let (a, mut b) = f(); let a: i32 = a; let mut b: Vec<u8> = b;\n\
              let c = 1;"
         );
     }
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn shadowed_variables_are_left_alone() {
         let run = runnable(&cell("let x = 1; let x = f(x);"), &[typed("x", "String")]);
-        assert_eq!(run.text, "::kensaku::nb::begin(); let x = 1; let x = f(x); let x: String = x;");
+        assert_eq!(run.text, "kensaku::nb::begin(); let x = 1; let x = f(x); let x: String = x;");
     }
 
     #[test]
@@ -178,21 +178,21 @@ mod tests {
         let run = runnable(&cell("use a::b;\nf(g()?)?"), &[]);
         assert_eq!(
             run.text,
-            "use a::b;\n::kensaku::nb::begin(); ::kensaku::nb::show!(\
-             ::kensaku::nb::tried(f(::kensaku::nb::tried(g())?))?);"
+            "use a::b;\nkensaku::nb::begin(); kensaku::nb::show!(\
+             kensaku::nb::tried(f(kensaku::nb::tried(g())?))?);"
         );
     }
 
     #[test]
     fn errors_in_printing_macros_are_noted() {
         let run = runnable(&cell("println!(\"{}\", f()?.x);"), &[]);
-        assert!(run.text.ends_with("println!(\"{}\", ::kensaku::nb::tried(f())?.x);"), "{}", run.text);
+        assert!(run.text.ends_with("println!(\"{}\", kensaku::nb::tried(f())?.x);"), "{}", run.text);
     }
 
     #[test]
     fn closures_and_functions_are_left_alone() {
         let run = runnable(&cell("fn f() -> R { g()?; loop {} }\nlet h = || g()?;"), &[]);
-        assert_eq!(run.text, "fn f() -> R { g()?; loop {} }\n::kensaku::nb::begin(); let h = || g()?;");
+        assert_eq!(run.text, "fn f() -> R { g()?; loop {} }\nkensaku::nb::begin(); let h = || g()?;");
     }
 
     #[test]
@@ -200,8 +200,8 @@ mod tests {
         let run = runnable(&cell("for i in 0..3 {\n  f(i)?;\n}"), &[]);
         assert_eq!(
             run.text,
-            "::kensaku::nb::begin(); for i in 0..3 { ::kensaku::nb::poll();\n  \
-             ::kensaku::nb::tried(f(i))?;\n}"
+            "kensaku::nb::begin(); for i in 0..3 { kensaku::nb::poll();\n  \
+             kensaku::nb::tried(f(i))?;\n}"
         );
     }
 
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(
             asked.text,
             "let a = f();\nlet b: u8 = 1;\nlet _ = a.len();\n\
-             { let marker = ::kensaku::nb::type_of(&a); let () = marker; }"
+             { let marker = kensaku::nb::type_of(&a); let () = marker; }"
         );
     }
 }

@@ -42,8 +42,8 @@ fn program_text(text: &str) -> String {
     }
     let body: String = cells(text).into_iter().map(shown).collect();
     format!(
-        "fn main() -> ::std::result::Result<(), ::kensaku::nb::ScriptError> {{ \
-         #[allow(unused_imports)] use kensaku::prelude::*; {body}\n\
+        "fn main() -> ::std::result::Result<(), kensaku::nb::ScriptError> {{ \
+         {body}\n\
          #[allow(unreachable_code)] Ok(()) }}\n"
     )
 }
@@ -84,8 +84,7 @@ fn rustc(dylib: &Dylib, file: &Path, source: &Path, program: &Path) -> Command {
         .arg(joined(["-Ldependency=".as_ref(), dylib.dependencies.as_os_str()]))
         .arg("--remap-path-prefix")
         .arg([source.as_os_str(), "=".as_ref(), file.as_os_str()].into_iter().collect::<OsString>());
-    let own = [dylib.library.parent(), Some(dylib.standard_library.as_path())];
-    for folder in own.into_iter().flatten() {
+    for folder in dylib.run_time_folders() {
         rustc.arg(joined(["-Clink-arg=-Wl,-rpath,".as_ref(), folder.as_os_str()]));
     }
     rustc.arg("-o").arg(program).arg(source);
@@ -114,7 +113,7 @@ mod tests {
     fn each_cell_shows_its_value_and_keeps_its_lines() {
         let text = "let a = 1;\na\n// %% second\na + 1\n";
         let program = program_text(text);
-        assert!(program.contains("\n::kensaku::nb::show!(a);\n// %% second\n::kensaku::nb::show!(a + 1);\n"));
+        assert!(program.contains("\nkensaku::nb::show!(a);\n// %% second\nkensaku::nb::show!(a + 1);\n"));
         let line = |text: &str| text.lines().position(|line| line.contains("second"));
         assert_eq!(line(&program), line(text));
     }

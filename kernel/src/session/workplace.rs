@@ -1,6 +1,6 @@
 //! The folder of one session, and the environment in which evcxr finds everything.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -90,14 +90,13 @@ impl Workplace {
 }
 
 fn library_path(dylib: &Dylib) -> OsString {
+    let before = std::env::var_os("LD_LIBRARY_PATH");
     let mut path = OsString::new();
-    let own = [dylib.library.parent(), Some(dylib.standard_library.as_path())];
-    for folder in own.into_iter().flatten() {
+    for folder in dylib.run_time_folders().into_iter().map(OsStr::new).chain(before.as_deref()) {
+        if !path.is_empty() {
+            path.push(":");
+        }
         path.push(folder);
-        path.push(":");
-    }
-    if let Some(before) = std::env::var_os("LD_LIBRARY_PATH") {
-        path.push(before);
     }
     path
 }

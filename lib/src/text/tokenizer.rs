@@ -84,7 +84,8 @@ impl Tokenizer {
         }
         let unknown = WordPiece::builder().unk_token("[UNK]".to_owned()).build().map_err(failed)?;
         let mut inner = tokenizers::Tokenizer::new(unknown);
-        let normalizer = BertNormalizer { lowercase: config.lowercase, ..BertNormalizer::default() };
+        let mut normalizer = BertNormalizer::default();
+        normalizer.lowercase = config.lowercase;
         inner.with_normalizer(Some(normalizer)).map_err(failed)?;
         inner.with_pre_tokenizer(Some(BertPreTokenizer));
         inner.with_decoder(Some(tokenizers::decoders::wordpiece::WordPiece::default()));
