@@ -2,6 +2,7 @@
 
 use super::edit::{Edited, line_of};
 use super::parse::{Cell, Kind};
+use super::rewrite::BEGIN;
 
 /// A line of a cell.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,7 +21,8 @@ pub(crate) fn place_of(cell: &Cell, sent: &Edited, source: &str, line: usize) ->
     for statement in &cell.statements {
         let start = sent.edited_offset(statement.range.start);
         let end = sent.edited_offset(statement.range.end);
-        let text = sent.text[start..end].trim_end();
+        let text = &sent.text[start..end];
+        let text = text.strip_prefix(BEGIN).unwrap_or(text);
         let found = match statement.kind {
             Kind::Item => source.find(text),
             _ => source[after..].find(text).map(|at| after + at),
@@ -49,12 +51,12 @@ mod tests {
         let cell = Cell::parse("let a = 1;\nfn f() {\n    panic!();\n}\n\nf();\na.g(\n  x\n)").expect("parses");
         let sent = runnable(&cell, &[]);
         let source = "#![allow()]\nfn f() {\n    panic!();\n}\nfn run_user_code_3() {\n\
-                      kensaku::nb::begin(); let a = 1;\nf();\nput();\n\
+                      kensaku::nb::begin(); \nlet a = 1;\nf();\nput();\n\
                       kensaku::nb::show!(a.g(\n  x\n));\n}";
         let line = |line| place_of(&cell, &sent, source, line).map(|place| (place.line, place.text));
         assert_eq!(line(3), Some((3, "    panic!();".to_owned())));
-        assert_eq!(line(7), Some((6, "f();".to_owned())));
-        assert_eq!(line(10), Some((8, "  x".to_owned())));
-        assert_eq!(line(8), None);
+        assert_eq!(line(8), Some((6, "f();".to_owned())));
+        assert_eq!(line(11), Some((7, "  x".to_owned())));
+        assert_eq!(line(9), None);
     }
 }

@@ -27,6 +27,9 @@ const EXPRESSION_MACROS: [&str; 12] = [
     "write",
 ];
 
+/// Stands in front of a cell's first statement.
+pub(super) const BEGIN: &str = "kensaku::nb::begin(); ";
+
 /// The cell, checked only for its errors.
 pub(crate) fn plain(cell: &Cell) -> Edited {
     let mut edits = Edits::default();
@@ -51,10 +54,14 @@ pub(crate) fn probe(cell: &Cell) -> Edited {
 pub(crate) fn runnable(cell: &Cell, inferred: &[Inferred]) -> Edited {
     let mut edits = Edits::default();
     if let Some(first) = cell.statements.iter().find(|statement| statement.kind != Kind::Item) {
-        edits.insert(first.range.start, "kensaku::nb::begin(); ");
+        edits.insert(first.range.start, BEGIN);
     }
     for statement in &cell.statements {
         show_value(statement, &mut edits, |edits| Weave(edits).visit_stmt(&statement.syntax));
+    }
+    if let Some(Statement { range, kind: Kind::Other, syntax: Stmt::Expr(_, None) }) = cell.statements.last() {
+        // evcxr would show the value of a last loop or block.
+        edits.insert(range.end, ";");
     }
     for (index, binding) in cell.kept() {
         if let Some(found) = inferred.iter().find(|found| found.name == binding.name) {
@@ -201,7 +208,7 @@ mod tests {
         assert_eq!(
             run.text,
             "kensaku::nb::begin(); for i in 0..3 { kensaku::nb::poll();\n  \
-             kensaku::nb::tried(f(i))?;\n}"
+             kensaku::nb::tried(f(i))?;\n};"
         );
     }
 
