@@ -56,7 +56,7 @@ mod tests {
         let line = |line| place_of(&cell, &sent, source, line).map(|place| (place.line, place.text));
         assert_eq!(line(3), Some((3, "    panic!();".to_owned())));
         assert_eq!(line(8), Some((6, "f();".to_owned())));
-        assert_eq!(line(11), Some((7, "  x".to_owned())));
+        assert_eq!(line(11), Some((8, "  x".to_owned())));
         assert_eq!(line(9), None);
     }
 }

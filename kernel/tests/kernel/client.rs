@@ -23,7 +23,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running kernel and the sockets to it.
-pub struct Client {
+pub(crate) struct Client {
     process: Child,
     shell: ClientShellConnection,
     control: ClientControlConnection,
@@ -33,22 +33,22 @@ pub struct Client {
 
 /// All that one request brought about.
 #[derive(Debug)]
-pub struct Transcript {
+pub(crate) struct Transcript {
     /// What iopub told, in order, from busy to idle.
-    pub messages: Vec<Message>,
-    pub reply: Value,
+    pub(crate) messages: Vec<Message>,
+    pub(crate) reply: Value,
 }
 
 /// One message, as type and content.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Message {
-    pub kind: String,
-    pub content: Value,
+pub(crate) struct Message {
+    pub(crate) kind: String,
+    pub(crate) content: Value,
 }
 
 impl Client {
     /// Starts a kernel, as Jupyter does.
-    pub async fn start() -> Result<Self> {
+    pub(crate) async fn start() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("connection.json");
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -79,23 +79,23 @@ impl Client {
     }
 
     /// Runs a cell to its end.
-    pub async fn execute(&mut self, code: &str) -> Result<Transcript> {
+    pub(crate) async fn execute(&mut self, code: &str) -> Result<Transcript> {
         self.request(ExecuteRequest::new(code.to_owned()).into()).await
     }
 
     /// Sends a request on the shell channel and reads everything that belongs to it.
-    pub async fn request(&mut self, request: JupyterMessage) -> Result<Transcript> {
+    pub(crate) async fn request(&mut self, request: JupyterMessage) -> Result<Transcript> {
         let id = self.send(request).await?;
         self.finish(&id).await
     }
 
     /// Sends a cell without waiting for its end.
-    pub async fn begin(&mut self, code: &str) -> Result<String> {
+    pub(crate) async fn begin(&mut self, code: &str) -> Result<String> {
         self.send(ExecuteRequest::new(code.to_owned()).into()).await
     }
 
     /// Reads what is left of a request.
-    pub async fn finish(&mut self, id: &str) -> Result<Transcript> {
+    pub(crate) async fn finish(&mut self, id: &str) -> Result<Transcript> {
         let mut messages = Vec::new();
         loop {
             let message = self.next(id).await?;
@@ -112,7 +112,7 @@ impl Client {
     }
 
     /// Reads until a message of this kind has come for a request.
-    pub async fn wait_for(&mut self, id: &str, kind: &str) -> Result<Message> {
+    pub(crate) async fn wait_for(&mut self, id: &str, kind: &str) -> Result<Message> {
         loop {
             let message = self.next(id).await?;
             if message.kind == kind {
@@ -122,7 +122,7 @@ impl Client {
     }
 
     /// Interrupts by message.
-    pub async fn interrupt(&mut self) -> Result<()> {
+    pub(crate) async fn interrupt(&mut self) -> Result<()> {
         self.control.send(InterruptRequest {}.into()).await?;
         match within(self.control.read()).await?.content {
             JupyterMessageContent::InterruptReply(_) => Ok(()),
@@ -131,7 +131,7 @@ impl Client {
     }
 
     /// Asks the kernel to end, and waits until it has.
-    pub async fn shutdown(mut self) -> Result<()> {
+    pub(crate) async fn shutdown(mut self) -> Result<()> {
         self.control.send(ShutdownRequest { restart: false }.into()).await?;
         within(self.control.read()).await?;
         for _ in 0..100 {
@@ -144,7 +144,7 @@ impl Client {
     }
 
     /// The kernel's process, not the one that runs cells.
-    pub fn process(&self) -> u32 {
+    pub(crate) fn process(&self) -> u32 {
         self.process.id()
     }
 
@@ -174,13 +174,13 @@ impl Drop for Client {
 
 impl Transcript {
     /// The kinds of messages between busy and idle.
-    pub fn kinds(&self) -> Vec<&str> {
+    pub(crate) fn kinds(&self) -> Vec<&str> {
         let inner = &self.messages[1..self.messages.len() - 1];
         inner.iter().map(|message| message.kind.as_str()).collect()
     }
 
     /// All text of one stream.
-    pub fn text(&self, stream: &str) -> String {
+    pub(crate) fn text(&self, stream: &str) -> String {
         let streams = self.messages.iter().filter(|message| message.kind == "stream");
         streams
             .filter(|message| message.content["name"] == stream)
@@ -189,23 +189,23 @@ impl Transcript {
     }
 
     /// The plain form of the cell's value.
-    pub fn value(&self) -> Option<&str> {
+    pub(crate) fn value(&self) -> Option<&str> {
         let result = self.messages.iter().find(|message| message.kind == "execute_result")?;
         result.content["data"]["text/plain"].as_str()
     }
 
-    pub fn status(&self) -> &str {
+    pub(crate) fn status(&self) -> &str {
         self.reply["status"].as_str().unwrap_or_default()
     }
 
     /// The traceback of a failed cell.
-    pub fn traceback(&self) -> String {
+    pub(crate) fn traceback(&self) -> String {
         let lines = self.reply["traceback"].as_array().into_iter().flatten().filter_map(Value::as_str);
         lines.collect::<Vec<_>>().join("\n")
     }
 
     /// Fails with everything that is known, unless the cell ended well.
-    pub fn expect_ok(self) -> Self {
+    pub(crate) fn expect_ok(self) -> Self {
         assert_eq!(self.reply["status"], json!("ok"), "{self:#?}");
         self
     }
@@ -218,7 +218,7 @@ fn spawn(connection_file: &Path) -> Result<Child> {
 }
 
 /// Once for all tests: the kernel itself builds nothing.
-pub fn build_dylib() {
+pub(crate) fn build_dylib() {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
         Dylib::fresh().expect("the library for cells builds");
