@@ -8,4 +8,5 @@ mod host;
 mod panics;
 mod sink;
 
+pub use anyhow;
 pub use kensaku::*;
