@@ -84,8 +84,7 @@ impl Tokenizer {
         }
         let unknown = WordPiece::builder().unk_token("[UNK]".to_owned()).build().map_err(failed)?;
         let mut inner = tokenizers::Tokenizer::new(unknown);
-        let mut normalizer = BertNormalizer::default();
-        normalizer.lowercase = config.lowercase;
+        let normalizer = BertNormalizer::new(true, true, None, config.lowercase);
         inner.with_normalizer(Some(normalizer)).map_err(failed)?;
         inner.with_pre_tokenizer(Some(BertPreTokenizer));
         inner.with_decoder(Some(tokenizers::decoders::wordpiece::WordPiece::default()));
