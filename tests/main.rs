@@ -1,14 +1,33 @@
 //! Acceptance tests: one binary, one module a subject.
 
 mod backbones;
+mod bm25;
+mod data;
 mod golden;
 mod losses;
+mod metrics;
+mod minilm;
+mod mining;
+mod models;
 mod shared;
+mod tokenizer;
+mod training;
 
 use libtest_mimic::Arguments;
 
 fn main() {
     let arguments = Arguments::from_args();
-    let trials = [backbones::trials(), losses::trials()];
-    libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();
+    let subjects = [
+        backbones::trials(),
+        bm25::trials(),
+        data::trials(),
+        losses::trials(),
+        metrics::trials(),
+        minilm::trials(),
+        mining::trials(),
+        models::trials(),
+        tokenizer::trials(),
+        training::trials(),
+    ];
+    libtest_mimic::run(&arguments, subjects.into_iter().flatten().collect()).exit();
 }

@@ -43,6 +43,12 @@ pub enum Error {
     /// A measure that does not exist.
     #[error("unknown measure `{name}`; known are {known} (as in \"nDCG@10\")")]
     UnknownMeasure { name: String, known: String },
+    /// A measure that a report does not hold.
+    #[error("`{measure}` was not evaluated; this report holds {evaluated}")]
+    NotEvaluated { measure: String, evaluated: String },
+    /// A run and judgements that have no query in common.
+    #[error("none of the {run} queries of the run is among the {qrels} judged ones: nothing to evaluate")]
+    NothingJudged { run: usize, qrels: usize },
 
     // === Models ===
     /// A model directory that cannot be used.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use polars::prelude::*;
 
+use super::place::Place;
 use crate::{Error, Result};
 
 /// The documents that are searched. Columns: `doc_id` (string, unique), `title` (string, may be
@@ -22,7 +23,10 @@ pub struct Queries {
 impl Corpus {
     /// Checks the columns and that no `doc_id` stands twice.
     pub fn new(frame: DataFrame) -> Result<Self> {
-        let place = "corpus";
+        Self::checked(Place::Frame("corpus"), frame)
+    }
+
+    pub(super) fn checked(place: Place, frame: DataFrame) -> Result<Self> {
         check_ids(place, &frame, "doc_id", "document")?;
         string_column(place, &frame, "text")?;
         if frame.schema().contains("title") {
@@ -65,7 +69,10 @@ impl Corpus {
 impl Queries {
     /// Checks the columns and that no `query_id` stands twice.
     pub fn new(frame: DataFrame) -> Result<Self> {
-        let place = "queries";
+        Self::checked(Place::Frame("queries"), frame)
+    }
+
+    pub(super) fn checked(place: Place, frame: DataFrame) -> Result<Self> {
         check_ids(place, &frame, "query_id", "query")?;
         string_column(place, &frame, "text")?;
         Ok(Self { frame })
@@ -110,9 +117,9 @@ impl Queries {
 }
 
 /// The named column, or an error that says which columns there are.
-pub(crate) fn column<'a>(place: &str, frame: &'a DataFrame, name: &str, expected: &str) -> Result<&'a Column> {
+pub(crate) fn column<'a>(place: Place, frame: &'a DataFrame, name: &str, expected: &str) -> Result<&'a Column> {
     frame.column(name).map_err(|_| Error::MissingColumn {
-        place: place.to_owned(),
+        place: place.name(),
         column: name.to_owned(),
         found: frame.get_column_names().iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", "),
         expected: expected.to_owned(),
@@ -120,10 +127,10 @@ pub(crate) fn column<'a>(place: &str, frame: &'a DataFrame, name: &str, expected
 }
 
 /// The named column if it holds strings.
-pub(crate) fn string_column<'a>(place: &str, frame: &'a DataFrame, name: &str) -> Result<&'a StringChunked> {
+pub(crate) fn string_column<'a>(place: Place, frame: &'a DataFrame, name: &str) -> Result<&'a StringChunked> {
     let column = column(place, frame, name, "a column of strings")?;
     column.str().map_err(|_| Error::ColumnType {
-        place: place.to_owned(),
+        place: place.name(),
         column: name.to_owned(),
         found: column.dtype().to_string(),
         expected: "strings".to_owned(),
@@ -136,21 +143,15 @@ pub(crate) fn strings(frame: &DataFrame, name: &str) -> Vec<String> {
     column.iter().map(|value| value.unwrap_or_default().to_owned()).collect()
 }
 
-fn check_ids(place: &str, frame: &DataFrame, name: &str, kind: &'static str) -> Result<()> {
+fn check_ids(place: Place, frame: &DataFrame, name: &str, kind: &'static str) -> Result<()> {
     let ids = string_column(place, frame, name)?;
     let mut first_row = HashMap::with_capacity(ids.len());
     for (row, id) in ids.iter().enumerate() {
         let Some(id) = id else {
-            return Err(Error::Row {
-                place: place.to_owned(),
-                row,
-                column: name.to_owned(),
-                problem: "no id".to_owned(),
-                expected: format!("a {kind} id"),
-            });
+            return Err(place.row(row, name, "no id".to_owned(), format!("a {kind} id")));
         };
         if let Some(first) = first_row.insert(id, row) {
-            return Err(Error::DuplicateId { place: place.to_owned(), kind, id: id.to_owned(), first, second: row });
+            return Err(place.duplicate(kind, id, first, row));
         }
     }
     Ok(())

@@ -1,11 +1,24 @@
 //! Retrieval data over Polars frames: what is searched, what is asked, what is relevant, what is trained on.
 
+mod dataset;
 mod frames;
+mod place;
 mod qrels;
+pub mod read;
+pub mod rustdoc;
 mod sampler;
 mod training;
+mod trec;
 
+pub use dataset::{Dataset, Split};
 pub use frames::{Corpus, Queries};
 pub use qrels::Qrels;
+pub use rustdoc::rustdoc;
 pub use sampler::plan_batches;
 pub use training::TrainingSet;
+
+pub(crate) use training::negative_column;
+pub(crate) use trec::trec_lines;
+
+#[cfg(test)]
+pub(crate) use frames::strings;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use polars::prelude::*;
 
 use super::frames::{column, string_column};
+use super::place::Place;
 use super::{Corpus, Queries};
 use crate::{Error, Result};
 
@@ -19,15 +20,19 @@ impl Qrels {
         Self::default()
     }
 
-    /// From columns `query_id` and `doc_id` (strings) and `grade` (integers).
+    /// From columns `query_id` and `doc_id` (strings) and `grade` (integers). The same judgement may
+    /// stand twice, but not with two grades.
     pub fn from_frame(frame: &DataFrame) -> Result<Self> {
-        let place = "qrels";
+        Self::checked(Place::Frame("qrels"), frame)
+    }
+
+    pub(super) fn checked(place: Place, frame: &DataFrame) -> Result<Self> {
         let query_ids = string_column(place, frame, "query_id")?;
         let doc_ids = string_column(place, frame, "doc_id")?;
         let grades = column(place, frame, "grade", "a column of integers")?;
         if !grades.dtype().is_integer() {
             return Err(Error::ColumnType {
-                place: place.to_owned(),
+                place: place.name(),
                 column: "grade".to_owned(),
                 found: grades.dtype().to_string(),
                 expected: "integers".to_owned(),
@@ -38,16 +43,16 @@ impl Qrels {
         for (row, ((query_id, doc_id), grade)) in
             query_ids.iter().zip(doc_ids.iter()).zip(grades.i64()?.iter()).enumerate()
         {
-            let (Some(query_id), Some(doc_id), Some(grade)) = (query_id, doc_id, grade) else {
-                return Err(Error::Row {
-                    place: place.to_owned(),
-                    row,
-                    column: "query_id, doc_id, grade".to_owned(),
-                    problem: "a null".to_owned(),
-                    expected: "a value in each".to_owned(),
-                });
-            };
-            qrels.insert(query_id, doc_id, grade);
+            let value = |column: &str| place.row(row, column, "null".to_owned(), "a value".to_owned());
+            let query_id = query_id.ok_or_else(|| value("query_id"))?;
+            let doc_id = doc_id.ok_or_else(|| value("doc_id"))?;
+            let grade = grade.ok_or_else(|| value("grade"))?;
+            let judged = qrels.grades.entry(query_id.to_owned()).or_default();
+            if let Some(before) = judged.insert(doc_id.to_owned(), grade).filter(|before| *before != grade) {
+                let problem =
+                    format!("{grade}, but query `{query_id}` and document `{doc_id}` were judged {before} above");
+                return Err(place.row(row, "grade", problem, "one grade for a query and a document".to_owned()));
+            }
         }
         Ok(qrels)
     }

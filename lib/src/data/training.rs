@@ -3,6 +3,7 @@
 use polars::prelude::*;
 
 use super::frames::{column, string_column, strings};
+use super::place::Place;
 use crate::{Error, Result};
 
 /// Training examples, one a row. Columns: `query`, `positive` (strings); then any of `negative`,
@@ -19,7 +20,10 @@ pub struct TrainingSet {
 impl TrainingSet {
     /// Checks the columns.
     pub fn new(frame: DataFrame) -> Result<Self> {
-        let place = "training set";
+        Self::checked(Place::Frame("training set"), frame)
+    }
+
+    pub(super) fn checked(place: Place, frame: DataFrame) -> Result<Self> {
         string_column(place, &frame, "query")?;
         string_column(place, &frame, "positive")?;
         let negatives: Vec<String> =
@@ -31,7 +35,7 @@ impl TrainingSet {
             let scores = column(place, &frame, "score", "numbers")?;
             if !scores.dtype().is_primitive_numeric() {
                 return Err(Error::ColumnType {
-                    place: place.to_owned(),
+                    place: place.name(),
                     column: "score".to_owned(),
                     found: scores.dtype().to_string(),
                     expected: "numbers".to_owned(),

@@ -1,7 +1,14 @@
 //! What a system returned: for each query its documents with scores, best first.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write;
+use std::path::Path;
+
+use polars::prelude::*;
+
+use crate::data::trec_lines;
+use crate::{Error, Result, files, interrupt};
 
 /// One retrieved document.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +19,18 @@ pub struct Hit {
 
 /// The documents a system returned for each query, in trec_eval's order: score descending, ties by
 /// doc id descending (compared as bytes). Queries are kept sorted by id.
+///
+/// Scores are compared in single precision, as pytrec_eval and trec_eval up to version 9 do (version
+/// 10 compares doubles), so that a measure computed here equals the published one. NaN comes last.
+///
+/// ```
+/// use kensaku::eval::{Hit, Run};
+/// let hit = |doc_id: &str, score| Hit { doc_id: doc_id.to_owned(), score };
+/// let mut run = Run::new();
+/// run.insert("q1", vec![hit("a", 0.5), hit("c", 0.5), hit("b", 2.0)]);
+/// let order: Vec<&str> = run.hits("q1").iter().map(|hit| hit.doc_id.as_str()).collect();
+/// assert_eq!(order, ["b", "c", "a"]);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Run {
     hits: BTreeMap<String, Vec<Hit>>,
@@ -20,6 +39,30 @@ pub struct Run {
 impl Run {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// From the lines `query_id Q0 doc_id rank score tag` of a TREC run file. The rank is not looked
+    /// at: the scores give the order. A document that stands twice for a query is an error.
+    pub fn read_trec(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let mut hits: BTreeMap<String, Vec<Hit>> = BTreeMap::new();
+        let mut seen = HashSet::new();
+        for line in trec_lines(path, &text, "query_id Q0 doc_id rank score tag") {
+            interrupt::check("reading a run")?;
+            let line = line?;
+            let (query_id, doc_id, score) = (line.fields[0], line.fields[2], line.fields[4]);
+            let score = match score.parse::<f64>() {
+                Ok(score) if !score.is_nan() => score,
+                _ => return Err(line.error(format!("the score is `{score}`"))),
+            };
+            if !seen.insert((query_id, doc_id)) {
+                return Err(line.error(format!("document `{doc_id}` stands twice for query `{query_id}`")));
+            }
+            hits.entry(query_id.to_owned()).or_default().push(Hit { doc_id: doc_id.to_owned(), score });
+        }
+        hits.values_mut().for_each(|hits| hits.sort_by(trec_order));
+        Ok(Self { hits })
     }
 
     /// Sets the hits of a query, in any order.
@@ -46,8 +89,80 @@ impl Run {
     pub fn is_empty(&self) -> bool {
         self.hits.is_empty()
     }
+
+    /// The same run, cut to the best `k` documents of each query.
+    pub fn top(&self, k: usize) -> Self {
+        let cut = |hits: &Vec<Hit>| hits[..k.min(hits.len())].to_vec();
+        Self { hits: self.hits.iter().map(|(query_id, hits)| (query_id.clone(), cut(hits))).collect() }
+    }
+
+    /// The run as a frame: `query_id`, `doc_id`, `rank` (from 1), `score`.
+    pub fn frame(&self) -> Result<DataFrame> {
+        let rows = || self.iter().flat_map(|(query_id, hits)| (1u32..).zip(hits).map(move |row| (query_id, row)));
+        Ok(df!(
+            "query_id" => rows().map(|(query_id, _)| query_id).collect::<Vec<_>>(),
+            "doc_id" => rows().map(|(_, (_, hit))| hit.doc_id.as_str()).collect::<Vec<_>>(),
+            "rank" => rows().map(|(_, (rank, _))| rank).collect::<Vec<_>>(),
+            "score" => rows().map(|(_, (_, hit))| hit.score).collect::<Vec<_>>(),
+        )?)
+    }
+
+    /// Writes a TREC run file; `tag` names the system. A query without hits leaves no line, and an id
+    /// or a tag with white space cannot be written.
+    pub fn write_trec(&self, path: impl AsRef<Path>, tag: &str) -> Result<()> {
+        check_word("tag", tag)?;
+        let mut lines = String::new();
+        for (query_id, hits) in self.iter() {
+            check_word("query_id", query_id)?;
+            for (rank, Hit { doc_id, score }) in (1..).zip(hits) {
+                check_word("doc_id", doc_id)?;
+                // Writing to a string cannot fail.
+                let _ = writeln!(lines, "{query_id} Q0 {doc_id} {rank} {score} {tag}");
+            }
+        }
+        files::write(path.as_ref(), lines.as_bytes())
+    }
 }
 
 fn trec_order(a: &Hit, b: &Hit) -> Ordering {
-    b.score.total_cmp(&a.score).then_with(|| b.doc_id.as_bytes().cmp(a.doc_id.as_bytes()))
+    sort_key(b.score).total_cmp(&sort_key(a.score)).then_with(|| b.doc_id.as_bytes().cmp(a.doc_id.as_bytes()))
+}
+
+fn sort_key(score: f64) -> f32 {
+    // A negative NaN is the lowest in the total order; adding 0 makes -0 equal to 0.
+    if score.is_nan() { f32::NAN.copysign(-1.0) } else { score as f32 + 0.0 }
+}
+
+fn check_word(field: &'static str, word: &str) -> Result<()> {
+    if word.is_empty() || word.contains(char::is_whitespace) {
+        let expected = "a word without white space, as the TREC format separates columns by it".to_owned();
+        return Err(Error::Setting { field, value: format!("{word:?}"), expected });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(run: &Run, query_id: &str) -> Vec<String> {
+        run.hits(query_id).iter().map(|hit| hit.doc_id.clone()).collect()
+    }
+
+    fn run(hits: &[(&str, f64)]) -> Run {
+        let mut run = Run::new();
+        run.insert(
+            "q",
+            hits.iter().map(|(doc_id, score)| Hit { doc_id: (*doc_id).to_owned(), score: *score }).collect(),
+        );
+        run
+    }
+
+    #[test]
+    fn a_total_order() {
+        let odd = run(&[("nan", f64::NAN), ("zero", 0.0), ("minus", -0.0), ("low", f64::MIN), ("high", f64::INFINITY)]);
+        assert_eq!(ids(&odd, "q"), ["high", "zero", "minus", "low", "nan"].map(str::to_owned));
+        // Equal in single precision, and upper case is below lower case.
+        assert_eq!(ids(&run(&[("B", 16_777_217.0), ("a", 16_777_216.0)]), "q"), ["a", "B"]);
+    }
 }

@@ -4,16 +4,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::chart::Figure;
-use super::lines::{Line, Lines, Point};
+use super::lines::{Line, Lines};
 use super::live::{Live, register};
+use super::points::{Point, smoothed};
 use super::style::{FAINT, colour};
 use super::text::number;
 use super::{Chart, Handle, Message, Show, sink};
 
 /// Time between two updates: a picture costs some 20 ms of one core.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// From how many points on the loss is smoothed.
-const SMOOTH_FROM: usize = 12;
 /// Larger values say that training diverged; they would press all others into a line.
 const LARGEST: f64 = 1e30;
 
@@ -200,21 +199,6 @@ impl State {
     }
 }
 
-/// The exponential moving average m_t = w m_{t-1} + (1 - w) x_t, divided by 1 - w^t as Adam does, so that it
-/// starts at the first value. Empty where there is too little to smooth.
-fn smoothed(points: &[Point], weight: f64) -> Vec<Point> {
-    if points.len() < SMOOTH_FROM || weight == 0.0 {
-        return Vec::new();
-    }
-    let (mut mean, mut past) = (0.0, 1.0);
-    let next = |&(step, value): &Point| {
-        mean = weight * mean + (1.0 - weight) * value;
-        past *= weight;
-        (step, mean / (1.0 - past))
-    };
-    points.iter().map(next).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::recorder::{record, texts};
@@ -301,15 +285,5 @@ mod tests {
         let svg = chart.chart().svg().unwrap();
         assert!(svg.len() < 60_000, "{} bytes", svg.len());
         chart.curve.lock().open = false;
-    }
-
-    #[test]
-    fn smoothing_starts_at_the_first_value_and_follows() {
-        let points: Vec<Point> = (0..100).map(|step| (step, if step < 50 { 2.0 } else { 1.0 })).collect();
-        let smooth = smoothed(&points, 0.9);
-        assert!((smooth[0].1 - 2.0).abs() < 1e-12 && (smooth[49].1 - 2.0).abs() < 1e-12);
-        let expected = 1.0 + 0.9f64.powi(50) * (1.0 - 0.9f64.powi(50)) / (1.0 - 0.9f64.powi(100));
-        assert!((smooth[99].1 - expected).abs() < 1e-12);
-        assert!(smoothed(&points[..11], 0.9).is_empty() && smoothed(&points, 0.0).is_empty());
     }
 }

@@ -9,11 +9,9 @@ use plotters::series::LineSeries;
 use plotters::style::text_anchor::{HPos, VPos};
 use plotters::style::{Color, RGBColor};
 
+use super::points::{Point, thin};
 use super::style::{Area, Drawn, GREY, GRID, LABEL, MARGIN, TICKS, UNIT, header, pale, text, text_width, tick_labels};
 use super::text::count;
-
-/// Step and value.
-pub(super) type Point = (usize, f64);
 
 /// A figure of lines with the step on the x axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,27 +133,8 @@ impl Lines {
     }
 }
 
-/// At most `most` points that look the same: the lowest and the highest of each run of neighbours, so
-/// that no spike is lost.
-pub(super) fn thin(points: &[Point], most: usize) -> Vec<Point> {
-    if points.len() <= most {
-        return points.to_vec();
-    }
-    let run = points.len().div_ceil((most / 2).max(1));
-    let ends = |run: &[Point]| {
-        let by_value = |&a: &usize, &b: &usize| run[a].1.total_cmp(&run[b].1);
-        let low = (0..run.len()).min_by(by_value).unwrap_or(0);
-        let high = (0..run.len()).max_by(by_value).unwrap_or(0);
-        let (first, second) = (low.min(high), low.max(high));
-        if first == second { vec![run[first]] } else { vec![run[first], run[second]] }
-    };
-    points.chunks(run).flat_map(ends).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::super::style::colour;
     use super::*;
 
@@ -179,23 +158,5 @@ mod tests {
         assert_eq!(lines(&[(3, 2.0), (4, 2.0)]).values(false), 1.96..2.04);
         assert_eq!(lines(&[(3, 0.0), (4, 1.0)]).values(false), -0.06..1.06);
         assert_eq!(lines(&[]).values(true), 0.0..1.0);
-    }
-
-    proptest! {
-        #[test]
-        fn thinning_keeps_order_ends_and_extremes(
-            values in prop::collection::vec(-1e3f64..1e3, 1..2000),
-            most in 2usize..300,
-        ) {
-            let points: Vec<Point> = values.iter().copied().enumerate().collect();
-            let thinned = thin(&points, most);
-            prop_assert!(thinned.len() <= most.max(2));
-            prop_assert!(thinned.is_sorted_by(|a, b| a.0 < b.0));
-            prop_assert!(thinned.iter().all(|point| points[point.0] == *point));
-            let extremes = |points: &[Point]| {
-                points.iter().fold((f64::MAX, f64::MIN), |(low, high), point| (low.min(point.1), high.max(point.1)))
-            };
-            prop_assert_eq!(extremes(&thinned), extremes(&points));
-        }
     }
 }

@@ -33,11 +33,6 @@ impl Handle {
         message.update = std::mem::replace(&mut self.shown, true);
         sink::send(&message);
     }
-
-    /// Whether anything has been shown.
-    pub(super) fn is_shown(&self) -> bool {
-        self.shown
-    }
 }
 
 impl Default for Handle {

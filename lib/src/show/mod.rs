@@ -1,5 +1,8 @@
 //! What a notebook displays: charts, tables, progress.
 //!
+//! A cell that ends in a frame, a data set or a [`Chart`] shows it; [`display`] shows one in the middle of
+//! a cell, [`Handle`] one that changes. [`progress`] and [`LossCurve`] follow work that takes long.
+//!
 //! The library knows nothing of Jupyter. A display is a [`Message`] given to the installed
 //! [`Display`]: the kernel's, the terminal's, or stock evcxr_jupyter's.
 
@@ -9,8 +12,10 @@ mod chart;
 mod curve;
 mod lines;
 mod live;
+mod points;
 mod progress;
 mod sink;
+mod status;
 mod style;
 mod table;
 mod text;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::live::{Live, register};
-use super::text::{count, duration, escape};
-use super::{Handle, Message, Show, sink};
+use super::status::Status;
+use super::{Handle, sink};
 
 /// Work that ends sooner is shown no bar: one that flashes is noise.
 const QUIET: Duration = Duration::from_millis(300);
@@ -133,14 +133,14 @@ impl Bar {
         }
         if let Ok(mut face) = self.face.try_lock() {
             self.due.store(nanoseconds(now + INTERVAL), Ordering::Relaxed);
-            self.show(&mut face, self.state(now, false));
+            self.show(&mut face, self.status(now, false));
         }
     }
 
     fn finish(&self, now: Duration) {
         let mut face = self.lock();
         if !matches!(*face, Face::Unseen) || now >= QUIET {
-            self.show(&mut face, self.state(now, true));
+            self.show(&mut face, self.status(now, true));
         }
         if let Face::Terminal(line) = &*face {
             line.abandon();
@@ -148,22 +148,22 @@ impl Bar {
         *face = Face::Finished;
     }
 
-    fn show(&self, face: &mut Face, state: State) {
+    fn show(&self, face: &mut Face, status: Status) {
         if matches!(face, Face::Unseen) {
             *face = first_face(self.total);
         }
         match face {
-            Face::Notebook(handle) => handle.show(&state),
+            Face::Notebook(handle) => handle.show(&status),
             Face::Terminal(line) => {
-                line.set_position(state.done as u64);
-                line.set_message(state.text());
+                line.set_position(status.done as u64);
+                line.set_message(status.text());
             }
             Face::Unseen | Face::Silent | Face::Finished => {}
         }
     }
 
-    fn state(&self, elapsed: Duration, finished: bool) -> State<'_> {
-        State { label: &self.label, done: self.done.load(Ordering::Relaxed), total: self.total, elapsed, finished }
+    fn status(&self, elapsed: Duration, finished: bool) -> Status<'_> {
+        Status { label: &self.label, done: self.done.load(Ordering::Relaxed), total: self.total, elapsed, finished }
     }
 
     fn lock(&self) -> MutexGuard<'_, Face> {
@@ -175,7 +175,7 @@ impl Live for Bar {
     fn flush(&self) {
         let mut face = self.lock();
         if !matches!(*face, Face::Unseen) {
-            self.show(&mut face, self.state(self.start.elapsed(), false));
+            self.show(&mut face, self.status(self.start.elapsed(), false));
         }
     }
 }
@@ -190,68 +190,6 @@ fn first_face(total: Option<usize>) -> Face {
     let line = ProgressBar::with_draw_target(total.map(|total| total as u64), ProgressDrawTarget::stderr());
     let template = if total.is_some() { "{msg}  {bar:30}" } else { "{msg}  {spinner}" };
     Face::Terminal(line.with_style(ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar())))
-}
-
-/// What a bar says at one moment.
-struct State<'a> {
-    label: &'a str,
-    done: usize,
-    total: Option<usize>,
-    elapsed: Duration,
-    finished: bool,
-}
-
-impl State<'_> {
-    fn text(&self) -> String {
-        format!("{}  {}", self.label, self.facts())
-    }
-
-    /// `42% 420/1,000  3.1/s  ETA 3m 07s`
-    fn facts(&self) -> String {
-        let rate = self.done as f64 / self.elapsed.as_secs_f64().max(1e-9);
-        let mut facts = vec![self.share()];
-        if self.done > 0 {
-            facts.push(format!("{}/s", if rate < 10.0 { format!("{rate:.1}") } else { count(rate.round() as u64) }));
-        }
-        let elapsed = duration(self.elapsed);
-        facts.push(match self.total {
-            Some(total) if self.finished && self.done < total => format!("stopped after {elapsed}"),
-            _ if self.finished => format!("in {elapsed}"),
-            Some(total) if self.done > 0 => {
-                let seconds = total.saturating_sub(self.done) as f64 / rate;
-                format!("ETA {}", duration(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
-            }
-            _ => elapsed,
-        });
-        facts.join("  ")
-    }
-
-    fn share(&self) -> String {
-        let done = count(self.done as u64);
-        match self.total {
-            None => done,
-            Some(total) if self.done >= total => format!("100% {done}/{}", count(total as u64)),
-            // Rounded down: 100% is for what is complete.
-            Some(total) => format!("{}% {done}/{}", (self.done as u128 * 100) / total as u128, count(total as u64)),
-        }
-    }
-}
-
-impl Show for State<'_> {
-    fn bundle(&self) -> Message {
-        let extent = match self.total {
-            Some(total) => format!(" value=\"{}\" max=\"{}\"", self.done.min(total), total.max(1)),
-            None if self.finished => " value=\"1\" max=\"1\"".to_owned(),
-            None => String::new(),
-        };
-        let html = format!(
-            "<div style=\"font-family:monospace;white-space:pre\">{}  \
-             <progress{extent} style=\"width:16em;vertical-align:middle\"></progress>  {}</div>",
-            escape(self.label),
-            self.facts()
-        );
-        Message::text(self.text()).with("text/html", html)
-    }
 }
 
 fn nanoseconds(time: Duration) -> u64 {
@@ -343,15 +281,5 @@ mod tests {
         assert_eq!(items.next(), None);
         assert_eq!(items.progress.bar.done.load(Ordering::Relaxed), 10);
         assert_eq!(items.progress.bar.total, Some(10));
-    }
-
-    #[test]
-    fn odd_totals_are_told_as_they_are() {
-        let text = |done, total, finished| State { label: "x", done, total, elapsed: at(1000), finished }.text();
-        assert_eq!(text(0, Some(0), true), "x  100% 0/0  in 1.0s");
-        assert_eq!(text(0, Some(5), false), "x  0% 0/5  1.0s");
-        assert_eq!(text(7, Some(5), false), "x  100% 7/5  7.0/s  ETA 0.0s");
-        assert_eq!(text(999, Some(1000), false), "x  99% 999/1,000  999/s  ETA 0.0s");
-        assert_eq!(text(12_345, None, true), "x  12,345  12,345/s  in 1.0s");
     }
 }

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use polars::prelude::{AnyValue, Column, DataFrame, LazyFrame, Series};
+use polars::prelude::{AnyValue, Column, DataFrame, LazyFrame, Series, df};
 
 use super::text::{count, escape, shorten};
 use super::{Message, Show};
 use crate::data::{Corpus, Qrels, Queries, TrainingSet};
+use crate::eval::{Report, Run};
 
 /// Frames with more rows are shown by their first and last five.
 const MAX_ROWS: usize = 12;
@@ -79,6 +80,30 @@ impl Show for Qrels {
         match self.frame() {
             Ok(frame) => captioned(caption, &frame),
             Err(error) => Message::text(format!("{caption}\n{error}")),
+        }
+    }
+}
+
+impl Show for Run {
+    fn bundle(&self) -> Message {
+        let hits = self.iter().map(|(_, hits)| hits.len()).sum();
+        let caption = format!("Run: {} for {}", plural(hits, "hit", "hits"), plural(self.len(), "query", "queries"));
+        match self.frame() {
+            Ok(frame) => captioned(caption, &frame),
+            Err(error) => Message::text(format!("{caption}\n{error}")),
+        }
+    }
+}
+
+/// The means.
+impl Show for Report {
+    fn bundle(&self) -> Message {
+        let message = Message::text(self.to_string());
+        let (measures, means): (Vec<_>, Vec<_>) = self.means().map(|(name, mean)| (name.to_string(), mean)).unzip();
+        let caption = format!("Report: means over {}", plural(self.query_ids().len(), "query", "queries"));
+        match df!("measure" => measures, "mean" => means) {
+            Ok(frame) => message.with("text/html", format!("<div><b>{caption}</b></div>{}", table(&frame))),
+            Err(_) => message,
         }
     }
 }
@@ -170,6 +195,7 @@ mod tests {
     use polars::prelude::{IntoLazy, col, df};
 
     use super::*;
+    use crate::eval::{Hit, evaluate};
 
     fn html(value: &dyn Show) -> String {
         value.bundle().data["text/html"].as_str().unwrap().to_owned()
@@ -229,15 +255,25 @@ mod tests {
         let mut qrels = Qrels::new();
         qrels.insert("q1", "d1", 1);
         qrels.insert("q1", "d2", 0);
-        let shown: [(&dyn Show, &str); 4] = [
+        let mut run = Run::new();
+        run.insert("q1", vec![Hit { doc_id: "d1".to_owned(), score: 1.0 }]);
+        let shown: [(&dyn Show, &str); 5] = [
             (&corpus, "Corpus: 1 document"),
             (&queries, "Queries: 2 queries"),
             (&training, "TrainingSet: 1,000 examples"),
             (&qrels, "Qrels: 2 judgements for 1 query"),
+            (&run, "Run: 1 hit for 1 query"),
         ];
         for (value, caption) in shown {
             assert!(html(value).starts_with(&format!("<div><b>{caption}</b></div><div")), "{caption}");
             assert!(value.bundle().data["text/plain"].as_str().unwrap().starts_with(&format!("{caption}\nshape: (")));
         }
+        let report = evaluate(&qrels, &run, &["nDCG@10", "P@4"]).unwrap();
+        assert_eq!(report.bundle().data["text/plain"], report.to_string());
+        let html = html(&report);
+        assert!(
+            html.contains("means over 1 query") && html.contains(">P@4</td>") && html.contains(">0.25</td>"),
+            "{html}"
+        );
     }
 }

@@ -1,5 +1,11 @@
-//! Text to tokens: a model's tokenizer.
+//! Text to tokens: a model's tokenizer, and analyzers for lexical search.
 
+mod analyzer;
+mod porter;
 mod tokenizer;
+mod wordpiece;
 
-pub use tokenizer::{Tokenizer, WordPieceConfig};
+pub use analyzer::Analyzer;
+pub use porter::porter_stem;
+pub use tokenizer::{Encodings, Tokenizer};
+pub use wordpiece::WordPieceConfig;

@@ -1,122 +1,92 @@
-//! The tokenizer of a model: `tokenizer.json`, or one trained on a corpus.
+//! The tokenizer of a model: `tokenizer.json` as Hugging Face's `tokenizers` reads it.
 
+use std::fmt;
 use std::path::Path;
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use tokenizers::models::TrainerWrapper;
-use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainerBuilder};
-use tokenizers::normalizers::BertNormalizer;
-use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{AddedToken, Encoding};
 
-use crate::{Error, Result, files};
+use super::wordpiece::{self, WordPieceConfig};
+use crate::{Error, Result, files, interrupt};
 
-/// Turns texts into token ids.
+/// Turns texts into token ids and back.
 ///
-/// ```
-/// use kensaku::text::{Tokenizer, WordPieceConfig};
-///
-/// let texts = ["searching is finding", "finding is searching"];
-/// let tokenizer = Tokenizer::train_wordpiece(&texts, &WordPieceConfig { vocab_size: 60, ..Default::default() })?;
-/// let ids = tokenizer.encode_batch(&["Searching finding!"], 16)?;
-/// assert_eq!(tokenizer.token(ids[0][0]).as_deref(), Some("[CLS]"));
-/// # Ok::<(), kensaku::Error>(())
-/// ```
-#[derive(Debug, Clone)]
+/// Padding and truncation settings of `tokenizer.json` are not used: batches are packed, and the
+/// maximum length belongs to the model. The ids do not depend on the number of threads, nor on the
+/// environment variable `TOKENIZERS_PARALLELISM`.
+#[derive(Clone)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
 }
 
-/// How a WordPiece vocabulary is trained (Schuster and Nakajima 2012, as BERT uses it).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct WordPieceConfig {
-    /// At most so many entries, the five special tokens included.
-    pub vocab_size: usize,
-    /// A pair of pieces that is rarer is not joined.
-    pub min_frequency: u64,
-    pub lowercase: bool,
-    /// At most so many different characters; rarer ones become `[UNK]`.
-    pub alphabet: usize,
+/// The token ids of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Encodings {
+    /// For each text its ids with special tokens, unpadded.
+    pub ids: Vec<Vec<u32>>,
+    /// How many texts were longer than the maximum length.
+    pub truncated: usize,
 }
-
-impl Default for WordPieceConfig {
-    fn default() -> Self {
-        Self { vocab_size: 8_000, min_frequency: 2, lowercase: true, alphabet: 1_000 }
-    }
-}
-
-/// In the order of their ids; `[PAD]` is 0.
-const SPECIAL_TOKENS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`, or the one in a directory.
+    /// Reads `tokenizer.json`: the file itself, or the model directory it stands in.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let path = if path.is_dir() { path.join("tokenizer.json") } else { path.to_owned() };
         let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
-        Self::from_bytes(bytes).map_err(|error| Error::Tokenizer { problem: format!("{}: {error}", path.display()) })
+        Self::from_bytes(bytes).map_err(|error| Error::Model {
+            path,
+            problem: error.to_string(),
+            expected: "a tokenizer.json of Hugging Face's tokenizers".to_owned(),
+        })
     }
 
-    /// Reads the text of a `tokenizer.json`. What it says of padding and truncation is not used: batches
-    /// are packed, and the length is the model's.
-    pub fn from_bytes(bytes: impl AsRef<[u8]>) -> Result<Self> {
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(failed)?;
-        inner.with_padding(None).with_truncation(None).map_err(failed)?;
-        Ok(Self { inner })
+    /// From the content of a `tokenizer.json`.
+    pub fn from_bytes(json: impl AsRef<[u8]>) -> Result<Self> {
+        Self::new(tokenizers::Tokenizer::from_bytes(json).map_err(problem)?)
     }
 
-    /// Writes a `tokenizer.json`.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        files::write(path.as_ref(), self.inner.to_string(false).map_err(failed)?.as_bytes())
-    }
-
-    /// Trains a BERT tokenizer on texts: the same texts in the same order give the same vocabulary.
+    /// Learns a WordPiece vocabulary and gives it the tokenizer of BERT around it: its normaliser,
+    /// its pre-tokenizer, `[CLS] text [SEP]`. The same texts (in any order) give the same tokenizer.
+    ///
+    /// ```
+    /// use kensaku::text::{Tokenizer, WordPieceConfig};
+    ///
+    /// let texts = ["search engines rank documents", "a search engine ranks a document"];
+    /// let config = WordPieceConfig { vocab_size: 80, min_frequency: 1, ..Default::default() };
+    /// let tokenizer = Tokenizer::train_wordpiece(&texts, &config)?;
+    /// let ids = tokenizer.encode_batch(&["Search documents"], 16)?;
+    /// assert_eq!(tokenizer.decode(&ids[0])?, "search documents");
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
     pub fn train_wordpiece<S: AsRef<str> + Sync>(texts: &[S], config: &WordPieceConfig) -> Result<Self> {
-        if config.vocab_size <= SPECIAL_TOKENS.len() {
+        Self::new(wordpiece::train(texts, config)?)
+    }
+
+    /// The same as [`encode`](Self::encode), the ids only.
+    pub fn encode_batch<S: AsRef<str> + Sync>(&self, texts: &[S], max_length: usize) -> Result<Vec<Vec<u32>>> {
+        Ok(self.encode(texts, max_length)?.ids)
+    }
+
+    /// Encodes texts in parallel, each with its special tokens and without padding. A longer text
+    /// loses its end, but not its closing special token: `max_length` counts special tokens.
+    pub fn encode<S: AsRef<str> + Sync>(&self, texts: &[S], max_length: usize) -> Result<Encodings> {
+        let special = self.special_tokens();
+        if max_length <= special {
             return Err(Error::Setting {
-                field: "vocab_size",
-                value: config.vocab_size.to_string(),
-                expected: format!("more than the {} special tokens", SPECIAL_TOKENS.len()),
+                field: "max_length",
+                value: max_length.to_string(),
+                expected: format!("more than the {special} special tokens around each text"),
             });
         }
-        let unknown = WordPiece::builder().unk_token("[UNK]".to_owned()).build().map_err(failed)?;
-        let mut inner = tokenizers::Tokenizer::new(unknown);
-        let normalizer = BertNormalizer::new(true, true, None, config.lowercase);
-        inner.with_normalizer(Some(normalizer)).map_err(failed)?;
-        inner.with_pre_tokenizer(Some(BertPreTokenizer));
-        inner.with_decoder(Some(tokenizers::decoders::wordpiece::WordPiece::default()));
-        let trainer = WordPieceTrainerBuilder::new()
-            .vocab_size(config.vocab_size)
-            .min_frequency(config.min_frequency)
-            .limit_alphabet(config.alphabet)
-            .show_progress(false)
-            .special_tokens(SPECIAL_TOKENS.map(|token| AddedToken::from(token, true)).to_vec())
-            .build();
-        inner.train(&mut TrainerWrapper::from(trainer), texts.iter().map(AsRef::as_ref)).map_err(failed)?;
-        let id = |token: &str| inner.token_to_id(token).unwrap_or_default();
-        let (separator, start) = (("[SEP]".to_owned(), id("[SEP]")), ("[CLS]".to_owned(), id("[CLS]")));
-        inner.with_post_processor(Some(BertProcessing::new(separator, start)));
-        Ok(Self { inner })
+        let encoded: Vec<(Vec<u32>, bool)> =
+            texts.par_iter().map(|text| self.encode_one(text.as_ref(), max_length - special)).collect::<Result<_>>()?;
+        let truncated = encoded.iter().filter(|(_, truncated)| *truncated).count();
+        Ok(Encodings { ids: encoded.into_iter().map(|(ids, _)| ids).collect(), truncated })
     }
 
-    /// The ids of each text, special tokens included, in parallel. A longer text is cut to `max_length`
-    /// ids and keeps its closing special tokens.
-    pub fn encode_batch<S: AsRef<str> + Sync>(&self, texts: &[S], max_length: usize) -> Result<Vec<Vec<u32>>> {
-        let encode = |text: &S| Ok(cut(&self.inner.encode_fast(text.as_ref(), true).map_err(failed)?, max_length));
-        texts.par_iter().map(encode).collect()
-    }
-
-    /// The text that ids stand for, without special tokens.
+    /// The text of token ids, without special tokens.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.inner.decode(ids, true).map_err(failed)
-    }
-
-    /// The token of an id.
-    pub fn token(&self, id: u32) -> Option<String> {
-        self.inner.id_to_token(id)
+        self.inner.decode(ids, true).map_err(problem)
     }
 
     /// The id of a token.
@@ -124,23 +94,65 @@ impl Tokenizer {
         self.inner.token_to_id(token)
     }
 
-    /// The number of ids, added tokens included.
+    /// The token of an id.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// The number of tokens, added ones included.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
-}
 
-/// The first `max_length` ids, the last of them the special tokens that close the text.
-fn cut(encoding: &Encoding, max_length: usize) -> Vec<u32> {
-    let ids = encoding.get_ids();
-    if ids.len() <= max_length {
-        return ids.to_vec();
+    /// The id of `[PAD]` or `<pad>`, whichever there is; 0 where there is none.
+    pub fn pad_id(&self) -> u32 {
+        ["[PAD]", "<pad>"].into_iter().find_map(|token| self.id(token)).unwrap_or(0)
     }
-    let closing = encoding.get_special_tokens_mask().iter().rev().take_while(|special| **special == 1).count();
-    let closing = closing.min(max_length);
-    [&ids[..max_length - closing], &ids[ids.len() - closing..]].concat()
+
+    /// How many special tokens are put around a text.
+    pub fn special_tokens(&self) -> usize {
+        self.inner.get_post_processor().map_or(0, |processor| tokenizers::PostProcessor::added_tokens(processor, false))
+    }
+
+    /// Writes `tokenizer.json`, into `path` itself or, if that is a directory, into it.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let path = if path.is_dir() { path.join("tokenizer.json") } else { path.to_owned() };
+        files::write(&path, self.to_json()?.as_bytes())
+    }
+
+    /// The content of `tokenizer.json`.
+    pub fn to_json(&self) -> Result<String> {
+        self.inner.to_string(true).map_err(problem)
+    }
+
+    fn new(mut inner: tokenizers::Tokenizer) -> Result<Self> {
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(problem)?;
+        Ok(Self { inner })
+    }
+
+    /// Truncates before the special tokens are put around, as `tokenizers` does it, but without
+    /// its state, so that the maximum length is an argument.
+    fn encode_one(&self, text: &str, max_content: usize) -> Result<(Vec<u32>, bool)> {
+        interrupt::check("tokenizing")?;
+        let mut content = self.inner.encode_fast(text, false).map_err(problem)?;
+        let truncated = content.len() > max_content;
+        content.truncate(max_content, 0, tokenizers::TruncationDirection::Right);
+        // What was cut off is kept as further encodings, which would be wrapped as well.
+        content.take_overflowing();
+        let whole = self.inner.post_process(content, None, true).map_err(problem)?;
+        Ok((whole.get_ids().to_vec(), truncated))
+    }
 }
 
-fn failed(error: tokenizers::Error) -> Error {
-    Error::Tokenizer { problem: error.to_string() }
+/// The size only: a vocabulary is no message.
+impl fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tokenizer ({} tokens)", self.vocab_size())
+    }
+}
+
+pub(super) fn problem(source: tokenizers::Error) -> Error {
+    Error::Tokenizer { problem: source.to_string() }
 }

@@ -1,0 +1,258 @@
+//! Scoring a run against judgements.
+
+use std::collections::BTreeMap;
+
+use polars::prelude::PlHashMap;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::measure::Ranking;
+use super::{Hit, Measure, Report, Run};
+use crate::data::Qrels;
+use crate::{Error, Result, interrupt};
+
+/// What of trec_eval's command line changes the values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvalConfig {
+    /// The lowest grade that counts as relevant (`-l`). nDCG uses every positive grade, whatever this
+    /// says. Default 1, and at least 1.
+    pub relevance_level: i64,
+    /// Whether the mean is over all judged queries (`-c`), a query that the run lacks giving 0, or
+    /// (the default) over those that are judged and in the run.
+    pub all_queries: bool,
+}
+
+impl Default for EvalConfig {
+    fn default() -> Self {
+        Self { relevance_level: 1, all_queries: false }
+    }
+}
+
+/// The measures of every judged query in the run, and their means, with the default [`EvalConfig`]:
+/// the numbers of trec_eval.
+///
+/// Documents without a judgement are not relevant. A judged query without relevant documents gives 0
+/// and counts, and so does a query for which the run holds no hit.
+///
+/// Errors: a name that is no [`Measure`]; a document that stands twice for a query; no query that is
+/// both judged and in the run.
+///
+/// ```
+/// use kensaku::data::Qrels;
+/// use kensaku::eval::{Hit, Run, evaluate};
+/// let mut qrels = Qrels::new();
+/// qrels.insert("q1", "a", 1);
+/// let mut run = Run::new();
+/// run.insert("q1", vec![Hit { doc_id: "b".into(), score: 2.0 }, Hit { doc_id: "a".into(), score: 1.0 }]);
+/// let report = evaluate(&qrels, &run, &["RR@10", "P@5"])?;
+/// assert_eq!(report.mean("RR@10")?, 0.5);
+/// assert_eq!(report.to_string(), "measure    mean\nRR@10    0.5000\nP@5      0.2000\n1 query");
+/// # Ok::<(), kensaku::Error>(())
+/// ```
+pub fn evaluate(qrels: &Qrels, run: &Run, measures: &[impl AsRef<str>]) -> Result<Report> {
+    evaluate_with(qrels, run, measures, &EvalConfig::default())
+}
+
+/// [`evaluate`] with settings.
+pub fn evaluate_with(qrels: &Qrels, run: &Run, measures: &[impl AsRef<str>], config: &EvalConfig) -> Result<Report> {
+    if config.relevance_level < 1 {
+        let (field, value) = ("relevance_level", config.relevance_level.to_string());
+        return Err(Error::Setting { field, value, expected: "a grade of at least 1".to_owned() });
+    }
+    let measures = measures.iter().map(|name| name.as_ref().parse()).collect::<Result<Vec<Measure>>>()?;
+    let queries = evaluated_queries(qrels, run, config)?;
+    let values = queries.par_iter().map(|(query_id, judgements, hits)| {
+        interrupt::check("evaluation")?;
+        check_unique(query_id, hits)?;
+        let ranking = Ranking::new(hits, judgements, config.relevance_level);
+        Ok(measures.iter().map(|measure| measure.value(&ranking)).collect())
+    });
+    let values: Vec<Vec<f64>> = values.collect::<Result<_>>()?;
+    let query_ids = queries.iter().map(|(query_id, ..)| (*query_id).to_owned()).collect();
+    Ok(Report::new(measures, query_ids, values))
+}
+
+/// A query that counts: its id, judgements and hits.
+type Query<'a> = (&'a str, &'a BTreeMap<String, i64>, &'a [Hit]);
+
+fn evaluated_queries<'a>(qrels: &'a Qrels, run: &'a Run, config: &EvalConfig) -> Result<Vec<Query<'a>>> {
+    let searched: BTreeMap<&str, &[Hit]> = run.iter().collect();
+    let judged = qrels.iter().filter(|(query_id, _)| config.all_queries || searched.contains_key(query_id));
+    let queries: Vec<Query> = judged
+        .map(|(query_id, judgements)| (query_id, judgements, searched.get(query_id).copied().unwrap_or_default()))
+        .collect();
+    if queries.is_empty() {
+        return Err(Error::NothingJudged { run: run.len(), qrels: qrels.len() });
+    }
+    Ok(queries)
+}
+
+fn check_unique(query_id: &str, hits: &[Hit]) -> Result<()> {
+    let mut rows = PlHashMap::with_capacity_and_hasher(hits.len(), Default::default());
+    for (row, hit) in hits.iter().enumerate() {
+        if let Some(first) = rows.insert(hit.doc_id.as_str(), row) {
+            let (place, id) = (format!("run, query `{query_id}`"), hit.doc_id.clone());
+            return Err(Error::DuplicateId { place, kind: "document", id, first, second: row });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MEASURES: [&str; 12] =
+        ["nDCG", "nDCG@3", "RR", "RR@2", "AP", "AP@3", "R@1", "R@4", "P@1", "P@20", "Success@1", "Success@3"];
+
+    /// One query: documents d0, d1, .., each with a grade or unjudged, and a level of score or not returned.
+    type Docs = Vec<(Option<i64>, Option<i8>)>;
+
+    fn docs() -> impl Strategy<Value = Docs> {
+        prop::collection::vec((prop::option::of(-2i64..4), prop::option::of(-2i8..3)), 1..14)
+    }
+
+    fn ids(docs: &Docs) -> impl Iterator<Item = (String, Option<i64>, Option<i8>)> {
+        docs.iter().enumerate().map(|(doc, (grade, level))| (format!("d{doc}"), *grade, *level))
+    }
+
+    fn judged(docs: &Docs) -> Qrels {
+        let mut qrels = Qrels::new();
+        qrels.insert("q", "never returned", 0);
+        ids(docs).for_each(|(doc_id, grade, _)| grade.into_iter().for_each(|grade| qrels.insert("q", &doc_id, grade)));
+        qrels
+    }
+
+    fn hits(docs: &Docs) -> Vec<Hit> {
+        ids(docs).filter_map(|(doc_id, _, level)| Some(Hit { doc_id, score: level?.into() })).collect()
+    }
+
+    fn values(docs: &Docs, hits: Vec<Hit>) -> Vec<f64> {
+        let mut run = Run::new();
+        run.insert("q", hits);
+        let report = evaluate(&judged(docs), &run, &MEASURES).unwrap();
+        MEASURES.iter().map(|measure| report.mean(measure).unwrap()).collect()
+    }
+
+    /// The definitions, with the rank of a document as 1 + the number of those before it.
+    fn brute_force(docs: &Docs, measure: &str) -> f64 {
+        let returned = hits(docs);
+        let rank = |doc_id: &str| {
+            let own = returned.iter().find(|hit| hit.doc_id == doc_id)?;
+            let before = |hit: &&Hit| (hit.score, hit.doc_id.as_str()) > (own.score, doc_id);
+            Some(1 + returned.iter().filter(before).count())
+        };
+        let (family, k) = measure.split_once('@').unwrap_or((measure, "1000"));
+        let k: usize = k.parse().unwrap();
+        let relevant: Vec<String> = ids(docs).filter(|(_, grade, _)| *grade >= Some(1)).map(|(id, ..)| id).collect();
+        let ranks: Vec<usize> = relevant.iter().filter_map(|id| rank(id)).filter(|rank| *rank <= k).collect();
+        let of_relevant = |sum: f64| if relevant.is_empty() { 0.0 } else { sum / relevant.len() as f64 };
+        match family {
+            "RR" => ranks.iter().map(|rank| 1.0 / *rank as f64).fold(0.0, f64::max),
+            "P" => ranks.len() as f64 / k as f64,
+            "R" => of_relevant(ranks.len() as f64),
+            "Success" => f64::from(u8::from(!ranks.is_empty())),
+            "AP" => {
+                let precision =
+                    |rank: &usize| ranks.iter().filter(|other| *other <= rank).count() as f64 / *rank as f64;
+                of_relevant(ranks.iter().map(precision).sum())
+            }
+            "nDCG" => {
+                let discounted =
+                    |gain: i64, rank: usize| if rank <= k { gain as f64 / (rank as f64 + 1.0).log2() } else { 0.0 };
+                let mut gains: Vec<i64> =
+                    ids(docs).filter_map(|(_, grade, _)| grade).filter(|grade| *grade > 0).collect();
+                gains.sort_unstable();
+                let ideal: f64 = gains.iter().rev().zip(1..).map(|(gain, rank)| discounted(*gain, rank)).sum();
+                let gain = |(id, grade, _): (String, Option<i64>, _)| Some(discounted(grade?.max(0), rank(&id)?));
+                let found: f64 = ids(docs).filter_map(gain).sum();
+                if ideal > 0.0 { found / ideal } else { 0.0 }
+            }
+            _ => unreachable!("{family}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn equals_the_definitions_whatever_the_order_of_the_input(docs in docs()) {
+            let values_ = values(&docs, hits(&docs));
+            for (measure, value) in MEASURES.iter().zip(&values_) {
+                let expected = brute_force(&docs, measure);
+                prop_assert!((value - expected).abs() < 1e-12, "{measure}: {value} {expected}");
+                prop_assert!((0.0..=1.0 + 1e-12).contains(value), "{measure}: {value}");
+            }
+            prop_assert_eq!(values(&docs, hits(&docs).into_iter().rev().collect()), values_);
+        }
+
+        /// Two documents change places so that the better one goes up: no measure goes down.
+        #[test]
+        fn a_better_order_is_not_worse(docs in docs(), a in 0usize..14, b in 0usize..14) {
+            let gain = |doc: usize| docs[doc].0.unwrap_or(0).max(0);
+            let mut run = Run::new();
+            run.insert("q", hits(&docs));
+            let ranked: Vec<usize> = run.hits("q").iter().map(|hit| hit.doc_id[1..].parse().unwrap()).collect();
+            prop_assume!(!ranked.is_empty());
+            let (a, b) = (a % ranked.len(), b % ranked.len());
+            let mut swapped = ranked.clone();
+            swapped.swap(a, b);
+            let (worse, better) =
+                if gain(ranked[a.min(b)]) < gain(ranked[a.max(b)]) { (ranked, swapped) } else { (swapped, ranked) };
+            let scored = |order: Vec<usize>| {
+                let hit = |(rank, doc)| Hit { doc_id: format!("d{doc}"), score: -f64::from(rank) };
+                values(&docs, (0..).zip(order).map(hit).collect())
+            };
+            for ((before, after), measure) in scored(worse).iter().zip(scored(better)).zip(MEASURES) {
+                prop_assert!(after >= before - 1e-12, "{measure}: {before} {after}");
+            }
+        }
+    }
+
+    fn run(hits: &[(&str, &[&str])]) -> Run {
+        let mut run = Run::new();
+        for (query_id, doc_ids) in hits {
+            run.insert(*query_id, doc_ids.iter().map(|id| Hit { doc_id: (*id).to_owned(), score: 1.0 }).collect());
+        }
+        run
+    }
+
+    #[test]
+    fn which_queries_count() {
+        let mut qrels = Qrels::new();
+        qrels.insert("found", "a", 1);
+        qrels.insert("nothing found", "a", 1);
+        qrels.insert("nothing relevant", "a", 0);
+        qrels.insert("not searched", "a", 1);
+        let run =
+            run(&[("found", &["a"]), ("nothing found", &[]), ("nothing relevant", &["a"]), ("not judged", &["a"])]);
+        let report = evaluate(&qrels, &run, &["RR"]).unwrap();
+        assert_eq!(report.query_ids(), ["found", "nothing found", "nothing relevant"]);
+        assert_eq!(report.per_query("RR").unwrap(), [1.0, 0.0, 0.0]);
+        let all =
+            evaluate_with(&qrels, &run, &["RR"], &EvalConfig { all_queries: true, ..Default::default() }).unwrap();
+        assert_eq!(all.mean("RR").unwrap(), 0.25);
+    }
+
+    #[test]
+    fn what_cannot_be_evaluated_is_said() {
+        let mut qrels = Qrels::new();
+        qrels.insert("q", "a", 1);
+        let message =
+            |run: &Run, config: &EvalConfig| evaluate_with(&qrels, run, &["P@1"], config).unwrap_err().to_string();
+        let default = EvalConfig::default();
+        assert_eq!(
+            message(&run(&[("other", &["a"])]), &default),
+            "none of the 1 queries of the run is among the 1 judged ones: nothing to evaluate"
+        );
+        assert_eq!(
+            message(&run(&[("q", &["a", "b", "a"])]), &default),
+            "run, query `q`: the document id `a` stands twice (rows 1 and 2); ids must be unique"
+        );
+        assert_eq!(
+            message(&run(&[("q", &["a"])]), &EvalConfig { relevance_level: 0, ..default }),
+            "relevance_level = 0: expected a grade of at least 1"
+        );
+    }
+}

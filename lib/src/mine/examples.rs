@@ -1,0 +1,150 @@
+//! What all ways of mining share: which documents a query must not get, and the rows that come out.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use polars::prelude::*;
+
+use crate::data::{Corpus, Qrels, Queries, TrainingSet, negative_column};
+use crate::show::{Message, display, progress_iter};
+use crate::{Error, Result, interrupt};
+
+/// Chooses negatives for every query with `choose(query, query_id, candidates)`, where `query` is the
+/// row of the query in its frame. It returns document numbers, or `None` if there are too few.
+pub(super) fn training_set(
+    queries: &Queries,
+    qrels: &Qrels,
+    corpus: &Corpus,
+    num_negatives: usize,
+    mut choose: impl FnMut(usize, &str, &Candidates) -> Result<Option<Vec<usize>>>,
+) -> Result<TrainingSet> {
+    if num_negatives == 0 {
+        return Err(Error::Setting {
+            field: "num_negatives",
+            value: num_negatives.to_string(),
+            expected: "a number of at least 1".to_owned(),
+        });
+    }
+    let docs = Docs::new(corpus);
+    let mut rows = Rows::new(num_negatives);
+    let mut dropped = 0;
+    let (query_ids, texts) = (queries.query_ids(), queries.texts());
+    for (query, (query_id, text)) in progress_iter("mining", query_ids.iter().zip(&texts)).enumerate() {
+        interrupt::check("mining")?;
+        let positives = docs.positives(query_id, qrels.judgements(query_id))?;
+        if positives.is_empty() {
+            continue;
+        }
+        match choose(query, query_id, &Candidates::new(&docs, text, &positives))? {
+            Some(negatives) => rows.extend(query, &positives, &negatives),
+            None => dropped += 1,
+        }
+    }
+    if dropped > 0 {
+        display(&Message::text(format!("{dropped} queries left out: fewer than {num_negatives} negatives")));
+    }
+    rows.into_training_set(&query_ids, &texts, &docs)
+}
+
+/// The documents by number, their row in the corpus.
+struct Docs {
+    ids: Vec<String>,
+    texts: Vec<String>,
+    numbers: HashMap<String, usize>,
+    /// For each document the first one with the same text.
+    same_text: Vec<usize>,
+}
+
+impl Docs {
+    fn new(corpus: &Corpus) -> Self {
+        let (ids, texts) = (corpus.doc_ids(), corpus.texts());
+        let numbers = ids.iter().cloned().zip(0..).collect();
+        let mut first: HashMap<&str, usize> = HashMap::with_capacity(texts.len());
+        let same_text = texts.iter().enumerate().map(|(doc, text)| *first.entry(text).or_insert(doc)).collect();
+        Self { ids, numbers, same_text, texts }
+    }
+
+    fn positives(&self, query_id: &str, judgements: Option<&BTreeMap<String, i64>>) -> Result<Vec<usize>> {
+        let relevant = judgements.into_iter().flatten().filter(|(_, grade)| **grade > 0);
+        relevant.map(|(doc_id, _)| self.number(doc_id, "qrels", query_id)).collect()
+    }
+
+    fn number(&self, doc_id: &str, source: &str, query_id: &str) -> Result<usize> {
+        self.numbers.get(doc_id).copied().ok_or_else(|| Error::UnknownId {
+            place: format!("{source}, query `{query_id}`"),
+            kind: "document",
+            id: doc_id.to_owned(),
+            known: self.ids.len(),
+            within: "the corpus".to_owned(),
+        })
+    }
+}
+
+/// The documents that may be negatives of one query.
+pub(super) struct Candidates<'a> {
+    docs: &'a Docs,
+    query_text: &'a str,
+    positives: HashSet<usize>,
+}
+
+impl<'a> Candidates<'a> {
+    fn new(docs: &'a Docs, query_text: &'a str, positives: &[usize]) -> Self {
+        Self { docs, query_text, positives: positives.iter().map(|doc| docs.same_text[*doc]).collect() }
+    }
+
+    /// The number of documents in the corpus, candidates or not.
+    pub(super) fn num_docs(&self) -> usize {
+        self.docs.ids.len()
+    }
+
+    /// The number of a document that a run returned for a query.
+    pub(super) fn number(&self, doc_id: &str, query_id: &str) -> Result<usize> {
+        self.docs.number(doc_id, "run", query_id)
+    }
+
+    /// Keeps, in their order, the documents that are neither positive nor the query itself, and of
+    /// those with the same text the first that comes.
+    pub(super) fn filter(&self, documents: impl Iterator<Item = usize>) -> impl Iterator<Item = usize> {
+        let mut seen = self.positives.clone();
+        documents.filter(move |doc| self.docs.texts[*doc] != self.query_text && seen.insert(self.docs.same_text[*doc]))
+    }
+}
+
+/// The rows of a training set, by column: numbers of queries and documents.
+struct Rows {
+    queries: Vec<usize>,
+    positives: Vec<usize>,
+    /// One for each column of negatives.
+    negatives: Vec<Vec<usize>>,
+}
+
+impl Rows {
+    fn new(num_negatives: usize) -> Self {
+        Self { queries: vec![], positives: vec![], negatives: vec![vec![]; num_negatives] }
+    }
+
+    fn extend(&mut self, query: usize, positives: &[usize], negatives: &[usize]) {
+        for positive in positives {
+            self.queries.push(query);
+            self.positives.push(*positive);
+            for (column, negative) in self.negatives.iter_mut().zip(negatives) {
+                column.push(*negative);
+            }
+        }
+    }
+
+    fn into_training_set(self, query_ids: &[String], query_texts: &[String], docs: &Docs) -> Result<TrainingSet> {
+        let mut texts = vec![column("query", query_texts, &self.queries)];
+        let mut ids = vec![column("query_id", query_ids, &self.queries)];
+        let negatives = (1..).map(negative_column).zip(&self.negatives);
+        for (name, numbers) in [("positive".to_owned(), &self.positives)].into_iter().chain(negatives) {
+            texts.push(column(&name, &docs.texts, numbers));
+            ids.push(column(&format!("{name}_id"), &docs.ids, numbers));
+        }
+        texts.append(&mut ids);
+        TrainingSet::new(DataFrame::new(self.queries.len(), texts)?)
+    }
+}
+
+fn column(name: &str, values: &[String], numbers: &[usize]) -> Column {
+    Column::new(name.into(), numbers.iter().map(|number| values[*number].as_str()).collect::<Vec<_>>())
+}

@@ -1,0 +1,22 @@
+//! Negatives: documents to tell from the positive ones, for training.
+//!
+//! Every function here returns a [`TrainingSet`](crate::data::TrainingSet) with one row for each query
+//! and positive (grade above 0), queries in the order of their frame, positives by id. Beside the
+//! texts (`query`, `positive`, `negative`, `negative_2`, ..) it has their ids: `query_id`,
+//! `positive_id`, `negative_id`, `negative_2_id`, ..
+//!
+//! A negative is never a known positive of its query, nor a document with the text of one or with the
+//! text of the query, and no two negatives of a row have the same text. A judged document that is not
+//! relevant may be one. A query that has too few of them is left out; how many were is displayed.
+
+mod bm25;
+mod examples;
+mod hard;
+mod random;
+
+pub use bm25::bm25_negatives;
+pub use hard::{MineConfig, Sampling, hard_negatives};
+pub use random::{RandomConfig, random_negatives};
+
+#[cfg(test)]
+mod tests;

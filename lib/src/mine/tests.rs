@@ -1,0 +1,152 @@
+//! What holds for all ways of mining, on random judgements over a corpus with texts that stand twice.
+
+use std::collections::HashSet;
+
+use polars::prelude::df;
+use proptest::prelude::*;
+
+use super::*;
+use crate::data::{Corpus, Qrels, Queries, TrainingSet};
+use crate::eval::{Hit, Run};
+
+const QUERIES: usize = 3;
+
+#[derive(Debug)]
+struct Case {
+    queries: Queries,
+    qrels: Qrels,
+    corpus: Corpus,
+    run: Run,
+}
+
+/// Documents with one of few texts, "query 1" among them, and for each query a grade or none and a
+/// score or none for each.
+fn case() -> impl Strategy<Value = Case> {
+    let cell = || (prop::option::of(0i64..2), prop::option::of(0i8..4));
+    let doc = (0..8usize, [cell(), cell(), cell()]);
+    prop::collection::vec(doc, 1..16).prop_map(|docs| {
+        let id = |doc: usize| format!("d{doc}");
+        let texts: Vec<String> =
+            docs.iter().map(|(text, _)| if *text == 0 { "query 1".into() } else { format!("text {text}") }).collect();
+        let corpus = df!("doc_id" => (0..docs.len()).map(id).collect::<Vec<_>>(), "text" => texts);
+        let query_ids: Vec<String> = (0..QUERIES).map(|query| format!("q{query}")).collect();
+        let query_texts: Vec<String> = (0..QUERIES).map(|query| format!("query {query}")).collect();
+        let (mut qrels, mut run) = (Qrels::new(), Run::new());
+        for (query, query_id) in query_ids.iter().enumerate() {
+            let mut hits = Vec::new();
+            for (doc, (_, cells)) in docs.iter().enumerate() {
+                let (grade, score) = cells[query];
+                grade.into_iter().for_each(|grade| qrels.insert(query_id, id(doc), grade));
+                hits.extend(score.map(|score| Hit { doc_id: id(doc), score: score.into() }));
+            }
+            run.insert(query_id, hits);
+        }
+        Case {
+            queries: Queries::new(df!("query_id" => query_ids, "text" => query_texts).unwrap()).unwrap(),
+            qrels,
+            corpus: Corpus::new(corpus.unwrap()).unwrap(),
+            run,
+        }
+    })
+}
+
+/// The ids of a training set, one row an example: query, positive, negatives.
+fn ids(set: &TrainingSet, num_negatives: usize) -> Vec<Vec<String>> {
+    let negatives = (1..=num_negatives).map(crate::data::negative_column);
+    let names = ["query".to_owned(), "positive".to_owned()].into_iter().chain(negatives);
+    let columns: Vec<Vec<String>> =
+        names.map(|name| crate::data::strings(set.frame(), &format!("{name}_id"))).collect();
+    (0..set.len()).map(|row| columns.iter().map(|column| column[row].clone()).collect()).collect()
+}
+
+/// The texts a query must not get, and the positives it has.
+fn known(case: &Case, query_id: &str) -> (HashSet<String>, Vec<String>) {
+    let (doc_ids, texts) = (case.corpus.doc_ids(), case.corpus.texts());
+    let relevant: Vec<usize> =
+        (0..doc_ids.len()).filter(|doc| case.qrels.is_relevant(query_id, &doc_ids[*doc])).collect();
+    let query = format!("query {}", &query_id[1..]);
+    let never = relevant.iter().map(|doc| texts[*doc].clone()).chain([query]).collect();
+    (never, relevant.into_iter().map(|doc| doc_ids[doc].clone()).collect())
+}
+
+fn check(case: &Case, set: &TrainingSet, num_negatives: usize, pool: impl Fn(&str) -> HashSet<String>) {
+    let (doc_ids, texts) = (case.corpus.doc_ids(), case.corpus.texts());
+    let text = |doc_id: &String| texts[doc_ids.iter().position(|id| id == doc_id).unwrap()].clone();
+    let rows = ids(set, num_negatives);
+    for row in &rows {
+        let (never, _) = known(case, &row[0]);
+        let negatives: HashSet<String> = row[2..].iter().map(text).collect();
+        assert!(case.qrels.is_relevant(&row[0], &row[1]));
+        assert!(negatives.is_disjoint(&never), "{row:?}");
+        assert_eq!(negatives.len(), num_negatives, "{row:?}");
+    }
+    for query_id in case.queries.query_ids() {
+        let (never, positives) = known(case, &query_id);
+        let enough = pool(&query_id).difference(&never).count() >= num_negatives;
+        let found: HashSet<&String> = rows.iter().filter(|row| row[0] == query_id).map(|row| &row[1]).collect();
+        let expected = if enough { positives.iter().collect() } else { HashSet::new() };
+        assert_eq!(found, expected, "{query_id}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn random(case in case(), num_negatives in 1usize..4, seed: u64) {
+        let mine = |seed| {
+            let config = RandomConfig { num_negatives, seed };
+            random_negatives(&case.queries, &case.qrels, &case.corpus, &config).unwrap()
+        };
+        let set = mine(seed);
+        check(&case, &set, num_negatives, |_| case.corpus.texts().into_iter().collect());
+        prop_assert_eq!(ids(&set, num_negatives), ids(&mine(seed), num_negatives));
+    }
+
+    #[test]
+    fn hard(case in case(), num_negatives in 1usize..4, seed: u64, at_random: bool) {
+        let sampling = if at_random { Sampling::Random } else { Sampling::Top };
+        let mine = |seed, range_min| {
+            let config = MineConfig { num_negatives, range_min, sampling, seed, ..MineConfig::default() };
+            hard_negatives(&case.queries, &case.qrels, &case.corpus, &case.run, &config).unwrap()
+        };
+        let set = mine(seed, 0);
+        let (doc_ids, texts) = (case.corpus.doc_ids(), case.corpus.texts());
+        let pool = |query_id: &str| -> HashSet<String> {
+            let found = |doc: &usize| case.run.hits(query_id).iter().any(|hit| hit.doc_id == doc_ids[*doc]);
+            (0..doc_ids.len()).filter(found).map(|doc| texts[doc].clone()).collect()
+        };
+        check(&case, &set, num_negatives, pool);
+        prop_assert_eq!(ids(&set, num_negatives), ids(&mine(seed, 0), num_negatives));
+        // Negatives keep the order of the run, and with range_min they are a later part of it.
+        for row in ids(&set, num_negatives).iter().chain(&ids(&mine(seed, 1), num_negatives)) {
+            let rank = |doc_id: &String| case.run.hits(&row[0]).iter().position(|hit| hit.doc_id == *doc_id).unwrap();
+            prop_assert!(row[2..].iter().map(rank).is_sorted_by(|a, b| a < b));
+        }
+        if !at_random {
+            let best = ids(&mine(seed, 0), num_negatives);
+            for row in ids(&mine(seed, 1), num_negatives) {
+                let first = best.iter().find(|other| other[..2] == row[..2]).unwrap();
+                prop_assert_eq!(&first[3..], &row[2..row.len() - 1]);
+            }
+        }
+    }
+}
+
+/// With `Sampling::Random` every document of the range is drawn, and none beyond it.
+#[test]
+fn a_random_sample_of_the_range() {
+    let doc_ids: Vec<String> = (0..20).map(|doc| format!("d{doc:02}")).collect();
+    let corpus = Corpus::new(df!("doc_id" => &doc_ids, "text" => &doc_ids).unwrap()).unwrap();
+    let queries = Queries::new(df!("query_id" => ["q"], "text" => ["query"]).unwrap()).unwrap();
+    let mut qrels = Qrels::new();
+    qrels.insert("q", "d00", 1);
+    let mut run = Run::new();
+    let hits = doc_ids.iter().enumerate().map(|(rank, id)| Hit { doc_id: id.clone(), score: -(rank as f64) });
+    run.insert("q", hits.collect());
+    let drawn = (0..200).flat_map(|seed| {
+        let config = MineConfig { num_negatives: 2, range_min: 4, range_max: 9, sampling: Sampling::Random, seed };
+        ids(&hard_negatives(&queries, &qrels, &corpus, &run, &config).unwrap(), 2).remove(0).split_off(2)
+    });
+    let drawn: HashSet<String> = drawn.collect();
+    // d00 is the positive and has no rank.
+    assert_eq!(drawn, ["d05", "d06", "d07", "d08", "d09"].map(str::to_owned).into());
+}

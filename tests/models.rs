@@ -1,0 +1,83 @@
+//! Model directories against what sentence-transformers computes from them, and back.
+
+use kensaku::loss::Similarity;
+use kensaku::model::{BiEncoder, Role};
+use serde_json::Value;
+
+use crate::golden::{Tensors, distance, fixture, floats, json, within};
+use crate::shared::{Trials, test};
+
+/// `golden/README.md`: embeddings.
+const EMBEDDING: f64 = 1e-5;
+
+pub fn trials() -> Trials {
+    let models = [
+        "st53_bi_cls",
+        "st53_bi_mean_normalize",
+        "st53_bi_prompts_excluded",
+        "st62_bi_cls",
+        "st62_bi_max_seq_length_16",
+        "st62_bi_mean_normalize",
+        "st62_bi_prompts",
+        "st62_bi_prompts_excluded",
+    ];
+    let mut trials = Vec::from(models.map(|name| {
+        test(&format!("models::{name}_equals_sentence_transformers"), move || {
+            let model = BiEncoder::load(fixture("models").join(name)).unwrap();
+            equals_golden(&model, name);
+            let saved = tempfile::tempdir().unwrap();
+            model.save(saved.path()).unwrap();
+            let again = BiEncoder::load(saved.path()).unwrap();
+            assert_eq!(again.config(), model.config());
+            equals_golden(&again, name);
+        })
+    }));
+    trials.push(test("models::what_cannot_be_read_is_said", errors));
+    trials
+}
+
+fn equals_golden(model: &BiEncoder, name: &str) {
+    let dir = fixture("models").join(name);
+    let expected = json(&dir.join("expected.json"));
+    let tensors = Tensors::read(&dir.join("expected.safetensors"));
+    let sentences: Vec<&str> =
+        expected["sentences"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+    let has = |tensor: &str| tensors.names().any(|name| name == tensor);
+    for (role, tensor) in
+        [(Role::Plain, "embeddings"), (Role::Query, "query_embeddings"), (Role::Doc, "document_embeddings")]
+    {
+        if has(tensor) {
+            let ours = model.encode(&sentences, role).unwrap();
+            within(&format!("{name}: {tensor}"), distance(&floats(&ours), &tensors.floats(tensor)), EMBEDDING);
+        }
+    }
+    let ours = model.encode(&sentences, Role::Plain).unwrap();
+    let similarity = model.score(&ours, &ours).unwrap();
+    within("similarity", distance(&floats(&similarity), &tensors.floats("similarity")), 1e-4);
+    let dot = expected["similarity_fn_name"] == "dot";
+    assert_eq!(model.config().similarity, if dot { Similarity::Dot } else { Similarity::Cosine });
+}
+
+fn errors() {
+    let message = |dir: &std::path::Path| BiEncoder::load(dir).unwrap_err().to_string();
+    assert!(message(std::path::Path::new("/nowhere")).contains("no such folder"));
+    let copy = tempfile::tempdir().unwrap();
+    let write = |name: &str, value: Value| std::fs::write(copy.path().join(name), value.to_string()).unwrap();
+    for name in ["config.json", "model.safetensors", "modules.json", "tokenizer.json"] {
+        std::fs::copy(fixture("models/st62_bi_cls").join(name), copy.path().join(name)).unwrap();
+    }
+    let mut config = json(&copy.path().join("config.json"));
+    config["hidden_size"] = 16.into();
+    write("config.json", config.clone());
+    let shape = message(copy.path());
+    assert!(shape.contains("embeddings.word_embeddings.weight") && shape.contains("[500, 16]"), "{shape}");
+    config["num_attention_heads"] = Value::Null;
+    write("config.json", config.clone());
+    assert!(message(copy.path()).contains("`num_attention_heads` is null"));
+    config["model_type"] = "t5".into();
+    config["num_attention_heads"] = 4.into();
+    write("config.json", config);
+    assert!(message(copy.path()).contains("model_type is `t5`"));
+    write("modules.json", serde_json::json!([{ "path": "", "type": "a.b.WordWeights" }]));
+    assert!(message(copy.path()).contains("module `a.b.WordWeights`"));
+}
