@@ -17,7 +17,12 @@ fn main() -> Result<()> {
     let bm25 = Bm25::new(&data.corpus, &Bm25Params::default())?;
     let baseline = evaluate(&test.qrels, &bm25.search(&test.queries, 100)?, &measures)?;
     println!("BM25\n{baseline}");
-    let triples = bm25_negatives(&train.queries, &train.qrels, &data.corpus, &MineConfig { num_negatives: 1, ..Default::default() })?;
+    let triples = bm25_negatives(
+        &train.queries,
+        &train.qrels,
+        &data.corpus,
+        &MineConfig { num_negatives: 1, ..Default::default() },
+    )?;
     println!("{} triples, {:.1?}", triples.len(), start.elapsed());
 
     let tokenizer = Tokenizer::train_wordpiece(&data.corpus.texts(), &WordPieceConfig::default())?;

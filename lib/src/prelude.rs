@@ -15,4 +15,5 @@ pub use crate::train::{AdamWConfig, Step, TrainConfig, Trainer};
 pub use crate::{Error, Result, interrupt};
 
 pub use candle_core::{DType, Device, IndexOp, Tensor};
-pub use polars::prelude::{DataFrame, IntoLazy, LazyFrame, NamedFrom, Series, col, df, len, lit};
+pub use polars::prelude::*;
+pub use {candle_core, candle_nn, plotters, polars};
