@@ -43,7 +43,7 @@ fn program_text(text: &str) -> String {
     let body: String = cells(text).into_iter().map(shown).collect();
     format!(
         "fn main() -> ::std::result::Result<(), kensaku::nb::ScriptError> {{ \
-         {body}\n\
+         #[allow(unused_imports)] use kensaku::prelude::*; {body}\n\
          #[allow(unreachable_code)] Ok(()) }}\n"
     )
 }

@@ -15,7 +15,7 @@ use crate::dylib::Dylib;
 
 /// Runs in every session before the first cell. The `?` makes evcxr accept it in all later cells,
 /// which would cost the first one that has it another compilation.
-const PRELUDE: &str = "Ok::<(), std::fmt::Error>(())?;";
+const PRELUDE: &str = "use kensaku::prelude::*;\nOk::<(), std::fmt::Error>(())?;";
 
 /// A session: variables, items, and the process that holds them.
 pub struct Session {

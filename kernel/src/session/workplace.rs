@@ -14,6 +14,9 @@ use crate::wrapper::DEPENDENCIES_VARIABLE;
 /// How long candle's and gemm's threads spin before they sleep: cells share the machine with rustc.
 const SPIN_LIMIT: &str = "64";
 
+/// The folder's name: this, the process, something random.
+const PREFIX: &str = "kensaku-session-";
+
 /// A folder that lives as long as the session.
 pub(super) struct Workplace {
     folder: TempDir,
@@ -21,7 +24,9 @@ pub(super) struct Workplace {
 
 impl Workplace {
     pub(super) fn new() -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("kensaku-").tempdir()?;
+        remove_abandoned();
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let folder = tempfile::Builder::new().prefix(&prefix).tempdir()?;
         let workplace = Self { folder };
         workplace.write_standard_library()?;
         workplace.write_settings()?;
@@ -87,6 +92,26 @@ impl Workplace {
     fn write_settings(&self) -> Result<()> {
         write(&self.folder.path().join("evcxr.toml"), "[evcxr]\nopt_level = \"0\"\n")
     }
+}
+
+/// Removes the folders of kernels that were killed.
+fn remove_abandoned() {
+    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok());
+        if let Some(process) = process
+            && has_ended(process)
+        {
+            // Another user's folder stays; it is theirs.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn has_ended(process: libc::pid_t) -> bool {
+    // Safety: signal 0 only asks whether the process is there.
+    let there = unsafe { libc::kill(process, 0) } == 0;
+    !there && std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
 }
 
 fn library_path(dylib: &Dylib) -> OsString {
