@@ -10,7 +10,7 @@ use polars::prelude::*;
 
 use crate::shared::{Trials, shared, test};
 
-pub fn trials() -> Trials {
+pub(crate) fn trials() -> Trials {
     vec![
         test("data::a_bad_file_is_told_file_line_and_what_was_expected", bad_files),
         test("data::a_bad_frame_is_told_column_and_row", bad_frames),
@@ -36,13 +36,9 @@ fn bad_files() {
         (
             "{\"_id\": \"a\", \"text\": \"x\"}\n{\"_id\": \"b\", \"text\": }\n",
             corpus,
-            "line 2 of FILE: expected value at character 23; expected one JSON object",
+            "line 2 of FILE: expected value at character 22; expected one JSON object",
         ),
-        (
-            "\n[1]\n",
-            corpus,
-            "line 2 of FILE: invalid type: sequence, expected a map at character 0; expected one JSON object",
-        ),
+        ("\n[1]\n", corpus, "line 2 of FILE: invalid type: sequence, expected an object; expected one JSON object"),
         (
             "{\"_id\": \"a\", \"text\": \"x\"}\n\n{\"_id\": \"b\", \"text\": 7}\n",
             corpus,
@@ -166,13 +162,12 @@ fn jsonl_types() {
         "s" => [Some("x"), None],
         "i" => [Some(1i64), None],
         "f" => [1.0, 0.5],
-        "n" => Column::full_null("n".into(), 2, &DataType::Null),
+        "n" => Series::full_null("n".into(), 2, &DataType::Null),
         "b" => [None, Some(true)],
         "o" => [None, Some("{\"k\":[1,2]}")],
     )
     .unwrap();
-    let by_name = expected.get_column_names_str().into_iter();
-    assert!(frame.select(by_name).unwrap().equals_missing(&expected), "{frame}");
+    assert!(frame.equals_missing(&expected), "{frame}");
 }
 
 fn separated() {
@@ -257,7 +252,7 @@ fn rustdoc_documents() {
     assert!((500..=1_000).contains(&test.queries.len()), "{data}");
     assert_eq!(data.queries.len(), data.split("train").unwrap().queries.len() + test.queries.len());
     let columns = ["doc_id", "title", "text", "crate", "path", "kind", "signature"];
-    assert_eq!(data.corpus.frame().get_column_names_str(), columns);
+    assert_eq!(data.corpus.frame().get_column_names(), columns);
 
     let texts: HashMap<String, String> = data.corpus.doc_ids().into_iter().zip(data.corpus.texts()).collect();
     let height = &texts["polars_core::frame::dataframe::DataFrame::height"];
@@ -267,7 +262,8 @@ fn rustdoc_documents() {
     let columns = pairs.columns();
     for (query, positive) in columns[0].iter().zip(&columns[1]) {
         assert!(!positive.contains(query.as_str()), "the query stands in its document: {query}");
-        assert!(words(query).len() >= 3 && !positive.is_empty());
+        let words = query.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+        assert!(words.count() >= 3 && !positive.is_empty(), "{query}");
     }
 }
 

@@ -6,7 +6,7 @@ use kensaku::text::{Tokenizer, WordPieceConfig};
 use crate::golden::{Tensors, fixture, json};
 use crate::shared::{Trials, test};
 
-pub fn trials() -> Trials {
+pub(crate) fn trials() -> Trials {
     vec![
         test("tokenizer::ids_are_those_of_sentence_transformers", golden_ids),
         test("tokenizer::saved_and_loaded_it_is_the_same", round_trip),

@@ -1,1 +1,12 @@
+//! The one dylib that every cell links to: kensaku, the crates it stands on, and [`nb`], the small
+//! run time that cells and the kernel share.
 
+pub mod nb;
+
+mod event;
+mod host;
+mod panics;
+mod sink;
+
+pub use anyhow;
+pub use kensaku::*;

@@ -1,11 +1,13 @@
 //! JSON Lines: one object a line.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use polars::prelude::*;
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
 use super::Table;
 use crate::{Error, Result, interrupt};
@@ -31,7 +33,7 @@ pub fn jsonl(path: impl AsRef<Path>) -> Result<Table> {
             continue;
         }
         let failed = |problem: String, expected: String| Error::Line { path: path.to_owned(), line, problem, expected };
-        let object: Map<String, Value> = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+        let Object(object) = serde_json::from_str(text.trim_start_matches('\u{feff}'))
             .map_err(|error| failed(problem(&error), "one JSON object".to_owned()))?;
         for (key, value) in object {
             let at = columns.iter().position(|(name, _)| *name == key).unwrap_or_else(|| {
@@ -53,7 +55,37 @@ pub fn jsonl(path: impl AsRef<Path>) -> Result<Table> {
 fn problem(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
-    format!("{message} at character {}", error.column())
+    match error.column() {
+        0 => message.to_owned(),
+        column => format!("{message} at character {column}"),
+    }
+}
+
+/// A JSON object with its keys in the order they are written; serde_json's own map may sort them.
+struct Object(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Object(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
 }
 
 /// The values of a column so far. Rows missing at the end are nulls.

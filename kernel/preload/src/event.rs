@@ -1,0 +1,36 @@
+//! Events to the kernel, written between the user's own output, so that both stay in order.
+//!
+//! An event is one line: a record separator, the session's token, a space, JSON. The token is
+//! random, so that no text of a user is taken for an event.
+
+use std::io::Write;
+use std::sync::OnceLock;
+
+use kensaku::serde_json::Value;
+
+/// The variable in which the kernel hands the token over.
+const TOKEN_VARIABLE: &str = "KENSAKU_TOKEN";
+
+/// Whether this program runs under the kernel.
+pub(crate) fn connected() -> bool {
+    token().is_some()
+}
+
+/// Sends `event` in the order of stdout.
+pub(crate) fn emit(event: &Value) {
+    if let Some(line) = line(event) {
+        let mut out = std::io::stdout().lock();
+        // Where the kernel has gone away there is nobody left to tell.
+        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+/// The line that carries `event`; none outside the kernel.
+pub(crate) fn line(event: &Value) -> Option<String> {
+    Some(format!("\u{1e}{} {event}\n", token()?))
+}
+
+fn token() -> Option<&'static str> {
+    static TOKEN: OnceLock<Option<String>> = OnceLock::new();
+    TOKEN.get_or_init(|| std::env::var(TOKEN_VARIABLE).ok()).as_deref()
+}

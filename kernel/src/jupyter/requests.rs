@@ -1,0 +1,60 @@
+//! Requests that need no session: what is in them, and their answers.
+
+use serde_json::{Value, json};
+
+use crate::cell::{self, Completeness};
+
+/// An execute request. Front ends leave fields out.
+pub(super) struct Execute {
+    pub(super) code: String,
+    pub(super) silent: bool,
+    pub(super) store_history: bool,
+    pub(super) stop_on_error: bool,
+    pub(super) user_expressions: Value,
+}
+
+impl From<&Value> for Execute {
+    fn from(content: &Value) -> Self {
+        let flag = |name: &str, default: bool| content[name].as_bool().unwrap_or(default);
+        let silent = flag("silent", false);
+        Self {
+            code: content["code"].as_str().unwrap_or_default().to_owned(),
+            silent,
+            store_history: !silent && flag("store_history", true),
+            stop_on_error: flag("stop_on_error", true),
+            user_expressions: content["user_expressions"].clone(),
+        }
+    }
+}
+
+pub(super) fn is_complete(content: &Value) -> Value {
+    match cell::is_complete(content["code"].as_str().unwrap_or_default()) {
+        Completeness::Complete => json!({ "status": "complete" }),
+        Completeness::Incomplete => json!({ "status": "incomplete", "indent": "    " }),
+        Completeness::Invalid => json!({ "status": "invalid" }),
+    }
+}
+
+pub(super) fn complete(content: &Value) -> Value {
+    let cursor = content["cursor_pos"].as_u64().unwrap_or_default();
+    json!({
+        "status": "ok", "matches": [], "cursor_start": cursor, "cursor_end": cursor, "metadata": {},
+    })
+}
+
+pub(super) fn inspect() -> Value {
+    json!({ "status": "ok", "found": false, "data": {}, "metadata": {} })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silent_cells_are_not_history() {
+        let execute = Execute::from(&json!({ "code": "1", "silent": true, "store_history": true }));
+        assert!(execute.silent && !execute.store_history);
+        let execute = Execute::from(&json!({ "code": "1" }));
+        assert!(!execute.silent && execute.store_history && execute.stop_on_error);
+    }
+}

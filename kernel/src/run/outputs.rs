@@ -1,0 +1,155 @@
+//! The outputs of cells as a notebook file keeps them.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use crate::session::{Event, Failure};
+
+/// The outputs of each cell that ran.
+#[derive(Default)]
+pub(super) struct Outputs {
+    cells: Vec<Vec<Value>>,
+    /// Where the displays of an id are: an update replaces them all, in earlier cells, too.
+    displays: HashMap<String, Vec<(usize, usize)>>,
+}
+
+impl Outputs {
+    pub(super) fn begin_cell(&mut self) {
+        self.cells.push(Vec::new());
+    }
+
+    pub(super) fn take_cells(self) -> Vec<Vec<Value>> {
+        self.cells
+    }
+
+    /// Adds what the cell that runs, the `count`th, puts out.
+    pub(super) fn add(&mut self, event: &Event, count: usize) {
+        match event {
+            Event::Stream { stream, text } => self.add_text(stream.name(), text),
+            Event::Display(display) if display["update"] == json!(true) => self.update(display),
+            Event::Display(display) => {
+                if let Some(id) = display["id"].as_str() {
+                    let place = (self.cells.len().saturating_sub(1), self.current().len());
+                    self.displays.entry(id.to_owned()).or_default().push(place);
+                }
+                let output = json!({
+                    "output_type": "display_data",
+                    "data": data(display), "metadata": metadata(display),
+                });
+                self.current().push(output);
+            }
+            Event::Value(value) => {
+                let output = json!({
+                    "output_type": "execute_result", "execution_count": count,
+                    "data": data(value), "metadata": metadata(value),
+                });
+                self.current().push(output);
+            }
+        }
+    }
+
+    pub(super) fn add_failure(&mut self, failure: &Failure) {
+        let output = json!({
+            "output_type": "error",
+            "ename": failure.name, "evalue": failure.message, "traceback": failure.traceback,
+        });
+        self.current().push(output);
+    }
+
+    fn add_text(&mut self, name: &str, text: &str) {
+        let outputs = self.current();
+        match outputs.last_mut() {
+            Some(last) if last["output_type"] == "stream" && last["name"] == name => {
+                let before = last["text"].as_str().unwrap_or_default();
+                last["text"] = json!(after_returns(&format!("{before}{text}")));
+            }
+            _ => {
+                let text = after_returns(text);
+                outputs.push(json!({ "output_type": "stream", "name": name, "text": text }));
+            }
+        }
+    }
+
+    fn update(&mut self, display: &Value) {
+        let places = display["id"].as_str().and_then(|id| self.displays.get(id));
+        for (cell, output) in places.into_iter().flatten() {
+            if let Some(shown) = self.cells.get_mut(*cell).and_then(|cell| cell.get_mut(*output)) {
+                shown["data"] = data(display);
+                shown["metadata"] = metadata(display);
+            }
+        }
+    }
+
+    fn current(&mut self) -> &mut Vec<Value> {
+        if self.cells.is_empty() {
+            self.cells.push(Vec::new());
+        }
+        let last = self.cells.len() - 1;
+        &mut self.cells[last]
+    }
+}
+
+fn data(display: &Value) -> Value {
+    display["data"].clone()
+}
+
+fn metadata(display: &Value) -> Value {
+    match &display["metadata"] {
+        Value::Null => json!({}),
+        metadata => metadata.clone(),
+    }
+}
+
+/// What is left on the screen: a carriage return writes over its line.
+fn after_returns(text: &str) -> String {
+    text.split_inclusive('\n')
+        .map(|line| {
+            let (body, end) = match line.strip_suffix('\n') {
+                Some(body) => (body.strip_suffix('\r').unwrap_or(body), "\n"),
+                None => (line, ""),
+            };
+            // A return at the very end waits for what will be written over the line.
+            match body.strip_suffix('\r').unwrap_or(body).rfind('\r') {
+                Some(at) => format!("{}{end}", &body[at + 1..]),
+                None => format!("{body}{end}"),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Stream;
+
+    fn text(text: &str) -> Event {
+        Event::Stream { stream: Stream::Stdout, text: text.to_owned() }
+    }
+
+    #[test]
+    fn text_of_one_stream_is_one_output() {
+        let mut outputs = Outputs::default();
+        outputs.begin_cell();
+        outputs.add(&text("10%\r"), 1);
+        outputs.add(&text("20%\r30%"), 1);
+        outputs.add(&text("\ndone\n"), 1);
+        let cells = outputs.take_cells();
+        assert_eq!(cells[0], [json!({ "output_type": "stream", "name": "stdout", "text": "30%\ndone\n" })]);
+    }
+
+    #[test]
+    fn updates_reach_earlier_cells() {
+        let mut outputs = Outputs::default();
+        let display = |update: bool, text: &str| {
+            Event::Display(json!({ "id": "a", "update": update, "data": { "text/plain": text } }))
+        };
+        outputs.begin_cell();
+        outputs.add(&display(false, "1"), 1);
+        outputs.begin_cell();
+        outputs.add(&display(true, "2"), 2);
+        let cells = outputs.take_cells();
+        assert_eq!(cells[0][0]["data"]["text/plain"], "2");
+        assert_eq!(cells[1].len(), 0);
+    }
+}

@@ -1,0 +1,232 @@
+//! Takes the output of a cell apart: the user's text, events of the preload, evcxr's marker lines.
+
+use serde_json::{Map, Value, json};
+
+/// Where the cell has ended. Printed by evcxr's run time.
+pub(super) const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
+/// Printed where a panic reached evcxr.
+pub(super) const PANICKED: &str = "EVCXR_PANIC_NOTIFICATION";
+/// Printed where `?` ended the cell.
+pub(super) const ERRORED: &str = "EVCXR_ERROR_OCCURRED";
+
+const CHANGED_TYPE: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
+const INPUT: &str = "EVCXR_INPUT_REQUEST";
+const BEGIN_CONTENT: &str = "EVCXR_BEGIN_CONTENT ";
+const END_CONTENT: &str = "EVCXR_END_CONTENT";
+
+/// One part of the output.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Piece {
+    Text(String),
+    /// A line of the preload.
+    Event(Value),
+    /// A line for evcxr.
+    Marker(String),
+}
+
+/// The state between two reads.
+pub(super) struct Filter {
+    /// What begins a line of the preload.
+    event: String,
+    pending: Vec<u8>,
+    /// A display in the form stock evcxr asks for, while its lines come in.
+    content: Option<(String, String)>,
+    bundle: Map<String, Value>,
+}
+
+impl Filter {
+    pub(super) fn new(token: &str) -> Self {
+        let event = format!("\u{1e}{token} ");
+        Self { event, pending: Vec::new(), content: None, bundle: Map::new() }
+    }
+
+    /// What `bytes` complete. Text comes out as soon as it cannot be the start of anything else.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Piece> {
+        self.pending.extend_from_slice(bytes);
+        let mut pieces = Pieces::default();
+        while let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.pending.drain(..=end).collect();
+            self.take_line(&String::from_utf8_lossy(&line[..end]), &mut pieces);
+        }
+        if self.content.is_none() {
+            let ready = self.ready();
+            let text: Vec<u8> = self.pending.drain(..ready).collect();
+            self.take_text(&String::from_utf8_lossy(&text), &mut pieces);
+        }
+        pieces.0
+    }
+
+    /// What is left when the stream ends.
+    pub(super) fn finish(&mut self) -> Vec<Piece> {
+        let mut pieces = Pieces::default();
+        let rest = std::mem::take(&mut self.pending);
+        self.take_text(&String::from_utf8_lossy(&rest), &mut pieces);
+        self.end_bundle(&mut pieces);
+        pieces.0
+    }
+
+    fn take_line(&mut self, line: &str, pieces: &mut Pieces) {
+        if let Some(at) = line.find(&self.event) {
+            self.take_text(&line[..at], pieces);
+            self.end_bundle(pieces);
+            // A line that another thread has written into is lost; its text is no use either.
+            if let Ok(event) = serde_json::from_str(&line[at + self.event.len()..]) {
+                pieces.0.push(Piece::Event(event));
+            }
+            return;
+        }
+        let at = marker(line);
+        if let Some((mime, mut content)) = self.content.take() {
+            match at {
+                Some(at) if &line[at..] == END_CONTENT => self.end_content(mime, content, pieces),
+                // Anything else of evcxr's means that the display was cut off.
+                Some(at) => self.take_marker(&line[at..], pieces),
+                None => {
+                    content.push_str(line);
+                    content.push('\n');
+                    self.content = Some((mime, content));
+                }
+            }
+            return;
+        }
+        match at {
+            Some(at) => {
+                self.take_text(&line[..at], pieces);
+                self.take_marker(&line[at..], pieces);
+            }
+            None => {
+                self.take_text(line, pieces);
+                self.take_text("\n", pieces);
+            }
+        }
+    }
+
+    fn take_marker(&mut self, marker: &str, pieces: &mut Pieces) {
+        if let Some(mime) = marker.strip_prefix(BEGIN_CONTENT) {
+            self.content = Some((mime.to_owned(), String::new()));
+        } else if marker != END_CONTENT {
+            self.end_bundle(pieces);
+            pieces.0.push(Piece::Marker(marker.to_owned()));
+        }
+    }
+
+    /// Contents that follow one another are one display in several types.
+    fn end_content(&mut self, mime: String, content: String, pieces: &mut Pieces) {
+        if self.bundle.contains_key(&mime) {
+            self.end_bundle(pieces);
+        }
+        self.bundle.insert(mime, Value::String(content.trim_end_matches('\n').to_owned()));
+    }
+
+    fn end_bundle(&mut self, pieces: &mut Pieces) {
+        let data = std::mem::take(&mut self.bundle);
+        if !data.is_empty() {
+            pieces.0.push(Piece::Event(json!({ "display": { "data": data, "metadata": {} } })));
+        }
+    }
+
+    fn take_text(&mut self, text: &str, pieces: &mut Pieces) {
+        if !text.is_empty() {
+            self.end_bundle(pieces);
+            pieces.text(text);
+        }
+    }
+
+    /// How many pending bytes are text for certain: no line end follows them yet.
+    fn ready(&self) -> usize {
+        let pending = &self.pending;
+        let starts =
+            [self.event.as_str(), COMPLETE, PANICKED, ERRORED, CHANGED_TYPE, INPUT, BEGIN_CONTENT, END_CONTENT];
+        let held = starts.iter().filter_map(|start| held_from(pending, start.as_bytes())).min();
+        let whole = match std::str::from_utf8(pending) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            _ => pending.len(),
+        };
+        held.unwrap_or(whole).min(whole)
+    }
+}
+
+#[derive(Default)]
+struct Pieces(Vec<Piece>);
+
+impl Pieces {
+    fn text(&mut self, more: &str) {
+        match self.0.last_mut() {
+            Some(Piece::Text(text)) => text.push_str(more),
+            _ => self.0.push(Piece::Text(more.to_owned())),
+        }
+    }
+}
+
+/// Where evcxr's marker begins in a line that ends in one: text without a line end precedes it.
+fn marker(line: &str) -> Option<usize> {
+    let at = line.rfind("EVCXR_")?;
+    let candidate = &line[at..];
+    let whole = [COMPLETE, PANICKED, ERRORED, END_CONTENT].contains(&candidate);
+    let open = [CHANGED_TYPE, INPUT, BEGIN_CONTENT].iter().any(|start| candidate.starts_with(start));
+    (whole || open).then_some(at)
+}
+
+/// From where `pending` may turn out to be `start` and what follows it.
+fn held_from(pending: &[u8], start: &[u8]) -> Option<usize> {
+    let complete = pending.windows(start.len()).position(|window| window == start);
+    complete.or_else(|| {
+        let longest = pending.len().min(start.len() - 1);
+        (1..=longest).rev().find(|n| pending.ends_with(&start[..*n])).map(|n| pending.len() - n)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Piece {
+        Piece::Text(text.to_owned())
+    }
+
+    fn marker(marker: &str) -> Piece {
+        Piece::Marker(marker.to_owned())
+    }
+
+    #[test]
+    fn partial_lines_come_at_once() {
+        let mut filter = Filter::new("t");
+        assert_eq!(filter.push(b"10%\r20%"), [text("10%\r20%")]);
+        assert_eq!(filter.push(b"E"), []);
+        assert_eq!(filter.push(b"nd"), [text("End")]);
+    }
+
+    #[test]
+    fn markers_are_found_behind_text() {
+        let mut filter = Filter::new("t");
+        let mut pieces = filter.push(b"abcEVCXR_EXEC");
+        pieces.extend(filter.push(b"UTION_COMPLETE\nx"));
+        assert_eq!(pieces, [text("abc"), marker(COMPLETE), text("x")]);
+        assert_eq!(filter.push(b"EVCXR_PANIC_NOTIFICATION!\n"), [text("EVCXR_PANIC_NOTIFICATION!\n")]);
+    }
+
+    #[test]
+    fn events_carry_the_token() {
+        let mut filter = Filter::new("t");
+        let pieces = filter.push(b"a\x1et {\"begin\":true}\n\x1eother {}\n");
+        assert_eq!(pieces, [text("a"), Piece::Event(json!({ "begin": true })), text("\u{1e}other {}\n")]);
+    }
+
+    #[test]
+    fn displays_of_stock_evcxr_are_taken() {
+        let mut filter = Filter::new("t");
+        let lines = b"EVCXR_BEGIN_CONTENT text/plain\na\nb\nEVCXR_END_CONTENT\n\
+                      EVCXR_BEGIN_CONTENT text/html\n<p>\nEVCXR_END_CONTENT\nnext\n";
+        let data = json!({ "text/plain": "a\nb", "text/html": "<p>" });
+        let display = Piece::Event(json!({ "display": { "data": data, "metadata": {} } }));
+        assert_eq!(filter.push(lines), [display, text("next\n")]);
+    }
+
+    #[test]
+    fn characters_are_not_cut() {
+        let mut filter = Filter::new("t");
+        let bytes = "検索".as_bytes();
+        assert_eq!(filter.push(&bytes[..4]), [text("検")]);
+        assert_eq!(filter.push(&bytes[4..]), [text("索")]);
+    }
+}

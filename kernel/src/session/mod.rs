@@ -1,0 +1,50 @@
+//! Running cells: evcxr, the process it runs them in, and what comes out of them.
+
+mod compilers;
+mod evaluator;
+mod failure;
+mod filter;
+mod interrupt;
+mod link;
+mod workplace;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+pub use evaluator::Session;
+pub use failure::Failure;
+pub use interrupt::Interrupter;
+
+/// What a running cell puts out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    Stream {
+        stream: Stream,
+        text: String,
+    },
+    /// A display, as the library's `show::Message`.
+    Display(Value),
+    /// The value a cell ends in, in the same form.
+    Value(Value),
+}
+
+/// One of the two text streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl Stream {
+    /// The stream's name in the protocol and in notebooks.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// Takes events, from any thread, in order.
+pub type Events = Arc<dyn Fn(Event) + Send + Sync>;

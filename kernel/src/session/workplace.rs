@@ -1,0 +1,108 @@
+//! The folder of one session, and the environment in which evcxr finds everything.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::child::{DYLIB_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE};
+use crate::dylib::Dylib;
+use crate::wrapper::DEPENDENCIES_VARIABLE;
+
+/// How long candle's and gemm's threads spin before they sleep: cells share the machine with rustc.
+const SPIN_LIMIT: &str = "64";
+
+/// A folder that lives as long as the session.
+pub(super) struct Workplace {
+    folder: TempDir,
+}
+
+impl Workplace {
+    pub(super) fn new() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("kensaku-").tempdir()?;
+        let workplace = Self { folder };
+        workplace.write_standard_library()?;
+        workplace.write_settings()?;
+        Ok(workplace)
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
+
+    /// Points evcxr, cargo and rustc at this folder and the dylib. They are this process's
+    /// children, so it is this process's environment.
+    ///
+    /// # Safety
+    /// No other thread may read or write the environment meanwhile.
+    pub(super) unsafe fn enter(&self, dylib: &Dylib) -> Result<()> {
+        let set = |name: &str, value: OsString| {
+            // Safety: the caller promises that no other thread looks.
+            unsafe { std::env::set_var(name, value) };
+        };
+        set("RUST_SRC_PATH", self.folder.path().join("library").into());
+        set("EVCXR_CONFIG_DIR", self.folder.path().into());
+        set("EVCXR_TMPDIR", self.folder.path().join("cell").into());
+        set("RUSTC_WRAPPER", std::env::current_exe().context("finding this binary")?.into());
+        set(DEPENDENCIES_VARIABLE, dylib.dependencies.clone().into());
+        set(DYLIB_VARIABLE, dylib.library.clone().into());
+        Ok(())
+    }
+
+    /// The command by which evcxr starts the process for cells.
+    pub(super) fn child(&self, dylib: &Dylib, token: &str, arguments: &[String]) -> Result<Command> {
+        let mut command = Command::new(std::env::current_exe().context("finding this binary")?);
+        command.args(arguments);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).to_string();
+        for name in ["RUST_SRC_PATH", "EVCXR_CONFIG_DIR", "EVCXR_TMPDIR", "RUSTC_WRAPPER", DEPENDENCIES_VARIABLE] {
+            command.env_remove(name);
+        }
+        command
+            .env(SOCKET_VARIABLE, self.socket())
+            .env(TOKEN_VARIABLE, token)
+            .env("LD_LIBRARY_PATH", library_path(dylib))
+            .env("CANDLE_BARRIER_POOL_SPIN_LIMIT", SPIN_LIMIT);
+        // candle counts physical cores of the machine, not those this process may use.
+        if std::env::var_os("RAYON_NUM_THREADS").is_none() {
+            command.env("RAYON_NUM_THREADS", threads);
+        }
+        Ok(command)
+    }
+
+    /// Empty crates in place of std's source: rust-analyzer then has nothing to read, and evcxr
+    /// does not ask rustup to download it.
+    fn write_standard_library(&self) -> Result<()> {
+        for name in ["core", "alloc", "std", "proc_macro", "test"] {
+            let crate_folder = self.folder.path().join("library").join(name);
+            write(&crate_folder.join("src/lib.rs"), "")?;
+            let manifest = format!("[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n");
+            write(&crate_folder.join("Cargo.toml"), &manifest)?;
+        }
+        Ok(())
+    }
+
+    /// evcxr compiles cells with optimisation unless told before it starts.
+    fn write_settings(&self) -> Result<()> {
+        write(&self.folder.path().join("evcxr.toml"), "[evcxr]\nopt_level = \"0\"\n")
+    }
+}
+
+fn library_path(dylib: &Dylib) -> OsString {
+    let before = std::env::var_os("LD_LIBRARY_PATH");
+    let mut path = OsString::new();
+    for folder in dylib.run_time_folders().into_iter().map(OsStr::new).chain(before.as_deref()) {
+        if !path.is_empty() {
+            path.push(":");
+        }
+        path.push(folder);
+    }
+    path
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}

@@ -1,0 +1,91 @@
+//! Cells that fail: the status says so, the traceback names the line, variables stay.
+
+use anyhow::Result;
+
+use crate::client::Client;
+
+#[tokio::test]
+async fn a_panic_fails_its_cell_and_keeps_variables() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("let kept = vec![1, 2, 3];").await?.expect_ok();
+    let failed = kernel.execute("let a = 1;\n\nif a == 1 {\n    panic!(\"on purpose {a}\");\n}").await?;
+    assert_eq!(failed.kinds(), ["execute_input", "error"]);
+    assert_eq!(failed.reply["ename"], "panic");
+    assert_eq!(failed.reply["evalue"], "on purpose 1");
+    assert!(failed.traceback().contains("cell [2]:4"), "{}", failed.traceback());
+    let after = kernel.execute("kept.len()").await?.expect_ok();
+    assert_eq!(after.value(), Some("3"));
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn a_panic_in_a_function_names_the_cell_that_defines_it() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("fn first(items: &[u8]) -> u8 {\n    items[0]\n}").await?.expect_ok();
+    let failed = kernel.execute("first(&[])").await?;
+    assert_eq!(failed.status(), "error");
+    assert!(failed.traceback().contains("cell [1]:2"), "{}", failed.traceback());
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn an_error_by_question_mark_fails_its_cell() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("let kept = 7;").await?.expect_ok();
+    let failed = kernel.execute("let text = \"abc\";\nlet number: i32 = text.parse()?;").await?;
+    assert_eq!(failed.kinds(), ["execute_input", "error"]);
+    assert_eq!(failed.reply["evalue"], "invalid digit found in string");
+    assert!(failed.traceback().contains("cell [2]:2"), "{}", failed.traceback());
+    let chain = kernel
+        .execute("use kensaku::anyhow::{Context, anyhow};\nErr::<(), _>(anyhow!(\"cause\")).context(\"outer\")?;")
+        .await?;
+    assert_eq!(chain.reply["evalue"], "outer: cause");
+    assert_eq!(kernel.execute("kept").await?.expect_ok().value(), Some("7"));
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn compile_errors_are_drawn_over_the_cell() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let failed = kernel.execute("let fine = 1;\n\nlet number: i32 = \"text\";").await?;
+    assert_eq!(failed.kinds(), ["execute_input", "error"]);
+    assert_eq!(failed.reply["evalue"], "mismatched types (E0308)");
+    let traceback = failed.traceback();
+    assert!(traceback.contains("error[E0308]: mismatched types\n --> cell [1]:3:19"), "{traceback}");
+    assert!(!traceback.contains("evcxr") && !traceback.contains("nb::"), "{traceback}");
+
+    let borrow = kernel.execute("let a = vec![1];\nlet b = a;\nprintln!(\"{}\", a.len());").await?;
+    assert!(borrow.traceback().contains("error[E0382]"), "{}", borrow.traceback());
+    assert!(borrow.traceback().contains("cell [2]:3:"), "{}", borrow.traceback());
+
+    let syntax = kernel.execute("let = 1;").await?;
+    assert_eq!(syntax.status(), "error");
+    assert!(syntax.traceback().contains("cell [3]:1:5"), "{}", syntax.traceback());
+
+    let unknown = kernel.execute("no_such_function()").await?;
+    assert!(unknown.traceback().contains("error[E0425]"), "{}", unknown.traceback());
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_says_why() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let closure = kernel.execute("let f = |x: i32| x + 1;").await?;
+    assert!(closure.reply["evalue"].as_str().is_some_and(|text| text.contains("box it")), "{closure:#?}");
+    let reference = kernel.execute("let owner = vec![1];\nlet borrowed = &owner;").await?;
+    assert_eq!(reference.status(), "error");
+    assert!(reference.traceback().contains("borrowed"), "{}", reference.traceback());
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn a_crash_loses_variables_and_says_so() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("let lost = 1;\nfn kept() -> i32 { 5 }").await?.expect_ok();
+    let failed = kernel.execute("println!(\"last words\"); std::process::abort();").await?;
+    assert_eq!(failed.status(), "error");
+    assert_eq!(failed.text("stdout"), "last words\n");
+    assert!(failed.reply["evalue"].as_str().is_some_and(|text| text.contains("variables are lost")));
+    assert_eq!(kernel.execute("kept()").await?.expect_ok().value(), Some("5"));
+    kernel.shutdown().await
+}

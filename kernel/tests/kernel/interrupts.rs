@@ -1,0 +1,73 @@
+//! Interrupts: by asking, in the middle of a compilation, and by force.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::client::Client;
+
+const SLOW_LOOP: &str = "println!(\"running\");\nfor _ in 0..1000 {\n    std::thread::sleep(std::time::Duration::from_millis(20));\n    rounds += 1;\n}";
+
+#[tokio::test]
+async fn an_interrupted_loop_keeps_its_variables() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("let mut rounds = 0;").await?.expect_ok();
+    let id = kernel.begin(SLOW_LOOP).await?;
+    kernel.wait_for(&id, "stream").await?;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    kernel.interrupt().await?;
+    let stopped = kernel.finish(&id).await?;
+    assert_eq!(stopped.reply["ename"], "Interrupted");
+    let rounds: u32 = kernel.execute("rounds").await?.expect_ok().value().unwrap_or_default().parse()?;
+    assert!((1..1000).contains(&rounds), "{rounds} rounds");
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn the_librarys_loops_obey() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("let kept = 3;").await?.expect_ok();
+    let code = "println!(\"running\");\n{ let wait = || -> kensaku::Result<()> { loop {\n\
+                    kensaku::interrupt::check(\"waiting\")?;\n\
+                    std::thread::sleep(std::time::Duration::from_millis(10));\n} };\nwait()?; }";
+    let id = kernel.begin(code).await?;
+    kernel.wait_for(&id, "stream").await?;
+    kernel.interrupt().await?;
+    assert_eq!(kernel.finish(&id).await?.reply["ename"], "Interrupted");
+    assert_eq!(kernel.execute("kept").await?.expect_ok().value(), Some("3"));
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn a_compilation_ends_at_once() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("let kept = 3;").await?.expect_ok();
+    // Long to compile: a constant that takes rustc minutes to evaluate.
+    let code =
+        "const SLOW: u64 = { let mut i = 0u64; let mut s = 0u64; while i < 200_000_000 { s ^= i; i += 1; } s };\nSLOW";
+    let id = kernel.begin(&format!("#[allow(long_running_const_eval)]\n{code}")).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let asked = Instant::now();
+    kernel.interrupt().await?;
+    let stopped = kernel.finish(&id).await?;
+    assert_eq!(stopped.reply["ename"], "Interrupted", "{stopped:#?}");
+    assert!(asked.elapsed() < Duration::from_secs(4), "it took {:?}", asked.elapsed());
+    assert_eq!(kernel.execute("kept").await?.expect_ok().value(), Some("3"));
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn two_interrupts_end_what_does_not_listen() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("fn kept() -> i32 { 5 }\nlet lost = 1;").await?.expect_ok();
+    let code = "println!(\"running\");\nstd::thread::sleep(std::time::Duration::from_secs(600));";
+    let id = kernel.begin(code).await?;
+    kernel.wait_for(&id, "stream").await?;
+    kernel.interrupt().await?;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    kernel.interrupt().await?;
+    let killed = kernel.finish(&id).await?;
+    assert_eq!(killed.reply["ename"], "Killed");
+    assert_eq!(kernel.execute("kept()").await?.expect_ok().value(), Some("5"));
+    kernel.shutdown().await
+}
