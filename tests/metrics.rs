@@ -166,7 +166,7 @@ fn a_report_says_what_it_does_not_hold() -> Result<()> {
     assert!(report.per_query("MAP").unwrap_err().to_string().starts_with("unknown measure `MAP`"));
     assert_eq!(report.measures(), ["nDCG@10".parse::<Measure>()?, "RR".parse()?]);
     let frame = report.frame()?;
-    assert_eq!(frame.get_column_names_str(), ["query_id", "nDCG@10", "RR"]);
+    assert_eq!(frame.get_column_names(), ["query_id", "nDCG@10", "RR"]);
     assert_eq!(frame.height(), report.query_ids().len());
     Ok(())
 }

@@ -86,7 +86,7 @@ fn bm25() -> Result<()> {
     let (queries, qrels, corpus) = pets()?;
     let set = bm25_negatives(&queries, &qrels, &corpus, &MineConfig { num_negatives: 2, ..MineConfig::default() })?;
     assert_eq!(
-        set.frame().get_column_names_str(),
+        set.frame().get_column_names(),
         ["query", "positive", "negative", "negative_2", "query_id", "positive_id", "negative_id", "negative_2_id"]
     );
     assert_eq!(rows(&set), [["do cats purr", "cats purr", "cats and dogs", "cats sleep"]]);
