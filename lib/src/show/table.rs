@@ -17,6 +17,9 @@ const MAX_COLUMNS: usize = 16;
 const MAX_CELL: usize = 80;
 const MAX_HOVER: usize = 1000;
 
+const HEAD: &str = "padding:0.2em 0.7em;vertical-align:bottom;border-bottom:1px solid";
+const CELL: &str = "padding:0.2em 0.7em;vertical-align:top";
+
 /// A table of the first and last rows, with the type under each column's name.
 impl Show for DataFrame {
     fn bundle(&self) -> Message {
@@ -128,7 +131,7 @@ fn table(frame: &DataFrame) -> String {
     for index in with_gap(&columns) {
         match index {
             Some(index) => head(&mut html, &frame.columns()[index]),
-            None => html.push_str("<th>…</th>"),
+            None => html.push_str(&format!("<th style=\"{HEAD}\">…</th>")),
         }
     }
     html.push_str("</tr></thead><tbody>");
@@ -137,7 +140,10 @@ fn table(frame: &DataFrame) -> String {
         for index in with_gap(&columns) {
             match (row, index) {
                 (Some(row), Some(index)) => cell(&mut html, &frame.columns()[index], row),
-                _ => html.push_str("<td>…</td>"),
+                (_, index) => {
+                    let align = index.map_or("center", |index| alignment(&frame.columns()[index]));
+                    html.push_str(&format!("<td style=\"{CELL};text-align:{align}\">…</td>"));
+                }
             }
         }
         html.push_str("</tr>");
@@ -149,7 +155,7 @@ fn table(frame: &DataFrame) -> String {
 
 fn head(html: &mut String, column: &Column) {
     html.push_str(&format!(
-        "<th style=\"text-align:{};vertical-align:bottom\">{}<br>\
+        "<th style=\"{HEAD};text-align:{}\">{}<br>\
          <span style=\"font-weight:normal;opacity:0.7\">{}</span></th>",
         alignment(column),
         escape(&shorten(column.name(), MAX_CELL)),
@@ -167,9 +173,11 @@ fn cell(html: &mut String, column: &Column, row: usize) {
         Some(_) => format!(" title=\"{}\"", escape(&shorten(&text, MAX_HOVER))),
         None => String::new(),
     };
-    let (wrap, faint) = (if text.is_ascii() { "nowrap" } else { "normal" }, if faint { ";opacity:0.5" } else { "" });
+    // Characters may be twice as wide as Latin ones where they are not ASCII: let those lines break.
+    let wrap = if text.is_ascii() { "nowrap" } else { "normal" };
+    let faint = if faint { ";opacity:0.5" } else { "" };
     html.push_str(&format!(
-        "<td style=\"text-align:{};vertical-align:top;white-space:{wrap}{faint}\"{hover}>{}</td>",
+        "<td style=\"{CELL};text-align:{};white-space:{wrap}{faint}\"{hover}>{}</td>",
         alignment(column),
         escape(&shorten(&text, MAX_CELL))
     ));
@@ -211,7 +219,7 @@ mod tests {
         assert!(html.contains("title=\"a &quot;quoted&quot; &lt;b&gt; xxx"));
         assert!(html.contains("x…</td>") && !html.contains(&"x".repeat(1000)));
         assert!(html.contains("opacity:0.5\">null</td>"));
-        assert!(html.contains("text-align:right;vertical-align:top;white-space:nowrap\">-2</td>"));
+        assert!(html.contains("text-align:right;white-space:nowrap\">-2</td>"));
         assert!(html.contains("shape: (3, 2)"));
         assert!(!html.contains("<style") && !html.contains("<script") && !html.contains("color"));
         assert_eq!(frame.bundle().data["text/plain"], frame.to_string());
@@ -225,7 +233,7 @@ mod tests {
         assert!(!rows(12).contains('…'));
         let long = rows(8123);
         assert_eq!(long.matches("<td").count(), 11);
-        assert!(long.contains(">4</td></tr><tr><td>…</td></tr>") && long.contains(">8118</td>"));
+        assert!(long.contains(">4</td></tr><tr><td style") && long.contains(">…</td>") && long.contains(">8118</td>"));
         assert!(long.contains("shape: (8,123, 1)"));
     }
 
@@ -234,7 +242,7 @@ mod tests {
         let columns = (0..40).map(|index| Column::new(format!("c{index}").into(), [index])).collect();
         let html = html(&DataFrame::new(1, columns).unwrap());
         assert_eq!((html.matches("<th").count() - 1, html.matches("<td").count()), (17, 17));
-        assert!(html.contains(">c7<br>") && html.contains("<th>…</th>") && html.contains(">c32<br>"));
+        assert!(html.contains(">c7<br>") && html.contains(">…</th>") && html.contains(">c32<br>"));
         assert!(!html.contains(">c8<br>") && html.contains("shape: (1, 40)"));
     }
 
