@@ -66,6 +66,9 @@ fn errors() {
     for name in ["config.json", "model.safetensors", "modules.json", "tokenizer.json"] {
         std::fs::copy(fixture("models/st62_bi_cls").join(name), copy.path().join(name)).unwrap();
     }
+    std::fs::create_dir(copy.path().join("1_Pooling")).unwrap();
+    let pooling = "1_Pooling/config.json";
+    std::fs::copy(fixture("models/st62_bi_cls").join(pooling), copy.path().join(pooling)).unwrap();
     let mut config = json(&copy.path().join("config.json"));
     config["hidden_size"] = 16.into();
     write("config.json", config.clone());

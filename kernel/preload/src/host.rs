@@ -25,6 +25,8 @@ extern "C" fn kensaku_interrupt(requested: bool) {
 /// of this cell follows.
 #[unsafe(no_mangle)]
 extern "C" fn kensaku_flush(round: u64) {
+    // A live chart that a variable keeps shows its last points.
+    kensaku::show::flush();
     // Safety: flushing every C stream takes no argument that could be wrong.
     unsafe { libc::fflush(std::ptr::null_mut()) };
     let done = json!({ "flushed": round });

@@ -64,10 +64,18 @@ pub(crate) fn runnable(cell: &Cell, inferred: &[Inferred]) -> Edited {
         edits.insert(range.end, ";");
     }
     for (index, binding) in cell.kept() {
-        if let Some(found) = inferred.iter().find(|found| found.name == binding.name) {
-            let mutable = if binding.mutable { "mut " } else { "" };
-            let again = format!(" let {mutable}{name}: {ty} = {name};", name = found.name, ty = found.ty);
-            edits.insert(cell.statements[index].range.end, again);
+        let range = &cell.statements[index].range;
+        match inferred.iter().find(|found| found.name == binding.name) {
+            Some(Inferred { name, ty: Some(ty) }) => {
+                let mutable = if binding.mutable { "mut " } else { "" };
+                edits.insert(range.end, format!(" let {mutable}{name}: {ty} = {name};"));
+            }
+            Some(Inferred { ty: None, .. }) => {
+                // evcxr keeps every variable that it sees declared, and does not look into macros.
+                edits.insert(range.start, "kensaku::nb::local! { ");
+                edits.insert(range.end, " }");
+            }
+            None => {}
         }
     }
     edits.apply(&cell.code)
@@ -160,7 +168,7 @@ mod tests {
     }
 
     fn typed(name: &str, ty: &str) -> Inferred {
-        Inferred { name: name.to_owned(), ty: ty.to_owned() }
+        Inferred { name: name.to_owned(), ty: Some(ty.to_owned()) }
     }
 
     #[test]
@@ -171,6 +179,15 @@ mod tests {
             run.text,
             "kensaku::nb::begin(); let (a, mut b) = f(); let a: i32 = a; let mut b: Vec<u8> = b;\n\
              let c = 1;"
+        );
+    }
+
+    #[test]
+    fn closures_are_hidden_from_evcxr() {
+        let run = runnable(&cell("let f = |x| x + 1;\nf(1)"), &[Inferred { name: "f".to_owned(), ty: None }]);
+        assert_eq!(
+            run.text,
+            "kensaku::nb::begin(); kensaku::nb::local! { let f = |x| x + 1; }\nkensaku::nb::show!(f(1));"
         );
     }
 

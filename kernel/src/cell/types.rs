@@ -5,14 +5,15 @@ use evcxr::CompilationError;
 use super::edit::Edited;
 use super::parse::{Binding, Cell};
 
-/// A variable and its type, as code.
+/// A variable and its type, as code; none for a type that cannot be written, such as a closure's: the
+/// variable then lives in its own cell only.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Inferred {
     pub(crate) name: String,
-    pub(crate) ty: String,
+    pub(crate) ty: Option<String>,
 }
 
-/// The types that `errors` tell, and why a variable cannot be kept where it cannot.
+/// The types that `errors` tell, or which variable needs one from the user.
 pub(crate) fn inferred_types(
     cell: &Cell,
     probe: &Edited,
@@ -57,30 +58,22 @@ fn marked(note: &str) -> Option<String> {
     Some(rest[..end].to_owned())
 }
 
-/// A printed type as code that names it.
-fn as_code(name: &str, printed: &str) -> Result<String, String> {
-    if printed.contains("{closure@") {
-        return Err(format!(
-            "`{name}` is a closure: its type has no name, so it cannot be kept for later cells.\n\
-             Write a `fn`, or box it: `let {name}: Box<dyn Fn(..) -> ..> = Box::new(..);`"
-        ));
-    }
+/// A printed type as code that names it, where code can.
+fn as_code(name: &str, printed: &str) -> Result<Option<String>, String> {
     let code = match printed.strip_prefix("fn(") {
         // A function's own type is printed with its name in braces; a pointer to it can be written.
         Some(_) => printed.split(" {").next().unwrap_or(printed).to_owned(),
         None => printed.to_owned(),
     };
     let code = code.replace("{integer}", "i32").replace("{float}", "f64").replace("'_", "'static");
-    if code.contains("impl ") || code.contains("{async") || code.contains('{') {
-        return Err(format!(
-            "`{name}` has the type `{printed}`, which cannot be written, so it cannot be kept for later \
-             cells.\nCollect or box it, or put the code in braces: `{{ .. }}`."
-        ));
+    // Closures, futures and opaque types.
+    if code.contains("impl ") || code.contains('{') {
+        return Ok(None);
     }
     if has_gap(&code) {
         return Err(format!("the type of `{name}` is not known: give it one, `let {name}: .. = ..;`"));
     }
-    Ok(code)
+    Ok(Some(code))
 }
 
 fn has_gap(code: &str) -> bool {
@@ -102,18 +95,18 @@ mod tests {
 
     #[test]
     fn printed_types_become_code() {
-        assert_eq!(as_code("x", "({integer}, {float})").as_deref(), Ok("(i32, f64)"));
-        assert_eq!(as_code("f", "fn(i32) -> i32 {double}").as_deref(), Ok("fn(i32) -> i32"));
+        let code = |printed| as_code("x", printed).map(Option::unwrap_or_default);
+        assert_eq!(code("({integer}, {float})").as_deref(), Ok("(i32, f64)"));
+        assert_eq!(code("fn(i32) -> i32 {double}").as_deref(), Ok("fn(i32) -> i32"));
         let arc = "std::sync::Arc<(dyn for<'a> std::ops::Fn(&'a u8) -> u8 + 'static)>";
-        assert_eq!(as_code("x", arc).as_deref(), Ok(arc));
-        assert_eq!(as_code("x", "std::borrow::Cow<'_, str>").as_deref(), Ok("std::borrow::Cow<'static, str>"));
+        assert_eq!(code(arc).as_deref(), Ok(arc));
+        assert_eq!(code("std::borrow::Cow<'_, str>").as_deref(), Ok("std::borrow::Cow<'static, str>"));
     }
 
     #[test]
-    fn types_without_a_name_are_refused() {
-        let closure = as_code("f", "{closure@src/lib.rs:3:9: 3:11}").expect_err("no closure is kept");
-        assert!(closure.contains("box it") && closure.contains("`f`"), "{closure}");
-        assert!(as_code("x", "impl Iterator<Item = u8>").is_err());
+    fn types_without_a_name_stay_in_their_cell() {
+        assert_eq!(as_code("f", "{closure@src/lib.rs:3:9: 3:11}"), Ok(None));
+        assert_eq!(as_code("x", "impl Iterator<Item = u8>"), Ok(None));
         assert!(as_code("x", "std::vec::Vec<_>").is_err());
     }
 }

@@ -68,10 +68,13 @@ async fn compile_errors_are_drawn_over_the_cell() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_kept_says_why() -> Result<()> {
+async fn what_cannot_be_kept_stays_in_its_cell_or_says_why() -> Result<()> {
     let mut kernel = Client::start().await?;
-    let closure = kernel.execute("let f = |x: i32| x + 1;").await?;
-    assert!(closure.reply["evalue"].as_str().is_some_and(|text| text.contains("box it")), "{closure:#?}");
+    let closure = "let two = 2;\nlet double = |x: i32| x * two;\nlet squares = (1..3).map(|x| x * x);\n\
+                   let four = double(2);\ndouble(four) + squares.sum::<i32>()";
+    assert_eq!(kernel.execute(closure).await?.expect_ok().value(), Some("13"));
+    assert_eq!(kernel.execute("two + four").await?.expect_ok().value(), Some("6"));
+    assert!(kernel.execute("double(2)").await?.traceback().contains("E0425"));
     let reference = kernel.execute("let owner = vec![1];\nlet borrowed = &owner;").await?;
     assert_eq!(reference.status(), "error");
     assert!(reference.traceback().contains("borrowed"), "{}", reference.traceback());

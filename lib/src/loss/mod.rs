@@ -88,7 +88,7 @@ impl Loss for Box<dyn Loss> {
 
 /// A closure as a value with a name, so that a notebook can keep it from one cell to the next.
 #[derive(Clone)]
-pub struct Custom(Arc<dyn Fn(&Batch) -> Result<Tensor>>);
+pub struct Custom(Arc<dyn Loss>);
 
 /// Makes a loss of a closure, see the [module](self).
 pub fn custom(loss: impl Fn(&Batch) -> Result<Tensor> + 'static) -> Custom {
@@ -97,7 +97,7 @@ pub fn custom(loss: impl Fn(&Batch) -> Result<Tensor> + 'static) -> Custom {
 
 impl Loss for Custom {
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
-        (self.0)(batch)
+        self.0.loss(batch)
     }
 }
 

@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 pub use failed::{Failed, ScriptError, tried};
 pub use show::{ByDebug, ByName, BySelf, Shown};
 
+pub use crate::local_statements as local;
 pub use crate::show_value as show;
 
 use kensaku::interrupt;
@@ -27,6 +28,13 @@ pub fn type_of<T: ?Sized>(_value: &T) -> TypeOf<T> {
 /// Tells the kernel that the cell has been compiled and runs from here on.
 pub fn begin() {
     event::emit(&json!({ "begin": true }));
+}
+
+/// Statements that evcxr does not look into: a closure declared here lives until the end of its cell.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! local_statements {
+    ($($statements:tt)*) => { $($statements)* };
 }
 
 /// What every loop of a cell calls, so that an interrupt ends it and keeps the variables.
