@@ -100,11 +100,21 @@ fn build(folder: &Path, rustc: String) -> Result<Dylib> {
     Ok(dylib)
 }
 
+/// Prefixes of the variables that cargo sets for the programs it runs.
+const SET_BY_CARGO: [&str; 5] = ["CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PRIMARY_"];
+
 /// Builds the workspace's libraries; gives the preload's. All of them at once: cargo then unifies
 /// features as it does for the whole workspace, and what was built for the tests or the kernel is
 /// not built again.
 fn build_preload(folder: &Path) -> Result<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // Under `cargo run` and `cargo test` this process has the variables of our own package. Build
+    // scripts that look at them would run again, and all that stands on theirs (Polars) be built anew.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| SET_BY_CARGO.iter().any(|prefix| name.starts_with(prefix))) {
+            cargo.env_remove(name);
+        }
+    }
     let output = cargo
         .current_dir(workspace())
         .args(["build", "--release", "--workspace", "--lib"])
