@@ -16,7 +16,9 @@ mod training;
 use libtest_mimic::Arguments;
 
 fn main() {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // One after the other: the interrupt flag, which one of them raises, is the whole process's.
+    arguments.test_threads.get_or_insert(1);
     let subjects = [
         backbones::trials(),
         bm25::trials(),

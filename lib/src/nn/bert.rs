@@ -7,6 +7,7 @@ use super::activations::{LayerCache, Scratch};
 use super::blocks::dropout::{Dropout, Site};
 use super::blocks::norm::Norm;
 use super::blocks::{activation, attention, embedding, linear, norm};
+use super::layout::{Layout, lay_out};
 use super::{Activations, BertConfig, PackedBatch, Parameters, weights};
 use crate::random::Philox;
 use crate::{Error, Result};
@@ -28,28 +29,6 @@ pub struct Bert {
     config: BertConfig,
     parameters: Parameters,
     layout: Layout,
-}
-
-/// Where the parameters lie in the table.
-#[derive(Debug, Clone)]
-struct Layout {
-    words: Range<usize>,
-    positions: Range<usize>,
-    segments: Range<usize>,
-    norm: [Range<usize>; 2],
-    layers: Vec<LayerLayout>,
-}
-
-/// Weight and bias of each linear map, gamma and beta of each norm. Query, key and value follow each
-/// other in the table, so that they are one matrix `(3H, H)`.
-#[derive(Debug, Clone)]
-struct LayerLayout {
-    qkv: [Range<usize>; 2],
-    out: [Range<usize>; 2],
-    attention_norm: [Range<usize>; 2],
-    up: [Range<usize>; 2],
-    down: [Range<usize>; 2],
-    output_norm: [Range<usize>; 2],
 }
 
 /// Dropout layers by number: one behind the embeddings, then three a layer.
@@ -257,31 +236,8 @@ impl Bert {
     /// All parameters in their order, zero.
     fn zeros(config: BertConfig) -> Result<Self> {
         config.check()?;
-        let (width, inner) = (config.hidden_size, config.intermediate_size);
-        let mut table = Parameters::default();
-        let words = table.push("embeddings.word_embeddings.weight", &[config.vocab_size, width], true);
-        let positions =
-            table.push("embeddings.position_embeddings.weight", &[config.max_position_embeddings, width], true);
-        let segments = table.push("embeddings.token_type_embeddings.weight", &[config.type_vocab_size, width], true);
-        let norm = push_norm(&mut table, "embeddings.LayerNorm", width);
-        let layers = (0..config.num_hidden_layers)
-            .map(|index| {
-                let name = |part: &str| format!("encoder.layer.{index}.{part}");
-                let projections = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
-                let weights =
-                    projections.each_ref().map(|name| table.push(format!("{name}.weight"), &[width, width], true));
-                let biases = projections.each_ref().map(|name| table.push(format!("{name}.bias"), &[width], false));
-                LayerLayout {
-                    qkv: [weights[0].start..weights[2].end, biases[0].start..biases[2].end],
-                    out: push_linear(&mut table, &name("attention.output.dense"), width, width),
-                    attention_norm: push_norm(&mut table, &name("attention.output.LayerNorm"), width),
-                    up: push_linear(&mut table, &name("intermediate.dense"), inner, width),
-                    down: push_linear(&mut table, &name("output.dense"), width, inner),
-                    output_norm: push_norm(&mut table, &name("output.LayerNorm"), width),
-                }
-            })
-            .collect();
-        Ok(Self { config, parameters: table, layout: Layout { words, positions, segments, norm, layers } })
+        let (parameters, layout) = lay_out(&config);
+        Ok(Self { config, parameters, layout })
     }
 
     /// An error for what the tables cannot look up.
@@ -319,16 +275,6 @@ impl Bert {
     fn site(&self, dropout: Option<Dropout>, site: u32, rate: f32) -> Option<Site> {
         dropout.and_then(|dropout| dropout.site(site, rate))
     }
-}
-
-fn push_linear(table: &mut Parameters, name: &str, outputs: usize, inputs: usize) -> [Range<usize>; 2] {
-    let weight = table.push(format!("{name}.weight"), &[outputs, inputs], true);
-    [weight, table.push(format!("{name}.bias"), &[outputs], false)]
-}
-
-fn push_norm(table: &mut Parameters, name: &str, width: usize) -> [Range<usize>; 2] {
-    let gamma = table.push(format!("{name}.weight"), &[width], false);
-    [gamma, table.push(format!("{name}.bias"), &[width], false)]
 }
 
 /// Two neighbouring parts of the gradients.

@@ -15,6 +15,7 @@ mod bert;
 mod blocks;
 mod config;
 mod gemm;
+mod layout;
 mod math;
 mod parameters;
 pub mod reference;

@@ -3,56 +3,15 @@
 use std::fmt;
 use std::time::Instant;
 
-use candle_core::{Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
-use super::{AdamW, AdamWConfig, linear_schedule};
+use super::seam::{check_reached, gradients, loss_batch, variables};
+use super::{AdamW, TrainConfig, linear_schedule};
 use crate::data::{TrainingSet, plan_batches};
-use crate::loss::{Batch, Loss};
+use crate::loss::Loss;
 use crate::model::{BiEncoder, Role};
 use crate::nn::{Activations, Dropout, PackedBatch};
 use crate::{Error, Result, interrupt};
-
-/// How a model is trained. The defaults fine-tune a pretrained encoder; a small one from scratch wants a
-/// `learning_rate` of 1e-3.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TrainConfig {
-    /// Examples a step.
-    pub batch_size: usize,
-    /// Passes over the training set.
-    pub epochs: usize,
-    /// The peak of the schedule.
-    pub learning_rate: f64,
-    /// The share of all steps that the learning rate rises, before it falls to 0.
-    pub warmup: f64,
-    /// Keep examples that share a text out of one batch: it would be its own negative.
-    pub no_duplicates: bool,
-    /// Drop activations at the rates of the encoder's configuration.
-    pub dropout: bool,
-    /// Decides order of examples and dropout.
-    pub seed: u64,
-    /// For [`Trainer::step`] by hand: the number of steps the schedule spans. [`Trainer::steps`] counts
-    /// for itself.
-    pub total_steps: Option<usize>,
-    pub adamw: AdamWConfig,
-}
-
-impl Default for TrainConfig {
-    fn default() -> Self {
-        Self {
-            batch_size: 32,
-            epochs: 1,
-            learning_rate: 5e-5,
-            warmup: 0.1,
-            no_duplicates: true,
-            dropout: true,
-            seed: 42,
-            total_steps: None,
-            adamw: AdamWConfig::default(),
-        }
-    }
-}
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -103,7 +62,7 @@ pub struct Trainer {
 impl Trainer {
     /// Takes the model; [`Trainer::into_model`] gives it back.
     pub fn new(model: BiEncoder, loss: impl Loss + 'static, config: TrainConfig) -> Result<Self> {
-        check(&config)?;
+        config.check()?;
         let optimizer = AdamW::new(config.adamw)?;
         let activations = Activations::training();
         Ok(Self { model, loss: Box::new(loss), config, optimizer, activations, done: 0 })
@@ -265,76 +224,4 @@ impl fmt::Display for Step {
 /// The first column holds queries, all others documents.
 fn role(column: usize) -> Role {
     if column == 0 { Role::Query } else { Role::Doc }
-}
-
-/// One candle variable `(B, dim)` a column.
-fn variables(batch: &TokenBatch, vectors: &[f32], dim: usize) -> Result<Vec<Var>> {
-    let mut rest = vectors;
-    let mut variables = Vec::with_capacity(batch.columns.len());
-    for column in &batch.columns {
-        let (own, others) = rest.split_at(column.len() * dim);
-        variables.push(Var::from_slice(own, (column.len(), dim), &Device::Cpu)?);
-        rest = others;
-    }
-    Ok(variables)
-}
-
-fn loss_batch(batch: &TokenBatch, vectors: &[Var]) -> Result<Batch> {
-    let [queries, positives, negatives @ ..] = vectors else {
-        return Err(Error::Shape {
-            what: "columns of a batch".to_owned(),
-            found: vectors.len().to_string(),
-            expected: "queries, positives and any number of negatives".to_owned(),
-        });
-    };
-    let scores = batch.scores.as_ref().map(|scores| Tensor::new(scores.as_slice(), &Device::Cpu)).transpose()?;
-    let tensor = |variable: &Var| variable.as_tensor().clone();
-    let negatives = negatives.iter().map(tensor).collect();
-    Ok(Batch { queries: tensor(queries), positives: tensor(positives), negatives, scores })
-}
-
-/// `dLoss/dE` of all columns, one behind the other. A column that the loss leaves out has gradient 0.
-fn gradients(loss: &Tensor, vectors: &[Var]) -> Result<Vec<f32>> {
-    let grads = loss.backward()?;
-    let mut d_vectors = Vec::new();
-    let mut reached = false;
-    for variable in vectors {
-        match grads.get(variable) {
-            Some(grad) => {
-                reached = true;
-                d_vectors.extend(grad.flatten_all()?.to_vec1::<f32>()?);
-            }
-            None => d_vectors.resize(d_vectors.len() + variable.elem_count(), 0.0),
-        }
-    }
-    let parameter = || "embeddings of queries and documents".to_owned();
-    if reached { Ok(d_vectors) } else { Err(Error::MissingGradient { parameter: parameter() }) }
-}
-
-/// An error if the gradient of the vectors is not zero, but that of a parameter is: it would never train.
-fn check_reached(model: &BiEncoder, d_vectors: &[f32]) -> Result<()> {
-    if d_vectors.iter().all(|d| *d == 0.0) {
-        return Ok(());
-    }
-    let parameters = model.encoder().parameters();
-    for entry in parameters.entries() {
-        // A constant added to all keys of a row cancels in the softmax: the gradient is zero by nature.
-        let cancels = entry.name.ends_with("key.bias");
-        if !cancels && parameters.grads[entry.range.clone()].iter().all(|grad| *grad == 0.0) {
-            return Err(Error::MissingGradient { parameter: entry.name.clone() });
-        }
-    }
-    Ok(())
-}
-
-fn check(config: &TrainConfig) -> Result<()> {
-    let expect = |field, value: String, expected: &str, holds: bool| {
-        if holds { Ok(()) } else { Err(Error::Setting { field, value, expected: expected.to_owned() }) }
-    };
-    let TrainConfig { batch_size, epochs, learning_rate, warmup, .. } = config;
-    expect("batch_size", batch_size.to_string(), "at least 1", *batch_size > 0)?;
-    expect("epochs", epochs.to_string(), "at least 1", *epochs > 0)?;
-    let positive = *learning_rate > 0.0 && learning_rate.is_finite();
-    expect("learning_rate", learning_rate.to_string(), "a number above 0", positive)?;
-    expect("warmup", warmup.to_string(), "a share from 0 to 1", (0.0..=1.0).contains(warmup))
 }
