@@ -7,7 +7,7 @@
 //!
 //! Sequences lie one behind the other, `T` tokens in all: padding is never computed. Activations live
 //! in an arena that grows to the largest batch and is reused. The same model in plain candle ops is in
-//! [`reference`]: slow, differentiable, the oracle for the gradients and the place to try a change.
+//! [`mod@reference`]: slow, differentiable, the oracle for the gradients and the place to try a change.
 
 mod activations;
 mod batch;

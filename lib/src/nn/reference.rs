@@ -1,6 +1,6 @@
 //! The same encoder in plain candle ops: slow, differentiable by candle's autograd, readable.
 //!
-//! It is the oracle for the gradients of [`Bert`](super::Bert), and the place to try a change of the
+//! It is the oracle for the gradients of [`Bert`], and the place to try a change of the
 //! model before its backward pass is written. It avoids the ops of candle-nn that cut gradients
 //! without a word (its `LayerNorm`, `softmax_last_dim`).
 

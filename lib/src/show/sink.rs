@@ -44,7 +44,7 @@ impl Show for Message {
     }
 }
 
-/// Takes displays. Implemented by the kernel and by [`Fallback`].
+/// Takes displays. Implemented by the kernel and by the fallback for other programs.
 pub trait Display: Send + Sync {
     fn send(&self, message: &Message);
 }

@@ -24,7 +24,7 @@ pub struct TrainConfig {
     pub dropout: bool,
     /// Decides order of examples and dropout.
     pub seed: u64,
-    /// For [`Trainer::step`] by hand: the number of steps the schedule spans. [`Trainer::steps`] counts
+    /// For [`Trainer::step`](super::Trainer::step) by hand: the number of steps the schedule spans. [`Trainer::steps`](super::Trainer::steps) counts
     /// for itself.
     pub total_steps: Option<usize>,
     pub adamw: AdamWConfig,
