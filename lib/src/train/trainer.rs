@@ -41,7 +41,8 @@ pub struct TokenBatch {
 /// ```no_run
 /// # use kensaku::prelude::*;
 /// # fn main() -> Result<()> {
-/// # let (model, data): (BiEncoder, TrainingSet) = unimplemented!();
+/// let data = rustdoc()?.pairs("train")?;
+/// let model = BiEncoder::load("all-MiniLM-L6-v2")?;
 /// let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), TrainConfig::default())?;
 /// for step in trainer.steps(&data)? {
 ///     println!("{}", step?);
