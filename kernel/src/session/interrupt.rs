@@ -9,6 +9,9 @@ use super::link::Link;
 
 /// How long a cell may take to obey.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two looks for compilers.
+const AGAIN: Duration = Duration::from_millis(100);
 /// Two interrupts this close to each other mean that the user will not wait.
 const DOUBLE: Duration = Duration::from_secs(2);
 
@@ -95,15 +98,22 @@ impl Interrupter {
         self.lock().cell = None;
     }
 
+    /// Until the cell ends: ends compilers that began after the others were ended, and the cell's
+    /// process where it does not obey.
     fn lose_patience(&self, count: u64) {
-        std::thread::sleep(PATIENCE);
-        let mut state = self.lock();
-        if state.count != count {
-            return;
-        }
-        if let State { target: Some(target), cell: Some(cell), .. } = &mut *state {
-            cell.killed = true;
-            target.kill();
+        let asked = Instant::now();
+        loop {
+            std::thread::sleep(AGAIN);
+            let mut state = self.lock();
+            if state.count != count {
+                return;
+            }
+            let State { target: Some(target), cell: Some(cell), .. } = &mut *state else { return };
+            target.end_compilers();
+            if !cell.killed && asked.elapsed() >= PATIENCE {
+                cell.killed = true;
+                target.kill();
+            }
         }
     }
 
@@ -115,6 +125,10 @@ impl Interrupter {
 impl Target {
     fn ask(&self) {
         self.link.interrupt();
+        self.end_compilers();
+    }
+
+    fn end_compilers(&self) {
         if !self.link.has_begun() {
             compilers::end_all_but(self.child_id());
         }
