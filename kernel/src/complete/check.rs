@@ -1,0 +1,90 @@
+//! Asking rustc. It is called directly, with a folder of its own: a cell may run meanwhile.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::dylib::Dylib;
+use crate::session::scope::Scope;
+
+/// How many answers are kept: the same expression is asked about with every letter typed behind it.
+const KEPT: usize = 64;
+
+/// Asks rustc for types.
+pub(super) struct Checker {
+    rustc: PathBuf,
+    arguments: Vec<String>,
+    folder: Option<TempDir>,
+    answers: Mutex<HashMap<String, Option<String>>>,
+}
+
+impl Checker {
+    pub(super) fn new(dylib: &Dylib) -> Self {
+        // Not rustup's proxy, which takes longer than reading the cell.
+        let [_, library] = dylib.run_time_folders();
+        let rustc = library.ancestors().nth(4).map(|sysroot| sysroot.join("bin/rustc")).filter(|rustc| rustc.exists());
+        let arguments = [
+            "--crate-name=ctx".to_owned(),
+            "--edition=2024".to_owned(),
+            "--crate-type=lib".to_owned(),
+            "--emit=metadata".to_owned(),
+            "--error-format=json".to_owned(),
+            "--diagnostic-width=100000".to_owned(),
+            "-Ztrim-diagnostic-paths=no".to_owned(),
+            "-Zwrite-long-types-to-disk=no".to_owned(),
+            format!("--extern=kensaku={}", dylib.library.display()),
+            format!("-Ldependency={}", dylib.dependencies.display()),
+        ];
+        Self {
+            rustc: rustc.unwrap_or_else(|| "rustc".into()),
+            arguments: arguments.to_vec(),
+            folder: tempfile::Builder::new().prefix("kensaku-types-").tempdir().ok(),
+            answers: Mutex::default(),
+        }
+    }
+
+    /// The type that the question in `source` asks for, as rustc prints it.
+    pub(super) fn answer(&self, source: &str, scope: &Scope) -> Option<String> {
+        if let Some(answer) = self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(source) {
+            return answer.clone();
+        }
+        let answer = self.ask(source, scope).ok().flatten();
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers.len() >= KEPT {
+            answers.clear();
+        }
+        answers.insert(source.to_owned(), answer.clone());
+        answer
+    }
+
+    fn ask(&self, source: &str, scope: &Scope) -> Result<Option<String>> {
+        let folder = self.folder.as_ref().context("there is no folder for temporary files")?;
+        let mut rustc = Command::new(&self.rustc);
+        rustc.args(&self.arguments).arg("-").env("RUSTC_BOOTSTRAP", "1").current_dir(folder.path());
+        for added in &scope.crates {
+            rustc.arg(format!("--extern={}={}", added.name, added.library.display()));
+            rustc.args(added.library.parent().map(|folder| format!("-Ldependency={}", folder.display())));
+        }
+        let mut process = rustc.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        // rustc reads all of its input before it says anything.
+        process.stdin.take().context("rustc has no input")?.write_all(source.as_bytes())?;
+        let output = process.wait_with_output()?;
+        let messages = String::from_utf8_lossy(&output.stderr);
+        Ok(messages.lines().filter_map(|line| serde_json::from_str(line).ok()).find_map(|message| told(&message)))
+    }
+}
+
+/// The type in the note to the deliberate error.
+fn told(message: &Value) -> Option<String> {
+    let notes = message["children"].as_array()?;
+    notes.iter().filter_map(|note| note["message"].as_str()).find_map(|note| {
+        let (_, rest) = note.split_once("nb::TypeOf<")?;
+        Some(rest.split_once(">`")?.0.to_owned())
+    })
+}
