@@ -71,7 +71,7 @@ async fn a_crate_of_the_users_own_is_built_beside_it() -> Result<()> {
     std::fs::write(folder.path().join("src/lib.rs"), "pub fn words(text: &str) -> usize { text.split(' ').count() }\n")?;
     let mut kernel = Client::start().await?;
     kernel.execute("let kept = 2;\nstruct P(u8);\nlet p = P(1);").await?.expect_ok();
-    let code = format!(":dep {}\nmy_words::words(\"a b c\") + kept + p.0 as usize", folder.path().display());
+    let code = format!(":dep {}\nmy_words::words(\"a b c\") + kept as usize + p.0 as usize", folder.path().display());
     assert_eq!(kernel.execute(&code).await?.expect_ok().value(), Some("6"));
     let wrong = kernel.execute(":dep my-words = { path = \"/nowhere\" }").await?;
     assert_eq!(wrong.reply["ename"], "DependencyError");

@@ -67,7 +67,7 @@ async fn what_a_failed_cell_moved_away_is_named() -> Result<()> {
     assert!(kernel.execute("name").await?.traceback().contains("E0425"));
     // A cell that goes well may move what it likes.
     kernel.execute("let other = items;").await?.expect_ok();
-    assert_eq!(kernel.execute("other.len() + number").await?.expect_ok().value(), Some("10"));
+    assert_eq!(kernel.execute("other.len() as i32 + number").await?.expect_ok().value(), Some("10"));
     kernel.shutdown().await
 }
 
