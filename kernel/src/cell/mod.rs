@@ -18,5 +18,5 @@ pub(crate) use items::{Item, Sort, items, makes_items};
 pub use parse::Completeness;
 pub(crate) use parse::{Cell, is_complete};
 pub(crate) use program::{Plan, Program, Role, Variable, probe, runnable};
-pub(crate) use types::{Inferred, inferred_types};
+pub(crate) use types::{Inferred, answer, inferred_types};
 pub(crate) use weave::{Tried, with_value_shown};

@@ -7,11 +7,11 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::cell::{Diagnostic, answer};
 use crate::dylib::Dylib;
-use crate::session::scope::Scope;
+use crate::session::Scope;
 
 /// How many answers are kept: the same expression is asked about with every letter typed behind it.
 const KEPT: usize = 64;
@@ -26,11 +26,8 @@ pub(super) struct Checker {
 
 impl Checker {
     pub(super) fn new(dylib: &Dylib) -> Self {
-        // Not rustup's proxy, which takes longer than reading the cell.
-        let [_, library] = dylib.run_time_folders();
-        let rustc = library.ancestors().nth(4).map(|sysroot| sysroot.join("bin/rustc")).filter(|rustc| rustc.exists());
         let arguments = [
-            "--crate-name=ctx".to_owned(),
+            "--crate-name=cell".to_owned(),
             "--edition=2024".to_owned(),
             "--crate-type=lib".to_owned(),
             "--emit=metadata".to_owned(),
@@ -42,7 +39,7 @@ impl Checker {
             format!("-Ldependency={}", dylib.dependencies.display()),
         ];
         Self {
-            rustc: rustc.unwrap_or_else(|| "rustc".into()),
+            rustc: dylib.compiler(),
             arguments: arguments.to_vec(),
             folder: tempfile::Builder::new().prefix("kensaku-types-").tempdir().ok(),
             answers: Mutex::default(),
@@ -71,20 +68,11 @@ impl Checker {
             rustc.arg(format!("--extern={}={}", added.name, added.library.display()));
             rustc.args(added.library.parent().map(|folder| format!("-Ldependency={}", folder.display())));
         }
+        crate::toolchain::as_before(&mut rustc);
         let mut process = rustc.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         // rustc reads all of its input before it says anything.
         process.stdin.take().context("rustc has no input")?.write_all(source.as_bytes())?;
         let output = process.wait_with_output()?;
-        let messages = String::from_utf8_lossy(&output.stderr);
-        Ok(messages.lines().filter_map(|line| serde_json::from_str(line).ok()).find_map(|message| told(&message)))
+        Ok(Diagnostic::errors(&String::from_utf8_lossy(&output.stderr)).iter().find_map(answer))
     }
-}
-
-/// The type in the note to the deliberate error.
-fn told(message: &Value) -> Option<String> {
-    let notes = message["children"].as_array()?;
-    notes.iter().filter_map(|note| note["message"].as_str()).find_map(|note| {
-        let (_, rest) = note.split_once("nb::TypeOf<")?;
-        Some(rest.split_once(">`")?.0.to_owned())
-    })
 }

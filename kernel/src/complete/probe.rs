@@ -1,13 +1,14 @@
 //! The source that asks rustc for an expression's type: everything the cell can see, the cell as far
 //! as it can be parsed, and in place of the expression a deliberate type error.
 
-use ra_ap_syntax::ast::{self, AstNode, HasName};
+use ra_ap_syntax::ast::{self, AstNode};
 use ra_ap_syntax::{SyntaxKind, SyntaxNode, TextRange};
 use syn::Block;
 use syn::parse::Parser;
 
 use super::context::Position;
-use crate::session::scope::Scope;
+use crate::cell::{Cell, items};
+use crate::session::Scope;
 
 /// A program whose one deliberate error tells the type of the expression `asked`; the expression
 /// `replaced` around it gives way.
@@ -18,66 +19,42 @@ pub(super) fn probe(scope: &Scope, position: &Position, asked: TextRange, replac
         position.slice(asked)
     );
     let mut statements = String::new();
-    let mut items = String::new();
+    let mut own = String::new();
     for node in body.syntax().children() {
         let range = node.text_range();
         let is_item = ast::Item::can_cast(node.kind());
         if range.contains_range(replaced) {
-            let target = if is_item { &mut items } else { &mut statements };
+            let target = if is_item { &mut own } else { &mut statements };
             *target += &asking(position, &node, replaced, &question);
             target.push('\n');
         } else if is_item {
-            items += position.slice(range);
-            items.push('\n');
+            own += &complete(position.slice(range)).unwrap_or_default();
+            own.push('\n');
         } else if range.end() <= replaced.start() {
             statements += &complete(position.slice(range)).unwrap_or_default();
             statements.push('\n');
         }
     }
+    let (items, variables) = (with_items(scope, &own), parameters(scope));
     Some(format!(
-        "#![allow(warnings)]\n{}{items}\nasync fn cell({}) \
-         -> std::result::Result<(), std::boxed::Box<dyn std::error::Error>> {{\n{statements}\nstd::result::Result::Ok(())\n}}\n",
-        known_items(scope, &body),
-        parameters(scope),
+        "#![allow(warnings)]\nuse kensaku::prelude::*;\n{items}\n\
+         async fn cell({variables}) -> ::std::result::Result<(), kensaku::nb::Failed> {{\n{statements}\nOk(())\n}}\n"
     ))
 }
 
-/// The items of the scope that the cell does not define anew, as code.
-pub(super) fn known_items(scope: &Scope, body: &ast::StmtList) -> String {
-    let defined: Vec<ast::Item> = body.syntax().children().filter_map(ast::Item::cast).collect();
-    let names: Vec<String> = defined.iter().filter_map(item_name).collect();
-    let heads: Vec<String> = defined.iter().filter_map(impl_head).collect();
-    let mut code = "use kensaku::prelude::*;\n".to_owned();
-    for item in &scope.items {
-        let again = match &item.name {
-            Some(name) => names.contains(name),
-            None => item.code.split_once('{').is_some_and(|(head, _)| heads.contains(&head.trim().to_owned())),
-        };
-        if !again {
-            code += &item.code;
-            code.push('\n');
-        }
-    }
-    code
+/// The items of the scope and of `own`, which replace those of the same names.
+pub(super) fn with_items(scope: &Scope, own: &str) -> String {
+    let own = Cell::parse(own).map(|cell| items(&cell, usize::MAX)).unwrap_or_default();
+    let (all, _) = scope.with(own);
+    all.iter().map(|item| format!("{}\n", item.code())).collect()
 }
 
 /// The items that the cell defines, as code.
 pub(super) fn own_items(position: &Position) -> String {
     let Some(body) = position.body() else { return String::new() };
     let items = body.syntax().children().filter(|node| ast::Item::can_cast(node.kind()));
-    let codes = items.map(|node| position.slice(node.text_range()));
-    codes.filter(|code| syn::parse_str::<syn::Item>(code).is_ok()).collect::<Vec<_>>().join("\n")
-}
-
-fn item_name(item: &ast::Item) -> Option<String> {
-    let name = item.syntax().children().find_map(ast::Name::cast)?;
-    Some(name.text().to_string())
-}
-
-fn impl_head(item: &ast::Item) -> Option<String> {
-    let ast::Item::Impl(item) = item else { return None };
-    let text = item.syntax().text().to_string();
-    text.split_once('{').map(|(head, _)| head.trim().to_owned())
+    let codes = items.filter_map(|node| complete(position.slice(node.text_range())));
+    codes.collect::<Vec<_>>().join("\n")
 }
 
 fn parameters(scope: &Scope) -> String {
@@ -87,7 +64,7 @@ fn parameters(scope: &Scope) -> String {
 
 /// A statement if it can be parsed, ended.
 fn complete(text: &str) -> Option<String> {
-    [format!("{text};"), text.to_owned()].into_iter().find(|text| parses(text))
+    [text.to_owned(), format!("{text};")].into_iter().find(|text| parses(text))
 }
 
 fn parses(text: &str) -> bool {
@@ -102,10 +79,10 @@ fn asking(position: &Position, statement: &SyntaxNode, replaced: TextRange, ques
     let after = position.slice(TextRange::new(replaced.end(), range.end()));
     let closed = closing(statement, replaced);
     let candidates = [
-        format!("{before}{question}{after}"),
         format!("{before}{question}{after};"),
-        format!("{before}{question}{closed}"),
+        format!("{before}{question}{after}"),
         format!("{before}{question}{closed};"),
+        format!("{before}{question}{closed}"),
         format!("{before}{question} {{}} {closed}"),
     ];
     candidates.into_iter().find(|text| parses(text)).unwrap_or_else(|| format!("{question};"))
@@ -140,14 +117,14 @@ mod tests {
         let Some(Context::Member { receiver, whole }) = position.context() else { panic!("no member") };
         let source = probe(&Scope::default(), &position, receiver, whole).expect("there is a body");
         let source = source.replace("let marker = kensaku::nb::type_of(&(x)); let () = marker; loop {}", "?");
-        let body = source.split("Error>> {\n").nth(1).and_then(|text| text.split("\nstd::result").next());
+        let body = source.split("Failed> {\n").nth(1).and_then(|text| text.split("\nOk(())").next());
         body.unwrap_or_default().trim().to_owned()
     }
 
     #[test]
     fn what_is_unfinished_is_closed() {
         assert_eq!(statements("let a = f(1, g(x.¦"), "let a = f(1, g(({ ? })));");
-        assert_eq!(statements("let a = f(x.b¦).c()?;"), "let a = f(({ ? })).c()?;");
+        assert_eq!(statements("let a = f(x.b¦).c()?;"), "let a = f(({ ? })).c()?;;");
         assert_eq!(statements("for w in x.¦"), "for w in ({ ? }) {}");
         assert_eq!(statements("let c = C { a: x.¦\nlet d = 1;"), "let c = C { a: ({ ? })};");
         assert_eq!(statements("v.iter().map(|x| x.¦"), "v.iter().map(|x| ({ ? }));");
@@ -155,6 +132,6 @@ mod tests {
 
     #[test]
     fn broken_statements_are_left_out() {
-        assert_eq!(statements("let a = 1;\nlet b = ;\nx.¦\nlet c = 2;"), "let a = 1;;\n\n({ ? })");
+        assert_eq!(statements("let a = 1;\nlet b = ;\nx.¦\nlet c = 2;"), "let a = 1;\n\n({ ? });");
     }
 }

@@ -1,39 +1,79 @@
 //! Completion against the real index and rustc.
 
-use super::index::build::build;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, RwLock};
+use std::time::Instant;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Completer;
+use crate::cell::{Cell, Variable, items};
+use crate::dylib::Dylib;
+use crate::session::Scope;
+
+#[derive(Deserialize)]
+struct Table {
+    items: Vec<String>,
+    variables: BTreeMap<String, String>,
+    position: Vec<Place>,
+}
+
+#[derive(Deserialize)]
+struct Place {
+    group: String,
+    code: String,
+    expected: String,
+}
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    toml::from_str(include_str!("../../tests/completion/positions.toml")).expect("the table is one of positions")
+});
+
+static COMPLETER: LazyLock<Completer> = LazyLock::new(|| {
+    let dylib = Dylib::fresh().expect("the dylib is built");
+    if !dylib.index().exists() {
+        super::build_index(&dylib, &crate::dylib::workspace()).expect("the index is built");
+    }
+    let code = TABLE.items.join("\n");
+    let cell = Cell::parse(&code).expect("the items parse");
+    let variables = TABLE.variables.iter();
+    let variables = variables.map(|(name, ty)| Variable { name: name.clone(), ty: ty.clone(), mutable: true }).collect();
+    let scope = Scope { items: items(&cell, 0), variables, crates: Vec::new() };
+    Completer::new(&dylib, Arc::new(RwLock::new(scope)))
+});
+
+/// The answer for a cell with `<TAB>` in it.
+fn complete(code: &str) -> Value {
+    let at = code.find("<TAB>").expect("there is a cursor");
+    let cursor = code[..at].chars().count();
+    COMPLETER.complete(&code.replace("<TAB>", ""), cursor)
+}
+
+fn names(reply: &Value) -> Vec<&str> {
+    reply["matches"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
 
 #[test]
-fn built() {
-    let at = std::time::Instant::now();
-    let file = std::path::Path::new("/root/scratch/complete.index");
-    let sysroot = std::path::Path::new("/root/.rustup/toolchains/stable-x86_64-unknown-linux-gnu");
-    build(std::path::Path::new("/root/scratch/w/complete"), sysroot, file).unwrap();
-    println!("{:?}, {} bytes", at.elapsed(), std::fs::metadata(file).unwrap().len());
-    let at = std::time::Instant::now();
-    let store = std::sync::Arc::new(super::index::store::Store::open(file).unwrap());
-    println!("{:?} to open, {} records", at.elapsed(), store.len());
-    let world = super::index::world::World::over(Some(store));
-    let show = |path: &str| {
-        let parts: Vec<String> = path.split("::").map(str::to_owned).collect();
-        let root = world.root(&parts[0]);
-        let id = root.and_then(|root| world.descend(root, &parts[1..], super::index::record::Space::Types));
-        let record = id.and_then(|id| world.record(id));
-        print!("{path}: {id:?} ");
-        if let Some(record) = record {
-            print!("{} {} children {} members {}", record.path, record.signature, record.children.len(), record.members.len());
-            let mut members = 0; let mut impls = 0;
-            world.for_impls(&super::index::record::Head::Named(id.unwrap()), |i| { impls += 1; members += i.members.len(); });
-            print!(" impls {impls} with {members}");
+fn the_table_of_positions() {
+    let mut misses = Vec::new();
+    let mut times = Vec::new();
+    complete("data.<TAB>");
+    for place in &TABLE.position {
+        let start = Instant::now();
+        let reply = complete(&place.code);
+        times.push(start.elapsed().as_secs_f64());
+        let found = names(&reply);
+        if !found.iter().take(10).any(|name| *name == place.expected) {
+            let rank = found.iter().position(|name| *name == place.expected);
+            let first = found.iter().take(10).collect::<Vec<_>>();
+            misses.push(format!("{} {:?} wanted {}, at {rank:?} of {}: {first:?}", place.group, place.code, place.expected, found.len()));
         }
-        println!();
-    };
-    for path in ["kensaku::data::Dataset", "kensaku::prelude", "kensaku::prelude::DataFrame", "kensaku::polars::prelude::LazyFrame", "kensaku::polars::prelude::Expr", "kensaku::polars::prelude::Column", "kensaku::candle_core::Tensor", "kensaku::candle_nn::VarBuilder", "std::vec::Vec", "std::option::Option", "std::collections::HashMap", "std::iter::Iterator", "std::string::String", "kensaku::polars::prelude::StringChunked", "kensaku::polars::prelude::IntoLazy", "std::prelude::v1", "kensaku::tokenizers::Tokenizer", "kensaku::plotters::prelude", "std::fs", "kensaku::nb"] {
-        show(path);
     }
-    for p in ["i32", "str", "f64", "u8"] {
-        let mut members = 0;
-        world.for_impls(&super::index::record::Head::Primitive(p.to_owned()), |i| { members += i.members.len(); });
-        println!("{p} {members}");
-    }
-    println!("{:?}", world.crates().map(|(name, _)| name).collect::<Vec<_>>());
+    times.sort_by(f64::total_cmp);
+    let at = |part: usize| times[times.len() * part / 100];
+    println!("{} of {} found, p50 {:.3} s, p95 {:.3} s", times.len() - misses.len(), times.len(), at(50), at(95));
+    println!("{}", misses.join("\n"));
+    assert_eq!(times.len(), 60);
+    assert!(misses.len() <= 3, "{} missed", misses.len());
 }

@@ -21,7 +21,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use evaluator::Session;
+pub(crate) use directives::COMMANDS;
 pub(crate) use evaluator::SharedScope;
+pub(crate) use scope::Scope;
 pub use failure::Failure;
 pub use interrupt::Interrupter;
 
