@@ -145,22 +145,18 @@ fn name_at(tree: &SyntaxNode, at: TextSize) -> Option<SyntaxToken> {
 fn field_of(outer: &SyntaxNode, name: &SyntaxNode) -> Option<Context> {
     // A field without value is a path or a pattern of one name.
     let lone = |node: &SyntaxNode| node.text_range() == name.text_range();
-    let field = outer.ancestors().take_while(|node| lone(node) || is_field(node)).find(is_field_ref)?;
+    let field = outer.ancestors().take_while(|node| lone(node) || is_field(node)).find(is_field)?;
     let starts = field.text_range().start() == name.text_range().start();
     let list = field.parent()?;
     let whole = list.parent()?;
     let path = whole.children().find_map(ast::Path::cast)?;
-    let others = list.children().filter(|other| *other != field);
+    let others = list.children().filter(|other| is_field(other) && *other != field);
     let present = others.filter_map(|other| other.first_token()).map(|token| token.text().to_owned()).collect();
     starts.then(|| Context::Field { path: names(&path), present })
 }
 
 fn is_field(node: &SyntaxNode) -> bool {
     matches!(node.kind(), SyntaxKind::RECORD_EXPR_FIELD | SyntaxKind::RECORD_PAT_FIELD)
-}
-
-fn is_field_ref(node: &SyntaxNode) -> bool {
-    is_field(node)
 }
 
 fn path_context(path: &ast::Path) -> Context {

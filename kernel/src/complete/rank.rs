@@ -19,8 +19,8 @@ pub(super) fn ranked(offers: Vec<Offer>, written: &str) -> Vec<Offer> {
     fitting.into_iter().map(|(_, offer)| offer).collect()
 }
 
-/// 0 for a beginning, 1 for one in another case, 2 where the letters stand in this order, the first at
-/// the beginning of a word.
+/// 0 for a beginning, 1 for one in another case, 2 where the letters stand in this order from the
+/// beginning on, 3 from the beginning of a word.
 fn fit(name: &str, written: &str) -> Option<u8> {
     if name.starts_with(written) {
         return Some(0);
@@ -37,7 +37,8 @@ fn fit(name: &str, written: &str) -> Option<u8> {
         starts && c.to_lowercase().eq([first])
     });
     let starts: Vec<usize> = starts.map(|(at, _)| at).collect();
-    starts.into_iter().any(|at| in_order(&name[at..].to_lowercase(), &wanted)).then_some(2)
+    let start = starts.into_iter().find(|at| in_order(&name[*at..].to_lowercase(), &wanted))?;
+    Some(if start == 0 { 2 } else { 3 })
 }
 
 fn in_order(name: &str, wanted: &str) -> bool {
@@ -58,7 +59,7 @@ mod tests {
     fn beginnings_then_case_then_letters() {
         let names = [("unwrap_or_default", 1, 9), ("DataFrame", 1, 0), ("default", 2, 0), ("data", 0, 0), ("other", 0, 0)];
         assert_eq!(order(&names, "d"), ["data", "default", "DataFrame", "unwrap_or_default"]);
-        assert_eq!(order(&names, "df"), ["default", "DataFrame", "unwrap_or_default"]);
+        assert_eq!(order(&names, "df"), ["DataFrame", "default", "unwrap_or_default"]);
         assert_eq!(order(&names, "uod"), ["unwrap_or_default"]);
     }
 
