@@ -47,6 +47,12 @@ impl Dylib {
         Ok(dylib)
     }
 
+    /// The version of the compiler that built the installed dylib, `1.95.0`. Only a file is read.
+    pub(crate) fn recorded_compiler() -> Option<String> {
+        let rustc = Self::recorded(&folder().ok()?)?.rustc;
+        Some(rustc.lines().find_map(|line| line.strip_prefix("release: "))?.to_owned())
+    }
+
     /// Where a program that links to the dylib looks for libraries.
     pub(crate) fn run_time_folders(&self) -> [&Path; 2] {
         [self.library.parent().unwrap_or(Path::new(".")), &self.standard_library]

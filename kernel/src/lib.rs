@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 pub use cell::Completeness;
 pub use dylib::Dylib;
-pub use session::{Event, Events, Failure, Interrupter, Session, Stream};
+pub use session::{Event, Events, Failure, Interrupter, Question, Session, Stream};
 
 /// The binary.
 pub fn main() -> ExitCode {

@@ -1,5 +1,6 @@
 //! A cell: the statements of a user, made into code that evcxr runs without analysing it.
 
+mod completeness;
 mod diagnostics;
 mod edit;
 mod locate;
@@ -7,10 +8,11 @@ mod parse;
 mod rewrite;
 mod types;
 
+pub use completeness::Completeness;
+pub(crate) use completeness::is_complete;
 pub(crate) use diagnostics::{CompileError, compile_errors};
 pub(crate) use edit::Edited;
 pub(crate) use locate::{Place, place_of};
-pub use parse::Completeness;
-pub(crate) use parse::{Cell, is_complete};
+pub(crate) use parse::Cell;
 pub(crate) use rewrite::{plain, probe, runnable, with_value_shown};
 pub(crate) use types::{Inferred, inferred_types};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::session::{Event, Failure, Stream};
+use crate::session::{Event, Failure, Question, Stream};
 
 /// How often a display that changes is printed where lines cannot be written over.
 const EVERY: Duration = Duration::from_secs(10);
@@ -57,6 +57,14 @@ impl Terminal {
                     self.line(text);
                 }
             }
+            Event::Page(page) => {
+                if let Some(text) = page["text/plain"].as_str() {
+                    self.line(text);
+                }
+            }
+            Event::Input(question) => self.ask(question),
+            // What is printed stays.
+            Event::Clear { .. } => {}
         }
     }
 
@@ -108,6 +116,18 @@ impl Terminal {
         }
     }
 
+    /// Takes the answer from this process's own input, on a thread: output goes on meanwhile.
+    fn ask(&mut self, question: &Question) {
+        self.close();
+        self.write(Stream::Stdout, &question.prompt);
+        let question = question.clone();
+        // Without a thread the question stays open, until the cell is interrupted.
+        let _ = std::thread::Builder::new().spawn(move || {
+            let line = if question.password { rpassword::read_password() } else { line_of_input() };
+            question.answer(line.ok().as_deref());
+        });
+    }
+
     fn close(&mut self) {
         if self.open.take().is_some() {
             self.write(Stream::Stdout, "\n");
@@ -132,6 +152,14 @@ impl Terminal {
         if let Some(last) = text.chars().last() {
             self.at_line_start = last == '\n';
         }
+    }
+}
+
+fn line_of_input() -> std::io::Result<String> {
+    let mut line = String::new();
+    match std::io::stdin().read_line(&mut line)? {
+        0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(line.trim_end_matches(['\r', '\n']).to_owned()),
     }
 }
 

@@ -6,6 +6,7 @@ mod failure;
 mod filter;
 mod interrupt;
 mod link;
+mod question;
 mod workplace;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use serde_json::Value;
 pub use evaluator::Session;
 pub use failure::Failure;
 pub use interrupt::Interrupter;
+pub use question::Question;
 
 /// What a running cell puts out.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +29,14 @@ pub enum Event {
     Display(Value),
     /// The value a cell ends in, in the same form.
     Value(Value),
+    /// The cell takes back what it has shown; with `wait`, when it shows something new.
+    Clear {
+        wait: bool,
+    },
+    /// The cell waits for a line of the user.
+    Input(Question),
+    /// Help, as MIME type -> text, which front ends show apart from the notebook.
+    Page(Value),
 }
 
 /// One of the two text streams.
