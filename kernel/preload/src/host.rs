@@ -6,7 +6,7 @@ use std::io::Write;
 use kensaku::interrupt;
 use kensaku::serde_json::json;
 
-use crate::{event, panics, sink};
+use crate::{answers, event, panics, sink};
 
 /// Called once, before the first cell.
 #[unsafe(no_mangle)]
@@ -19,6 +19,16 @@ extern "C" fn kensaku_init() {
 #[unsafe(no_mangle)]
 extern "C" fn kensaku_interrupt(requested: bool) {
     interrupt::set(requested);
+}
+
+/// Hands over what the user typed: a line of `length` bytes at `line`, see [`answers::take`].
+#[unsafe(no_mangle)]
+extern "C" fn kensaku_answer(line: *const u8, length: usize) {
+    // Safety: the caller's bytes stay until this returns.
+    let bytes = unsafe { std::slice::from_raw_parts(line, length) };
+    if let Ok(line) = std::str::from_utf8(bytes) {
+        answers::take(line);
+    }
 }
 
 /// Writes out what std and C still hold back, then tells the kernel on both streams that nothing

@@ -10,6 +10,7 @@ mod bars;
 mod bitmap;
 mod chart;
 mod curve;
+mod input;
 mod lines;
 mod live;
 mod points;
@@ -23,9 +24,10 @@ mod text;
 pub use bars::bars;
 pub use chart::Chart;
 pub use curve::LossCurve;
+pub use input::{input, password};
 pub use live::{Handle, flush};
 pub use progress::{Progress, ProgressIter, progress, progress_iter};
-pub use sink::{Display, Message, Show, display, set_display};
+pub use sink::{Display, Message, Show, clear_output, display, set_display};
 pub use text::{html, markdown};
 
 #[cfg(test)]
