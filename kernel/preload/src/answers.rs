@@ -1,6 +1,5 @@
 //! Questions to the user, one at a time. The kernel hands the answers back.
 
-use std::io::Write;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -49,7 +48,8 @@ impl Turn {
 
     /// Asks, and waits for the answer as long as `goes_on` says so.
     pub(crate) fn ask(self, prompt: &str, password: bool, goes_on: impl Fn() -> bool) -> Answer {
-        flush_stdout();
+        // Lets the user see what `print!` holds back.
+        event::flush(FLUSH);
         let (number, answer) = open();
         let question = json!({ "input": { "number": number, "prompt": prompt, "password": password } });
         event::emit_between(&question);
@@ -95,20 +95,6 @@ fn wait(answer: &Receiver<Option<String>>, goes_on: impl Fn() -> bool) -> Answer
             Err(RecvTimeoutError::Timeout) if interrupt::requested() || !goes_on() => return Answer::Cut,
             Err(RecvTimeoutError::Timeout) => {}
         }
-    }
-}
-
-/// Lets the user see what `print!` holds back. On a thread: the cell may hold the lock of stdout
-/// while it reads.
-fn flush_stdout() {
-    let (done, flushed) = channel();
-    let started = std::thread::Builder::new().spawn(move || {
-        // A closed stdout has nobody to read the prompt.
-        let _ = std::io::stdout().flush();
-        let _ = done.send(());
-    });
-    if started.is_ok() {
-        let _ = flushed.recv_timeout(FLUSH);
     }
 }
 

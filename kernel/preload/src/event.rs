@@ -5,6 +5,8 @@
 
 use std::io::Write;
 use std::sync::OnceLock;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use kensaku::serde_json::Value;
 
@@ -37,6 +39,21 @@ pub(crate) fn emit_between(event: &Value) {
             // The kernel has gone away.
             Err(_) => return,
         }
+    }
+}
+
+/// Writes out what std holds back, and what live displays do. On a thread that is waited for no
+/// longer than `limit`: a cell may hold the lock of stdout while it waits itself, or in a variable.
+pub(crate) fn flush(limit: Duration) {
+    let (done, flushed) = channel();
+    let started = std::thread::Builder::new().spawn(move || {
+        kensaku::show::flush();
+        // Where the kernel has gone away there is nobody left to tell.
+        let _ = std::io::stdout().flush();
+        let _ = done.send(());
+    });
+    if started.is_ok() {
+        let _ = flushed.recv_timeout(limit);
     }
 }
 

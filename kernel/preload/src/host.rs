@@ -2,11 +2,15 @@
 //! values cross.
 
 use std::io::Write;
+use std::time::Duration;
 
 use kensaku::interrupt;
 use kensaku::serde_json::json;
 
 use crate::{answers, event, panics, sink};
+
+/// How long the end of a cell waits for what is still to be written.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// Called once, before the first cell.
 #[unsafe(no_mangle)]
@@ -36,11 +40,11 @@ extern "C" fn kensaku_answer(line: *const u8, length: usize) {
 #[unsafe(no_mangle)]
 extern "C" fn kensaku_flush(round: u64) {
     // A live chart that a variable keeps shows its last points.
-    kensaku::show::flush();
+    event::flush(FLUSH);
     // Safety: flushing every C stream takes no argument that could be wrong.
     unsafe { libc::fflush(std::ptr::null_mut()) };
     let done = json!({ "flushed": round });
-    event::emit(&done);
+    event::emit_between(&done);
     if let Some(line) = event::line(&done) {
         // stderr may be closed; the kernel then sees the end of the stream instead.
         let _ = std::io::stderr().write_all(line.as_bytes());

@@ -1,7 +1,11 @@
 //! The real kernel, driven as a front end drives it. Each test is a transcript.
 
 mod cells;
+mod channels;
 mod client;
+mod execute;
 mod failures;
+mod input;
 mod interrupts;
+mod outputs;
 mod runner;
