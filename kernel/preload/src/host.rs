@@ -7,7 +7,7 @@ use std::time::Duration;
 use kensaku::interrupt;
 use kensaku::serde_json::json;
 
-use crate::{answers, event, panics, sink};
+use crate::{answers, event, logs, panics, sink};
 
 /// How long the end of a cell waits for what is still to be written.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -17,6 +17,7 @@ const FLUSH: Duration = Duration::from_secs(1);
 extern "C" fn kensaku_init() {
     sink::install();
     panics::install();
+    logs::install();
 }
 
 /// Asks the running cell to stop, or takes that back.

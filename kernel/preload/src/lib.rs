@@ -7,8 +7,12 @@ pub mod stdin;
 mod answers;
 mod event;
 mod host;
+mod logs;
 mod panics;
 mod sink;
 
 pub use anyhow;
 pub use kensaku::*;
+pub use log;
+pub use tokio;
+pub use tracing;

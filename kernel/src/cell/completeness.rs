@@ -5,7 +5,7 @@ use ra_ap_rustc_lexer::{FrontmatterAllowed, LiteralKind, TokenKind, tokenize};
 use syn::Block;
 use syn::parse::Parser;
 
-use super::parse::without_commands;
+use super::directives;
 
 /// Deeper brackets and longer cells are not looked into: parsers recurse.
 const DEEP: usize = 200;
@@ -32,10 +32,7 @@ pub(crate) fn is_complete(code: &str) -> Completeness {
     if code.len() > LONG {
         return Completeness::Unknown;
     }
-    if is_help(code) {
-        return Completeness::Complete;
-    }
-    let code = without_commands(code);
+    let (_, code) = directives::split(code);
     let open = match open_at_end(&code) {
         Ok(open) => open,
         Err(answer) => return answer,
@@ -139,12 +136,6 @@ fn is_at_end(error: &syn::Error, code: &str) -> bool {
     let end = LineColumn { line: code.matches('\n').count() + 2, column: 0 };
     let nowhere = error.span().byte_range().is_empty();
     place >= end || nowhere
-}
-
-/// `?name`: the kernel's own way to ask for help.
-fn is_help(code: &str) -> bool {
-    let code = code.trim();
-    code.starts_with('?') && !code.contains('\n')
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use std::path::Path;
 use anyhow::Result;
 use tokio::sync::mpsc;
 
-use crate::session::Interrupter;
+use crate::session::{Interrupter, SharedScope};
 
 /// Serves one front end's connection until it asks for a shutdown.
 pub(crate) fn serve(connection_file: &Path) -> Result<()> {
@@ -32,7 +32,8 @@ pub(crate) fn serve(connection_file: &Path) -> Result<()> {
         let iopub = iopub::start(channels.iopub, channels.envelope);
         // Answered at once, while the session starts in the background.
         let (asking, asks) = input::Asking::new();
-        let (worker, thread) = worker::start(interrupter.clone(), iopub.clone(), asking)?;
+        let scope = SharedScope::default();
+        let (worker, thread) = worker::start(interrupter.clone(), scope, iopub.clone(), asking)?;
         let (shutdowns, from_shell) = mpsc::unbounded_channel();
         tokio::spawn(wire::echo_heartbeats(channels.heartbeat));
         tokio::spawn(input::serve(channels.stdin, asks, iopub.clone()));

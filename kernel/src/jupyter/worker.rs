@@ -14,7 +14,7 @@ use super::iopub::IoPub;
 use super::message::Header;
 use super::output::{Capture, Current};
 use crate::dylib::Dylib;
-use crate::session::{Failure, Interrupter, Session};
+use crate::session::{Failure, Interrupter, Session, SharedScope};
 
 /// rust-analyzer, inside evcxr, recurses deeply.
 const STACK: usize = 64 << 20;
@@ -47,6 +47,7 @@ pub(super) struct Done {
 /// Starts the session and takes cells from then on, until nobody is left to send any.
 pub(super) fn start(
     interrupter: Interrupter,
+    scope: SharedScope,
     iopub: IoPub,
     asking: Asking,
 ) -> Result<(mpsc::UnboundedSender<Job>, JoinHandle<()>)> {
@@ -56,7 +57,8 @@ pub(super) fn start(
     let thread = std::thread::Builder::new().name("kensaku-cells".to_owned()).stack_size(STACK);
     let handle = thread.spawn(move || {
         let events = Arc::new(move |event| events.take(event));
-        let mut session = Dylib::installed().and_then(|dylib| Session::start(&dylib, &[], interrupter, events));
+        let started = |dylib| Session::start_with(&dylib, &[], interrupter, events, scope);
+        let mut session = Dylib::installed().and_then(started);
         while let Some(job) = jobs.blocking_recv() {
             let name = format!("cell [{}]", job.count);
             let mut run = |code: &str, name: &str| match &mut session {

@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::filter::{COMPLETE, ERRORED, Filter, PANICKED, Piece};
-use super::question::{Control, Question};
+use super::filter::{COMPLETE, Filter, Piece};
+use super::input::{Control, Question};
 use super::{Event, Events, Stream};
 
 /// Reads both streams of the process for cells and speaks to it.
@@ -28,11 +28,19 @@ pub(super) struct Link {
 pub(super) struct Ran {
     /// Whether the cell was compiled and began to run.
     pub(super) began: bool,
-    pub(super) panicked: bool,
-    pub(super) errored: bool,
+    pub(super) ended: Option<Ended>,
     pub(super) reports: Vec<Report>,
-    /// The last line on stderr: the message of an error that no report tells of.
-    pub(super) last_error_line: String,
+    /// Variables that were not there when the cell wanted them, and what was there instead.
+    pub(super) lost: Vec<(String, String)>,
+}
+
+/// How the statements of a cell ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Ended {
+    Well,
+    Error,
+    Panic,
 }
 
 /// A panic or an error, as the preload tells it.
@@ -41,9 +49,24 @@ pub(super) struct Report {
     pub(super) kind: String,
     pub(super) name: String,
     pub(super) message: String,
+    #[serde(default)]
+    pub(super) causes: Vec<String>,
+    #[serde(flatten)]
+    pub(super) place: Frame,
+    pub(super) thread: Option<String>,
+    /// The calls in cells that led there, the innermost first.
+    #[serde(default)]
+    pub(super) frames: Vec<Frame>,
+}
+
+/// A place in a program.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub(super) struct Frame {
+    #[serde(default)]
+    pub(super) function: String,
     pub(super) file: Option<String>,
     pub(super) line: Option<usize>,
-    pub(super) thread: Option<String>,
+    pub(super) column: Option<usize>,
 }
 
 struct State {
@@ -150,7 +173,7 @@ impl Link {
     fn take(&self, stream: Stream, pieces: Vec<Piece>) {
         for piece in pieces {
             let shown = match piece {
-                Piece::Text(text) => Some(self.lock().take_text(stream, text)),
+                Piece::Text(text) => Some(Event::Stream { stream, text }),
                 Piece::Event(event) => self.lock().take_event(stream, event, &self.control),
                 Piece::Marker(marker) => {
                     self.lock().take_marker(&marker, &self.control);
@@ -165,15 +188,6 @@ impl Link {
 }
 
 impl State {
-    fn take_text(&mut self, stream: Stream, text: String) -> Event {
-        if stream == Stream::Stderr
-            && let Some(line) = text.lines().rfind(|line| !line.is_empty())
-        {
-            line.clone_into(&mut self.ran.last_error_line);
-        }
-        Event::Stream { stream, text }
-    }
-
     /// Gives what is to be shown.
     fn take_event(&mut self, stream: Stream, event: Value, control: &Control) -> Option<Event> {
         let Value::Object(mut event) = event else { return None };
@@ -197,6 +211,12 @@ impl State {
             }));
         } else if let Some(failure) = event.remove("failure") {
             self.ran.reports.extend(serde_json::from_value(failure));
+        } else if let Some(how) = event.remove("ended") {
+            self.ran.ended = serde_json::from_value(how).ok();
+        } else if let (Some(Value::String(name)), Some(Value::String(problem))) =
+            (event.remove("lost"), event.remove("problem"))
+        {
+            self.ran.lost.push((name, problem));
         } else if event.get("flushed").and_then(Value::as_u64) == Some(self.round) {
             self.flushed[stream as usize] = true;
             if self.flushed == [true; 2] {
@@ -207,18 +227,13 @@ impl State {
     }
 
     fn take_marker(&mut self, marker: &str, control: &Control) {
-        match marker {
-            COMPLETE => {
-                self.round += 1;
-                self.flushed = [false; 2];
-                control.say(&format!("flush {}", self.round));
-                return;
-            }
-            PANICKED => self.ran.panicked = true,
-            ERRORED => self.ran.errored = true,
-            _ => {}
+        if marker == COMPLETE {
+            self.round += 1;
+            self.flushed = [false; 2];
+            control.say(&format!("flush {}", self.round));
+        } else {
+            control.say(&format!("relay {marker}"));
         }
-        control.say(&format!("relay {marker}"));
     }
 }
 

@@ -1,12 +1,20 @@
 //! Running cells: evcxr, the process it runs them in, and what comes out of them.
 
+mod compiler;
 mod compilers;
+mod dependencies;
+mod directives;
 mod evaluator;
 mod failure;
 mod filter;
+mod input;
 mod interrupt;
 mod link;
+mod lost;
 mod question;
+mod scope;
+mod traces;
+mod verdict;
 mod workplace;
 
 use std::sync::Arc;
@@ -14,9 +22,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use evaluator::Session;
+pub(crate) use evaluator::SharedScope;
 pub use failure::Failure;
+pub use input::Question;
 pub use interrupt::Interrupter;
-pub use question::Question;
 
 /// What a running cell puts out.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,62 +1,30 @@
-//! A line of text that a cell asks the user for.
+//! The types of a cell's new variables, asked for while the cell is compiled and runs.
 
-use std::fmt::{Debug, Formatter};
-use std::io::Write;
-use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
-use serde_json::json;
+use crate::cell::{Diagnostic, Inferred, Program, inferred_types};
 
-/// A question of the running cell. It is answered once, from any thread; an answer that comes after
-/// the cell has ended does nothing.
-#[derive(Clone)]
-pub struct Question {
-    pub prompt: String,
-    /// Whether what is typed must not be seen.
-    pub password: bool,
-    pub(super) number: u64,
-    pub(super) control: Control,
+/// A probe at work.
+#[derive(Default)]
+pub(super) struct Question {
+    asked: Option<(Program, JoinHandle<Vec<Diagnostic>>)>,
+    answers: Vec<(String, Inferred)>,
 }
-
-/// Speaks to the process for cells.
-#[derive(Clone, Default)]
-pub(super) struct Control(Arc<Mutex<Option<UnixStream>>>);
 
 impl Question {
-    /// Gives the cell what the user typed, without the line end; nothing where nobody can be asked.
-    pub fn answer(&self, text: Option<&str>) {
-        self.control.say(&format!("input {} {}", self.number, json!(text)));
-    }
-}
-
-impl PartialEq for Question {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl Debug for Question {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Question").field("prompt", &self.prompt).field("password", &self.password).finish()
-    }
-}
-
-impl Control {
-    pub(super) fn connect(&self, stream: UnixStream) {
-        *self.lock() = Some(stream);
+    pub(super) fn new(program: Program, rustc: JoinHandle<Vec<Diagnostic>>) -> Self {
+        Self { asked: Some((program, rustc)), answers: Vec::new() }
     }
 
-    pub(super) fn say(&self, line: &str) {
-        let mut stream = self.lock();
-        if let Some(open) = stream.as_mut()
-            && writeln!(open, "{line}").is_err()
-        {
-            // The process has ended; evcxr notices by itself.
-            *stream = None;
+    /// The variables and their types; waits for rustc.
+    pub(super) fn answers(&mut self) -> &[(String, Inferred)] {
+        if let Some((program, rustc)) = self.asked.take() {
+            self.answers = inferred_types(&program, &rustc.join().unwrap_or_default());
         }
+        &self.answers
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<UnixStream>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    pub(super) fn answer(&mut self, name: &str) -> Option<Inferred> {
+        self.answers().iter().find(|(asked, _)| asked == name).map(|(_, ty)| ty.clone())
     }
 }
