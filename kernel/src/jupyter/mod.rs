@@ -13,6 +13,7 @@ mod output;
 mod queue;
 mod requests;
 mod shell;
+mod variables;
 mod wire;
 mod worker;
 
@@ -33,12 +34,12 @@ pub(crate) fn serve(connection_file: &Path) -> Result<()> {
         // Answered at once, while the session starts in the background.
         let (asking, asks) = input::Asking::new();
         let scope = SharedScope::default();
-        let (worker, thread) = worker::start(interrupter.clone(), scope, iopub.clone(), asking)?;
+        let (worker, thread) = worker::start(interrupter.clone(), scope.clone(), iopub.clone(), asking)?;
         let (shutdowns, from_shell) = mpsc::unbounded_channel();
         tokio::spawn(wire::echo_heartbeats(channels.heartbeat));
         tokio::spawn(input::serve(channels.stdin, asks, iopub.clone()));
         tokio::spawn(control::interrupt_on_signal(interrupter.clone()));
-        tokio::spawn(shell::serve(channels.shell, worker, shutdowns, iopub.clone()));
+        tokio::spawn(shell::serve(channels.shell, worker, shutdowns, scope, iopub.clone()));
         control::serve(channels.control, from_shell, interrupter, iopub).await;
         anyhow::Ok(thread)
     })?;

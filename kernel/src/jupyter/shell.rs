@@ -13,9 +13,10 @@ use super::info;
 use super::iopub::IoPub;
 use super::message::Request;
 use super::requests::{Execute, complete, inspect, is_complete};
+use super::variables;
 use super::wire::{Channel, Replies, log};
 use super::worker::{Done, Job};
-use crate::session::Failure;
+use crate::session::{Failure, SharedScope};
 
 struct Shell {
     replies: Replies,
@@ -45,15 +46,18 @@ pub(super) async fn serve(
     mut channel: Channel,
     worker: mpsc::UnboundedSender<Job>,
     shutdowns: mpsc::UnboundedSender<(Request, Replies)>,
+    scope: SharedScope,
     iopub: IoPub,
 ) {
+    let mut comms = Comms::default();
+    comms.register(variables::TARGET, move |_| variables::list(&scope));
     let mut shell = Shell {
         replies: channel.replies,
         worker,
         shutdowns,
         iopub,
         history: History::open(),
-        comms: Comms::default(),
+        comms,
         waiting: VecDeque::new(),
         running: None,
         asides: JoinSet::new(),
@@ -124,7 +128,7 @@ impl Shell {
     }
 
     /// Answers what takes a while, without holding up the requests behind it.
-    fn answer_aside(&mut self, request: Request, answer: fn(&Value) -> Value) {
+    fn answer_aside(&mut self, request: Request, answer: impl FnOnce(&Value) -> Value + Send + 'static) {
         let (replies, iopub) = (self.replies.clone(), self.iopub.clone());
         self.asides.spawn(async move {
             iopub.status("busy", Some(&request.header));

@@ -124,6 +124,29 @@ async fn comms_without_a_target_are_closed() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_comm_tells_the_variables() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("let mut 数 = vec![1.5f32];\nlet name = String::from(\"a\");").await?.expect_ok();
+    let send = async |kernel: &mut Client, kind: &str, content| {
+        let id = kernel.send(raw(kind, content)).await?;
+        kernel.read_to_idle(&id).await
+    };
+    let open = json!({ "comm_id": "c1", "target_name": "kensaku.variables", "data": {} });
+    assert_eq!(send(&mut kernel, "comm_open", open).await?.len(), 2);
+    let answer = send(&mut kernel, "comm_msg", json!({ "comm_id": "c1", "data": {} })).await?;
+    assert_eq!((answer[1].kind.as_str(), &answer[1].content["comm_id"]), ("comm_msg", &json!("c1")));
+    let variables = &answer[1].content["data"]["variables"];
+    assert_eq!((&variables[0]["name"], &variables[0]["mutable"]), (&json!("数"), &json!(true)));
+    assert!(variables[0]["type"].as_str().is_some_and(|ty| ty.contains("Vec<f32>")), "{variables}");
+    assert_eq!(variables[1]["name"], "name");
+    let info = kernel.ask("comm_info_request", json!({ "target_name": "kensaku.variables" })).await?.expect_ok();
+    assert_eq!(info.reply["comms"], json!({ "c1": { "target_name": "kensaku.variables" } }));
+    assert_eq!(send(&mut kernel, "comm_close", json!({ "comm_id": "c1", "data": {} })).await?.len(), 2);
+    assert_eq!(send(&mut kernel, "comm_msg", json!({ "comm_id": "c1", "data": {} })).await?.len(), 2);
+    kernel.shutdown().await
+}
+
+#[tokio::test]
 async fn history_outlives_the_kernel() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let start = || Start { history: Some(folder.path().join("history.jsonl")), ..Start::default() };
