@@ -5,7 +5,8 @@ use std::io::Write;
 use super::sink::with_sink;
 use crate::{Error, Result};
 
-/// Asks the user for a line of text.
+/// Asks the user for a line of text. On Linux a cell can read `std::io::stdin()` as well, elsewhere that
+/// is empty.
 ///
 /// ```no_run
 /// let name = kensaku::show::input("Name: ")?;
