@@ -149,8 +149,9 @@ async fn a_comm_tells_the_variables() -> Result<()> {
 #[tokio::test]
 async fn history_outlives_the_kernel() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let start = || Start { history: Some(folder.path().join("history.jsonl")), ..Start::default() };
-    let mut first = Client::start_as(start()).await?;
+    let history = folder.path().join("history.jsonl").display().to_string();
+    let variables = [("KENSAKU_HISTORY", history.as_str())];
+    let mut first = Client::start_with(&variables).await?;
     first.execute("let 索 = 20;").await?.expect_ok();
     first.execute("索 + 1").await?.expect_ok();
     let tail = json!({ "hist_access_type": "tail", "n": 5, "output": true, "raw": true });
@@ -158,7 +159,7 @@ async fn history_outlives_the_kernel() -> Result<()> {
     assert_eq!(entries, json!([[1, 1, ["let 索 = 20;", null]], [1, 2, ["索 + 1", "21"]]]));
     first.shutdown().await?;
 
-    let mut second = Client::start_as(start()).await?;
+    let mut second = Client::start_with(&variables).await?;
     assert_eq!(second.ask("history_request", tail).await?.expect_ok().reply["history"], entries);
     second.execute("索").await?;
     let before = json!({ "hist_access_type": "range", "session": -1, "start": 2, "stop": 3, "output": false, "raw": true });

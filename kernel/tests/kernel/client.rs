@@ -4,8 +4,9 @@
 //! [`Client::shutdown`].
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -35,8 +36,8 @@ const SILENCE: Duration = Duration::from_millis(200);
 pub(crate) struct Start {
     /// Sockets in a folder instead of ports.
     pub(crate) ipc: bool,
-    /// The file of its history; none otherwise.
-    pub(crate) history: Option<PathBuf>,
+    /// More variables of its environment.
+    pub(crate) variables: Vec<(String, OsString)>,
 }
 
 /// A running kernel and the sockets to it.
@@ -77,6 +78,12 @@ impl Client {
         Self::start_as(Start::default()).await
     }
 
+    /// Starts a kernel with more in its environment.
+    pub(crate) async fn start_with(variables: &[(&str, &str)]) -> Result<Self> {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+        Self::start_as(Start { variables, ..Start::default() }).await
+    }
+
     pub(crate) async fn start_as(start: Start) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("connection.json");
@@ -97,7 +104,7 @@ impl Client {
         };
         std::fs::write(&file, serde_json::to_string(&info)?)?;
         drop(listeners);
-        let process = spawn(&file, start.history.as_deref())?;
+        let process = spawn(&file, &start.variables)?;
         if start.ipc {
             // A path cannot be connected to before it is there.
             for port in &ports {
@@ -374,11 +381,12 @@ fn plain(text: &str) -> String {
     parts.fold(first, |plain, part| plain + part.split_once('m').map_or("", |(_, rest)| rest))
 }
 
-fn spawn(connection_file: &Path, history: Option<&Path>) -> Result<Child> {
+fn spawn(connection_file: &Path, variables: &[(String, OsString)]) -> Result<Child> {
     build_dylib();
     let mut kernel = Command::new(env!("CARGO_BIN_EXE_kensaku"));
     kernel.arg("kernel").arg(connection_file);
-    kernel.env("KENSAKU_HISTORY", history.unwrap_or(Path::new("")));
+    // No test writes into the user's history.
+    kernel.env("KENSAKU_HISTORY", "").envs(variables.iter().cloned());
     kernel.spawn().context("starting the kernel")
 }
 

@@ -3,9 +3,13 @@
 mod cells;
 mod channels;
 mod client;
+mod directives;
+mod endings;
 mod execute;
 mod failures;
 mod input;
 mod interrupts;
+mod keeping;
+mod language;
 mod outputs;
 mod runner;
