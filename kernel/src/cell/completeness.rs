@@ -123,9 +123,7 @@ fn is_unterminated(literal: LiteralKind) -> bool {
 
 /// Brackets, separators, and the attributes that end in one: what follows stands where they do.
 fn ends_statement(kind: TokenKind) -> bool {
-    use TokenKind::{
-        CloseBrace, CloseBracket, CloseParen, Comma, OpenBrace, OpenBracket, OpenParen, Semi,
-    };
+    use TokenKind::{CloseBrace, CloseBracket, CloseParen, Comma, OpenBrace, OpenBracket, OpenParen, Semi};
     matches!(kind, Semi | Comma | OpenBrace | OpenBracket | OpenParen | CloseBrace | CloseBracket | CloseParen)
 }
 
@@ -145,10 +143,27 @@ mod tests {
     #[test]
     fn whole_cells() {
         let cells = [
-            "let x = 1;", "1 + 1", "", "// only a comment", "df.lazy()\n    .collect()?", "fn f<'a>(x: &'a str) -> char { '{' }",
-            "let s = r#\"a \" { b\"#;", ":dep regex = \"1\"", "!ls (", ":dep a\nlet x = 1;", "/* /* nested */ */ 2", "let c = b'\\'';",
-            "#[derive(Debug)]\nstruct A { x: i32 }", "let f = |x: i32| x + 1; // {", "?Trainer", "vec![1, 2]", "for i in 0..3 { f(i) }",
-            "let 検索 = \"🦀\";", "'outer: loop { break 'outer; }", "let s = c\"x\";", "x.await",
+            "let x = 1;",
+            "1 + 1",
+            "",
+            "// only a comment",
+            "df.lazy()\n    .collect()?",
+            "fn f<'a>(x: &'a str) -> char { '{' }",
+            "let s = r#\"a \" { b\"#;",
+            ":dep regex = \"1\"",
+            "!ls (",
+            ":dep a\nlet x = 1;",
+            "/* /* nested */ */ 2",
+            "let c = b'\\'';",
+            "#[derive(Debug)]\nstruct A { x: i32 }",
+            "let f = |x: i32| x + 1; // {",
+            "?Trainer",
+            "vec![1, 2]",
+            "for i in 0..3 { f(i) }",
+            "let 検索 = \"🦀\";",
+            "'outer: loop { break 'outer; }",
+            "let s = c\"x\";",
+            "x.await",
         ];
         for cell in cells {
             assert_eq!(is_complete(cell), Completeness::Complete, "{cell}");
@@ -158,11 +173,31 @@ mod tests {
     #[test]
     fn unfinished_cells_and_their_indents() {
         let cells = [
-            ("fn f() {", 4), ("fn f() {\n    if x {", 8), ("foo(bar(", 4), ("let x = vec![\n    1,", 4), ("let x =", 4), ("1 +", 4),
-            ("df.lazy().", 4), ("let x = 1", 4), ("#[derive(Debug)]", 0), ("let s = \"abc", 0), ("let s = r##\"abc\"#", 0), ("/* a", 0),
-            ("match x {\n    1 =>", 8), ("if a { b } else", 4), ("use a::", 4), ("impl Show for", 4), ("fn f() -> i32", 4), ("fn f() { // }", 4),
-            ("let Some(x) = y else {", 4), ("struct A {\n    x: ", 8), ("/// A doc comment", 0), ("let x: Vec<", 4), ("{ '{'", 4),
-            ("let f = |x| {\n    foo(&'a ", 12), ("async", 4),
+            ("fn f() {", 4),
+            ("fn f() {\n    if x {", 8),
+            ("foo(bar(", 4),
+            ("let x = vec![\n    1,", 4),
+            ("let x =", 4),
+            ("1 +", 4),
+            ("df.lazy().", 4),
+            ("let x = 1", 4),
+            ("#[derive(Debug)]", 0),
+            ("let s = \"abc", 0),
+            ("let s = r##\"abc\"#", 0),
+            ("/* a", 0),
+            ("match x {\n    1 =>", 8),
+            ("if a { b } else", 4),
+            ("use a::", 4),
+            ("impl Show for", 4),
+            ("fn f() -> i32", 4),
+            ("fn f() { // }", 4),
+            ("let Some(x) = y else {", 4),
+            ("struct A {\n    x: ", 8),
+            ("/// A doc comment", 0),
+            ("let x: Vec<", 4),
+            ("{ '{'", 4),
+            ("let f = |x| {\n    foo(&'a ", 12),
+            ("async", 4),
         ];
         for (cell, indent) in cells {
             assert_eq!(is_complete(cell), Completeness::Incomplete { indent }, "{cell}");
@@ -171,7 +206,18 @@ mod tests {
 
     #[test]
     fn what_no_further_line_can_mend() {
-        for cell in ["let x 1;", ")", "(]", "fn f( { }}", "let = 1;", "let x 1; fn f() {", "foo(a b); {", "struct A x", "let x = (1 + );", "`"] {
+        for cell in [
+            "let x 1;",
+            ")",
+            "(]",
+            "fn f( { }}",
+            "let = 1;",
+            "let x 1; fn f() {",
+            "foo(a b); {",
+            "struct A x",
+            "let x = (1 + );",
+            "`",
+        ] {
             assert_eq!(is_complete(cell), Completeness::Invalid, "{cell}");
         }
     }

@@ -112,13 +112,7 @@ impl Envelope {
             bail!("its header lacks msg_type or msg_id");
         };
         let kind = kind.to_owned();
-        Ok(Request {
-            identities: raw.zmq_identities,
-            header: Arc::new(header),
-            kind,
-            content,
-            arrived: Instant::now(),
-        })
+        Ok(Request { identities: raw.zmq_identities, header: Arc::new(header), kind, content, arrived: Instant::now() })
     }
 
     fn header(&self, kind: &str) -> Result<Value> {

@@ -88,11 +88,9 @@ impl Current {
 
     fn ask(&self, cell: &Cell, question: Question) {
         match (&cell.asked, &cell.parent) {
-            (Some(identities), Some(parent)) => self.asking.send(Ask::Question {
-                question,
-                identities: identities.clone(),
-                parent: parent.clone(),
-            }),
+            (Some(identities), Some(parent)) => {
+                self.asking.send(Ask::Question { question, identities: identities.clone(), parent: parent.clone() })
+            }
             _ => question.answer(None),
         }
     }

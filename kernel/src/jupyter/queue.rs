@@ -29,8 +29,15 @@ pub(super) enum Item {
     /// Output of a cell that is a message of its own.
     Output(Message),
     /// Output that replaces an earlier one with this id.
-    Update { id: String, message: Message },
-    Text { stream: Stream, text: String, parent: Option<Header> },
+    Update {
+        id: String,
+        message: Message,
+    },
+    Text {
+        stream: Stream,
+        text: String,
+        parent: Option<Header>,
+    },
     Flush(oneshot::Sender<()>),
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::offsets::{byte_of, point_of};
 use crate::cell::{self, Completeness};
 
 /// An execute request. Front ends leave fields out.
@@ -40,7 +41,9 @@ pub(super) fn is_complete(content: &Value) -> Value {
 
 /// Called on a thread that may block.
 pub(super) fn complete(content: &Value) -> Value {
-    let cursor = content["cursor_pos"].as_u64().unwrap_or_default();
+    let code = content["code"].as_str().unwrap_or_default();
+    let asked = content["cursor_pos"].as_u64().and_then(|point| usize::try_from(point).ok());
+    let cursor = point_of(code, asked.map_or(code.len(), |point| byte_of(code, point)));
     json!({
         "status": "ok", "matches": [], "cursor_start": cursor, "cursor_end": cursor, "metadata": {},
     })

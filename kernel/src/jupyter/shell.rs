@@ -188,7 +188,8 @@ impl Shell {
         {
             self.history.add_output(self.count, &value);
         }
-        let pages: Vec<_> = pages.into_iter().map(|data| json!({ "source": "page", "data": data, "start": 0 })).collect();
+        let pages: Vec<_> =
+            pages.into_iter().map(|data| json!({ "source": "page", "data": data, "start": 0 })).collect();
         let mut content = match &result {
             Ok(()) => json!({ "status": "ok" }),
             Err(failure) => {

@@ -12,8 +12,9 @@ pub(super) const TARGET: &str = "kensaku.variables";
 /// Name, type and mutability of each variable.
 pub(super) fn list(scope: &SharedScope) -> Value {
     let scope = scope.read().unwrap_or_else(PoisonError::into_inner);
-    let variables = scope.variables.iter().map(|variable| {
-        json!({ "name": variable.name, "type": variable.ty, "mutable": variable.mutable })
-    });
+    let variables = scope
+        .variables
+        .iter()
+        .map(|variable| json!({ "name": variable.name, "type": variable.ty, "mutable": variable.mutable }));
     json!({ "variables": variables.collect::<Vec<_>>() })
 }

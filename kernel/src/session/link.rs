@@ -85,13 +85,7 @@ impl Link {
     /// Listens at `socket`. `token` begins the preload's own lines.
     pub(super) fn listen(socket: &Path, token: String, events: Events) -> Result<Self> {
         let listener = UnixListener::bind(socket).with_context(|| format!("listening at {}", socket.display()))?;
-        let state = State {
-            muted: true,
-            interrupted: false,
-            round: 0,
-            flushed: [false; 2],
-            ran: Ran::default(),
-        };
+        let state = State { muted: true, interrupted: false, round: 0, flushed: [false; 2], ran: Ran::default() };
         let link = Self { state: Arc::new(Mutex::new(state)), control: Control::default(), events, token };
         let accepting = link.clone();
         spawn("kensaku-accept", move || accepting.accept(&listener))?;

@@ -9,9 +9,7 @@ use crate::client::{Client, Start, frames, raw, read, send_frames, state};
 #[tokio::test]
 async fn wrong_frames_are_survived() -> Result<()> {
     let mut kernel = Client::start().await?;
-    let header = |id: &str, kind: &str| {
-        json!({ "msg_id": id, "msg_type": kind, "session": "s", "username": "u", "date": "2026-01-01T00:00:00Z", "version": "5.3" })
-    };
+    let header = |id: &str, kind: &str| json!({ "msg_id": id, "msg_type": kind, "session": "s", "username": "u", "date": "2026-01-01T00:00:00Z", "version": "5.3" });
     let good = frames("key", &header("good", "kernel_info_request"), &json!({}))?;
     let mut unsigned = good.clone();
     unsigned[1] = b"00".to_vec();
@@ -63,7 +61,8 @@ async fn unknown_requests_end_in_idle_and_nothing_else() -> Result<()> {
 #[tokio::test]
 async fn headers_come_back_whole() -> Result<()> {
     let mut kernel = Client::start().await?;
-    let header = json!({ "msg_id": "whole", "msg_type": "comm_info_request", "subshell_id": "索", "more": [1, { "a": 2 }] });
+    let header =
+        json!({ "msg_id": "whole", "msg_type": "comm_info_request", "subshell_id": "索", "more": [1, { "a": 2 }] });
     send_frames(&mut kernel.shell, &frames("key", &header, &json!({}))?).await?;
     let answer = kernel.finish("whole").await?.expect_ok();
     assert_eq!(answer.parent, header);
@@ -162,10 +161,12 @@ async fn history_outlives_the_kernel() -> Result<()> {
     let mut second = Client::start_with(&variables).await?;
     assert_eq!(second.ask("history_request", tail).await?.expect_ok().reply["history"], entries);
     second.execute("索").await?;
-    let before = json!({ "hist_access_type": "range", "session": -1, "start": 2, "stop": 3, "output": false, "raw": true });
+    let before =
+        json!({ "hist_access_type": "range", "session": -1, "start": 2, "stop": 3, "output": false, "raw": true });
     let entries = second.ask("history_request", before).await?.expect_ok().reply["history"].clone();
     assert_eq!(entries, json!([[1, 2, "索 + 1"]]));
-    let search = json!({ "hist_access_type": "search", "pattern": "索*", "n": 1, "unique": true, "output": false, "raw": true });
+    let search =
+        json!({ "hist_access_type": "search", "pattern": "索*", "n": 1, "unique": true, "output": false, "raw": true });
     let entries = second.ask("history_request", search).await?.expect_ok().reply["history"].clone();
     assert_eq!(entries, json!([[2, 1, "索"]]));
     second.shutdown().await

@@ -47,7 +47,10 @@ async fn user_expressions_are_evaluated_after_the_cell() -> Result<()> {
     assert_eq!(answers["sum"], json!({ "status": "ok", "data": { "text/plain": "3" }, "metadata": {} }));
     assert_eq!(answers["table"]["data"]["text/html"], "<b>1</b>");
     assert_eq!(answers["nothing"]["status"], "ok");
-    assert_eq!((&answers["unknown"]["status"], &answers["unknown"]["ename"]), (&json!("error"), &json!("CompileError")));
+    assert_eq!(
+        (&answers["unknown"]["status"], &answers["unknown"]["ename"]),
+        (&json!("error"), &json!("CompileError"))
+    );
     assert_eq!(answers["panics"]["status"], "error");
     assert!(answers["panics"]["traceback"].is_array());
 

@@ -75,7 +75,9 @@ async fn std_reads_what_the_user_types() -> Result<()> {
 async fn an_interrupt_ends_the_wait_for_input() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let kept = 3;").await?.expect_ok();
-    for read in ["let mut line = String::new();\nstd::io::stdin().read_line(&mut line)?", "kensaku::show::input(\"> \")?"] {
+    for read in
+        ["let mut line = String::new();\nstd::io::stdin().read_line(&mut line)?", "kensaku::show::input(\"> \")?"]
+    {
         let id = begin(&mut kernel, read).await?;
         kernel.question().await?;
         kernel.interrupt().await?;

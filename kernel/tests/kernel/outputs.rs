@@ -86,7 +86,8 @@ async fn text_and_displays_stay_in_order() -> Result<()> {
 #[tokio::test]
 async fn output_of_a_thread_that_outlives_its_cell_is_shown() -> Result<()> {
     let mut kernel = Client::start().await?;
-    let code = "std::thread::spawn(|| { std::thread::sleep(std::time::Duration::from_millis(500)); println!(\"late\"); });";
+    let code =
+        "std::thread::spawn(|| { std::thread::sleep(std::time::Duration::from_millis(500)); println!(\"late\"); });";
     let id = kernel.begin(code).await?;
     assert_eq!(kernel.finish(&id).await?.expect_ok().kinds(), ["execute_input"]);
     let late = kernel.wait_for(&id, "stream").await?;

@@ -62,7 +62,8 @@ impl History {
     /// Lines of one session; 0 and less count back from this one.
     fn range(&self, content: &Value) -> Vec<&Entry> {
         let asked = content["session"].as_i64().unwrap_or(0);
-        let session = if asked > 0 { u64::try_from(asked).ok() } else { self.session.checked_sub(asked.unsigned_abs()) };
+        let session =
+            if asked > 0 { u64::try_from(asked).ok() } else { self.session.checked_sub(asked.unsigned_abs()) };
         let lines = content["start"].as_u64().unwrap_or(1)..content["stop"].as_u64().unwrap_or(u64::MAX);
         let is_wanted = |entry: &&Entry| Some(entry.session) == session && lines.contains(&entry.line);
         self.entries.iter().filter(is_wanted).collect()
@@ -89,7 +90,9 @@ mod tests {
 
     fn history() -> History {
         let mut history = History { entries: Vec::new(), session: 1, store: Store::none() };
-        for (session, line, code) in [(1, 1, "old()"), (2, 1, "let a = 1;"), (2, 2, "a + 1"), (2, 3, "索(a)"), (2, 4, "a + 1")] {
+        for (session, line, code) in
+            [(1, 1, "old()"), (2, 1, "let a = 1;"), (2, 2, "a + 1"), (2, 3, "索(a)"), (2, 4, "a + 1")]
+        {
             history.session = session;
             history.add(line, code);
         }
