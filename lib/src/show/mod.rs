@@ -14,6 +14,7 @@ mod lines;
 mod live;
 mod points;
 mod progress;
+mod saved;
 mod sink;
 mod status;
 mod style;
@@ -25,6 +26,7 @@ pub use chart::Chart;
 pub use curve::LossCurve;
 pub use live::{Handle, flush};
 pub use progress::{Progress, ProgressIter, progress, progress_iter};
+pub use saved::save_to;
 pub use sink::{Display, Message, Show, display, set_display};
 pub use text::{html, markdown};
 

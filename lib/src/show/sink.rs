@@ -6,6 +6,8 @@ use std::sync::{PoisonError, RwLock};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::saved;
+
 /// One display: the same thing in several MIME types, the front end takes the richest it can show.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Message {
@@ -67,6 +69,7 @@ pub fn display(value: &dyn Show) {
 
 /// Gives `message` to the installed sink, or to [`Fallback`].
 pub(super) fn send(message: &Message) {
+    saved::save(message);
     match SINK.read().unwrap_or_else(PoisonError::into_inner).as_deref() {
         Some(sink) => sink.send(message),
         None => Fallback.send(message),

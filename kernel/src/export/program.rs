@@ -1,0 +1,220 @@
+//! The cells of a notebook as one `main.rs`.
+//!
+//! Items stand at the top, as they are. From the first cell on that defines a name anew, the rest of the
+//! program is an inner block: earlier code keeps what it meant.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use syn::visit::Visit;
+use syn::{Expr, Item, Stmt};
+
+use super::items::{Items, Place};
+use crate::cell::{Cell, Kind, Statement};
+use crate::ipynb;
+
+/// A notebook as a program.
+pub(super) struct Program {
+    pub(super) text: String,
+    /// What the `:dep` lines ask for, without the `:dep`.
+    pub(super) dependencies: Vec<String>,
+    /// Whether a cell waits for a future.
+    pub(super) waits: bool,
+}
+
+/// Cells that do not parse are an error: a program would lack them.
+pub(super) fn of<'a>(cells: impl Iterator<Item = &'a Value>, title: &str) -> Result<Program> {
+    let mut writer = Writer::default();
+    let mut count = 0;
+    for cell in cells {
+        let source = ipynb::source(cell);
+        if ipynb::is_code(cell) {
+            count += 1;
+            let parsed = Cell::parse(&source).with_context(|| format!("cell [{count}] does not parse"))?;
+            writer.cell(&parsed);
+        } else {
+            writer.comment(&source);
+        }
+    }
+    Ok(writer.finish(title))
+}
+
+#[derive(Default)]
+struct Writer {
+    items: Items,
+    imports: String,
+    top: String,
+    body: String,
+    blocks: usize,
+    dependencies: Vec<String>,
+    waits: Waits,
+}
+
+impl Writer {
+    fn comment(&mut self, text: &str) {
+        self.body.push('\n');
+        for line in text.lines() {
+            self.body.push_str(format!("// {line}").trim_end());
+            self.body.push('\n');
+        }
+        self.body.push('\n');
+    }
+
+    fn cell(&mut self, cell: &Cell) {
+        let defined = cell.statements.iter().filter_map(item);
+        let places: Vec<Place> = defined.map(|item| self.items.add(item)).collect();
+        if places.contains(&Place::Replaces) {
+            self.body.push_str("\n// From here on, names that are defined anew mean something else.\n{\n");
+            self.blocks += 1;
+            self.items.begin_scope();
+            cell.statements.iter().filter_map(item).for_each(|item| drop(self.items.add(item)));
+        }
+        let mut places = places.into_iter();
+        let mut copied = 0;
+        for statement in &cell.statements {
+            let before = self.remarks(&cell.code[copied..statement.range.start]);
+            copied = statement.range.end;
+            let code = &cell.code[statement.range.clone()];
+            let place = item(statement).and_then(|_| places.next());
+            match (item(statement), place) {
+                (Some(_), Some(Place::Known)) => self.body.push_str(&before),
+                (Some(item), _) if self.blocks == 0 => {
+                    let (rest, own) = own_comment(&before);
+                    self.body.push_str(rest);
+                    let part = if matches!(item, Item::Use(_)) { &mut self.imports } else { &mut self.top };
+                    part.push_str(&format!("{own}{code}\n"));
+                    if !matches!(item, Item::Use(_)) {
+                        part.push('\n');
+                    }
+                }
+                (Some(_), _) => self.body.push_str(&format!("{before}{code}")),
+                (None, _) => {
+                    self.waits.visit_stmt(&statement.syntax);
+                    self.body.push_str(&before);
+                    self.body.push_str(&as_statement(statement, code));
+                }
+            }
+        }
+        let after = self.remarks(&cell.code[copied..]);
+        self.body.push_str(&after);
+        self.body.push('\n');
+    }
+
+    /// What stands between statements: comments, and the commands of the notebook as comments.
+    fn remarks(&mut self, text: &str) -> String {
+        let mut remarks = String::new();
+        for line in text.split_inclusive('\n') {
+            match line.strip_prefix(":dep ") {
+                Some(dependency) => self.dependencies.push(dependency.trim().to_owned()),
+                None if line.starts_with([':', '!', '%']) => remarks.push_str(&format!("// {line}")),
+                None => remarks.push_str(line),
+            }
+        }
+        remarks
+    }
+
+    fn finish(self, title: &str) -> Program {
+        let (attribute, main) = if self.waits.0 { ("#[tokio::main]\n", "async fn") } else { ("", "fn") };
+        let blocks = "}".repeat(self.blocks);
+        let Self { imports, top, body, .. } = &self;
+        let text = format!(
+            "//! The notebook `{title}` as a program.\n\n\
+             // What is left unused in a notebook is no mistake.\n#![allow(unused)]\n\n\
+             #[macro_use]\nmod notebook;\n\nuse kensaku::prelude::*;\n{imports}\n{top}\
+             {attribute}{main} main() -> std::result::Result<(), notebook::Failure> {{\n\
+             kensaku::show::save_to(\"displays\")?;\n{body}{blocks}\nOk(())\n}}\n"
+        );
+        Program { text, dependencies: self.dependencies, waits: self.waits.0 }
+    }
+}
+
+fn item(statement: &Statement) -> Option<&Item> {
+    match &statement.syntax {
+        Stmt::Item(item) => Some(item),
+        _ => None,
+    }
+}
+
+/// The comment right above an item, apart from what stands before it.
+fn own_comment(before: &str) -> (&str, &str) {
+    let is_comment = |line: &&str| line.trim_start().starts_with("//");
+    let own: usize = before.split_inclusive('\n').rev().take_while(is_comment).map(str::len).sum();
+    before.split_at(before.len() - own)
+}
+
+/// A cell's last expression is shown; one that has no value ends like a statement.
+fn as_statement(statement: &Statement, code: &str) -> String {
+    match (&statement.kind, &statement.syntax) {
+        (Kind::Value, _) => format!("show_value!({code});"),
+        (_, Stmt::Expr(Expr::Assign(_) | Expr::Return(_), None)) => format!("{code};"),
+        _ => code.to_owned(),
+    }
+}
+
+/// Finds an `.await` of the cell itself, not of a function or a block with a future of its own.
+#[derive(Default)]
+struct Waits(bool);
+
+impl<'ast> Visit<'ast> for Waits {
+    fn visit_expr_await(&mut self, _: &'ast syn::ExprAwait) {
+        self.0 = true;
+    }
+
+    fn visit_expr_async(&mut self, _: &'ast syn::ExprAsync) {}
+
+    fn visit_expr_closure(&mut self, _: &'ast syn::ExprClosure) {}
+
+    fn visit_item(&mut self, _: &'ast Item) {}
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        self.0 |= call.tokens.to_string().contains(". await");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn program(cells: &[(&str, &str)]) -> Program {
+        let cells: Vec<Value> =
+            cells.iter().map(|(kind, source)| json!({ "cell_type": kind, "source": source })).collect();
+        of(cells.iter(), "test").expect("the cells parse")
+    }
+
+    #[test]
+    fn cells_stay_in_order_and_items_go_up() {
+        let cells = [
+            ("markdown", "# Title\n\ntext"),
+            ("code", "// first\nlet a = f()?;\n\n// doubles\nfn f() -> Result<u8> { Ok(1) }\na + 1"),
+            ("code", ":dep regex = \"1\"\n:vars\nfor i in 0..3 {}"),
+        ];
+        let program = program(&cells);
+        assert_eq!(program.dependencies, ["regex = \"1\""]);
+        assert!(!program.waits);
+        let (top, main) = program.text.split_once("fn main()").expect("it has a main");
+        assert!(top.ends_with("\n// doubles\nfn f() -> Result<u8> { Ok(1) }\n\n"), "{top}");
+        assert!(main.contains("// # Title\n//\n// text\n"), "{main}");
+        assert!(
+            main.contains("// first\nlet a = f()?;\n\n\nshow_value!(a + 1);\n// :vars\nfor i in 0..3 {}\n"),
+            "{main}"
+        );
+    }
+
+    #[test]
+    fn what_is_defined_anew_holds_from_there_on() {
+        let cells = ["use a::b;\nfn f() {}", "f();", "use a::b;\nfn f() -> u8 { 1 }\nf()", "fn g() { f(); }"];
+        let text = program(&cells.map(|cell| ("code", cell))).text;
+        let (top, main) = text.split_once("fn main()").expect("it has a main");
+        assert!(top.contains("use a::b;\n") && top.contains("fn f() {}") && !main.contains("use a::b"), "{text}");
+        let inner = main.split_once("{\n\nfn f() -> u8 { 1 }\nshow_value!(f());\nfn g()");
+        assert!(inner.is_some_and(|(outer, _)| outer.contains("f();")), "{main}");
+        assert!(main.contains("}\nOk(())\n}"), "{main}");
+    }
+
+    #[test]
+    fn only_the_cells_own_waiting_counts() {
+        assert!(program(&[("code", "let x = f().await?;")]).waits);
+        assert!(!program(&[("code", "let x = async { f().await };\nasync fn g() { f().await }")]).waits);
+    }
+}
