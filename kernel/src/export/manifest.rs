@@ -11,33 +11,24 @@ use super::program::Program;
 /// The manifest of a notebook's program.
 pub(super) fn of(notebook: &str, program: &Program) -> Result<String> {
     let locked = Locked::parse(lock()?.as_deref().unwrap_or_default())?;
-    let mut dependencies = Table::new();
-    dependencies.insert("kensaku".to_owned(), kensaku());
+    let mut dependencies = vec![("kensaku".to_owned(), kensaku())];
     if program.waits {
         let features = Value::Array(vec!["full".into()]);
-        dependencies.insert("tokio".to_owned(), table([("version", locked.pin("tokio")), ("features", features)]));
+        dependencies.push(("tokio".to_owned(), table([("version", locked.pin("tokio")), ("features", features)])));
     }
     for asked in &program.dependencies {
         let (name, wanted) = dependency(asked, &locked).with_context(|| format!("`:dep {asked}`"))?;
-        dependencies.insert(name, wanted);
+        dependencies.retain(|(other, _)| *other != name);
+        dependencies.push((name, wanted));
     }
-    let package = table([
-        ("name", package_name(notebook).into()),
-        ("version", "0.1.0".into()),
-        ("edition", "2024".into()),
-        ("publish", false.into()),
-    ]);
-    let profile = table([("release", table([("debug", false.into())]))]);
-    // A workspace of its own, wherever the folder lies.
-    let manifest = table([
-        ("package", package),
-        ("dependencies", Value::Table(dependencies)),
-        ("profile", profile),
-        ("workspace", table([])),
-    ]);
+    let dependencies: String = dependencies.iter().map(|(name, wanted)| format!("{name} = {wanted}\n")).collect();
+    let name = package_name(notebook);
     Ok(format!(
-        "{MARK} from {notebook}.ipynb. Cargo.lock holds the kernel's versions.\n\n{}",
-        toml::to_string(&manifest)?
+        "{MARK} from {notebook}.ipynb. Cargo.lock holds the versions of the kernel.\n\n\
+         [package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\npublish = false\n\n\
+         [dependencies]\n{dependencies}\n\
+         [profile.release]\ndebug = false\n\n\
+         # A workspace of its own, wherever this folder lies.\n[workspace]\n"
     ))
 }
 

@@ -2,6 +2,9 @@
 
 mod cells;
 mod client;
+mod export;
 mod failures;
+mod installing;
 mod interrupts;
 mod runner;
+mod scripts;
