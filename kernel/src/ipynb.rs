@@ -57,7 +57,7 @@ pub(crate) fn write(file: &Path, notebook: &Value) -> Result<()> {
     let format = serde_json::ser::PrettyFormatter::with_indent(b" ");
     notebook.serialize(&mut serde_json::Serializer::with_formatter(&mut text, format))?;
     text.push(b'\n');
-    crate::files::replace(file, &text)
+    crate::files::write(file, &text)
 }
 
 #[cfg(test)]

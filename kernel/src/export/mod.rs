@@ -24,7 +24,7 @@ pub(crate) fn export(notebook: &Path, folder: &Path) -> Result<()> {
     let name = notebook.file_stem().and_then(|name| name.to_str()).context("the notebook has no name")?;
     let program = program::of(ipynb::cells(&cells), name)?;
     let manifest = manifest::of(name, &program)?;
-    let write = |name: &str, content: &str| files::replace(&folder.join(name), content.as_bytes());
+    let write = |name: &str, content: &str| files::write(&folder.join(name), content.as_bytes());
     write("Cargo.toml", &manifest)?;
     match manifest::lock()? {
         Some(lock) => write("Cargo.lock", &lock)?,

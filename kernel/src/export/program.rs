@@ -5,11 +5,10 @@
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use syn::visit::Visit;
 use syn::{Expr, Item, Stmt};
 
 use super::items::{Items, Place};
-use crate::cell::{Cell, Kind, Statement};
+use crate::cell::{Cell, Kind, Statement, awaits};
 use crate::ipynb;
 
 /// A notebook as a program.
@@ -46,7 +45,7 @@ struct Writer {
     body: String,
     blocks: usize,
     dependencies: Vec<String>,
-    waits: Waits,
+    waits: bool,
 }
 
 impl Writer {
@@ -68,6 +67,7 @@ impl Writer {
             self.items.begin_scope();
             cell.statements.iter().filter_map(item).for_each(|item| drop(self.items.add(item)));
         }
+        self.waits |= awaits(&cell.statements);
         let mut places = places.into_iter();
         let mut copied = 0;
         for statement in &cell.statements {
@@ -88,7 +88,6 @@ impl Writer {
                 }
                 (Some(_), _) => self.body.push_str(&format!("{before}{code}")),
                 (None, _) => {
-                    self.waits.visit_stmt(&statement.syntax);
                     self.body.push_str(&before);
                     self.body.push_str(&as_statement(statement, code));
                 }
@@ -113,7 +112,7 @@ impl Writer {
     }
 
     fn finish(self, title: &str) -> Program {
-        let (attribute, main) = if self.waits.0 { ("#[tokio::main]\n", "async fn") } else { ("", "fn") };
+        let (attribute, main) = if self.waits { ("#[tokio::main]\n", "async fn") } else { ("", "fn") };
         let blocks = "}".repeat(self.blocks);
         let Self { imports, top, body, .. } = &self;
         let text = format!(
@@ -123,7 +122,7 @@ impl Writer {
              {attribute}{main} main() -> std::result::Result<(), notebook::Failure> {{\n\
              kensaku::show::save_to(\"displays\")?;\n{body}{blocks}\nOk(())\n}}\n"
         );
-        Program { text, dependencies: self.dependencies, waits: self.waits.0 }
+        Program { text, dependencies: self.dependencies, waits: self.waits }
     }
 }
 
@@ -147,26 +146,6 @@ fn as_statement(statement: &Statement, code: &str) -> String {
         (Kind::Value, _) => format!("show_value!({code});"),
         (_, Stmt::Expr(Expr::Assign(_) | Expr::Return(_), None)) => format!("{code};"),
         _ => code.to_owned(),
-    }
-}
-
-/// Finds an `.await` of the cell itself, not of a function or a block with a future of its own.
-#[derive(Default)]
-struct Waits(bool);
-
-impl<'ast> Visit<'ast> for Waits {
-    fn visit_expr_await(&mut self, _: &'ast syn::ExprAwait) {
-        self.0 = true;
-    }
-
-    fn visit_expr_async(&mut self, _: &'ast syn::ExprAsync) {}
-
-    fn visit_expr_closure(&mut self, _: &'ast syn::ExprClosure) {}
-
-    fn visit_item(&mut self, _: &'ast Item) {}
-
-    fn visit_macro(&mut self, call: &'ast syn::Macro) {
-        self.0 |= call.tokens.to_string().contains(". await");
     }
 }
 

@@ -38,11 +38,11 @@ impl Kernelspec {
         let mut made = missing_folders(folder);
         made.extend(before.iter().flat_map(noted_folders));
         for (name, content) in &self.files {
-            files::replace(&folder.join(name), content)?;
+            files::write(&folder.join(name), content)?;
         }
         let names: Vec<&String> = self.files.iter().map(|(name, _)| name).collect();
         self.spec["metadata"]["kensaku"] = json!({ "files": names, "folders": made });
-        files::replace(&folder.join(FILE), serde_json::to_string_pretty(&self.spec)?.as_bytes())
+        files::write(&folder.join(FILE), serde_json::to_string_pretty(&self.spec)?.as_bytes())
     }
 }
 

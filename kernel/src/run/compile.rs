@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::program::program;
+use super::terminal::for_terminal;
+use crate::cell::{CompileError, Diagnostic, Program, Source, compile_errors, file_name, script_program};
 use crate::dylib::Dylib;
 use crate::files;
 
@@ -17,6 +18,8 @@ const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Beside a program that was made of its script and the dylib alone, so that it can be run again.
 const REUSABLE: &str = "reusable";
+
+const NO_RUSTC: &str = "running rustc: is Rust installed and on PATH?";
 
 /// The program of the script in `file`; none where it does not compile, and rustc has said why.
 pub(super) fn compiled(file: &Path, dylib: &Dylib) -> Result<Option<PathBuf>> {
@@ -32,37 +35,56 @@ pub(super) fn compiled(file: &Path, dylib: &Dylib) -> Result<Option<PathBuf>> {
     let aside = tempfile::Builder::new().prefix("compiling-").tempdir_in(&folder)?;
     let program = aside.path().join("program");
     let inputs = aside.path().join("inputs");
-    let status = match self::program(&script) {
-        None => rustc(dylib, file, &program),
-        Some(text) => {
-            let source = aside.path().join("script.rs");
-            std::fs::write(&source, text).context("writing the program")?;
+    let inputs_to = joined(["--emit=link,dep-info=".as_ref(), inputs.as_os_str()]);
+    let compiled = match script_program(&script) {
+        None => rustc(dylib, file, &program).arg(inputs_to).status().context(NO_RUSTC)?.success(),
+        Some(cells) => {
+            let source = aside.path().join(file_name(0));
+            std::fs::write(&source, &cells.text).context("writing the program")?;
             let mut rustc = rustc(dylib, &source, &program);
+            // Panics name the script.
             rustc.arg("--remap-path-prefix").arg(joined([source.as_os_str(), "=".as_ref(), file.as_os_str()]));
-            rustc
+            let scope = "--remap-path-scope=object";
+            let output = rustc.args(["--error-format=json", scope]).arg(inputs_to).output().context(NO_RUSTC)?;
+            if !output.status.success() {
+                explain(file, script, &cells, &String::from_utf8_lossy(&output.stderr));
+            }
+            output.status.success()
         }
-    }
-    .arg(joined(["--emit=link,dep-info=".as_ref(), inputs.as_os_str()]))
-    .status()
-    .context("running rustc: is Rust installed and on PATH?")?;
-    if !status.success() {
+    };
+    if !compiled {
         return Ok(None);
     }
     std::fs::rename(&program, &kept).context("keeping the program")?;
     if std::fs::read_to_string(&inputs).is_ok_and(|inputs| reads_nothing_else(&inputs)) {
-        files::replace(&folder.join(REUSABLE), b"")?;
+        files::write(&folder.join(REUSABLE), b"")?;
     }
     Ok(Some(kept))
 }
 
+/// rustc's errors over the lines of the script.
+fn explain(file: &Path, script: String, cells: &Program, said: &str) {
+    let source = Source { name: file.display().to_string(), code: script };
+    let errors = compile_errors(&[source], cells, &Diagnostic::errors(said));
+    for CompileError { rendered, .. } in &errors {
+        eprintln!("{}\n", for_terminal(rendered));
+    }
+    if errors.is_empty() {
+        // A linker's words are in no error.
+        eprintln!("{said}");
+    }
+}
+
 /// rustc, as it makes a program that links to the dylib.
 pub(crate) fn rustc(dylib: &Dylib, source: &Path, program: &Path) -> Command {
-    let mut rustc = Command::new("rustc");
+    let mut rustc = Command::new(dylib.compiler());
     rustc
         .args(["--edition=2024", "--crate-name=script", "-Cprefer-dynamic", "--cap-lints=allow"])
         .arg("--extern")
         .arg(joined(["kensaku=".as_ref(), dylib.library.as_os_str()]))
         .arg(joined(["-Ldependency=".as_ref(), dylib.dependencies.as_os_str()]));
+    // An RPATH, which comes before LD_LIBRARY_PATH.
+    rustc.arg("-Clink-arg=-Wl,--disable-new-dtags");
     for folder in dylib.run_time_folders() {
         rustc.arg(joined(["-Clink-arg=-Wl,-rpath,".as_ref(), folder.as_os_str()]));
     }

@@ -3,7 +3,6 @@
 mod compile;
 mod notebook;
 mod outputs;
-mod program;
 mod script;
 mod terminal;
 mod watch;

@@ -63,7 +63,7 @@ impl Terminal {
     pub(super) fn failure(&mut self, failure: &Failure) {
         self.end_cell();
         self.new_line();
-        self.write(Stream::Stderr, &format!("{}\n", failure.traceback.join("\n")));
+        self.write(Stream::Stderr, &format!("{}\n", for_terminal(&failure.traceback.join("\n"))));
     }
 
     /// Prints the last state of every display.
@@ -133,6 +133,11 @@ impl Terminal {
             self.at_line_start = last == '\n';
         }
     }
+}
+
+/// With its colours, where stderr shows them.
+pub(super) fn for_terminal(text: &str) -> String {
+    if std::io::stderr().is_terminal() { text.to_owned() } else { anstream::adapter::strip_str(text).to_string() }
 }
 
 fn plain(display: &Value) -> Option<&str> {

@@ -201,7 +201,7 @@ impl Transcript {
     /// The traceback of a failed cell.
     pub(crate) fn traceback(&self) -> String {
         let lines = self.reply["traceback"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        lines.collect::<Vec<_>>().join("\n")
+        plain(&lines.collect::<Vec<_>>().join("\n"))
     }
 
     /// Fails with everything that is known, unless the cell ended well.
@@ -209,6 +209,13 @@ impl Transcript {
         assert_eq!(self.reply["status"], json!("ok"), "{self:#?}");
         self
     }
+}
+
+/// The text without its colours.
+fn plain(text: &str) -> String {
+    let mut parts = text.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| plain + part.split_once('m').map_or("", |(_, rest)| rest))
 }
 
 fn spawn(connection_file: &Path) -> Result<Child> {
