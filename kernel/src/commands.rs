@@ -60,6 +60,9 @@ enum Command {
     /// Serve one notebook; Jupyter runs this.
     #[command(hide = true)]
     Kernel { connection_file: PathBuf },
+    /// Serve one notebook by stock evcxr_jupyter; Jupyter runs this after `install --stock`.
+    #[command(hide = true)]
+    StockKernel { evcxr: PathBuf, config: PathBuf, connection_file: PathBuf },
     /// `kensaku script.rs`, as a `#!` line calls it.
     #[command(external_subcommand)]
     File(Vec<OsString>),
@@ -110,6 +113,9 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Export { notebook, folder } => done(export::export(&notebook, &folder)),
         Command::Install(kernel) => done(install::install(&target(kernel))),
         Command::Uninstall(kernel) => done(install::uninstall(&target(kernel))),
+        Command::StockKernel { evcxr, config, connection_file } => {
+            install::serve_stock(&evcxr, &config, &connection_file)
+        }
         Command::Kernel { connection_file } => done(jupyter::serve(&connection_file)),
     }
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::dylib::Dylib;
 use kernelspec::Kernelspec;
 pub(crate) use place::Place;
+pub(crate) use stock::serve as serve_stock;
 
 /// The folder of the kernelspec, where no name is given.
 pub(crate) const NAME: &str = "kensaku";
@@ -61,7 +62,7 @@ pub(crate) fn install(target: &Target) -> Result<()> {
     let folder = target.folder()?;
     let binary = std::env::current_exe().context("finding this binary")?;
     let kernelspec = match &target.stock {
-        Some(evcxr) => stock::kernelspec(&target.title(), evcxr, &folder, &dylib)?,
+        Some(evcxr) => stock::kernelspec(&target.title(), &binary, evcxr, &folder, &dylib)?,
         None => own(&target.title(), &binary),
     };
     kernelspec.write(&folder)?;

@@ -3,16 +3,22 @@
 //! That kernel asks rust-analyzer for the types of variables, which knows nothing of a prebuilt library: a
 //! `let` whose type comes from it has to name the type.
 
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::kernelspec::Kernelspec;
 use crate::dylib::Dylib;
+use crate::files;
 
 pub(super) const NAME: &str = "kensaku-stock";
+
+/// The folder of the configuration, in that of the kernelspec.
+const CONFIG: &str = "config";
 
 /// Cells at opt-level 0 compile two to four times faster; the library is optimised as it is.
 const SETTINGS: &str = "[evcxr]\nopt_level = \"0\"\n";
@@ -31,21 +37,43 @@ impl<T: kensaku::show::Show> KensakuDisplay for T {
 }
 ";
 
-/// What makes `evcxr` a kernel with the library. The configuration lies beside the kernelspec.
-pub(super) fn kernelspec(title: &str, evcxr: &Path, folder: &Path, dylib: &Dylib) -> Result<Kernelspec> {
+/// Starts `evcxr` by way of this binary, which knows where the dylib is by then. The configuration lies beside
+/// the kernelspec.
+pub(super) fn kernelspec(title: &str, binary: &Path, evcxr: &Path, folder: &Path, dylib: &Dylib) -> Result<Kernelspec> {
+    let config = std::path::absolute(folder.join(CONFIG))?;
     let mut kernelspec = Kernelspec::new(json!({
-        "argv": [find(evcxr)?, "--control_file", "{connection_file}"],
+        "argv": [binary, "stock-kernel", find(evcxr)?, config, "{connection_file}"],
         "display_name": title,
         "language": "rust",
         "interrupt_mode": "message",
-        "env": { "EVCXR_CONFIG_DIR": std::path::absolute(folder.join("config"))? },
         "metadata": { "debugger": false },
     }));
-    let file = |name: &str, content: &str| (format!("config/{name}"), content.as_bytes().to_vec());
-    kernelspec.files.push(file("evcxr.toml", SETTINGS));
-    kernelspec.files.push(file("init.evcxr", &init(dylib)?));
-    kernelspec.files.push(file("prelude.rs", PRELUDE));
+    let files = configuration(dylib)?.map(|(name, content)| (format!("{CONFIG}/{name}"), content.into_bytes()));
+    kernelspec.files.extend(files);
     Ok(kernelspec)
+}
+
+/// Becomes the stock kernel.
+pub(crate) fn serve(evcxr: &Path, config: &Path, connection_file: &Path) -> Result<ExitCode> {
+    let dylib = Dylib::installed()?;
+    for (name, content) in configuration(&dylib)? {
+        // As it was installed, unless the dylib has been built anew since.
+        let file = config.join(name);
+        if std::fs::read_to_string(&file).ok().as_ref() != Some(&content) {
+            files::write(&file, content.as_bytes())?;
+        }
+    }
+    let held = dylib.hold()?;
+    // Safety: the descriptor is open. The kernel inherits it, and with it the hold on the dylib.
+    ensure!(unsafe { libc::fcntl(held.as_raw_fd(), libc::F_SETFD, 0) } == 0, "the library cannot be held");
+    let mut kernel = Command::new(evcxr);
+    kernel.arg("--control_file").arg(connection_file).env("EVCXR_CONFIG_DIR", config);
+    Err(kernel.exec()).with_context(|| format!("starting {}", evcxr.display()))
+}
+
+/// What stock evcxr reads when it starts.
+fn configuration(dylib: &Dylib) -> Result<[(&'static str, String); 3]> {
+    Ok([("evcxr.toml", SETTINGS.to_owned()), ("init.evcxr", init(dylib)?), ("prelude.rs", PRELUDE.to_owned())])
 }
 
 /// Gives rustc the dylib. Encoded flags are separated by a character that no path has.
