@@ -29,21 +29,18 @@ pub(crate) fn script_program(script: &str) -> Option<Program> {
     if has_main(&script) {
         return None;
     }
+    // What does not parse is left to rustc, whose errors say more.
+    let cells: Vec<(usize, Cell)> =
+        cells(&script).into_iter().filter_map(|(start, code)| Some((start, Cell::parse(code).ok()?))).collect();
+    let asynchronous = cells.iter().any(|(_, cell)| awaits(&cell.statements));
     let mut body = Edits::default();
-    let (mut start, mut asynchronous) = (0, false);
-    for code in cells(&script) {
-        // What does not parse is left to rustc, whose errors say more.
-        if let Ok(cell) = Cell::parse(code) {
-            asynchronous |= awaits(&cell.statements);
-            for statement in cell.statements.iter().filter(|statement| statement.kind == Kind::Value) {
-                body.insert(start + statement.range.start, "kensaku::nb::show!(");
-                body.insert(start + statement.range.end, ");");
-            }
+    body.insert(0, format!("{}{IMPORTS}", if asynchronous { HEAD_OF_ASYNC } else { HEAD }));
+    for (start, cell) in &cells {
+        for statement in cell.statements.iter().filter(|statement| statement.kind == Kind::Value) {
+            body.insert(start + statement.range.start, "kensaku::nb::show!(");
+            body.insert(start + statement.range.end, ");");
         }
-        start += code.len();
     }
-    let head = if asynchronous { HEAD_OF_ASYNC } else { HEAD };
-    body.insert(0, format!("{head}{IMPORTS}"));
     body.insert(script.len(), TAIL);
     Some(Program::whole(body.apply(&script, 0..script.len()), 0))
 }
@@ -53,17 +50,17 @@ fn has_main(script: &str) -> bool {
     syn::parse_file(script).is_ok_and(|file| file.items.iter().any(is_main))
 }
 
-/// The script, cut in front of each line that begins a cell.
-fn cells(script: &str) -> Vec<&str> {
+/// The script, cut in front of each line that begins a cell, with the place of each part.
+fn cells(script: &str) -> Vec<(usize, &str)> {
     let (mut cells, mut start, mut at) = (Vec::new(), 0, 0);
     for line in script.split_inclusive('\n') {
         if line.starts_with(CELL) {
-            cells.push(&script[start..at]);
+            cells.push((start, &script[start..at]));
             start = at;
         }
         at += line.len();
     }
-    cells.push(&script[start..]);
+    cells.push((start, &script[start..]));
     cells
 }
 
@@ -88,6 +85,8 @@ mod tests {
         assert!(program.contains("\nkensaku::nb::show!(a);\n// %% second\nkensaku::nb::show!(a + 1);\n"), "{program}");
         let line = |text: &str| text.lines().position(|line| line.contains("second"));
         assert_eq!(line(&program), line(script));
+        let first = text("a").expect("it has no main");
+        assert!(first.starts_with("fn main()") && first.contains("kensaku::nb::show!(a);\n"), "{first}");
     }
 
     #[test]
