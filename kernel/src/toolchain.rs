@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Output};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -111,34 +111,61 @@ pub(crate) fn run(tool: &str) -> ExitCode {
     })
 }
 
-/// Compiles the cell. What rustc says goes to a file: evcxr would try to mend the code.
+/// Compiles what evcxr has written, and tells it of the library.
 fn build(session: &Path) -> Result<ExitCode> {
     let text = std::fs::read_to_string(session.join(BUILD)).context("reading how a cell is compiled")?;
     let build: Build = serde_json::from_str(&text)?;
-    let source = std::fs::read("src/lib.rs").context("reading the cell")?;
-    // evcxr's own first cell is the same in every session.
-    let kept = answers().join(format!("first-{:016x}.so", hash(&[&source])));
-    let first = !source.windows(CELL.len()).any(|window| window == CELL.as_bytes());
-    if !(first && std::fs::copy(&kept, &build.library).is_ok()) {
-        let mut rustc = Command::new(&build.rustc);
-        let output = as_before(&mut rustc).args(&build.arguments).output().context("running rustc")?;
-        std::fs::write(session.join(DIAGNOSTICS), &output.stderr).context("writing what rustc said")?;
-        if !output.status.success() {
-            eprintln!("the cell did not compile");
-            if std::env::var_os("KDEBUG").is_some() {
-                eprintln!("{}", String::from_utf8_lossy(&output.stderr));
-            }
-            return Ok(ExitCode::FAILURE);
-        }
-        if first {
-            // Without it the next session compiles it again.
-            let _ = std::fs::read(&build.library).map(|library| files::write(&kept, &library));
-        }
+    let source = std::fs::read_to_string("src/lib.rs").context("reading the cell")?;
+    let compiled = if source.contains(CELL) { compile_cell(session, &build)? } else { compile_own(&build, &source)? };
+    if !compiled {
+        return Ok(ExitCode::FAILURE);
     }
     if let Some(file) = std::env::var_os(LIBRARY_VARIABLE) {
         std::fs::write(file, build.library.as_os_str().as_bytes()).context("naming the cell's library")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A cell of the session. What rustc says goes to a file: evcxr would try to mend the code.
+fn compile_cell(session: &Path, build: &Build) -> Result<bool> {
+    let output = rustc(build)?;
+    std::fs::write(session.join(DIAGNOSTICS), &output.stderr).context("writing what rustc said")?;
+    if !output.status.success() {
+        eprintln!("the cell did not compile");
+    }
+    Ok(output.status.success())
+}
+
+/// A program of evcxr's own, with which it begins: the same in every session. The first form of it
+/// does not compile, and evcxr reads why.
+fn compile_own(build: &Build, source: &str) -> Result<bool> {
+    let kept = answers().join(format!("first-{:016x}", hash(&[source.as_bytes()])));
+    let (library, errors) = (kept.with_extension("so"), kept.with_extension("jsonl"));
+    if std::fs::copy(&library, &build.library).is_ok() {
+        return Ok(true);
+    }
+    let said = match std::fs::read(&errors) {
+        Ok(said) => said,
+        Err(_) => {
+            let output = rustc(build)?;
+            // What cannot be kept is compiled again by the next session.
+            let _ = match output.status.success() {
+                true => std::fs::read(&build.library).map(|made| files::write(&library, &made)).map(drop),
+                false => Ok(drop(files::write(&errors, &output.stderr))),
+            };
+            if output.status.success() {
+                return Ok(true);
+            }
+            output.stderr
+        }
+    };
+    std::io::stderr().write_all(&said)?;
+    Ok(false)
+}
+
+fn rustc(build: &Build) -> Result<Output> {
+    let mut rustc = Command::new(&build.rustc);
+    as_before(&mut rustc).args(&build.arguments).output().context("running rustc")
 }
 
 /// What a cell of ours has in its crate, and evcxr's first one has not.
@@ -200,6 +227,7 @@ fn hash(parts: &[&[u8]]) -> u64 {
     parts.hash(&mut hasher);
     hasher.finish()
 }
+
 
 #[cfg(test)]
 mod tests {

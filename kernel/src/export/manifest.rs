@@ -1,12 +1,11 @@
 //! `Cargo.toml` and `Cargo.lock` of an exported notebook.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context, Result};
 use toml::{Table, Value};
 
 use super::MARK;
 use super::program::Program;
+use crate::dylib::workspace;
 
 /// The manifest of a notebook's program.
 pub(super) fn of(notebook: &str, program: &Program) -> Result<String> {
@@ -16,10 +15,10 @@ pub(super) fn of(notebook: &str, program: &Program) -> Result<String> {
         let features = Value::Array(vec!["full".into()]);
         dependencies.push(("tokio".to_owned(), table([("version", locked.pin("tokio")), ("features", features)])));
     }
-    for asked in &program.dependencies {
-        let (name, wanted) = dependency(asked, &locked).with_context(|| format!("`:dep {asked}`"))?;
-        dependencies.retain(|(other, _)| *other != name);
-        dependencies.push((name, wanted));
+    for (name, wanted) in &program.dependencies {
+        let wanted = if wanted.as_str() == Some("*") { locked.pin(name) } else { wanted.clone() };
+        dependencies.retain(|(other, _)| other != name);
+        dependencies.push((name.clone(), wanted));
     }
     let dependencies: String = dependencies.iter().map(|(name, wanted)| format!("{name} = {wanted}\n")).collect();
     let name = package_name(notebook);
@@ -49,41 +48,6 @@ fn kensaku() -> Value {
         true => table([("path", sources.display().to_string().into())]),
         false => format!("={}", env!("CARGO_PKG_VERSION")).into(),
     }
-}
-
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
-}
-
-/// `regex`, `regex = "1"`, `regex = { version = "1", .. }`, or the folder of a crate.
-fn dependency(asked: &str, locked: &Locked) -> Result<(String, Value)> {
-    if !asked.contains('=') {
-        return match asked.contains(['/', '.']) {
-            true => local(asked),
-            false => Ok((asked.to_owned(), locked.pin(asked))),
-        };
-    }
-    let parsed: Table = toml::from_str(asked)?;
-    let (name, mut wanted) = parsed.into_iter().next().context("no crate is named")?;
-    if wanted.as_str() == Some("*") {
-        wanted = locked.pin(&name);
-    }
-    if let Some(path) = wanted.get_mut("path")
-        && let Some(folder) = path.as_str()
-    {
-        *path = std::path::absolute(folder)?.display().to_string().into();
-    }
-    Ok((name, wanted))
-}
-
-fn local(folder: &str) -> Result<(String, Value)> {
-    let folder = std::path::absolute(folder)?;
-    let file = folder.join("Cargo.toml");
-    let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
-    let manifest: Table = toml::from_str(&text)?;
-    let name = manifest.get("package").and_then(|package| package.get("name")).and_then(Value::as_str);
-    let name = name.with_context(|| format!("{} names no package", file.display()))?;
-    Ok((name.to_owned(), table([("path", folder.display().to_string().into())])))
 }
 
 /// Letters and digits of the notebook's name; a package may not begin with a digit.
@@ -138,16 +102,27 @@ mod tests {
     }
 
     #[test]
-    fn dependencies_are_pinned_as_the_kernel_has_them() {
+    fn the_one_locked_version_is_pinned() {
         let lock = "[[package]]\nname = \"regex\"\nversion = \"1.2.3\"\n\n\
                     [[package]]\nname = \"syn\"\nversion = \"1.0.0\"\n\n[[package]]\nname = \"syn\"\nversion = \"2.0.0\"\n";
         let locked = Locked::parse(lock).expect("a lock file");
-        let wanted = |asked| dependency(asked, &locked).map(|(name, value)| format!("{name} {value}")).ok();
-        assert_eq!(wanted("regex").as_deref(), Some("regex \"=1.2.3\""));
-        assert_eq!(wanted("regex = \"1.1\"").as_deref(), Some("regex \"1.1\""));
-        assert_eq!(wanted("syn = \"*\"").as_deref(), Some("syn \"*\""));
-        let path = wanted("mine = { path = \"/a/mine\" }").expect("a path");
-        assert!(path.contains("/a/mine"), "{path}");
-        assert_eq!(wanted("regex = "), None);
+        assert_eq!(
+            ["regex", "syn", "other"].map(|name| locked.pin(name).to_string()),
+            ["\"=1.2.3\"", "\"*\"", "\"*\""]
+        );
+    }
+
+    #[test]
+    fn a_manifest_names_what_the_program_needs() {
+        let dependencies =
+            vec![("mine".to_owned(), table([("path", "/a/mine".into())])), ("rand".to_owned(), "0.9".into())];
+        let program = Program { text: String::new(), dependencies, waits: true };
+        let manifest = of("01_quickstart", &program).expect("it can be written");
+        let parsed: Table = toml::from_str(&manifest).expect("it is TOML");
+        assert_eq!(parsed["package"]["name"].as_str(), Some("quickstart"));
+        let names: Vec<&String> = parsed["dependencies"].as_table().expect("a table").keys().collect();
+        assert_eq!(names, ["kensaku", "mine", "rand", "tokio"]);
+        assert_eq!(parsed["dependencies"]["mine"]["path"].as_str(), Some("/a/mine"));
+        assert!(parsed["dependencies"]["kensaku"]["path"].as_str().is_some_and(|path| path.ends_with("lib")));
     }
 }

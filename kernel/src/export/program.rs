@@ -8,14 +8,15 @@ use serde_json::Value;
 use syn::{Expr, Item, Stmt};
 
 use super::items::{Items, Place};
-use crate::cell::{Cell, Kind, Statement, awaits};
+use crate::cell::{Cell, Directive, Kind, Statement, awaits};
 use crate::ipynb;
+use crate::session::dependency;
 
 /// A notebook as a program.
 pub(super) struct Program {
     pub(super) text: String,
-    /// What the `:dep` lines ask for, without the `:dep`.
-    pub(super) dependencies: Vec<String>,
+    /// What the `:dep` lines ask for.
+    pub(super) dependencies: Vec<(String, toml::Value)>,
     /// Whether a cell waits for a future.
     pub(super) waits: bool,
 }
@@ -29,7 +30,7 @@ pub(super) fn of<'a>(cells: impl Iterator<Item = &'a Value>, title: &str) -> Res
         if ipynb::is_code(cell) {
             count += 1;
             let parsed = Cell::parse(&source).with_context(|| format!("cell [{count}] does not parse"))?;
-            writer.cell(&parsed);
+            writer.cell(&parsed).with_context(|| format!("cell [{count}]"))?;
         } else {
             writer.comment(&source);
         }
@@ -44,7 +45,7 @@ struct Writer {
     top: String,
     body: String,
     blocks: usize,
-    dependencies: Vec<String>,
+    dependencies: Vec<(String, toml::Value)>,
     waits: bool,
 }
 
@@ -58,7 +59,14 @@ impl Writer {
         self.body.push('\n');
     }
 
-    fn cell(&mut self, cell: &Cell) {
+    fn cell(&mut self, cell: &Cell) -> Result<()> {
+        for directive in cell.directives.before.iter().chain(&cell.directives.after) {
+            if let Directive::Command { name, arguments } = directive
+                && name == "dep"
+            {
+                self.dependencies.push(dependency(arguments)?);
+            }
+        }
         let defined = cell.statements.iter().filter_map(item);
         let places: Vec<Place> = defined.map(|item| self.items.add(item)).collect();
         if places.contains(&Place::Replaces) {
@@ -71,7 +79,7 @@ impl Writer {
         let mut places = places.into_iter();
         let mut copied = 0;
         for statement in &cell.statements {
-            let before = self.remarks(&cell.code[copied..statement.range.start]);
+            let before = remarks(&cell.code[copied..statement.range.start]);
             copied = statement.range.end;
             let code = &cell.code[statement.range.clone()];
             let place = item(statement).and_then(|_| places.next());
@@ -93,22 +101,9 @@ impl Writer {
                 }
             }
         }
-        let after = self.remarks(&cell.code[copied..]);
-        self.body.push_str(&after);
+        self.body.push_str(&remarks(&cell.code[copied..]));
         self.body.push('\n');
-    }
-
-    /// What stands between statements: comments, and the commands of the notebook as comments.
-    fn remarks(&mut self, text: &str) -> String {
-        let mut remarks = String::new();
-        for line in text.split_inclusive('\n') {
-            match line.strip_prefix(":dep ") {
-                Some(dependency) => self.dependencies.push(dependency.trim().to_owned()),
-                None if line.starts_with([':', '!', '%']) => remarks.push_str(&format!("// {line}")),
-                None => remarks.push_str(line),
-            }
-        }
-        remarks
+        Ok(())
     }
 
     fn finish(self, title: &str) -> Program {
@@ -124,6 +119,14 @@ impl Writer {
         );
         Program { text, dependencies: self.dependencies, waits: self.waits }
     }
+}
+
+/// What stands between statements: comments, and what only a notebook understands as comments.
+fn remarks(text: &str) -> String {
+    let only_questions = text.trim_end().ends_with('?');
+    let is_directive = |line: &str| line.starts_with([':', '!', '?']) || only_questions && !line.trim().is_empty();
+    let comment = |line: &str| if is_directive(line) { format!("// {line}") } else { line.to_owned() };
+    text.split_inclusive('\n').map(comment).collect()
 }
 
 fn item(statement: &Statement) -> Option<&Item> {
@@ -169,13 +172,15 @@ mod tests {
             ("code", ":dep regex = \"1\"\n:vars\nfor i in 0..3 {}"),
         ];
         let program = program(&cells);
-        assert_eq!(program.dependencies, ["regex = \"1\""]);
+        assert_eq!(program.dependencies, [("regex".to_owned(), "1".into())]);
         assert!(!program.waits);
         let (top, main) = program.text.split_once("fn main()").expect("it has a main");
         assert!(top.ends_with("\n// doubles\nfn f() -> Result<u8> { Ok(1) }\n\n"), "{top}");
         assert!(main.contains("// # Title\n//\n// text\n"), "{main}");
         assert!(
-            main.contains("// first\nlet a = f()?;\n\n\nshow_value!(a + 1);\n// :vars\nfor i in 0..3 {}\n"),
+            main.contains(
+                "// first\nlet a = f()?;\n\n\nshow_value!(a + 1);\n// :dep regex = \"1\"\n// :vars\nfor i in 0..3 {}\n"
+            ),
             "{main}"
         );
     }
@@ -189,6 +194,14 @@ mod tests {
         let inner = main.split_once("{\n\nfn f() -> u8 { 1 }\nshow_value!(f());\nfn g()");
         assert!(inner.is_some_and(|(outer, _)| outer.contains("f();")), "{main}");
         assert!(main.contains("}\nOk(())\n}"), "{main}");
+    }
+
+    #[test]
+    fn what_only_a_notebook_understands_is_a_comment() {
+        let text = program(&[("code", "?Tensor\n!ls\nlet a = 1;"), ("code", "a?"), ("code", "// a question?")]).text;
+        for line in ["// ?Tensor\n", "// !ls\n", "\n// a?\n", "// a question?\n"] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
     }
 
     #[test]

@@ -41,8 +41,7 @@ pub(super) fn start(
     let events = current.events(iopub);
     let thread = std::thread::Builder::new().name("kensaku-cells".to_owned()).stack_size(STACK);
     let handle = thread.spawn(move || {
-        let mut session =
-            Dylib::installed().and_then(|dylib| Session::start_with(&dylib, &[], interrupter, events, scope));
+        let mut session = Dylib::installed().and_then(|dylib| Session::start_with(&dylib, &[], interrupter, events, scope));
         while let Some(job) = jobs.blocking_recv() {
             current.set(Some((job.parent, job.count, job.silent)));
             let result = match &mut session {

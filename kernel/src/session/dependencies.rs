@@ -118,8 +118,7 @@ impl Dependencies {
             .context("running cargo")?;
         // Read beside each other: either pipe may fill up.
         let output = running.stdout.take().context("cargo has no output")?;
-        let messages =
-            std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).collect::<Vec<_>>());
+        let messages = std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).collect::<Vec<_>>());
         let words = running.stderr.take().context("cargo has no words")?;
         for line in BufReader::new(words).lines().map_while(Result::ok).filter(|line| !line.contains(" session v")) {
             progress(&format!("{line}\n"));
@@ -151,7 +150,8 @@ fn package<'a>(name: &'a str, value: &'a Value) -> &'a str {
     value.get("package").and_then(Value::as_str).unwrap_or(name)
 }
 
-fn parse(line: &str) -> Result<(String, Value)> {
+/// The name and the requirement of what stands behind `:dep`, as in Cargo.toml. Folders become absolute.
+pub(crate) fn parse(line: &str) -> Result<(String, Value)> {
     ensure!(!line.is_empty(), "name a crate: `:dep regex = \"1\"`");
     if line.starts_with(['.', '/']) {
         return local(line);

@@ -49,6 +49,11 @@ pub(crate) struct Message {
 impl Client {
     /// Starts a kernel, as Jupyter does.
     pub(crate) async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts a kernel with more in its environment.
+    pub(crate) async fn start_with(variables: &[(&str, &str)]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("connection.json");
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -67,7 +72,7 @@ impl Client {
         };
         std::fs::write(&file, serde_json::to_string(&info)?)?;
         drop(listeners);
-        let process = spawn(&file)?;
+        let process = spawn(&file, variables)?;
         let session = "transcripts";
         let identity = peer_identity_for_session(session)?;
         let mut iopub = create_client_iopub_connection(&info, "", session).await?;
@@ -218,10 +223,10 @@ fn plain(text: &str) -> String {
     parts.fold(first, |plain, part| plain + part.split_once('m').map_or("", |(_, rest)| rest))
 }
 
-fn spawn(connection_file: &Path) -> Result<Child> {
+fn spawn(connection_file: &Path, variables: &[(&str, &str)]) -> Result<Child> {
     build_dylib();
     let binary = env!("CARGO_BIN_EXE_kensaku");
-    Command::new(binary).arg("kernel").arg(connection_file).spawn().context("starting the kernel")
+    Command::new(binary).arg("kernel").arg(connection_file).envs(variables.iter().copied()).spawn().context("starting the kernel")
 }
 
 /// Once for all tests: the kernel itself builds nothing.

@@ -2,9 +2,13 @@
 
 mod cells;
 mod client;
+mod directives;
+mod endings;
 mod export;
 mod failures;
 mod installing;
 mod interrupts;
+mod keeping;
+mod language;
 mod runner;
 mod scripts;
