@@ -5,9 +5,16 @@ use std::collections::HashMap;
 use quote::ToTokens;
 use syn::{Item, UseTree};
 
-/// What the program defines so far: a name, and what it stands for.
+/// What the program defines so far.
 #[derive(Default)]
-pub(super) struct Items(HashMap<String, String>);
+pub(super) struct Items(HashMap<String, Meaning>);
+
+#[derive(Clone, PartialEq)]
+struct Meaning {
+    /// The item, or what a `use` of this name alone says.
+    text: String,
+    import: bool,
+}
 
 /// What to do with an item.
 #[derive(Debug, PartialEq)]
@@ -16,6 +23,8 @@ pub(super) enum Place {
     New,
     /// It is there as it is.
     Known,
+    /// Of an import some names are there; these are not.
+    Partly(Vec<String>),
     /// Its name means something else so far.
     Replaces,
 }
@@ -24,74 +33,81 @@ impl Items {
     /// Notes `item`.
     pub(super) fn add(&mut self, item: &Item) -> Place {
         let named = names(item);
-        let before = |(name, meaning): &(String, String)| self.0.get(name).map(|known| known == meaning);
-        let known: Vec<Option<bool>> = named.iter().map(before).collect();
-        self.0.extend(named);
-        match known.as_slice() {
-            [] => Place::New,
-            all if all.iter().all(|known| *known == Some(true)) => Place::Known,
-            some if some.contains(&Some(false)) => Place::Replaces,
-            _ => Place::New,
+        let (mut fresh, mut known, mut replaced) = (Vec::new(), 0, false);
+        for (name, meaning) in named {
+            match self.0.get(&name) {
+                Some(before) if *before == meaning => known += 1,
+                before => {
+                    replaced |= before.is_some();
+                    fresh.push(format!("use {};", meaning.text));
+                    self.0.insert(name, meaning);
+                }
+            }
+        }
+        match (replaced, known, fresh.is_empty()) {
+            (true, _, _) => Place::Replaces,
+            (_, 0, _) => Place::New,
+            (_, _, true) => Place::Known,
+            (_, _, false) => Place::Partly(fresh),
         }
     }
 
     /// Begins a scope in which every name may be defined again. Imports stay visible.
     pub(super) fn begin_scope(&mut self) {
-        self.0.retain(|name, _| name.starts_with(IMPORT));
+        self.0.retain(|_, meaning| meaning.import);
     }
 }
 
-/// What names of imports begin with here, apart from others: a glob has none of its own.
-const IMPORT: &str = "use ";
-
 /// The names an item defines, with what they mean.
-fn names(item: &Item) -> Vec<(String, String)> {
+fn names(item: &Item) -> Vec<(String, Meaning)> {
     let whole = item.to_token_stream().to_string();
-    let one = |name: &dyn ToString| vec![(name.to_string(), whole.clone())];
-    match item {
-        Item::Const(item) if item.ident == "_" => Vec::new(),
-        Item::Const(item) => one(&item.ident),
-        Item::Enum(item) => one(&item.ident),
-        Item::Fn(item) => one(&item.sig.ident),
-        Item::Macro(item) => item.ident.as_ref().map(|name| one(&format!("{name}!"))).unwrap_or_default(),
-        Item::Mod(item) => one(&item.ident),
-        Item::Static(item) => one(&item.ident),
-        Item::Struct(item) => one(&item.ident),
-        Item::Trait(item) => one(&item.ident),
-        Item::Type(item) => one(&item.ident),
-        Item::Union(item) => one(&item.ident),
+    let name = match item {
+        Item::Const(item) if item.ident == "_" => return Vec::new(),
+        Item::Const(item) => item.ident.to_string(),
+        Item::Enum(item) => item.ident.to_string(),
+        Item::Fn(item) => item.sig.ident.to_string(),
+        Item::Macro(item) => match &item.ident {
+            Some(name) => format!("{name}!"),
+            None => return Vec::new(),
+        },
+        Item::Mod(item) => item.ident.to_string(),
+        Item::Static(item) => item.ident.to_string(),
+        Item::Struct(item) => item.ident.to_string(),
+        Item::Trait(item) => item.ident.to_string(),
+        Item::Type(item) => item.ident.to_string(),
+        Item::Union(item) => item.ident.to_string(),
         Item::Impl(item) => match &item.trait_ {
-            Some((_, path, _)) => {
-                let head = (path.to_token_stream(), item.self_ty.to_token_stream());
-                one(&format!("impl {} for {}", head.0, head.1))
-            }
-            None => vec![(whole.clone(), whole)],
+            Some((_, path, _)) => format!("impl {} for {}", path.to_token_stream(), item.self_ty.to_token_stream()),
+            None => whole.clone(),
         },
         Item::Use(item) => {
             let mut leaves = Vec::new();
             leaves_of(&item.tree, "", &mut leaves);
-            leaves
+            let import = |(name, text)| (name, Meaning { text, import: true });
+            return leaves.into_iter().map(import).collect();
         }
-        _ => Vec::new(),
-    }
+        _ => return Vec::new(),
+    };
+    vec![(name, Meaning { text: whole, import: false })]
 }
 
+/// Each name of an import, with the path that brings it alone.
 fn leaves_of(tree: &UseTree, path: &str, leaves: &mut Vec<(String, String)>) {
     match tree {
         UseTree::Path(step) => leaves_of(&step.tree, &format!("{path}{}::", step.ident), leaves),
         UseTree::Group(group) => group.items.iter().for_each(|tree| leaves_of(tree, path, leaves)),
-        UseTree::Glob(_) => leaves.push((format!("{IMPORT}{path}*"), path.to_owned())),
+        UseTree::Glob(_) => leaves.push((format!("{path}*"), format!("{path}*"))),
         UseTree::Name(name) if name.ident == "self" => {
             let module = path.trim_end_matches("::");
-            let last = module.rsplit("::").next().unwrap_or(module);
-            leaves.push((format!("{IMPORT}{last}"), module.to_owned()));
+            leaves.push((module.rsplit("::").next().unwrap_or(module).to_owned(), module.to_owned()));
         }
-        UseTree::Name(name) => leaves.push((format!("{IMPORT}{}", name.ident), format!("{path}{}", name.ident))),
-        // Any number of `as _` may stand beside each other.
-        UseTree::Rename(name) if name.rename == "_" => {
-            leaves.push((format!("{IMPORT}{path}{} as _", name.ident), String::new()));
+        UseTree::Name(name) => leaves.push((name.ident.to_string(), format!("{path}{}", name.ident))),
+        UseTree::Rename(name) => {
+            let text = format!("{path}{} as {}", name.ident, name.rename);
+            // Any number of `as _` may stand beside each other.
+            let key = if name.rename == "_" { text.clone() } else { name.rename.to_string() };
+            leaves.push((key, text));
         }
-        UseTree::Rename(name) => leaves.push((format!("{IMPORT}{}", name.rename), format!("{path}{}", name.ident))),
     }
 }
 
@@ -114,8 +130,10 @@ mod tests {
 
     #[test]
     fn imports_are_compared_by_what_they_bring() {
-        use Place::{Known, New, Replaces};
+        use Place::{Known, New, Partly, Replaces};
         let uses = ["use a::{B, c::*};", "use a::B;", "use a::c::*;", "use x::B;", "use a::{self, T as _};"];
         assert_eq!(places(&uses), [New, Known, Known, Replaces, New]);
+        let some = Partly(vec!["use a::D;".to_owned(), "use a::c as e;".to_owned()]);
+        assert_eq!(places(&["use a::B;", "use a::{B, D, c as e};", "fn D() {}"]), [New, some, Replaces]);
     }
 }

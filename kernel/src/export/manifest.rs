@@ -11,10 +11,6 @@ use crate::dylib::workspace;
 pub(super) fn of(notebook: &str, program: &Program) -> Result<String> {
     let locked = Locked::parse(lock()?.as_deref().unwrap_or_default())?;
     let mut dependencies = vec![("kensaku".to_owned(), kensaku())];
-    if program.waits {
-        let features = Value::Array(vec!["full".into()]);
-        dependencies.push(("tokio".to_owned(), table([("version", locked.pin("tokio")), ("features", features)])));
-    }
     for (name, wanted) in &program.dependencies {
         let wanted = if wanted.as_str() == Some("*") { locked.pin(name) } else { wanted.clone() };
         dependencies.retain(|(other, _)| other != name);
@@ -116,12 +112,12 @@ mod tests {
     fn a_manifest_names_what_the_program_needs() {
         let dependencies =
             vec![("mine".to_owned(), table([("path", "/a/mine".into())])), ("rand".to_owned(), "0.9".into())];
-        let program = Program { text: String::new(), dependencies, waits: true };
+        let program = Program { text: String::new(), dependencies };
         let manifest = of("01_quickstart", &program).expect("it can be written");
         let parsed: Table = toml::from_str(&manifest).expect("it is TOML");
         assert_eq!(parsed["package"]["name"].as_str(), Some("quickstart"));
         let names: Vec<&String> = parsed["dependencies"].as_table().expect("a table").keys().collect();
-        assert_eq!(names, ["kensaku", "mine", "rand", "tokio"]);
+        assert_eq!(names, ["kensaku", "mine", "rand"]);
         assert_eq!(parsed["dependencies"]["mine"]["path"].as_str(), Some("/a/mine"));
         assert!(parsed["dependencies"]["kensaku"]["path"].as_str().is_some_and(|path| path.ends_with("lib")));
     }

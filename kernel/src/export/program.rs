@@ -17,8 +17,6 @@ pub(super) struct Program {
     pub(super) text: String,
     /// What the `:dep` lines ask for.
     pub(super) dependencies: Vec<(String, toml::Value)>,
-    /// Whether a cell waits for a future.
-    pub(super) waits: bool,
 }
 
 /// Cells that do not parse are an error: a program would lack them.
@@ -67,38 +65,21 @@ impl Writer {
                 self.dependencies.push(dependency(arguments)?);
             }
         }
-        let defined = cell.statements.iter().filter_map(item);
-        let places: Vec<Place> = defined.map(|item| self.items.add(item)).collect();
-        if places.contains(&Place::Replaces) {
-            self.body.push_str("\n// From here on, names that are defined anew mean something else.\n{\n");
-            self.blocks += 1;
-            self.items.begin_scope();
-            cell.statements.iter().filter_map(item).for_each(|item| drop(self.items.add(item)));
-        }
+        let mut places = self.places(cell).into_iter();
         self.waits |= awaits(&cell.statements);
-        let mut places = places.into_iter();
         let mut copied = 0;
         for statement in &cell.statements {
             let before = remarks(&cell.code[copied..statement.range.start]);
             copied = statement.range.end;
             let code = &cell.code[statement.range.clone()];
-            let place = item(statement).and_then(|_| places.next());
-            match (item(statement), place) {
-                (Some(_), Some(Place::Known)) => self.body.push_str(&before),
-                (Some(item), _) if self.blocks == 0 => {
-                    let (rest, own) = own_comment(&before);
-                    self.body.push_str(rest);
-                    let part = if matches!(item, Item::Use(_)) { &mut self.imports } else { &mut self.top };
-                    part.push_str(&format!("{own}{code}\n"));
-                    if !matches!(item, Item::Use(_)) {
-                        part.push('\n');
-                    }
-                }
-                (Some(_), _) => self.body.push_str(&format!("{before}{code}")),
-                (None, _) => {
-                    self.body.push_str(&before);
-                    self.body.push_str(&as_statement(statement, code));
-                }
+            let Some(item) = item(statement) else {
+                self.body.push_str(&format!("{before}{}", as_statement(statement, code)));
+                continue;
+            };
+            match places.next() {
+                Some(Place::Known) => self.body.push_str(&before),
+                Some(Place::Partly(imports)) => self.item(item, &before, &imports.join("\n")),
+                _ => self.item(item, &before, code),
             }
         }
         self.body.push_str(&remarks(&cell.code[copied..]));
@@ -106,18 +87,46 @@ impl Writer {
         Ok(())
     }
 
+    /// Begins an inner block, where the cell defines a name anew.
+    fn places(&mut self, cell: &Cell) -> Vec<Place> {
+        let places: Vec<Place> = cell.statements.iter().filter_map(item).map(|item| self.items.add(item)).collect();
+        if places.contains(&Place::Replaces) {
+            self.body.push_str("\n// From here on, names that are defined anew mean something else.\n{\n");
+            self.blocks += 1;
+            self.items.begin_scope();
+            for item in cell.statements.iter().filter_map(item) {
+                self.items.add(item);
+            }
+        }
+        places
+    }
+
+    /// Items stand at the top, with the comment above them, until a block has begun.
+    fn item(&mut self, item: &Item, before: &str, code: &str) {
+        if self.blocks > 0 {
+            self.body.push_str(&format!("{before}{code}"));
+            return;
+        }
+        let (rest, own) = own_comment(before);
+        self.body.push_str(rest);
+        match item {
+            Item::Use(_) => self.imports.push_str(&format!("{own}{code}\n")),
+            _ => self.top.push_str(&format!("{own}{code}\n\n")),
+        }
+    }
+
     fn finish(self, title: &str) -> Program {
-        let (attribute, main) = if self.waits { ("#[tokio::main]\n", "async fn") } else { ("", "fn") };
+        let main = if self.waits { "#[kensaku::tokio::main(crate = \"kensaku::tokio\")]\nasync fn" } else { "fn" };
         let blocks = "}".repeat(self.blocks);
         let Self { imports, top, body, .. } = &self;
         let text = format!(
             "//! The notebook `{title}` as a program.\n\n\
              // What is left unused in a notebook is no mistake.\n#![allow(unused)]\n\n\
              #[macro_use]\nmod notebook;\n\nuse kensaku::prelude::*;\n{imports}\n{top}\
-             {attribute}{main} main() -> std::result::Result<(), notebook::Failure> {{\n\
+             {main} main() -> std::result::Result<(), notebook::Failure> {{\n\
              kensaku::show::save_to(\"displays\")?;\n{body}{blocks}\nOk(())\n}}\n"
         );
-        Program { text, dependencies: self.dependencies, waits: self.waits }
+        Program { text, dependencies: self.dependencies }
     }
 }
 
@@ -173,7 +182,6 @@ mod tests {
         ];
         let program = program(&cells);
         assert_eq!(program.dependencies, [("regex".to_owned(), "1".into())]);
-        assert!(!program.waits);
         let (top, main) = program.text.split_once("fn main()").expect("it has a main");
         assert!(top.ends_with("\n// doubles\nfn f() -> Result<u8> { Ok(1) }\n\n"), "{top}");
         assert!(main.contains("// # Title\n//\n// text\n"), "{main}");
@@ -205,8 +213,9 @@ mod tests {
     }
 
     #[test]
-    fn only_the_cells_own_waiting_counts() {
-        assert!(program(&[("code", "let x = f().await?;")]).waits);
-        assert!(!program(&[("code", "let x = async { f().await };\nasync fn g() { f().await }")]).waits);
+    fn cells_that_await_make_main_async() {
+        assert!(program(&[("code", "let x = f().await?;")]).text.contains("\nasync fn main()"));
+        let own = "let x = async { f().await };\nasync fn g() { f().await }";
+        assert!(program(&[("code", own)]).text.contains("\nfn main()"));
     }
 }

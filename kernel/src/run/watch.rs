@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use notify::{EventKind, RecursiveMode, Watcher};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::Run;
 
@@ -97,9 +98,14 @@ fn watcher(file: &Path, sender: Sender<Happened>) -> Result<notify::RecommendedW
 fn end_on_signal(sender: Sender<Happened>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("kensaku-signals".to_owned()).spawn(move || {
-        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
-            let _ = sender.send(Happened::Interrupted);
-        }
+        runtime.block_on(async {
+            let Ok(mut ended) = signal(SignalKind::terminate()) else { return };
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = ended.recv() => {}
+            }
+        });
+        let _ = sender.send(Happened::Interrupted);
     })?;
     Ok(())
 }
