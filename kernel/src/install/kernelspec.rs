@@ -64,7 +64,24 @@ pub(super) fn remove(folder: &Path) -> Result<()> {
     remove_empty(Some(folder));
     let mut made: Vec<PathBuf> = noted_folders(&spec).collect();
     made.sort_by_key(|made| std::cmp::Reverse(made.components().count()));
-    made.iter().filter(|made| folder.starts_with(made)).for_each(|made| remove_empty(Some(made)));
+    made.retain(|made| folder.starts_with(made));
+    made.iter().for_each(|made| remove_empty(Some(made)));
+    made.retain(|made| made.exists());
+    if made.is_empty() { Ok(()) } else { hand_over(made, folder) }
+}
+
+/// Another kernelspec of ours in the same place notes the folders that are still in use.
+fn hand_over(made: Vec<PathBuf>, folder: &Path) -> Result<()> {
+    let siblings = folder.parent().and_then(|kernels| std::fs::read_dir(kernels).ok());
+    for sibling in siblings.into_iter().flatten().flatten() {
+        if let Ok(mut spec) = read(&sibling.path())
+            && spec["metadata"]["kensaku"].is_object()
+        {
+            let folders: Vec<PathBuf> = noted_folders(&spec).chain(made).collect();
+            spec["metadata"]["kensaku"]["folders"] = json!(folders);
+            return files::write(&sibling.path().join(FILE), serde_json::to_string_pretty(&spec)?.as_bytes());
+        }
+    }
     Ok(())
 }
 
@@ -115,7 +132,11 @@ mod tests {
     use super::*;
 
     fn written(prefix: &Path) -> PathBuf {
-        let folder = prefix.join("share/jupyter/kernels/kensaku");
+        written_as("kensaku", prefix)
+    }
+
+    fn written_as(name: &str, prefix: &Path) -> PathBuf {
+        let folder = prefix.join("share/jupyter/kernels").join(name);
         let mut kernelspec = Kernelspec::new(json!({ "argv": ["a"], "metadata": {} }));
         kernelspec.files.push(("config/more.txt".to_owned(), b"more".to_vec()));
         kernelspec.write(&folder).expect("it can be written");
@@ -129,7 +150,11 @@ mod tests {
         for _ in 0..2 {
             written(prefix.path());
         }
+        // The first has made the folders, the second still needs them.
+        let second = written_as("second", prefix.path());
         remove(&written(prefix.path())).expect("it is ours");
+        assert!(second.join(FILE).exists());
+        remove(&second).expect("it is ours");
         let left = std::fs::read_dir(prefix.path().join("share")).expect("it was there before").count();
         assert_eq!(left, 0);
     }
