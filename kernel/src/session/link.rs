@@ -47,6 +47,7 @@ pub(super) struct Report {
     pub(super) message: String,
     #[serde(default)]
     pub(super) causes: Vec<String>,
+    pub(super) hint: Option<String>,
     #[serde(flatten)]
     pub(super) place: Frame,
     pub(super) thread: Option<String>,
