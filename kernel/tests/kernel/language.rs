@@ -1,6 +1,5 @@
 //! What Rust has, in cells.
 
-use std::time::Duration;
 
 use anyhow::Result;
 
