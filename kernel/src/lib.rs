@@ -6,9 +6,12 @@
 mod cell;
 mod child;
 mod commands;
+mod doctor;
 mod dylib;
+mod export;
 mod files;
 mod install;
+mod ipynb;
 mod jupyter;
 mod lab;
 mod run;

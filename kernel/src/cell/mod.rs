@@ -8,6 +8,7 @@ mod edit;
 mod items;
 mod parse;
 mod program;
+mod script;
 mod types;
 mod weave;
 
@@ -18,7 +19,8 @@ pub(crate) use directives::Directive;
 pub(crate) use draw::{CompileError, Source, compile_errors, drawn, place};
 pub(crate) use edit::offset_of;
 pub(crate) use items::{Item, Sort, items, makes_items};
-pub(crate) use parse::Cell;
+pub(crate) use parse::{Cell, Kind, Statement};
 pub(crate) use program::{Plan, Program, Role, Variable, probe, runnable};
+pub(crate) use script::script_program;
 pub(crate) use types::{Inferred, inferred_types};
-pub(crate) use weave::{Tried, with_value_shown};
+pub(crate) use weave::{Tried, awaits};

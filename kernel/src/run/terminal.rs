@@ -71,11 +71,7 @@ impl Terminal {
     pub(super) fn failure(&mut self, failure: &Failure) {
         self.end_cell();
         self.new_line();
-        let text = format!("{}\n", failure.traceback.join("\n"));
-        match std::io::stderr().is_terminal() {
-            true => self.write(Stream::Stderr, &text),
-            false => self.write(Stream::Stderr, &anstream::adapter::strip_str(&text).to_string()),
-        }
+        self.write(Stream::Stderr, &format!("{}\n", for_terminal(&failure.traceback.join("\n"))));
     }
 
     /// Prints the last state of every display.
@@ -165,6 +161,11 @@ fn line_of_input() -> std::io::Result<String> {
         0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
         _ => Ok(line.trim_end_matches(['\r', '\n']).to_owned()),
     }
+}
+
+/// With its colours, where stderr shows them.
+pub(super) fn for_terminal(text: &str) -> String {
+    if std::io::stderr().is_terminal() { text.to_owned() } else { anstream::adapter::strip_str(text).to_string() }
 }
 
 fn plain(display: &Value) -> Option<&str> {

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub(crate) use dependencies::parse as dependency;
 pub use evaluator::Session;
 pub(crate) use evaluator::SharedScope;
 pub use failure::Failure;

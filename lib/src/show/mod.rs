@@ -15,6 +15,7 @@ mod lines;
 mod live;
 mod points;
 mod progress;
+mod saved;
 mod sink;
 mod status;
 mod style;
@@ -27,6 +28,7 @@ pub use curve::LossCurve;
 pub use input::{input, password};
 pub use live::{Handle, flush};
 pub use progress::{Progress, ProgressIter, progress, progress_iter};
+pub use saved::save_to;
 pub use sink::{Display, Message, Show, clear_output, display, set_display};
 pub use text::{html, markdown};
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::input::ask_terminal;
+use super::saved;
 use crate::Result;
 
 /// One display: the same thing in several MIME types, the front end takes the richest it can show.
@@ -93,6 +94,7 @@ pub fn clear_output(wait: bool) {
 
 /// Gives `message` to the sink.
 pub(super) fn send(message: &Message) {
+    saved::save(message);
     with_sink(|sink| sink.send(message));
 }
 
