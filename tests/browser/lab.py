@@ -70,7 +70,9 @@ class Notebook:
             wait_until(lambda: re.fullmatch(r"\[\d+\]:", self.prompt(cell)), f"the end of {cell.inner_text()[:60]!r}")
 
     def idle(self) -> None:
-        self.page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=1000 * PATIENCE)
+        # The page shows a notebook without a kernel as idle, too.
+        status = "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status"
+        self.page.wait_for_function(f"{status} == 'idle'", timeout=1000 * PATIENCE)
 
     def errors(self) -> list[str]:
         """The errors in the notebook; on the page they look like stderr."""
@@ -97,22 +99,21 @@ class Notebook:
 
 @contextlib.contextmanager
 def notebook(browser: Browser, address: str, name: str, pictures: pathlib.Path):
-    """Opens a notebook of the server; its kernel ends with it."""
+    """Opens a notebook of the server; its kernel ends with it, or with the server."""
     page = browser.new_page(viewport={"width": 1200, "height": 1000}, device_scale_factor=1)
     page.set_default_timeout(60_000)
-    page.goto(f"{address}/lab/tree/{name}")
+    page.goto(f"{address}/lab/tree/{name}?reset")
     page.locator(".jp-Notebook .jp-Cell").first.wait_for()
     opened = Notebook(page, pictures)
-    opened.idle()
     try:
+        opened.idle()
         yield opened
-    except Exception:
+    except BaseException:
         opened.picture(f"failed-{pathlib.Path(name).stem}")
         raise
-    finally:
-        opened.menu("Kernel", "Shut Down Kernel")
-        page.wait_for_timeout(500)
-        page.close()
+    opened.menu("Kernel", "Shut Down Kernel")
+    page.wait_for_timeout(500)
+    page.close()
 
 
 @contextlib.contextmanager
