@@ -22,7 +22,9 @@ picture.data.remove("image/svg+xml");
 picture"""
 TEXT = 'kensaku::show::markdown("**検索**モデル: $s = q \\\\cdot d$, 精度 `0.92`")'
 OUTPUT = 'println!("標準出力: 検索");\neprintln!("標準エラー出力: 警告");'
-CELLS = [TABLE, BARS, PICTURE, CURVE, PROGRESS, TEXT, OUTPUT]
+# Substitutes would be the same in both.
+GLYPHS = 'let picture = |title: &str| bars(title, &["a"], &[("b", vec![1.0])])?.png();\npicture("検索")? != picture("索検")?'
+CELLS = [TABLE, BARS, PICTURE, CURVE, PROGRESS, TEXT, OUTPUT, GLYPHS]
 FAILURES = ['let 数: String = 42;', 'let 結果: Result<u32> = Err(kensaku::Error::Chart { problem: "失敗".to_owned() });\n結果?']
 
 

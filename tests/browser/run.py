@@ -110,6 +110,7 @@ def japanese(book: Notebook) -> None:
     book.finish(*cells)
     assert not book.errors(), book.errors()
     last = cells[-1]
+    assert last.locator(".jp-OutputArea-output").inner_text().strip() == "true", "no Japanese font was found"
     for code in FAILURES:
         last = book.add_below(last, code)
         book.page.keyboard.press("Control+Enter")
