@@ -25,15 +25,14 @@ impl<'a> Bitmap<'a> {
         style: &S,
         (x, y): BackendCoord,
     ) -> Drawn<'a> {
-        let parts: Vec<(&str, TextStyle)> =
-            stretches.iter().map(|stretch| (stretch.text.as_str(), part_style(stretch, style))).collect();
-        let mut widths = Vec::with_capacity(parts.len());
-        for (text, part) in &parts {
-            let ((left, _), (right, _)) =
-                part.layout_box(text).map_err(|error| DrawingErrorKind::FontError(Box::new(error)))?;
-            widths.push(right - left);
+        let mut parts = Vec::with_capacity(stretches.len());
+        for stretch in stretches {
+            let part = part_style(stretch, style);
+            let room = part.layout_box(&stretch.text);
+            let ((left, _), (right, _)) = room.map_err(|error| DrawingErrorKind::FontError(Box::new(error)))?;
+            parts.push((stretch, part, right - left));
         }
-        let total: i32 = widths.iter().sum();
+        let total: i32 = parts.iter().map(|(.., width)| width).sum();
         let mut start = match style.anchor().h_pos {
             HPos::Left => 0,
             HPos::Right => -total,
@@ -45,11 +44,13 @@ impl<'a> Bitmap<'a> {
             VPos::Center => -line / 2,
             VPos::Bottom => -line,
         };
-        for ((text, part), width) in parts.into_iter().zip(widths) {
+        for (stretch, part, width) in parts {
+            let size = part.font.get_size();
+            let bearing = (stretch.bearing * size) as i32;
             // plotters' baseline is half a size below the top.
-            let drop = ((style.size() - part.font.get_size()) / 2.0) as i32;
-            let (right, down) = style.transform().transform(start, top + drop);
-            self.0.draw_text(text, &part, (x + right, y + down))?;
+            let drop = ((style.size() - size) / 2.0) as i32;
+            let (right, down) = style.transform().transform(start + bearing, top + drop);
+            self.0.draw_text(&stretch.text, &part, (x + right, y + down))?;
             start += width;
         }
         Ok(())

@@ -15,14 +15,16 @@ pub(super) const OWN: &str = "sans-serif";
 /// Stands for a character that no font has.
 const UNKNOWN: char = '\u{fffd}';
 
-/// A stretch of text in one font.
+/// A stretch of text in DejaVu Sans, or one character in a font of the system.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Stretch {
     pub(super) text: String,
-    /// As plotters knows it.
+    /// The font as plotters knows it.
     pub(super) family: &'static str,
     /// What DejaVu Sans's size is to be multiplied by to have letters as large: plotters' sizes are line heights.
     pub(super) scale: f64,
+    /// The space before the letter, in sizes. plotters leaves it out, which a wide bracket would show.
+    pub(super) bearing: f64,
 }
 
 /// Makes DejaVu Sans known to plotters.
@@ -59,7 +61,7 @@ pub(super) fn stretches(text: &str) -> Vec<Stretch> {
 }
 
 fn own(text: impl Into<String>) -> Stretch {
-    Stretch { text: text.into(), family: OWN, scale: 1.0 }
+    Stretch { text: text.into(), family: OWN, scale: 1.0, bearing: 0.0 }
 }
 
 /// The fonts of the system.
@@ -92,11 +94,11 @@ impl System {
         for character in text.chars() {
             let next = match self.font_of(character) {
                 _ if has(character) => own(character),
-                Some(Loaded { family, scale, .. }) => Stretch { text: character.into(), family, scale: *scale },
+                Some(loaded) => loaded.stretch(character),
                 None => own(UNKNOWN),
             };
             match stretches.last_mut() {
-                Some(last) if last.family == next.family => last.text.push_str(&next.text),
+                Some(last) if last.family == OWN && next.family == OWN => last.text.push_str(&next.text),
                 _ => stretches.push(next),
             }
         }
@@ -132,6 +134,14 @@ impl System {
         let scale = f64::from(line_height(&font)? / line_height(&own)?);
         self.loaded.push(Loaded { font, family, scale });
         Some(self.loaded.len() - 1)
+    }
+}
+
+impl Loaded {
+    fn stretch(&self, character: char) -> Stretch {
+        let outline = self.font.outline(self.font.glyph_id(character));
+        let bearing = outline.map_or(0.0, |outline| outline.bounds.min.x / self.font.height_unscaled());
+        Stretch { text: character.into(), family: self.family, scale: self.scale, bearing: bearing.into() }
     }
 }
 
@@ -189,6 +199,8 @@ mod tests {
             assert_eq!(system.font_of(character).map(|loaded| loaded.family), Some("kensaku-0"));
         }
         assert!(system.font_of('\u{b05}').is_none());
+        let bearing = system.font_of('I').map(|loaded| loaded.stretch('I').bearing);
+        assert!(bearing.is_some_and(|bearing| (0.05..0.2).contains(&bearing)), "{bearing:?}");
         assert_eq!((system.loaded.len(), system.faces.len()), (1, 2));
         assert!((system.loaded[0].scale - 1.0).abs() < 0.01, "all of DejaVu has the same line height");
     }

@@ -154,7 +154,7 @@ mod tests {
         assert!(text_width(&cut, LABEL) <= 100 * UNIT);
         assert_eq!(fit(name, LABEL, 1000 * UNIT), name);
         assert_eq!(fit(name, LABEL, 0), "");
-        assert_eq!(fit("検索モデルの比較", LABEL, 5 * 12 * UNIT), "検索モデ…");
+        assert_eq!(fit("検索モデルの比較", LABEL, 11 * 6 * UNIT), "検索モデ…");
     }
 
     #[test]
