@@ -13,12 +13,26 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dylib {
     pub(crate) library: PathBuf,
-    /// The folder of the crates it was built from.
+    /// The crates it was built from, in a folder of their own: a later `cargo build` of the project
+    /// leaves the cells of running kernels as they are.
     pub(crate) dependencies: PathBuf,
     /// The folder of the toolchain's `libstd-*.so`, which the dylib and the cells share.
     standard_library: PathBuf,
     /// `rustc -vV` of the compiler that built it: no other can use it.
-    rustc: String,
+    pub(crate) rustc: String,
+    pub(crate) crates: Vec<Part>,
+}
+
+/// A crate inside the dylib.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    /// As code names it: `candle_core`.
+    pub(crate) name: String,
+    /// As Cargo.toml names it: `candle-core`.
+    pub(crate) package: String,
+    pub(crate) version: String,
+    pub(crate) features: Vec<String>,
+    pub(crate) library: PathBuf,
 }
 
 impl Dylib {
@@ -47,6 +61,21 @@ impl Dylib {
         Ok(dylib)
     }
 
+    /// Keeps the dylib's folder from being removed, as long as the answer lives.
+    pub(crate) fn hold(&self) -> Result<std::fs::File> {
+        let folder = std::fs::File::open(&self.dependencies).context("opening the library's folder")?;
+        folder.lock_shared().context("holding the library's folder")?;
+        Ok(folder)
+    }
+
+    /// rustc itself, without rustup in front of it.
+    pub(crate) fn compiler(&self) -> PathBuf {
+        // <sysroot>/lib/rustlib/<target>/lib
+        let sysroot = self.standard_library.ancestors().nth(4);
+        let rustc = sysroot.map(|sysroot| sysroot.join("bin/rustc")).filter(|rustc| rustc.is_file());
+        rustc.unwrap_or_else(|| "rustc".into())
+    }
+
     /// Where a program that links to the dylib looks for libraries.
     pub(crate) fn run_time_folders(&self) -> [&Path; 2] {
         [self.library.parent().unwrap_or(Path::new(".")), &self.standard_library]
@@ -72,7 +101,8 @@ impl Dylib {
     /// Whether a source is younger than the dylib.
     fn is_stale(&self) -> bool {
         let modified = |path: &Path| std::fs::metadata(path).and_then(|facts| facts.modified()).ok();
-        match modified(&record_beside(&self.library)) {
+        let folder = self.dependencies.parent().unwrap_or(Path::new("."));
+        match modified(&record(folder)) {
             Some(built) => sources().iter().filter_map(|path| modified(path)).any(|at| at > built),
             None => true,
         }
@@ -84,29 +114,65 @@ fn build(folder: &Path, rustc: String) -> Result<Dylib> {
     ensure!(has_sources(), "kensaku's sources are no longer at {}", workspace().display());
     let started = SystemTime::now();
     eprintln!("building kensaku's library for cells (only when it has changed) ...");
-    let preload = build_preload(folder)?;
+    let crates = build_crates(folder)?;
+    remove_unused(folder);
+    let home = new_home(folder)?;
+    let crates = gather(crates, &home)?;
     let dylib = Dylib {
-        library: folder.join(format!("libkensaku_cells.{}", std::env::consts::DLL_EXTENSION)),
-        dependencies: folder.join("deps"),
+        library: home.join(format!("libkensaku_cells.{}", std::env::consts::DLL_EXTENSION)),
+        dependencies: home,
         standard_library: ask_rustc(&["--print", "target-libdir"])?.trim().into(),
         rustc,
+        crates,
     };
-    link(&dylib, &preload)?;
+    link(&dylib)?;
     let file = record(folder);
-    std::fs::write(&file, serde_json::to_string_pretty(&dylib)?)
-        .with_context(|| format!("writing {}", file.display()))?;
+    crate::files::write(&file, serde_json::to_string_pretty(&dylib)?.as_bytes())?;
     // What was changed while cargo ran is built the next time.
     std::fs::File::open(&file)?.set_modified(started)?;
     Ok(dylib)
 }
 
+/// A new folder for a dylib and its crates.
+fn new_home(folder: &Path) -> Result<PathBuf> {
+    let home = tempfile::Builder::new().prefix(HOME).tempdir_in(folder).context("making the folder of the library")?;
+    Ok(home.keep())
+}
+
+/// Removes the dylibs that no kernel uses.
+fn remove_unused(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(HOME));
+        if ours && std::fs::File::open(entry.path()).is_ok_and(|lock| lock.try_lock().is_ok()) {
+            // What cannot be removed now is removed by the next build.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Puts the crates into `home`, without a second copy where the file system can.
+fn gather(crates: Vec<Part>, home: &Path) -> Result<Vec<Part>> {
+    let place = |part: Part| {
+        let name = part.library.file_name().context("a crate without a file")?;
+        let library = home.join(name);
+        std::fs::hard_link(&part.library, &library)
+            .or_else(|_| std::fs::copy(&part.library, &library).map(|_| ()))
+            .with_context(|| format!("putting {} into {}", part.library.display(), home.display()))?;
+        Ok(Part { library, ..part })
+    };
+    crates.into_iter().map(place).collect()
+}
+
+/// What the folder of a dylib is called.
+const HOME: &str = "kensaku-cells-";
+
 /// Prefixes of the variables that cargo sets for the programs it runs.
 const SET_BY_CARGO: [&str; 5] = ["CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PRIMARY_"];
 
-/// Builds the workspace's libraries; gives the preload's. All of them at once: cargo then unifies
+/// Builds the workspace's libraries; gives every crate. All of them at once: cargo then unifies
 /// features as it does for the whole workspace, and what was built for the tests or the kernel is
 /// not built again.
-fn build_preload(folder: &Path) -> Result<PathBuf> {
+fn build_crates(folder: &Path) -> Result<Vec<Part>> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // Under `cargo run` and `cargo test` this process has the variables of our own package. Build
     // scripts that look at them would run again, and all that stands on theirs (Polars) be built anew.
@@ -127,22 +193,42 @@ fn build_preload(folder: &Path) -> Result<PathBuf> {
         .context("running cargo: is Rust installed and on PATH?")?;
     ensure!(output.status.success(), "cargo could not build the library ({})", output.status);
     let messages = String::from_utf8(output.stdout)?;
-    messages.lines().find_map(preload_of).context("cargo did not name the preload's library")
+    let messages = messages.lines().filter_map(|line| serde_json::from_str(line).ok());
+    Ok(messages.filter_map(|message| Part::read(&message)).collect())
 }
 
-fn preload_of(message: &str) -> Option<PathBuf> {
-    let message: Value = serde_json::from_str(message).ok()?;
-    if message["target"]["name"] != "kensaku_preload" {
-        return None;
+impl Part {
+    /// The library that a message of cargo tells of; not those of build scripts.
+    pub(crate) fn read(message: &Value) -> Option<Self> {
+        if message["reason"] != "compiler-artifact" || message["target"]["kind"][0] == "custom-build" {
+            return None;
+        }
+        let is_library = |file: &PathBuf| {
+            file.extension().is_some_and(|kind| kind == "rlib" || kind == std::env::consts::DLL_EXTENSION)
+        };
+        let texts = |list: &Value| {
+            let texts = list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+            texts.collect::<Vec<_>>()
+        };
+        // "registry+https://..#candle-core@0.11.1", "path+file:///..#kensaku@0.1.0", "..lib#0.1.0"
+        let (place, id) = message["package_id"].as_str()?.rsplit_once('#')?;
+        let (package, version) = id.split_once('@').unwrap_or((place.rsplit('/').next()?, id));
+        Some(Self {
+            name: message["target"]["name"].as_str()?.replace('-', "_"),
+            package: package.to_owned(),
+            version: version.to_owned(),
+            features: texts(&message["features"]),
+            library: texts(&message["filenames"]).into_iter().map(PathBuf::from).find(is_library)?,
+        })
     }
-    let files = message["filenames"].as_array()?.iter().filter_map(Value::as_str);
-    files.map(PathBuf::from).find(|file| file.extension().is_some_and(|kind| kind == "rlib"))
 }
 
 /// Makes the dylib. Not left to cargo: it would put std into it, and each cell would have another.
 ///
 /// It is named as the library is, so that rustc prints types as cells write them.
-fn link(dylib: &Dylib, preload: &Path) -> Result<()> {
+fn link(dylib: &Dylib) -> Result<()> {
+    let preload = dylib.crates.iter().find(|part| part.name == "kensaku_preload");
+    let preload = &preload.context("cargo did not name the preload's library")?.library;
     let folder = tempfile::tempdir()?;
     let source = folder.path().join("cells.rs");
     std::fs::write(&source, "pub use kensaku_preload::*;\n").context("writing the dylib's source")?;
@@ -175,11 +261,8 @@ fn record(folder: &Path) -> PathBuf {
     folder.join("kensaku-dylib.json")
 }
 
-fn record_beside(library: &Path) -> PathBuf {
-    record(library.parent().unwrap_or(library))
-}
-
-fn workspace() -> PathBuf {
+/// Where the sources were when this binary was built.
+pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 

@@ -1,18 +1,19 @@
 //! The Jupyter kernel of kensaku, and its runner of notebooks and scripts.
 //!
-//! One binary plays four parts: the command line, the kernel, the process that runs cells, and
-//! cargo's wrapper of rustc. [`main`] tells them apart.
+//! One binary plays four parts: the command line, the kernel, the process that runs cells, and the
+//! tools that evcxr compiles them with. [`main`] tells them apart.
 
 mod cell;
 mod child;
 mod commands;
 mod dylib;
+mod files;
 mod install;
 mod jupyter;
 mod lab;
 mod run;
 mod session;
-mod wrapper;
+mod toolchain;
 
 use std::process::ExitCode;
 
@@ -25,10 +26,8 @@ pub fn main() -> ExitCode {
     if child::is_child() {
         child::run();
     }
-    if let Some(dependencies) = wrapper::dependencies() {
-        let error = wrapper::run(std::env::args_os(), dependencies);
-        eprintln!("kensaku: rustc could not be started: {error}");
-        return ExitCode::FAILURE;
+    if let Some(tool) = toolchain::tool() {
+        return toolchain::run(&tool);
     }
     commands::run()
 }

@@ -6,13 +6,14 @@ use std::io::Write;
 use kensaku::interrupt;
 use kensaku::serde_json::json;
 
-use crate::{event, panics, sink};
+use crate::{event, logs, panics, sink};
 
 /// Called once, before the first cell.
 #[unsafe(no_mangle)]
 extern "C" fn kensaku_init() {
     sink::install();
     panics::install();
+    logs::install();
 }
 
 /// Asks the running cell to stop, or takes that back.

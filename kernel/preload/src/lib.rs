@@ -5,8 +5,12 @@ pub mod nb;
 
 mod event;
 mod host;
+mod logs;
 mod panics;
 mod sink;
 
 pub use anyhow;
 pub use kensaku::*;
+pub use log;
+pub use tokio;
+pub use tracing;

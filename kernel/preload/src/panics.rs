@@ -1,11 +1,15 @@
-//! Panics, told to the kernel with their place, so that it can name the cell's own line.
+//! Panics, told to the kernel with the way that led to them, so that it can name the cell's lines.
 
 use std::any::Any;
+use std::backtrace::Backtrace;
 use std::panic::PanicHookInfo;
 
-use kensaku::serde_json::json;
+use kensaku::serde_json::{Value, json};
 
-use crate::event;
+use crate::{event, nb};
+
+/// How the files of cells begin.
+const CELL: &str = "cell_";
 
 /// Installs the hook. It shares libstd with the cells, so that it sees their panics.
 pub(crate) fn install() {
@@ -15,14 +19,20 @@ pub(crate) fn install() {
 }
 
 fn report(info: &PanicHookInfo<'_>) {
+    let payload = info.payload();
+    if payload.downcast_ref::<&str>().is_some_and(|text| *text == nb::INTERRUPTED) {
+        return;
+    }
     let location = info.location();
     event::emit(&json!({ "failure": {
         "kind": "panic",
         "name": "panic",
-        "message": message(info.payload()),
+        "message": message(payload),
         "file": location.map(|place| place.file()),
         "line": location.map(|place| place.line()),
+        "column": location.map(|place| place.column()),
         "thread": std::thread::current().name(),
+        "frames": frames(&Backtrace::force_capture().to_string()),
     }}));
 }
 
@@ -32,4 +42,38 @@ fn message(payload: &dyn Any) -> String {
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+/// The frames in cells, the innermost first: a line with the function's name, one with its place.
+fn frames(backtrace: &str) -> Vec<Value> {
+    let mut frames = Vec::new();
+    let mut function = "";
+    for line in backtrace.lines().map(str::trim_start) {
+        match line.strip_prefix("at ") {
+            Some(place) => {
+                let mut parts = place.rsplitn(3, ':');
+                let mut number = || parts.next().and_then(|part| part.parse::<u32>().ok());
+                let (column, row) = (number(), number());
+                let file = parts.next().unwrap_or_default();
+                if file.rsplit('/').next().is_some_and(|name| name.starts_with(CELL)) {
+                    frames.push(json!({ "function": function, "file": file, "line": row, "column": column }));
+                }
+            }
+            None => function = line.split_once(": ").map_or(line, |(_, name)| name),
+        }
+    }
+    frames
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_cells_are_found() {
+        let text = "   0: std::panicking::begin\n             at /rustc/library/std/src/panicking.rs:1:2\n   \
+                    1: ctx::cell::first\n             at /tmp/x/cell_3.rs:7:5\n   2: main\n";
+        let expected = json!({ "function": "ctx::cell::first", "file": "/tmp/x/cell_3.rs", "line": 7, "column": 5 });
+        assert_eq!(frames(text), [expected]);
+    }
 }

@@ -1,6 +1,6 @@
-//! A cell's text with insertions, and the way back from the result to the original.
+//! A text with insertions, and the way back from the result to the original.
 
-/// Text to put into a cell. Insertions at one place keep their order.
+/// Text to put into another. Insertions at one place keep their order.
 #[derive(Debug, Default)]
 pub(crate) struct Edits(Vec<(usize, String)>);
 
@@ -9,53 +9,62 @@ impl Edits {
         self.0.push((offset, text.into()));
     }
 
-    pub(crate) fn apply(mut self, code: &str) -> Edited {
+    /// The part of `code` in `range`, with the insertions made there. Offsets count from the start
+    /// of `code`.
+    pub(crate) fn apply(mut self, code: &str, range: std::ops::Range<usize>) -> Edited {
         self.0.sort_by_key(|(offset, _)| *offset);
-        let mut text = String::with_capacity(code.len() + 64);
-        let mut copied = 0;
+        let mut text = String::with_capacity(range.len() + 64);
+        let mut copied = range.start;
         for (offset, insertion) in &self.0 {
             text.push_str(&code[copied..*offset]);
             text.push_str(insertion);
             copied = *offset;
         }
-        text.push_str(&code[copied..]);
-        Edited { text, insertions: self.0, original: code.len() }
+        text.push_str(&code[copied..range.end]);
+        Edited { text, insertions: self.0, original: range }
     }
 }
 
 /// Text after its edits.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Edited {
     pub(crate) text: String,
     insertions: Vec<(usize, String)>,
-    original: usize,
+    original: std::ops::Range<usize>,
 }
 
 impl Edited {
+    /// Text that stands for a part of the original, without being made of it.
+    pub(crate) fn standing_for(text: String, original: std::ops::Range<usize>) -> Self {
+        Self { insertions: vec![(original.start, text.clone())], text, original }
+    }
+
     /// Where `offset` of the edited text lies in the original; the place of the insertion for what
     /// was inserted.
     pub(crate) fn original_offset(&self, offset: usize) -> usize {
         let mut shift = 0;
         for (at, text) in &self.insertions {
-            if at + shift >= offset {
+            let start = at - self.original.start + shift;
+            if start > offset {
                 break;
             }
-            if offset < at + shift + text.len() {
+            if offset < start + text.len() {
                 return *at;
             }
             shift += text.len();
         }
-        (offset - shift).min(self.original)
-    }
-
-    /// Where `offset` of the original lies in the edited text, in front of what is inserted there.
-    pub(crate) fn edited_offset(&self, offset: usize) -> usize {
-        let before = self.insertions.iter().take_while(|(at, _)| *at < offset);
-        offset + before.map(|(_, text)| text.len()).sum::<usize>()
+        (self.original.start + offset - shift).min(self.original.end)
     }
 }
 
-/// The byte offset of a line and a column, both counted from 1, the column in characters.
+/// The line and the column of a byte offset, both counted from 1, the column in characters.
+pub(crate) fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(offset)];
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
+}
+
+/// The byte offset of a line and a column, as [`position`] counts them.
 pub(crate) fn offset_of(text: &str, line: usize, column: usize) -> usize {
     let mut start = 0;
     for (index, content) in text.split_inclusive('\n').enumerate() {
@@ -68,35 +77,37 @@ pub(crate) fn offset_of(text: &str, line: usize, column: usize) -> usize {
     text.len()
 }
 
-/// The line of a byte offset, counted from 1.
-pub(crate) fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn offsets_go_there_and_back() {
+    fn offsets_go_back() {
         let mut edits = Edits::default();
         edits.insert(4, "XX");
-        edits.insert(0, "<");
+        edits.insert(1, "<");
         edits.insert(9, "end");
-        let edited = edits.apply("one\ntwo\n3");
-        assert_eq!(edited.text, "<one\nXXtwo\n3end");
-        assert_eq!(edited.original_offset(1), 0);
-        assert_eq!(edited.original_offset(7), 4);
-        assert_eq!(edited.original_offset(6), 4);
+        let edited = edits.apply("one\ntwo\n3", 1..9);
+        assert_eq!(edited.text, "<ne\nXXtwo\n3end");
+        assert_eq!(edited.original_offset(0), 1);
+        assert_eq!(edited.original_offset(1), 1);
+        assert_eq!(edited.original_offset(5), 4);
+        assert_eq!(edited.original_offset(7), 5);
         assert_eq!(edited.original_offset(edited.text.len()), 9);
-        assert_eq!(edited.edited_offset(5), 8);
-        assert_eq!(edited.edited_offset(0), 0);
+    }
+
+    #[test]
+    fn text_that_stands_for_other() {
+        let stands = Edited::standing_for("use a::b;".to_owned(), 10..12);
+        assert_eq!(stands.original_offset(4), 10);
+        assert_eq!(stands.original_offset(9), 10);
     }
 
     #[test]
     fn columns_are_characters() {
         assert_eq!(offset_of("検索 = 1;\nx", 1, 3), 6);
         assert_eq!(offset_of("ab\ncd", 2, 2), 4);
-        assert_eq!(line_of("ab\ncd", 4), 2);
+        assert_eq!(position("検索 = 1;\nx", 6), (1, 3));
+        assert_eq!(position("ab\ncd", 4), (2, 2));
     }
 }

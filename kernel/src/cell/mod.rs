@@ -1,16 +1,22 @@
-//! A cell: the statements of a user, made into code that evcxr runs without analysing it.
+//! A cell: the statements of a user, made into a program that rustc compiles.
 
-mod diagnostics;
+mod diagnostic;
+mod directives;
+mod draw;
 mod edit;
-mod locate;
+mod items;
 mod parse;
-mod rewrite;
+mod program;
 mod types;
+mod weave;
 
-pub(crate) use diagnostics::{CompileError, compile_errors};
-pub(crate) use edit::Edited;
-pub(crate) use locate::{Place, place_of};
+pub(crate) use diagnostic::{Diagnostic, file_name, number_of};
+pub(crate) use directives::Directive;
+pub(crate) use draw::{CompileError, Source, compile_errors, drawn, place};
+pub(crate) use edit::offset_of;
+pub(crate) use items::{Item, Sort, items, makes_items};
 pub use parse::Completeness;
 pub(crate) use parse::{Cell, is_complete};
-pub(crate) use rewrite::{plain, probe, runnable, with_value_shown};
+pub(crate) use program::{Plan, Program, Role, Variable, probe, runnable};
 pub(crate) use types::{Inferred, inferred_types};
+pub(crate) use weave::{Tried, with_value_shown};

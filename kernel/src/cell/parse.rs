@@ -1,17 +1,25 @@
 //! What a cell is made of, found by syn.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::parse::Parser;
 use syn::spanned::Spanned;
 use syn::visit::Visit;
-use syn::{Block, Expr, Pat, PatIdent, Stmt, Type};
+use syn::{Block, Expr, Ident, Item, Pat, PatIdent, Stmt, Type};
+
+use super::directives::{self, Directives};
+use super::items;
 
 /// A parsed cell.
 #[derive(Debug)]
 pub(crate) struct Cell {
     /// The text as the user wrote it.
     pub(crate) code: String,
+    /// Its lines that are not Rust.
+    pub(crate) directives: Directives,
     pub(crate) statements: Vec<Statement>,
 }
 
@@ -41,8 +49,19 @@ pub(crate) enum Kind {
 pub(crate) struct Binding {
     pub(crate) name: String,
     pub(crate) mutable: bool,
-    /// Whether the user wrote its whole type.
-    pub(crate) typed: bool,
+    /// Its type, where the user wrote all of it.
+    pub(crate) ty: Option<String>,
+    /// Whether it is bound to a closure, whose type nobody can write.
+    pub(crate) closure: bool,
+    /// Whether it is bound to a path, which may name a function.
+    pub(crate) path: bool,
+}
+
+impl Binding {
+    /// Whether its type is for rustc to find.
+    pub(crate) fn is_open(&self) -> bool {
+        self.ty.is_none() && !self.closure
+    }
 }
 
 /// Whether a cell can be run as it stands.
@@ -54,25 +73,40 @@ pub enum Completeness {
 }
 
 impl Cell {
-    /// Parses `code`. Lines of evcxr's commands and of the shell are passed over.
+    /// Parses `code`, in which no macro of an earlier cell makes items.
     pub(crate) fn parse(code: &str) -> syn::Result<Self> {
-        let statements = Block::parse_within.parse_str(&without_commands(code))?;
-        let last = statements.len().saturating_sub(1);
-        let statements = statements
+        Self::parse_after(code, &[])
+    }
+
+    /// Parses `code`. Calls of the `item_macros` of earlier cells are items.
+    pub(crate) fn parse_after(code: &str, item_macros: &[String]) -> syn::Result<Self> {
+        let (directives, rust) = directives::split(code);
+        let parsed = Block::parse_within.parse_str(&rust)?;
+        let own = parsed.iter().filter_map(item_macro).map(ToString::to_string);
+        let known = STANDARD_ITEM_MACROS.iter().map(|name| (*name).to_owned());
+        let item_macros: Vec<String> = own.chain(known).chain(item_macros.iter().cloned()).collect();
+        let last = parsed.len().saturating_sub(1);
+        let statements = parsed
             .into_iter()
             .enumerate()
             .map(|(index, syntax)| Statement {
                 range: range_of(&syntax),
-                kind: kind_of(&syntax, index == last),
+                kind: kind_of(&syntax, index == last, &item_macros),
                 syntax,
             })
             .collect();
-        Ok(Self { code: code.to_owned(), statements })
+        Ok(Self { code: code.to_owned(), directives, statements })
     }
 
-    /// Whether there is nothing to compile: no statement and no command.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.statements.is_empty() && !self.code.lines().any(is_command)
+    /// The words of the Rust code, those in the braces of format strings included: a variable that
+    /// is not among them is not used.
+    pub(crate) fn words(&self) -> HashSet<String> {
+        let mut words = HashSet::new();
+        let (_, rust) = directives::split(&self.code);
+        if let Ok(tokens) = rust.parse() {
+            collect_words(tokens, &mut words);
+        }
+        words
     }
 
     /// The last `let` of each name, as indices of statement and binding: the ones that are kept.
@@ -99,21 +133,32 @@ pub(crate) fn is_complete(code: &str) -> Completeness {
     }
 }
 
-/// Spaces in place of the lines that are not Rust; offsets stay as they are.
-fn without_commands(code: &str) -> String {
-    let blank =
-        |line: &str| line.chars().map(|c| if c == '\n' { "\n".to_owned() } else { " ".repeat(c.len_utf8()) }).collect();
-    let rust = |line: &str| if is_command(line) { blank(line) } else { line.to_owned() };
-    code.split_inclusive('\n').map(rust).collect()
+/// Macros of the standard library and of a crate in wide use whose calls are items.
+const STANDARD_ITEM_MACROS: [&str; 2] = ["lazy_static", "thread_local"];
+
+/// The name of a macro that makes items, where `syntax` defines one.
+fn item_macro(syntax: &Stmt) -> Option<&Ident> {
+    match syntax {
+        Stmt::Item(Item::Macro(definition)) if items::makes_items(definition) => definition.ident.as_ref(),
+        _ => None,
+    }
 }
 
-/// `:dep`, `:vars`, `!ls`: a colon or an exclamation mark in the first column.
-fn is_command(line: &str) -> bool {
-    let mut characters = line.chars();
-    match characters.next() {
-        Some(':') => characters.next().is_some_and(|next| next.is_ascii_alphabetic()),
-        Some('!') => true,
-        _ => false,
+fn collect_words(tokens: TokenStream, words: &mut HashSet<String>) {
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => collect_words(group.stream(), words),
+            TokenTree::Ident(word) => {
+                words.insert(word.to_string());
+            }
+            TokenTree::Literal(literal) => {
+                let text = literal.to_string();
+                let braced = text.split('{').skip(1);
+                let names = braced.map(|rest| rest.split(|c: char| !(c.is_alphanumeric() || c == '_')));
+                words.extend(names.flatten().filter(|word| !word.is_empty()).map(str::to_owned));
+            }
+            TokenTree::Punct(_) => {}
+        }
     }
 }
 
@@ -121,10 +166,18 @@ fn range_of(syntax: &Stmt) -> Range<usize> {
     syntax.span().byte_range()
 }
 
-fn kind_of(syntax: &Stmt, last: bool) -> Kind {
+fn kind_of(syntax: &Stmt, last: bool, item_macros: &[String]) -> Kind {
+    let makes_items = |call: &syn::Macro| call.path.get_ident().is_some_and(|name| item_macros.iter().any(|m| name == m));
     match syntax {
         Stmt::Item(_) => Kind::Item,
-        Stmt::Local(local) => Kind::Let(bindings(&local.pat)),
+        Stmt::Macro(statement) if makes_items(&statement.mac) => Kind::Item,
+        Stmt::Local(local) => {
+            let value = local.init.as_ref().map(|init| init.expr.as_ref());
+            let closure = matches!(value, Some(Expr::Closure(_)));
+            let path = matches!(value, Some(Expr::Path(_)));
+            let bindings = bindings(&local.pat).into_iter().map(|binding| Binding { closure, path, ..binding });
+            Kind::Let(bindings.collect())
+        }
         Stmt::Expr(expression, None) if last && has_value(expression) => Kind::Value,
         Stmt::Macro(statement) if last && statement.semi_token.is_none() => Kind::Value,
         Stmt::Expr(..) | Stmt::Macro(_) => Kind::Other,
@@ -140,7 +193,8 @@ fn bindings(pattern: &Pat) -> Vec<Binding> {
     if let Pat::Type(typed) = pattern
         && let Pat::Ident(name) = typed.pat.as_ref()
     {
-        return vec![Binding { typed: is_whole(&typed.ty), ..binding(name) }];
+        let ty = is_whole(&typed.ty).then(|| typed.ty.to_token_stream().to_string());
+        return vec![Binding { ty, ..binding(name) }];
     }
     let mut names = Names::default();
     names.visit_pat(pattern);
@@ -148,7 +202,7 @@ fn bindings(pattern: &Pat) -> Vec<Binding> {
 }
 
 fn binding(pattern: &PatIdent) -> Binding {
-    Binding { name: pattern.ident.to_string(), mutable: pattern.mutability.is_some(), typed: false }
+    Binding { name: pattern.ident.to_string(), mutable: pattern.mutability.is_some(), ty: None, closure: false, path: false }
 }
 
 /// The variables of a pattern. A capitalised name without `@` is a constant such as `None`.
@@ -228,7 +282,7 @@ mod tests {
 
     #[test]
     fn written_types_are_noticed() {
-        let typed = |code: &str| Cell::parse(code).expect("the cell parses").kept()[0].1.typed;
+        let typed = |code: &str| Cell::parse(code).expect("the cell parses").kept()[0].1.ty.is_some();
         assert!(typed("let x: Vec<f32> = v;"));
         assert!(!typed("let x: Vec<_> = v;"));
         assert!(!typed("let x = v;"));
@@ -245,6 +299,24 @@ mod tests {
         assert_eq!(kinds("use a::b;\nstruct S;"), [Kind::Item, Kind::Item]);
         assert_eq!(kinds("for i in 0..3 { f(i) }"), [Kind::Other]);
         assert_eq!(kinds(":dep regex\n2"), [Kind::Value]);
+    }
+
+    #[test]
+    fn words_of_format_strings_count() {
+        let words = Cell::parse("println!(\"{left:?} {}\", right);").expect("the cell parses").words();
+        assert!(words.contains("left") && words.contains("right"), "{words:?}");
+    }
+
+    #[test]
+    fn calls_of_item_macros_are_items() {
+        let kinds = |code: &str, known: &[String]| {
+            let cell = Cell::parse_after(code, known).expect("the cell parses");
+            cell.statements.into_iter().map(|s| s.kind).collect::<Vec<_>>()
+        };
+        let code = "macro_rules! make { ($n:ident) => { struct $n; } }\nmake!(A);";
+        assert_eq!(kinds(code, &[]), [Kind::Item, Kind::Item]);
+        assert_eq!(kinds("make!(A);", &["make".to_owned()]), [Kind::Item]);
+        assert_eq!(kinds("make!(A);", &[]), [Kind::Other]);
     }
 
     #[test]

@@ -1,54 +1,35 @@
 //! The types of a cell's variables, read from the errors of its probe.
 
-use evcxr::CompilationError;
+use super::diagnostic::Diagnostic;
+use super::program::{Program, Role};
 
-use super::edit::Edited;
-use super::parse::{Binding, Cell};
-
-/// A variable and its type, as code; none for a type that cannot be written, such as a closure's: the
-/// variable then lives in its own cell only.
+/// The type of a variable, as far as code can name it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Inferred {
-    pub(crate) name: String,
-    pub(crate) ty: Option<String>,
+pub(crate) enum Inferred {
+    Named(String),
+    /// A function's own type cannot be written; that of a pointer to it can.
+    Function(String),
+    /// A closure, a future or an opaque type: the variable lives in its own cell only.
+    Nameless,
+    /// Something is left open: the user has to say more.
+    Open,
 }
 
-/// The types that `errors` tell, or which variable needs one from the user.
-pub(crate) fn inferred_types(
-    cell: &Cell,
-    probe: &Edited,
-    errors: &[CompilationError],
-) -> Result<Vec<Inferred>, String> {
-    let lines_of_cell = probe.text.lines().count() - asked(cell).count();
-    let mut types = Vec::new();
-    for (index, binding) in asked(cell).enumerate() {
-        let line = lines_of_cell + index + 1;
-        let answer = errors.iter().filter(|error| starts_at(error, line)).find_map(answer);
-        if let Some(printed) = answer {
-            types.push(Inferred { name: binding.name.clone(), ty: as_code(&binding.name, &printed)? });
-        }
-    }
-    Ok(types)
-}
-
-/// Whether an error is one of the probe's own.
-pub(crate) fn is_answer(error: &CompilationError) -> bool {
-    answer(error).is_some()
-}
-
-fn asked(cell: &Cell) -> impl Iterator<Item = &Binding> {
-    cell.kept().into_iter().map(|(_, binding)| binding).filter(|binding| !binding.typed)
-}
-
-fn starts_at(error: &CompilationError, line: usize) -> bool {
-    let spans = error.spanned_messages().iter().filter_map(|message| message.span);
-    spans.into_iter().any(|span| span.start_line == line)
+/// The types that `errors` tell, with the names of the variables.
+pub(crate) fn inferred_types(probe: &Program, errors: &[Diagnostic]) -> Vec<(String, Inferred)> {
+    let asked = probe.marks.iter().filter(|mark| mark.role == Role::Asks);
+    asked
+        .filter_map(|mark| {
+            let here = errors.iter().filter(|error| error.is_at(&mark.at));
+            let printed = here.into_iter().find_map(answer)?;
+            Some((mark.name.clone(), as_code(&printed)))
+        })
+        .collect()
 }
 
 /// The type inside "expected struct `kensaku::nb::TypeOf<..>`" of the note to E0308.
-fn answer(error: &CompilationError) -> Option<String> {
-    let notes = error.json["children"].as_array()?;
-    notes.iter().filter_map(|note| note["message"].as_str()).find_map(marked)
+pub(crate) fn answer(error: &Diagnostic) -> Option<String> {
+    error.children.iter().find_map(|note| marked(&note.message))
 }
 
 fn marked(note: &str) -> Option<String> {
@@ -59,21 +40,20 @@ fn marked(note: &str) -> Option<String> {
 }
 
 /// A printed type as code that names it, where code can.
-fn as_code(name: &str, printed: &str) -> Result<Option<String>, String> {
-    let code = match printed.strip_prefix("fn(") {
-        // A function's own type is printed with its name in braces; a pointer to it can be written.
-        Some(_) => printed.split(" {").next().unwrap_or(printed).to_owned(),
-        None => printed.to_owned(),
-    };
+fn as_code(printed: &str) -> Inferred {
+    // A function's own type is printed with its name in braces.
+    let pointer = printed.strip_prefix("fn(").and_then(|_| printed.split_once(" {"));
+    let code = pointer.map_or(printed, |(pointer, _)| pointer);
     let code = code.replace("{integer}", "i32").replace("{float}", "f64").replace("'_", "'static");
-    // Closures, futures and opaque types.
     if code.contains("impl ") || code.contains('{') {
-        return Ok(None);
+        Inferred::Nameless
+    } else if has_gap(&code) {
+        Inferred::Open
+    } else if pointer.is_some() {
+        Inferred::Function(code)
+    } else {
+        Inferred::Named(code)
     }
-    if has_gap(&code) {
-        return Err(format!("the type of `{name}` is not known: give it one, `let {name}: .. = ..;`"));
-    }
-    Ok(Some(code))
 }
 
 fn has_gap(code: &str) -> bool {
@@ -95,18 +75,18 @@ mod tests {
 
     #[test]
     fn printed_types_become_code() {
-        let code = |printed| as_code("x", printed).map(Option::unwrap_or_default);
-        assert_eq!(code("({integer}, {float})").as_deref(), Ok("(i32, f64)"));
-        assert_eq!(code("fn(i32) -> i32 {double}").as_deref(), Ok("fn(i32) -> i32"));
+        let named = |code: &str| Inferred::Named(code.to_owned());
+        assert_eq!(as_code("({integer}, {float})"), named("(i32, f64)"));
+        assert_eq!(as_code("fn(i32) -> i32 {double}"), Inferred::Function("fn(i32) -> i32".to_owned()));
         let arc = "std::sync::Arc<(dyn for<'a> std::ops::Fn(&'a u8) -> u8 + 'static)>";
-        assert_eq!(code(arc).as_deref(), Ok(arc));
-        assert_eq!(code("std::borrow::Cow<'_, str>").as_deref(), Ok("std::borrow::Cow<'static, str>"));
+        assert_eq!(as_code(arc), named(arc));
+        assert_eq!(as_code("std::borrow::Cow<'_, str>"), named("std::borrow::Cow<'static, str>"));
     }
 
     #[test]
     fn types_without_a_name_stay_in_their_cell() {
-        assert_eq!(as_code("f", "{closure@src/lib.rs:3:9: 3:11}"), Ok(None));
-        assert_eq!(as_code("x", "impl Iterator<Item = u8>"), Ok(None));
-        assert!(as_code("x", "std::vec::Vec<_>").is_err());
+        assert_eq!(as_code("{closure@cell_3.rs:3:9: 3:11}"), Inferred::Nameless);
+        assert_eq!(as_code("impl Iterator<Item = u8>"), Inferred::Nameless);
+        assert_eq!(as_code("std::vec::Vec<_>"), Inferred::Open);
     }
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::session::Interrupter;
+use crate::session::{Interrupter, SharedScope};
 
 /// Serves one front end's connection until it asks for a shutdown.
 pub(crate) fn serve(connection_file: &Path) -> Result<()> {
@@ -23,7 +23,7 @@ pub(crate) fn serve(connection_file: &Path) -> Result<()> {
         let interrupter = Interrupter::default();
         let iopub = iopub::start(channels.iopub);
         // Answered at once, while the session starts in the background.
-        let (worker, thread) = worker::start(interrupter.clone(), iopub.clone())?;
+        let (worker, thread) = worker::start(interrupter.clone(), SharedScope::default(), iopub.clone())?;
         tokio::spawn(wire::echo_heartbeats(channels.heartbeat));
         tokio::spawn(wire::ignore_input(channels.stdin));
         tokio::spawn(control::interrupt_on_signal(interrupter.clone()));

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::iopub::IoPub;
 use crate::dylib::Dylib;
-use crate::session::{Events, Failure, Interrupter, Session};
+use crate::session::{Events, Failure, Interrupter, Session, SharedScope};
 
 /// rust-analyzer, inside evcxr, recurses deeply.
 const STACK: usize = 64 << 20;
@@ -31,13 +31,17 @@ pub(super) struct Job {
 struct Current(Arc<Mutex<Option<(Header, u64, bool)>>>);
 
 /// Starts the session and takes cells from then on, until nobody is left to send any.
-pub(super) fn start(interrupter: Interrupter, iopub: IoPub) -> Result<(mpsc::UnboundedSender<Job>, JoinHandle<()>)> {
+pub(super) fn start(
+    interrupter: Interrupter,
+    scope: SharedScope,
+    iopub: IoPub,
+) -> Result<(mpsc::UnboundedSender<Job>, JoinHandle<()>)> {
     let (sender, mut jobs) = mpsc::unbounded_channel::<Job>();
     let current = Current::default();
     let events = current.events(iopub);
     let thread = std::thread::Builder::new().name("kensaku-cells".to_owned()).stack_size(STACK);
     let handle = thread.spawn(move || {
-        let mut session = Dylib::installed().and_then(|dylib| Session::start(&dylib, &[], interrupter, events));
+        let mut session = Dylib::installed().and_then(|dylib| Session::start_with(&dylib, &[], interrupter, events, scope));
         while let Some(job) = jobs.blocking_recv() {
             current.set(Some((job.parent, job.count, job.silent)));
             let result = match &mut session {

@@ -84,6 +84,8 @@ fn rustc(dylib: &Dylib, file: &Path, source: &Path, program: &Path) -> Command {
         .arg(joined(["-Ldependency=".as_ref(), dylib.dependencies.as_os_str()]))
         .arg("--remap-path-prefix")
         .arg([source.as_os_str(), "=".as_ref(), file.as_os_str()].into_iter().collect::<OsString>());
+    // An RPATH, which comes before LD_LIBRARY_PATH.
+    rustc.arg("-Clink-arg=-Wl,--disable-new-dtags");
     for folder in dylib.run_time_folders() {
         rustc.arg(joined(["-Clink-arg=-Wl,-rpath,".as_ref(), folder.as_os_str()]));
     }

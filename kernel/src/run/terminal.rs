@@ -63,7 +63,11 @@ impl Terminal {
     pub(super) fn failure(&mut self, failure: &Failure) {
         self.end_cell();
         self.new_line();
-        self.write(Stream::Stderr, &format!("{}\n", failure.traceback.join("\n")));
+        let text = format!("{}\n", failure.traceback.join("\n"));
+        match std::io::stderr().is_terminal() {
+            true => self.write(Stream::Stderr, &text),
+            false => self.write(Stream::Stderr, &anstream::adapter::strip_str(&text).to_string()),
+        }
     }
 
     /// Prints the last state of every display.

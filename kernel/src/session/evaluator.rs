@@ -1,66 +1,110 @@
-//! One cell after the other: parse, probe, run, explain.
+//! One cell after the other: parse, compile, run, explain.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
-use evcxr::{CommandContext, CompilationError, EvalContext};
-use serde_json::{Map, Value, json};
+use evcxr::EvalContext;
 
+use super::compiler::Compiler;
+use super::dependencies::Dependencies;
 use super::interrupt::{Interrupter, Stopped};
-use super::link::{Link, Ran, Report};
+use super::link::{Ended, Link, Ran};
+use super::lost;
+use super::question::Question;
+use super::scope::Scope;
+use super::traces::Traces;
+use super::verdict::{Verdict, verdict};
 use super::workplace::Workplace;
-use super::{Event, Events, Failure};
+use super::{Event, Events, Failure, Stream};
 use crate::cell::{
-    Cell, CompileError, Edited, Inferred, compile_errors, inferred_types, place_of, plain, probe, runnable,
+    Cell, Diagnostic, Inferred, Item, Plan, Program, Source, Tried, Variable, drawn, items, probe, runnable,
 };
 use crate::dylib::Dylib;
 
-/// Runs in every session before the first cell. The `?` makes evcxr accept it in all later cells,
-/// which would cost the first one that has it another compilation.
-const PRELUDE: &str = "use kensaku::prelude::*;\nOk::<(), std::fmt::Error>(())?;";
+/// What cells can see, shared with completion and inspection.
+pub(crate) type SharedScope = Arc<RwLock<Scope>>;
 
 /// A session: variables, items, and the process that holds them.
 pub struct Session {
-    evcxr: CommandContext,
-    link: Link,
+    evcxr: EvalContext,
+    pub(super) compiler: Compiler,
+    pub(super) dependencies: Dependencies,
+    pub(super) link: Link,
     interrupter: Interrupter,
-    /// The cells so far, for lines in functions of an earlier one.
-    ran: Vec<Ranned>,
+    pub(super) scope: SharedScope,
+    /// Every cell that was sent.
+    sources: Vec<Source>,
+    /// Counts programs: a cell may need a second one.
+    programs: usize,
+    traces: Traces,
+    /// Values that no later cell can name.
+    nameless: BTreeSet<String>,
+    pub(super) timing: bool,
     _workplace: Workplace,
-}
-
-struct Ranned {
-    name: String,
-    cell: Cell,
-    sent: Edited,
+    _dylib: std::fs::File,
 }
 
 impl Session {
     /// Starts a session. It sets this process's environment, so it is to be called before threads
     /// that look at it; `arguments` are what cells see as the program's own.
     pub fn start(dylib: &Dylib, arguments: &[String], interrupter: Interrupter, events: Events) -> Result<Self> {
+        Self::start_with(dylib, arguments, interrupter, events, SharedScope::default())
+    }
+
+    /// The same, with a scope that others look at.
+    pub(crate) fn start_with(
+        dylib: &Dylib,
+        arguments: &[String],
+        interrupter: Interrupter,
+        events: Events,
+        scope: SharedScope,
+    ) -> Result<Self> {
+        let held = dylib.hold()?;
         let workplace = Workplace::new()?;
         let token = token()?;
         // Safety: the kernel's other threads do not look at the environment.
         unsafe { workplace.enter(dylib)? };
         let link = Link::listen(&workplace.socket(), token.clone(), events)?;
         let child = workplace.child(dylib, &token, arguments)?;
-        let (context, outputs) = EvalContext::with_subprocess_command(child).map_err(|error| anyhow!("{error}"))?;
+        let compiler = Compiler::new(dylib, workplace.folder());
+        // evcxr runs a first cell of its own.
+        compiler.prepare(&Program::default(), 0)?;
+        let (evcxr, outputs) = EvalContext::with_subprocess_command(child).map_err(|error| anyhow!("{error}"))?;
         // What is left of these streams is empty: the process's own go through the link.
         drop(outputs);
-        let mut evcxr = CommandContext::with_eval_context(context);
         interrupter.attach(link.clone(), evcxr.process_handle());
-        evcxr.execute(PRELUDE).map_err(|error| anyhow!("{}", explain(&error)))?;
         link.unmute();
-        Ok(Self { evcxr, link, interrupter, ran: Vec::new(), _workplace: workplace })
+        Ok(Self {
+            evcxr,
+            compiler,
+            dependencies: Dependencies::new(workplace.folder().join("dependencies"), dylib),
+            link,
+            interrupter,
+            scope,
+            sources: Vec::new(),
+            programs: 0,
+            traces: Traces::default(),
+            nameless: BTreeSet::new(),
+            timing: false,
+            _workplace: workplace,
+            _dylib: held,
+        })
     }
 
     /// Runs one cell, which `name` names in errors: "cell [3]".
     pub fn run(&mut self, code: &str, name: &str) -> Result<(), Failure> {
+        let started = Instant::now();
         self.link.reset();
         self.interrupter.cell_begins();
         let result = self.run_cell(code, name);
         let stopped = self.interrupter.stopped();
         self.interrupter.cell_ends();
         self.link.reset();
+        if self.timing {
+            self.say(&format!("{:.2?}\n", started.elapsed()));
+        }
         result.map_err(|failure| match stopped {
             Stopped::No => failure,
             Stopped::Asked => interrupted(failure),
@@ -69,150 +113,205 @@ impl Session {
     }
 
     fn run_cell(&mut self, code: &str, name: &str) -> Result<(), Failure> {
-        let cell = match Cell::parse(code) {
-            Ok(cell) => cell,
-            Err(error) => return Err(self.syntax_failure(code, name, &error)),
-        };
-        if cell.is_empty() {
-            return Ok(());
+        let source = self.sources.len();
+        self.sources.push(Source { name: name.to_owned(), code: code.to_owned() });
+        let macros = self.read_scope(Scope::item_macros);
+        let cell = Cell::parse_after(code, &macros).map_err(|error| self.syntax_failure(source, &error))?;
+        self.obey(&cell.directives.before)?;
+        if !cell.statements.is_empty() {
+            self.execute(&cell, source)?;
         }
-        let types = self.types(&cell, name)?;
-        let sent = runnable(&cell, &types);
-        let outputs = self.evcxr.execute(&sent.text);
+        self.obey(&cell.directives.after)
+    }
+
+    /// Compiles the cell, as often as it takes to learn what becomes of its variables, and runs it.
+    fn execute(&mut self, cell: &Cell, source: usize) -> Result<(), Failure> {
+        let (items, lost) = self.read_scope(|scope| scope.with(items(cell, source)));
+        let words = cell.words();
+        let used = self.read_scope(|scope| scope.used(|name| words.contains(name) && !lost.iter().any(|l| l == name)));
+        let closures = cell.kept().into_iter().filter(|(_, binding)| binding.closure);
+        let mut plan = Plan {
+            used,
+            moved: BTreeSet::new(),
+            local: closures.map(|(_, binding)| binding.name.clone()).collect(),
+            pointers: BTreeMap::new(),
+            forgotten: lost.iter().chain(&self.nameless).cloned().collect(),
+            tried: Tried::Whole,
+        };
+        let mut question = self.ask(&items, cell, source, &plan)?;
+        if cell.kept().iter().any(|(_, binding)| binding.path) {
+            plan.pointers = question.answers().iter().filter_map(function).collect();
+        }
+        let (program, ran) = loop {
+            let program = runnable(&items, cell, source, &plan);
+            match self.build_and_run(&program)? {
+                Built::Ran(ran) => break (program, ran),
+                Built::Refused(errors) => match verdict(&self.sources, &program, cell, source, &errors, &mut plan) {
+                    Verdict::Again => {}
+                    Verdict::OtherTried => question = self.ask(&items, cell, source, &plan)?,
+                    Verdict::Failed(failure) => return Err(failure),
+                },
+            }
+        };
+        self.traces.add(self.programs, program);
+        self.write_scope(|scope| scope.items = items);
+        self.nameless.clear();
+        for name in &lost {
+            self.write_scope(|scope| scope.remove(name));
+            self.say_error(&format!("dropped `{name}`: its type is redefined\n"));
+        }
+        self.conclude(cell, &plan, &ran, question)
+    }
+
+    /// Asks rustc for the types of new variables.
+    fn ask(&mut self, items: &[Item], cell: &Cell, source: usize, plan: &Plan) -> Result<Question, Failure> {
+        if !cell.kept().iter().any(|(_, binding)| binding.is_open()) {
+            return Ok(Question::default());
+        }
+        let program = probe(items, cell, source, plan);
+        let rustc = self.compiler.check(&program, self.programs).map_err(|error| internal(&error))?;
+        Ok(Question::new(program, rustc))
+    }
+
+    fn build_and_run(&mut self, program: &Program) -> Result<Built, Failure> {
+        self.programs += 1;
+        let file = self.compiler.prepare(program, self.programs).map_err(|error| internal(&error))?;
+        // evcxr gets the same words for every cell: they name the program.
+        let code = format!("#[path = {file:?}] {} cell::run();", crate::toolchain::CELL);
+        let result = self.evcxr.eval(&code);
         let ran = self.link.take_ran();
-        match outputs {
-            Ok(outputs) => self.show_outputs(outputs.content_by_mime_type),
-            Err(evcxr::Error::CompilationErrors(errors)) => {
-                return Err(self.compile_failure(&cell, &sent, &errors, name));
+        match result {
+            Ok(_) => Ok(Built::Ran(ran)),
+            Err(evcxr::Error::SubprocessTerminated(message)) => {
+                self.write_scope(|scope| scope.variables.clear());
+                Err(lost::process_ended(&message))
             }
-            Err(error @ evcxr::Error::SubprocessTerminated(_)) => return Err(ended(&error)),
-            Err(error) => return Err(Failure::new("Error", explain(&error))),
-        }
-        self.ran.push(Ranned { name: name.to_owned(), cell, sent });
-        self.outcome(ran)
-    }
-
-    /// The types of the variables the cell makes, where the user has not written them.
-    fn types(&mut self, cell: &Cell, name: &str) -> Result<Vec<Inferred>, Failure> {
-        if cell.kept().iter().all(|(_, binding)| binding.typed) {
-            return Ok(Vec::new());
-        }
-        let sent = probe(cell);
-        let errors = self.check(&sent)?;
-        let own = compile_errors(cell, &sent, &errors, name);
-        if !own.is_empty() {
-            return Err(Failure::compile(&own));
-        }
-        if self.interrupter.stopped() != Stopped::No {
-            return Err(Failure::new("Interrupted", "while the cell was compiled"));
-        }
-        inferred_types(cell, &sent, &errors).map_err(|reason| Failure::new("CompileError", reason))
-    }
-
-    fn check(&mut self, sent: &Edited) -> Result<Vec<CompilationError>, Failure> {
-        self.evcxr.check(&sent.text).map_err(|error| Failure::new("Error", explain(&error)))
-    }
-
-    /// The errors of a cell that did not compile, over its own text if a check finds them there.
-    fn compile_failure(&mut self, cell: &Cell, sent: &Edited, errors: &[CompilationError], name: &str) -> Failure {
-        let checked = plain(cell);
-        let found = match self.check(&checked) {
-            Ok(errors) => compile_errors(cell, &checked, &errors, name),
-            Err(_) => Vec::new(),
-        };
-        let found = if found.is_empty() { compile_errors(cell, sent, errors, name) } else { found };
-        Failure::compile(&found)
-    }
-
-    /// rustc explains what syn could not parse; syn does, where rustc finds nothing.
-    fn syntax_failure(&mut self, code: &str, name: &str, error: &syn::Error) -> Failure {
-        let cell = Cell { code: code.to_owned(), statements: Vec::new() };
-        let sent = plain(&cell);
-        let found = match self.check(&sent) {
-            Ok(errors) => compile_errors(&cell, &sent, &errors, name),
-            Err(_) => Vec::new(),
-        };
-        if !found.is_empty() {
-            return Failure::compile(&found);
-        }
-        let place = error.span().start();
-        let rendered = format!("error: {error}\n --> {name}:{}:{}", place.line, place.column + 1);
-        Failure::compile(&[CompileError { title: error.to_string(), rendered }])
-    }
-
-    /// What the process told about a cell that ran to an end of some kind.
-    fn outcome(&self, ran: Ran) -> Result<(), Failure> {
-        if !ran.panicked && !ran.errored {
-            self.mention(&ran.reports);
-            return Ok(());
-        }
-        let kind = if ran.panicked { "panic" } else { "error" };
-        let report = ran.reports.iter().rfind(|report| report.kind == kind);
-        let failure = match report {
-            Some(report) => {
-                let failure = Failure::new(&report.name, report.message.clone());
-                let places: Vec<_> = self.place(report).into_iter().collect();
-                failure.at(&places)
+            Err(_) if self.interrupter.stopped() != Stopped::No => {
+                Err(Failure::new("Interrupted", "while the cell was compiled"))
             }
-            None => Failure::new("error", ran.last_error_line),
-        };
-        Err(failure)
+            Err(error) => match self.compiler.said() {
+                errors if errors.is_empty() => Err(self.not_compiled(&error)),
+                errors => Ok(Built::Refused(errors)),
+            },
+        }
+    }
+
+    /// What the cell told about its end, and what is left of its variables.
+    fn conclude(&mut self, cell: &Cell, plan: &Plan, ran: &Ran, question: Question) -> Result<(), Failure> {
+        if let Some((name, problem)) = ran.lost.first() {
+            self.write_scope(|scope| scope.remove(name));
+            return Err(Failure::new("Lost", format!("{problem}: define it again")));
+        }
+        for name in &plan.moved {
+            self.write_scope(|scope| scope.remove(name));
+        }
+        if ran.ended != Some(Ended::Well) {
+            let moved = plan.moved.iter().map(|name| format!("`{name}` was moved into the cell and is lost"));
+            let failure = self.traces.failure(&self.sources, ran).with(moved);
+            return Err(failure);
+        }
+        self.mention(ran);
+        self.keep(cell, plan, question);
+        Ok(())
+    }
+
+    /// Notes the new variables and their types.
+    fn keep(&mut self, cell: &Cell, plan: &Plan, mut question: Question) {
+        for (_, binding) in cell.kept().into_iter().filter(|(_, binding)| !plan.local.contains(&binding.name)) {
+            let name = binding.name.clone();
+            let found = binding.ty.clone().map(Inferred::Named).or_else(|| question.answer(&name));
+            let ty = match (found, plan.pointers.get(&name)) {
+                (Some(Inferred::Named(ty)), _) => ty,
+                (_, Some(pointer)) => pointer.clone(),
+                (Some(Inferred::Nameless), None) => {
+                    self.let_go(name);
+                    continue;
+                }
+                _ => {
+                    self.say_error(&format!("`{name}` is not kept, as rustc does not tell its type: write it down\n"));
+                    self.let_go(name);
+                    continue;
+                }
+            };
+            self.write_scope(|scope| scope.put(Variable { name, ty, mutable: binding.mutable }));
+        }
+    }
+
+    /// Forgets a variable that no later cell can name; the next one drops its value.
+    fn let_go(&mut self, name: String) {
+        self.write_scope(|scope| scope.remove(&name));
+        self.nameless.insert(name);
     }
 
     /// Panics of other threads, and those that the cell caught itself.
-    fn mention(&self, reports: &[Report]) {
-        for report in reports.iter().filter(|report| report.kind == "panic") {
+    fn mention(&self, ran: &Ran) {
+        for report in ran.reports.iter().filter(|report| report.kind == "panic") {
             let thread = report.thread.as_deref().unwrap_or("?");
-            let text = format!("thread '{thread}' panicked: {}\n", report.message);
-            self.link.show(Event::Stream { stream: super::Stream::Stderr, text });
+            self.say_error(&format!("thread '{thread}' panicked: {}\n", report.message));
         }
     }
 
-    fn place(&self, report: &Report) -> Option<(String, crate::cell::Place)> {
-        let line = report.line?;
-        report.file.as_deref().filter(|file| *file == "src/lib.rs")?;
-        let source = self.evcxr.last_source().ok()?;
-        self.ran.iter().rev().find_map(|ranned| {
-            let place = place_of(&ranned.cell, &ranned.sent, &source, line)?;
-            Some((ranned.name.clone(), place))
-        })
+    fn syntax_failure(&self, source: usize, error: &syn::Error) -> Failure {
+        let found = &self.sources[source];
+        let range = error.span().byte_range();
+        let at = range.start.min(found.code.len())..range.end.clamp(range.start, found.code.len());
+        Failure::compile(&[drawn(found, at, &error.to_string(), "")])
     }
 
-    /// What evcxr's own commands put out, such as `:vars`.
-    fn show_outputs(&self, contents: std::collections::HashMap<String, String>) {
-        if contents.is_empty() {
-            return;
+    /// The linker's words, or what else went wrong beside the code.
+    fn not_compiled(&self, error: &evcxr::Error) -> Failure {
+        let said = self.compiler.said_whole();
+        let plain: Vec<&str> = said.lines().filter(|line| !line.starts_with('{')).collect();
+        if plain.is_empty() {
+            return Failure::new("CompileError", error.to_string());
         }
-        let data: Map<String, Value> =
-            contents.into_iter().map(|(mime, content)| (mime, Value::String(content))).collect();
-        self.link.show(Event::Value(json!({ "data": data, "metadata": {} })));
+        Failure::new("CompileError", plain.join("\n"))
+    }
+
+    pub(super) fn say(&self, text: &str) {
+        self.link.show(Event::Stream { stream: Stream::Stdout, text: text.to_owned() });
+    }
+
+    pub(super) fn say_error(&self, text: &str) {
+        self.link.show(Event::Stream { stream: Stream::Stderr, text: text.to_owned() });
+    }
+
+    pub(super) fn read_scope<T>(&self, read: impl FnOnce(&Scope) -> T) -> T {
+        read(&self.scope.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn write_scope(&self, write: impl FnOnce(&mut Scope)) {
+        write(&mut self.scope.write().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
+/// What came of a program.
+enum Built {
+    Ran(Ran),
+    Refused(Vec<Diagnostic>),
+}
+
+fn function((name, ty): &(String, Inferred)) -> Option<(String, String)> {
+    match ty {
+        Inferred::Function(pointer) => Some((name.clone(), pointer.clone())),
+        _ => None,
+    }
+}
+
+fn internal(error: &anyhow::Error) -> Failure {
+    Failure::new("KernelError", format!("{error:#}"))
+}
+
 fn interrupted(failure: Failure) -> Failure {
-    let message = "interrupted: variables of earlier cells are kept".to_owned();
-    Failure { name: "Interrupted".to_owned(), message, ..failure }
+    let told = Failure::new("Interrupted", "variables of earlier cells are kept");
+    let rest = failure.traceback.into_iter().filter(|line| line.contains("moved"));
+    told.with(rest)
 }
 
 fn killed() -> Failure {
     let message = "the cell did not stop when asked, so its process was ended: all variables are lost, \
                    functions, types and imports are kept";
     Failure::new("Killed", message)
-}
-
-fn ended(error: &evcxr::Error) -> Failure {
-    let message = format!("{error}\nAll variables are lost; functions, types and imports are kept");
-    Failure::new("ProcessEnded", message)
-}
-
-/// An error of evcxr with every compile error in it.
-fn explain(error: &evcxr::Error) -> String {
-    match error {
-        evcxr::Error::CompilationErrors(errors) => {
-            errors.iter().map(CompilationError::rendered).collect::<Vec<_>>().join("\n")
-        }
-        other => other.to_string(),
-    }
 }
 
 /// Random, so that nothing a user prints begins like it.
@@ -222,3 +321,4 @@ fn token() -> Result<String> {
     std::io::Read::read_exact(&mut source, &mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
+

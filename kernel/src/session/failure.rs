@@ -1,19 +1,20 @@
 //! Why a cell failed, in the three fields that front ends show.
 
-use crate::cell::{CompileError, Place};
+use crate::cell::CompileError;
 
 /// A failed cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     pub name: String,
     pub message: String,
+    /// With colours, as terminals and front ends show them.
     pub traceback: Vec<String>,
 }
 
 impl Failure {
     pub(crate) fn new(name: &str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { name: name.to_owned(), traceback: vec![format!("{name}: {message}")], message }
+        Self { name: name.to_owned(), traceback: vec![title(name, &message)], message }
     }
 
     pub(super) fn compile(errors: &[CompileError]) -> Self {
@@ -26,15 +27,21 @@ impl Failure {
         Self { name: "CompileError".to_owned(), message, traceback }
     }
 
-    /// With the lines of cells that led here, the innermost last.
-    pub(super) fn at(mut self, places: &[(String, Place)]) -> Self {
-        let mut traceback = Vec::new();
-        for (cell, place) in places {
-            traceback.push(format!(" --> {cell}:{}", place.line));
-            traceback.push(format!("{:>4} | {}", place.line, place.text));
-        }
-        traceback.append(&mut self.traceback);
-        self.traceback = traceback;
+    /// With the places in cells that led here, the innermost last.
+    pub(super) fn at(mut self, places: Vec<String>) -> Self {
+        let title = std::mem::replace(&mut self.traceback, places);
+        self.traceback.extend(title);
         self
     }
+
+    /// With more to say below.
+    pub(super) fn with(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.traceback.extend(lines);
+        self
+    }
+}
+
+/// The name in bold red.
+fn title(name: &str, message: &str) -> String {
+    format!("\u{1b}[1;31m{name}\u{1b}[0m: {message}")
 }

@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 /// Where the cell has ended. Printed by evcxr's run time.
 pub(super) const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
 /// Printed where a panic reached evcxr.
-pub(super) const PANICKED: &str = "EVCXR_PANIC_NOTIFICATION";
+const PANICKED: &str = "EVCXR_PANIC_NOTIFICATION";
 /// Printed where `?` ended the cell.
-pub(super) const ERRORED: &str = "EVCXR_ERROR_OCCURRED";
+const ERRORED: &str = "EVCXR_ERROR_OCCURRED";
 
 const CHANGED_TYPE: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
 const INPUT: &str = "EVCXR_INPUT_REQUEST";

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::filter::{COMPLETE, ERRORED, Filter, PANICKED, Piece};
+use super::filter::{COMPLETE, Filter, Piece};
 use super::{Event, Events, Stream};
 
 /// Reads both streams of the process for cells and speaks to it.
@@ -24,11 +24,19 @@ pub(super) struct Link {
 pub(super) struct Ran {
     /// Whether the cell was compiled and began to run.
     pub(super) began: bool,
-    pub(super) panicked: bool,
-    pub(super) errored: bool,
+    pub(super) ended: Option<Ended>,
     pub(super) reports: Vec<Report>,
-    /// The last line on stderr: the message of an error that no report tells of.
-    pub(super) last_error_line: String,
+    /// Variables that were not there when the cell wanted them, and what was there instead.
+    pub(super) lost: Vec<(String, String)>,
+}
+
+/// How the statements of a cell ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Ended {
+    Well,
+    Error,
+    Panic,
 }
 
 /// A panic or an error, as the preload tells it.
@@ -37,9 +45,24 @@ pub(super) struct Report {
     pub(super) kind: String,
     pub(super) name: String,
     pub(super) message: String,
+    #[serde(default)]
+    pub(super) causes: Vec<String>,
+    #[serde(flatten)]
+    pub(super) place: Frame,
+    pub(super) thread: Option<String>,
+    /// The calls in cells that led there, the innermost first.
+    #[serde(default)]
+    pub(super) frames: Vec<Frame>,
+}
+
+/// A place in a program.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub(super) struct Frame {
+    #[serde(default)]
+    pub(super) function: String,
     pub(super) file: Option<String>,
     pub(super) line: Option<usize>,
-    pub(super) thread: Option<String>,
+    pub(super) column: Option<usize>,
 }
 
 struct State {
@@ -151,20 +174,11 @@ impl State {
     fn take(&mut self, stream: Stream, pieces: Vec<Piece>) {
         for piece in pieces {
             match piece {
-                Piece::Text(text) => self.take_text(stream, text),
+                Piece::Text(text) => self.show(Event::Stream { stream, text }),
                 Piece::Event(event) => self.take_event(stream, event),
                 Piece::Marker(marker) => self.take_marker(&marker),
             }
         }
-    }
-
-    fn take_text(&mut self, stream: Stream, text: String) {
-        if stream == Stream::Stderr
-            && let Some(line) = text.lines().rfind(|line| !line.is_empty())
-        {
-            line.clone_into(&mut self.ran.last_error_line);
-        }
-        self.show(Event::Stream { stream, text });
     }
 
     fn take_event(&mut self, stream: Stream, event: Value) {
@@ -180,6 +194,12 @@ impl State {
             self.show(Event::Value(value));
         } else if let Some(failure) = event.remove("failure") {
             self.ran.reports.extend(serde_json::from_value(failure));
+        } else if let Some(how) = event.remove("ended") {
+            self.ran.ended = serde_json::from_value(how).ok();
+        } else if let (Some(Value::String(name)), Some(Value::String(problem))) =
+            (event.remove("lost"), event.remove("problem"))
+        {
+            self.ran.lost.push((name, problem));
         } else if event.get("flushed").and_then(Value::as_u64) == Some(self.round) {
             self.flushed[stream as usize] = true;
             if self.flushed == [true; 2] {
@@ -189,19 +209,14 @@ impl State {
     }
 
     fn take_marker(&mut self, marker: &str) {
-        match marker {
-            COMPLETE => {
-                self.round += 1;
-                self.flushed = [false; 2];
-                let flush = format!("flush {}", self.round);
-                self.say(&flush);
-                return;
-            }
-            PANICKED => self.ran.panicked = true,
-            ERRORED => self.ran.errored = true,
-            _ => {}
+        if marker == COMPLETE {
+            self.round += 1;
+            self.flushed = [false; 2];
+            let flush = format!("flush {}", self.round);
+            self.say(&flush);
+        } else {
+            self.say(&format!("relay {marker}"));
         }
-        self.say(&format!("relay {marker}"));
     }
 
     fn show(&self, event: Event) {

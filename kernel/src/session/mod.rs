@@ -1,11 +1,19 @@
 //! Running cells: evcxr, the process it runs them in, and what comes out of them.
 
+mod compiler;
 mod compilers;
+mod dependencies;
+mod directives;
 mod evaluator;
 mod failure;
 mod filter;
 mod interrupt;
 mod link;
+mod lost;
+mod question;
+mod scope;
+mod traces;
+mod verdict;
 mod workplace;
 
 use std::sync::Arc;
@@ -13,6 +21,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use evaluator::Session;
+pub(crate) use evaluator::SharedScope;
 pub use failure::Failure;
 pub use interrupt::Interrupter;
 

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::child::{DYLIB_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE};
 use crate::dylib::Dylib;
-use crate::wrapper::DEPENDENCIES_VARIABLE;
+use crate::toolchain;
 
 /// How long candle's and gemm's threads spin before they sleep: cells share the machine with rustc.
 const SPIN_LIMIT: &str = "64";
@@ -26,18 +26,29 @@ impl Workplace {
     pub(super) fn new() -> Result<Self> {
         remove_abandoned();
         let prefix = format!("{PREFIX}{}-", std::process::id());
-        let folder = tempfile::Builder::new().prefix(&prefix).tempdir()?;
+        let folder = tempfile::Builder::new().prefix(&prefix).tempdir().with_context(|| {
+            let place = std::env::temp_dir();
+            format!("no folder can be made in {}: TMPDIR names another place with room", place.display())
+        })?;
         let workplace = Self { folder };
+        for part in ["probe", "programs"] {
+            let part = workplace.folder().join(part);
+            std::fs::create_dir_all(&part).with_context(|| format!("creating {}", part.display()))?;
+        }
         workplace.write_standard_library()?;
         workplace.write_settings()?;
         Ok(workplace)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(super) fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")
     }
 
-    /// Points evcxr, cargo and rustc at this folder and the dylib. They are this process's
+    /// Points evcxr at this folder and at stand-ins for cargo and rustc. They are this process's
     /// children, so it is this process's environment.
     ///
     /// # Safety
@@ -50,9 +61,9 @@ impl Workplace {
         set("RUST_SRC_PATH", self.folder.path().join("library").into());
         set("EVCXR_CONFIG_DIR", self.folder.path().into());
         set("EVCXR_TMPDIR", self.folder.path().join("cell").into());
-        set("RUSTC_WRAPPER", std::env::current_exe().context("finding this binary")?.into());
-        set(DEPENDENCIES_VARIABLE, dylib.dependencies.clone().into());
-        set(DYLIB_VARIABLE, dylib.library.clone().into());
+        for (name, value) in toolchain::stand_in(self.folder(), &dylib.dependencies.join("answers"))? {
+            set(name, value);
+        }
         Ok(())
     }
 
@@ -61,10 +72,8 @@ impl Workplace {
         let mut command = Command::new(std::env::current_exe().context("finding this binary")?);
         command.args(arguments);
         let threads = std::thread::available_parallelism().map_or(1, usize::from).to_string();
-        for name in ["RUST_SRC_PATH", "EVCXR_CONFIG_DIR", "EVCXR_TMPDIR", "RUSTC_WRAPPER", DEPENDENCIES_VARIABLE] {
-            command.env_remove(name);
-        }
-        command
+        toolchain::as_before(&mut command)
+            .env(DYLIB_VARIABLE, &dylib.library)
             .env(SOCKET_VARIABLE, self.socket())
             .env(TOKEN_VARIABLE, token)
             .env("LD_LIBRARY_PATH", library_path(dylib))

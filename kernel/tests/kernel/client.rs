@@ -49,6 +49,11 @@ pub(crate) struct Message {
 impl Client {
     /// Starts a kernel, as Jupyter does.
     pub(crate) async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts a kernel with more in its environment.
+    pub(crate) async fn start_with(variables: &[(&str, &str)]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("connection.json");
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -67,7 +72,7 @@ impl Client {
         };
         std::fs::write(&file, serde_json::to_string(&info)?)?;
         drop(listeners);
-        let process = spawn(&file)?;
+        let process = spawn(&file, variables)?;
         let session = "transcripts";
         let identity = peer_identity_for_session(session)?;
         let mut iopub = create_client_iopub_connection(&info, "", session).await?;
@@ -201,7 +206,7 @@ impl Transcript {
     /// The traceback of a failed cell.
     pub(crate) fn traceback(&self) -> String {
         let lines = self.reply["traceback"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        lines.collect::<Vec<_>>().join("\n")
+        plain(&lines.collect::<Vec<_>>().join("\n"))
     }
 
     /// Fails with everything that is known, unless the cell ended well.
@@ -211,10 +216,17 @@ impl Transcript {
     }
 }
 
-fn spawn(connection_file: &Path) -> Result<Child> {
+/// The text without its colours.
+fn plain(text: &str) -> String {
+    let mut parts = text.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| plain + part.split_once('m').map_or("", |(_, rest)| rest))
+}
+
+fn spawn(connection_file: &Path, variables: &[(&str, &str)]) -> Result<Child> {
     build_dylib();
     let binary = env!("CARGO_BIN_EXE_kensaku");
-    Command::new(binary).arg("kernel").arg(connection_file).spawn().context("starting the kernel")
+    Command::new(binary).arg("kernel").arg(connection_file).envs(variables.iter().copied()).spawn().context("starting the kernel")
 }
 
 /// Once for all tests: the kernel itself builds nothing.

@@ -92,3 +92,49 @@ async fn a_crash_loses_variables_and_says_so() -> Result<()> {
     assert_eq!(kernel.execute("kept()").await?.expect_ok().value(), Some("5"));
     kernel.shutdown().await
 }
+
+#[tokio::test]
+async fn the_way_to_a_panic_is_told() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("fn inner(items: &[u8]) -> u8 {\n    items[3]\n}").await?.expect_ok();
+    kernel.execute("fn outer(items: &[u8]) -> u8 {\n    inner(items) + 1\n}").await?.expect_ok();
+    let failed = kernel.execute("let items = vec![1];\n\nlet n = outer(&items);").await?;
+    let told = failed.traceback();
+    let places: Vec<usize> = ["cell [3]:3", "cell [2]:2", "cell [1]:2"].iter().filter_map(|at| told.find(at)).collect();
+    assert_eq!(places.len(), 3, "{told}");
+    assert!(places.is_sorted(), "{told}");
+    assert!(told.contains("   3 | let n = outer(&items);"), "{told}");
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn an_error_tells_its_causes() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let error = "#[derive(Debug)]\nstruct Outer(std::io::Error);\nimpl std::fmt::Display for Outer { fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result { write!(f, \"outer\") } }\nimpl std::error::Error for Outer { fn source(&self) -> Option<&(dyn std::error::Error + 'static)> { Some(&self.0) } }";
+    kernel.execute(error).await?.expect_ok();
+    let failed = kernel.execute("std::fs::read(\"/nowhere\").map_err(Outer)?;").await?;
+    assert_eq!(failed.reply["ename"], "ctx::Outer");
+    assert!(failed.traceback().contains("caused by: No such file"), "{}", failed.traceback());
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn errors_are_coloured_and_show_no_code_of_ours() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let wrong = ["let x: i32 = vec![1]?;", "let y = undefined + 1;\ny", "for i in 0..3 { let s: &str = i; }", "println!(\"{}\", nothing);", "struct S;\nS", "let v = vec![];"];
+    for code in wrong {
+        let failed = kernel.execute(code).await?;
+        if failed.status() == "ok" {
+            assert_eq!(code, "struct S;\nS");
+            continue;
+        }
+        let raw = failed.reply["traceback"][0].as_str().unwrap_or_default().to_owned();
+        assert!(raw.contains('\u{1b}'), "{raw}");
+        let told = failed.traceback();
+        for ours in ["kensaku::nb", "kensaku_", "cell_", "evcxr"] {
+            assert!(!told.contains(ours), "{code}: {told}");
+        }
+        assert!(told.contains("cell ["), "{code}: {told}");
+    }
+    kernel.shutdown().await
+}

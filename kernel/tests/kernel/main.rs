@@ -2,6 +2,10 @@
 
 mod cells;
 mod client;
+mod directives;
+mod endings;
 mod failures;
 mod interrupts;
+mod keeping;
+mod language;
 mod runner;

@@ -1,38 +1,145 @@
 //! Errors that `?` takes out of a cell.
 
-use std::fmt::{Display, Formatter};
+use std::error::Error;
+use std::fmt::{Debug, Display, Formatter};
 use std::panic::Location;
 
 use kensaku::serde_json::{Value, json};
 
 use crate::event;
 
-/// An error on its way out of a cell. Printing it tells the kernel.
+/// An error on its way out of a cell: what the kernel shows of it.
 pub struct Failed(Value);
 
-/// Notes the place and the type of the error that `?` is about to return.
-#[track_caller]
-pub fn tried<T, E: Display>(result: Result<T, E>) -> Result<T, Failed> {
-    let place = Location::caller();
-    result.map_err(|error| {
-        Failed(json!({ "failure": {
-            "kind": "error",
-            "name": short_name(std::any::type_name::<E>()),
-            // The alternate form of anyhow's errors holds the whole chain of causes.
-            "message": format!("{error:#}"),
-            "file": place.file(),
-            "line": place.line(),
+impl Failed {
+    /// `told` is the name, the message and the causes of an error; the caller its place.
+    #[track_caller]
+    pub fn new(told: Told) -> Self {
+        let place = Location::caller();
+        Self(json!({ "failure": {
+            "kind": "error", "name": told.name, "message": told.message, "causes": told.causes,
+            "file": place.file(), "line": place.line(), "column": place.column(),
         }}))
-    })
+    }
+
+    pub(super) fn tell(&self) {
+        event::emit(&self.0);
+    }
 }
 
-impl Display for Failed {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
-        match event::line(&self.0) {
-            Some(line) => formatter.write_str(line.trim_end()),
-            None => formatter.write_str(self.0["failure"]["message"].as_str().unwrap_or_default()),
-        }
+/// What can be tried: `?` works on it.
+pub trait Outcome {
+    type Value;
+    type Error;
+
+    fn split(self) -> Result<Self::Value, Self::Error>;
+}
+
+impl<T, E> Outcome for Result<T, E> {
+    type Value = T;
+    type Error = E;
+
+    fn split(self) -> Self {
+        self
     }
+}
+
+impl<T> Outcome for Option<T> {
+    type Value = T;
+    type Error = Absent;
+
+    fn split(self) -> Result<T, Absent> {
+        self.ok_or(Absent)
+    }
+}
+
+/// The error of a `None`.
+#[derive(Debug)]
+pub struct Absent;
+
+impl Display for Absent {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("`?` on a None")
+    }
+}
+
+/// Notes place, type and causes of the error that `?` is about to return.
+///
+/// The traits are found by method lookup, which needs to know the error's type; where it does not,
+/// [`tried_text!`](crate::tried_text) asks less.
+#[macro_export]
+macro_rules! tried_value {
+    ($result:expr) => {
+        match $crate::nb::Outcome::split($result) {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                #[allow(unused_imports)]
+                use $crate::nb::{ByCauses as _, ByDebugForm as _, ByText as _};
+                Err($crate::nb::Failed::new((&&&$crate::nb::Raised(&error)).told()))
+            }
+        }
+    };
+}
+
+/// The same for errors whose type is only known from what follows, such as that of `"1".parse()`.
+#[macro_export]
+macro_rules! tried_text {
+    ($result:expr) => {
+        match $crate::nb::Outcome::split($result) {
+            Ok(value) => Ok(value),
+            Err(error) => Err($crate::nb::Failed::new($crate::nb::text_of(&error))),
+        }
+    };
+}
+
+/// An error as front ends show it.
+pub struct Told {
+    name: String,
+    message: String,
+    causes: Vec<String>,
+}
+
+/// An error about to be told.
+pub struct Raised<'a, E: ?Sized>(pub &'a E);
+
+/// Errors that know their causes.
+pub trait ByCauses {
+    fn told(&self) -> Told;
+}
+
+impl<E: Error> ByCauses for &&Raised<'_, E> {
+    fn told(&self) -> Told {
+        let causes = std::iter::successors(self.0.source(), |cause| (*cause).source());
+        let causes = causes.map(ToString::to_string).collect();
+        Told { name: name_of::<E>(), message: self.0.to_string(), causes }
+    }
+}
+
+/// Errors with a text. anyhow's is one; it is no [`Error`].
+pub trait ByText {
+    fn told(&self) -> Told;
+}
+
+impl<E: Display> ByText for &Raised<'_, E> {
+    fn told(&self) -> Told {
+        text_of(self.0)
+    }
+}
+
+/// All others that can be printed.
+pub trait ByDebugForm {
+    fn told(&self) -> Told;
+}
+
+impl<E: Debug> ByDebugForm for Raised<'_, E> {
+    fn told(&self) -> Told {
+        Told { name: name_of::<E>(), message: format!("{:?}", self.0), causes: Vec::new() }
+    }
+}
+
+/// The alternate form of anyhow's errors holds the whole chain of causes.
+pub fn text_of<E: Display>(error: &E) -> Told {
+    Told { name: name_of::<E>(), message: format!("{error:#}"), causes: Vec::new() }
 }
 
 /// The error that ends a script: anything that can be printed becomes one, as in a cell.
@@ -44,14 +151,15 @@ impl<E: Display> From<E> for ScriptError {
     }
 }
 
-impl std::fmt::Debug for ScriptError {
+impl Debug for ScriptError {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(&self.0)
     }
 }
 
-/// `kensaku_kernel::Error` from `kensaku_kernel::error::Error`: the crate and the name.
-fn short_name(path: &str) -> String {
+/// `kensaku::Error` from `kensaku::error::Error`: the crate and the name.
+fn name_of<E: ?Sized>() -> String {
+    let path = std::any::type_name::<E>();
     let plain = path.split('<').next().unwrap_or(path);
     match (plain.split_once("::"), plain.rsplit_once("::")) {
         (Some((krate, _)), Some((_, name))) => format!("{krate}::{name}"),

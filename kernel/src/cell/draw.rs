@@ -1,0 +1,135 @@
+//! Compile errors of a cell, drawn as rustc draws them, over the text the user wrote.
+
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use super::diagnostic::Diagnostic;
+use super::edit::position;
+use super::program::Program;
+use super::types::answer;
+
+/// A cell that has been sent, as errors name it.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    /// "cell [3]"
+    pub(crate) name: String,
+    pub(crate) code: String,
+}
+
+/// One error of the user's code.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct CompileError {
+    /// The first line, such as "mismatched types (E0308)".
+    pub(crate) title: String,
+    /// The whole drawing.
+    pub(crate) rendered: String,
+}
+
+/// The errors among `errors` that a user can act on, each once, in the order of rustc.
+pub(crate) fn compile_errors(sources: &[Source], program: &Program, errors: &[Diagnostic]) -> Vec<CompileError> {
+    let mut found: Vec<CompileError> = Vec::new();
+    for error in errors.iter().filter(|error| answer(error).is_none()) {
+        let drawn = CompileError { title: title(error), rendered: draw(sources, program, error) };
+        if !found.contains(&drawn) {
+            found.push(drawn);
+        }
+    }
+    found
+}
+
+/// A drawing of one's own: a message at a place of a cell, with a help below.
+pub(crate) fn drawn(source: &Source, at: Range<usize>, message: &str, help: &str) -> CompileError {
+    let snippet = Snippet::source(source.code.as_str()).path(source.name.as_str());
+    let mut group =
+        Level::ERROR.primary_title(message).element(snippet.annotation(AnnotationKind::Primary.span(at)));
+    if !help.is_empty() {
+        group = group.element(Level::HELP.message(help));
+    }
+    CompileError { title: message.to_owned(), rendered: Renderer::styled().render(&[group]) }
+}
+
+/// One line of a cell, for the way to a panic.
+pub(crate) fn place(source: &Source, offset: usize) -> String {
+    let (line, _) = position(&source.code, offset);
+    let text = source.code.lines().nth(line - 1).unwrap_or_default();
+    format!(" --> {}:{line}\n{line:>4} | {text}", source.name)
+}
+
+fn title(error: &Diagnostic) -> String {
+    match error.code() {
+        "" => error.message.clone(),
+        code => format!("{} ({code})", error.message),
+    }
+}
+
+fn draw(sources: &[Source], program: &Program, error: &Diagnostic) -> String {
+    let mut title = Level::ERROR.primary_title(error.message.as_str());
+    if !error.code().is_empty() {
+        title = title.id(error.code());
+    }
+    let marks = marks(program, error);
+    let mut group = Group::with_title(title);
+    let mut cells: Vec<usize> = marks.iter().map(|mark| mark.source).collect();
+    // The cell with the primary place comes first.
+    cells.sort_by_key(|cell| !marks.iter().any(|mark| mark.primary && mark.source == *cell));
+    cells.dedup();
+    for source in cells {
+        let Some(Source { name, code }) = sources.get(source) else { continue };
+        let here = marks.iter().filter(|mark| mark.source == source);
+        group = group.element(here.fold(Snippet::source(code.as_str()).path(name.as_str()), |snippet, mark| {
+            let kind = if mark.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let span = kind.span(mark.at.start.min(code.len())..mark.at.end.min(code.len()));
+            snippet.annotation(if mark.label.is_empty() { span } else { span.label(mark.label.as_str()) })
+        }));
+    }
+    for note in notes(error) {
+        group = group.element(match note.help {
+            true => Level::HELP.message(note.text),
+            false => Level::NOTE.message(note.text),
+        });
+    }
+    Renderer::styled().render(&[group])
+}
+
+struct Mark {
+    source: usize,
+    at: Range<usize>,
+    label: String,
+    primary: bool,
+}
+
+fn marks(program: &Program, error: &Diagnostic) -> Vec<Mark> {
+    let spans = error.spans.iter().filter_map(|span| {
+        let (source, at) = span.origin(program)?;
+        Some(Mark { source, at, label: span.label.clone().unwrap_or_default(), primary: span.is_primary })
+    });
+    spans.filter(|mark| !is_ours(&mark.label)).collect()
+}
+
+struct Note {
+    help: bool,
+    text: String,
+}
+
+/// The notes and helps below the code. Those about code of the kernel's own are left out.
+fn notes(error: &Diagnostic) -> Vec<Note> {
+    let mut notes = Vec::new();
+    for child in error.children.iter().filter(|child| !is_ours(&child.message)) {
+        let replacements: Vec<&str> =
+            child.spans.iter().filter_map(|span| span.suggested_replacement.as_deref()).collect();
+        if replacements.iter().any(|text| is_ours(text)) {
+            continue;
+        }
+        let text = match replacements.as_slice() {
+            [one] if !one.trim().is_empty() => format!("{}: `{}`", child.message, one.trim()),
+            _ => child.message.clone(),
+        };
+        notes.push(Note { help: child.level == "help", text });
+    }
+    notes
+}
+
+fn is_ours(text: &str) -> bool {
+    ["kensaku::nb", "kensaku_end", "kensaku_cell", "`#[warn(", "cell_"].iter().any(|word| text.contains(word))
+}

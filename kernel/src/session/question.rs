@@ -1,0 +1,30 @@
+//! The types of a cell's new variables, asked for while the cell is compiled and runs.
+
+use std::thread::JoinHandle;
+
+use crate::cell::{Diagnostic, Inferred, Program, inferred_types};
+
+/// A probe at work.
+#[derive(Default)]
+pub(super) struct Question {
+    asked: Option<(Program, JoinHandle<Vec<Diagnostic>>)>,
+    answers: Vec<(String, Inferred)>,
+}
+
+impl Question {
+    pub(super) fn new(program: Program, rustc: JoinHandle<Vec<Diagnostic>>) -> Self {
+        Self { asked: Some((program, rustc)), answers: Vec::new() }
+    }
+
+    /// The variables and their types; waits for rustc.
+    pub(super) fn answers(&mut self) -> &[(String, Inferred)] {
+        if let Some((program, rustc)) = self.asked.take() {
+            self.answers = inferred_types(&program, &rustc.join().unwrap_or_default());
+        }
+        &self.answers
+    }
+
+    pub(super) fn answer(&mut self, name: &str) -> Option<Inferred> {
+        self.answers().iter().find(|(asked, _)| asked == name).map(|(_, ty)| ty.clone())
+    }
+}

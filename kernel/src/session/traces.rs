@@ -1,0 +1,43 @@
+//! From a place in a program back to the cell that holds it.
+
+use std::collections::BTreeMap;
+
+use super::failure::Failure;
+use super::link::{Ended, Frame, Ran};
+use crate::cell::{Program, Source, number_of, offset_of, place};
+
+/// The programs that ran: a panic may come from a function of an earlier one.
+#[derive(Default)]
+pub(super) struct Traces(BTreeMap<usize, Program>);
+
+impl Traces {
+    pub(super) fn add(&mut self, number: usize, program: Program) {
+        self.0.insert(number, program);
+    }
+
+    /// The failure that a cell told of when it ended.
+    pub(super) fn failure(&self, sources: &[Source], ran: &Ran) -> Failure {
+        let kind = if ran.ended == Some(Ended::Panic) { "panic" } else { "error" };
+        let Some(report) = ran.reports.iter().rfind(|report| report.kind == kind) else {
+            return Failure::new("Interrupted", "the cell was stopped");
+        };
+        let mut places: Vec<String> = Vec::new();
+        for frame in report.frames.iter().rev().chain([&report.place]) {
+            if let Some(place) = self.place(sources, frame)
+                && places.last() != Some(&place)
+            {
+                places.push(place);
+            }
+        }
+        let causes = report.causes.iter().map(|cause| format!("  caused by: {cause}"));
+        let failure = Failure::new(&report.name, report.message.clone());
+        failure.with(causes).at(places)
+    }
+
+    fn place(&self, sources: &[Source], frame: &Frame) -> Option<String> {
+        let program = self.0.get(&number_of(frame.file.as_deref()?)?)?;
+        let offset = offset_of(&program.text, frame.line?, frame.column.unwrap_or(1));
+        let (source, at) = program.origin(offset..offset + 1)?;
+        Some(place(sources.get(source)?, at.start))
+    }
+}

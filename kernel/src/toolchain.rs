@@ -1,0 +1,241 @@
+//! Stand-ins for `cargo`, `rustc` and `rustup`, for evcxr alone.
+//!
+//! evcxr asks cargo to compile a cell, and asks all three about the machine when it starts. The
+//! stand-ins compile with one call of rustc, whose arguments the session has written down, and
+//! remember the answers to the questions: they are the same each time but for the session's folder.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Output};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+
+/// The session's folder; set for evcxr, and for nothing that cells start.
+pub(crate) const SESSION_VARIABLE: &str = "KENSAKU_SESSION";
+/// Where answers are remembered.
+pub(crate) const ANSWERS_VARIABLE: &str = "KENSAKU_ANSWERS";
+/// `PATH` and `CARGO_HOME` as they were before the session.
+const PATH_BEFORE: &str = "KENSAKU_PATH_BEFORE";
+const CARGO_HOME_BEFORE: &str = "KENSAKU_CARGO_HOME_BEFORE";
+
+/// What stands in the session's folder: what evcxr's `cargo build` is to run, and what rustc said.
+pub(crate) const BUILD: &str = "build.json";
+pub(crate) const DIAGNOSTICS: &str = "diagnostics.jsonl";
+
+/// Where evcxr wants to be told of the library it shall load.
+const LIBRARY_VARIABLE: &str = "EVCXR_EXECUTION_SO_PATH";
+
+/// What the session sets for evcxr besides.
+const FOR_EVCXR: [&str; 3] = ["EVCXR_CONFIG_DIR", "EVCXR_TMPDIR", "RUST_SRC_PATH"];
+
+const TOOLS: [&str; 3] = ["cargo", "rustc", "rustup"];
+
+/// The call of rustc that compiles a cell.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Build {
+    pub(crate) rustc: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    /// The library it makes.
+    pub(crate) library: PathBuf,
+}
+
+/// Puts the stand-ins into the session's folder; gives what has to be set for evcxr to find them.
+pub(crate) fn stand_in(session: &Path, answers: &Path) -> Result<Vec<(&'static str, OsString)>> {
+    // rust-analyzer looks into cargo's home before anything else.
+    let home = session.join("toolchain");
+    let folder = home.join("bin");
+    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let binary = std::env::current_exe().context("finding this binary")?;
+    for tool in TOOLS {
+        std::os::unix::fs::symlink(&binary, folder.join(tool)).context("placing the session's tools")?;
+    }
+    let before = std::env::var_os("PATH").unwrap_or_default();
+    let mut path = OsString::from(&folder);
+    path.push(":");
+    path.push(&before);
+    let mut set = vec![
+        (SESSION_VARIABLE, session.into()),
+        (ANSWERS_VARIABLE, answers.into()),
+        (PATH_BEFORE, before),
+        ("PATH", path),
+        ("CARGO_HOME", home.into()),
+    ];
+    set.extend(std::env::var_os("CARGO_HOME").map(|home| (CARGO_HOME_BEFORE, home)));
+    Ok(set)
+}
+
+/// Takes back for `command` what [`stand_in`] has set in this process.
+pub(crate) fn as_before(command: &mut Command) -> &mut Command {
+    if let Some(path) = std::env::var_os(PATH_BEFORE) {
+        command.env("PATH", path);
+        match std::env::var_os(CARGO_HOME_BEFORE) {
+            Some(home) => command.env("CARGO_HOME", home),
+            None => command.env_remove("CARGO_HOME"),
+        };
+    }
+    for name in [SESSION_VARIABLE, ANSWERS_VARIABLE, PATH_BEFORE, CARGO_HOME_BEFORE].iter().chain(&FOR_EVCXR) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// The tool this process was started as, if it is a stand-in.
+pub(crate) fn tool() -> Option<String> {
+    std::env::var_os(SESSION_VARIABLE)?;
+    let called = PathBuf::from(std::env::args_os().next()?);
+    let name = called.file_name()?.to_str()?;
+    TOOLS.contains(&name).then(|| name.to_owned())
+}
+
+/// Answers in place of `tool`.
+pub(crate) fn run(tool: &str) -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let session = PathBuf::from(std::env::var_os(SESSION_VARIABLE).unwrap_or_default());
+    let first = arguments.first().map(OsString::as_os_str).unwrap_or_default();
+    let result = match tool {
+        "cargo" if first == "build" => build(&session),
+        "rustup" if arguments == ["which", "cargo"] => {
+            println!("{}", session.join("toolchain/bin/cargo").display());
+            return ExitCode::SUCCESS;
+        }
+        _ => answer(&session, tool, &arguments),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("kensaku: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Compiles what evcxr has written, and tells it of the library.
+fn build(session: &Path) -> Result<ExitCode> {
+    let text = std::fs::read_to_string(session.join(BUILD)).context("reading how a cell is compiled")?;
+    let build: Build = serde_json::from_str(&text)?;
+    let source = std::fs::read_to_string("src/lib.rs").context("reading the cell")?;
+    let compiled = if source.contains(CELL) { compile_cell(session, &build)? } else { compile_own(&build, &source)? };
+    if !compiled {
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Some(file) = std::env::var_os(LIBRARY_VARIABLE) {
+        std::fs::write(file, build.library.as_os_str().as_bytes()).context("naming the cell's library")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A cell of the session. What rustc says goes to a file: evcxr would try to mend the code.
+fn compile_cell(session: &Path, build: &Build) -> Result<bool> {
+    let output = rustc(build)?;
+    std::fs::write(session.join(DIAGNOSTICS), &output.stderr).context("writing what rustc said")?;
+    if !output.status.success() {
+        eprintln!("the cell did not compile");
+    }
+    Ok(output.status.success())
+}
+
+/// A program of evcxr's own, with which it begins: the same in every session. The first form of it
+/// does not compile, and evcxr reads why.
+fn compile_own(build: &Build, source: &str) -> Result<bool> {
+    let kept = answers().join(format!("first-{:016x}", hash(&[source.as_bytes()])));
+    let (library, errors) = (kept.with_extension("so"), kept.with_extension("jsonl"));
+    if std::fs::copy(&library, &build.library).is_ok() {
+        return Ok(true);
+    }
+    let said = match std::fs::read(&errors) {
+        Ok(said) => said,
+        Err(_) => {
+            let output = rustc(build)?;
+            // What cannot be kept is compiled again by the next session.
+            let _ = match output.status.success() {
+                true => std::fs::read(&build.library).map(|made| files::write(&library, &made)).map(drop),
+                false => Ok(drop(files::write(&errors, &output.stderr))),
+            };
+            if output.status.success() {
+                return Ok(true);
+            }
+            output.stderr
+        }
+    };
+    std::io::stderr().write_all(&said)?;
+    Ok(false)
+}
+
+fn rustc(build: &Build) -> Result<Output> {
+    let mut rustc = Command::new(&build.rustc);
+    as_before(&mut rustc).args(&build.arguments).output().context("running rustc")
+}
+
+/// What a cell of ours has in its crate, and evcxr's first one has not.
+pub(crate) const CELL: &str = "mod cell;";
+
+/// An answer of a tool, with a mark in place of the session's folder.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    stdout: String,
+    stderr: String,
+    code: u8,
+}
+
+const MARK: &str = "{session}";
+
+fn answer(session: &Path, tool: &str, arguments: &[OsString]) -> Result<ExitCode> {
+    let folder = session.to_string_lossy().into_owned();
+    let question: Vec<String> =
+        arguments.iter().map(|argument| argument.to_string_lossy().replace(&folder, MARK)).collect();
+    let manifest = std::fs::read("Cargo.toml").unwrap_or_default();
+    let key = hash(&[tool.as_bytes(), question.join("\n").as_bytes(), &manifest]);
+    let file = answers().join(format!("{tool}-{key:016x}.json"));
+    let known = std::fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str::<Answer>(&text).ok());
+    let answer = match known {
+        Some(answer) => answer,
+        None => {
+            let mut real = Command::new(real(tool)?);
+            let output = as_before(&mut real).args(arguments).output().with_context(|| format!("running {tool}"))?;
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&folder, MARK);
+            let code = output.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+            let answer = Answer { stdout: text(&output.stdout), stderr: text(&output.stderr), code };
+            if output.status.success() {
+                // Without it the next session asks again.
+                let _ = files::write(&file, serde_json::to_string(&answer)?.as_bytes());
+            }
+            answer
+        }
+    };
+    std::io::stdout().write_all(answer.stdout.replace(MARK, &folder).as_bytes())?;
+    std::io::stderr().write_all(answer.stderr.replace(MARK, &folder).as_bytes())?;
+    Ok(ExitCode::from(answer.code))
+}
+
+/// The tool itself, found where it was found before the session.
+pub(crate) fn real(tool: &str) -> Result<PathBuf> {
+    let path = std::env::var_os(PATH_BEFORE).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(tool)).find(|file| file.is_file());
+    found.with_context(|| format!("{tool} is not on PATH: is Rust installed?"))
+}
+
+fn answers() -> PathBuf {
+    PathBuf::from(std::env::var_os(ANSWERS_VARIABLE).unwrap_or_default())
+}
+
+fn hash(parts: &[&[u8]]) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    // Seeded with constants: the same in every process.
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_tell_parts_apart() {
+        assert_eq!(hash(&[b"a", b"b"]), hash(&[b"a", b"b"]));
+        assert_ne!(hash(&[b"a", b"b"]), hash(&[b"ab"]));
+    }
+}

@@ -1,0 +1,107 @@
+//! What Rust has, in cells.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::client::Client;
+
+/// Runs cells and gives the plain form of the last one's value.
+async fn last(kernel: &mut Client, cells: &[&str]) -> Result<String> {
+    let mut value = None;
+    for cell in cells {
+        value = kernel.execute(cell).await?.expect_ok().value().map(str::to_owned);
+    }
+    Ok(value.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn cells_await() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let cells = [
+        "use kensaku::tokio::{self, time::sleep};\nuse std::time::Duration;\nlet mut seen = vec![0];",
+        "async fn later(n: i32) -> Result<i32, String> { sleep(Duration::from_millis(5)).await; Ok(n) }",
+        "let task = tokio::spawn(async { later(20).await });\nseen.push(later(1).await?);",
+        "let more = task.await??;\nseen.push(more);\nseen.clone()",
+    ];
+    assert_eq!(last(&mut kernel, &cells).await?, "[0, 1, 20]");
+    let failed = kernel.execute("seen.push(3);\nErr::<(), _>(later(4).await?.to_string())?;").await?;
+    assert_eq!(failed.reply["evalue"], "4");
+    assert_eq!(last(&mut kernel, &["seen.len()"]).await?, "4");
+    let id = kernel.begin("println!(\"waits\");\nsleep(Duration::from_secs(600)).await;").await?;
+    kernel.wait_for(&id, "stream").await?;
+    kernel.interrupt().await?;
+    assert_eq!(kernel.finish(&id).await?.reply["ename"], "Interrupted");
+    assert_eq!(last(&mut kernel, &["seen.len()"]).await?, "4");
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn statics_are_the_same_in_all_cells() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let cells = [
+        "use std::sync::atomic::{AtomicU32, Ordering};\nuse std::sync::{LazyLock, Mutex};",
+        "static COUNT: AtomicU32 = AtomicU32::new(5);\nstatic NAMES: Mutex<Vec<String>> = Mutex::new(Vec::new());",
+        "static TABLE: LazyLock<Vec<u32>> = LazyLock::new(|| vec![COUNT.load(Ordering::SeqCst)]);",
+        "fn next() -> u32 { COUNT.fetch_add(1, Ordering::SeqCst) }\nnext();",
+        "NAMES.lock()?.push(\"a\".to_owned());\nnext()",
+        "format!(\"{} {} {}\", NAMES.lock()?.len(), next(), TABLE[0])",
+    ];
+    assert_eq!(last(&mut kernel, &cells).await?, "\"1 7 8\"");
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn patterns_generics_and_macros() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let cells = [
+        "#[derive(Debug, Clone)]\nstruct Pair<T> { left: T, right: Option<T> }\nimpl<T: Copy> Pair<T> { fn sum(&self, add: impl Fn(T, T) -> T) -> T { match self.right { Some(r) => add(self.left, r), None => self.left } } }",
+        "let pair = Pair { left: 1.5, right: Some(2.5) };\nlet Pair { left, right: Some(right) } = pair.clone() else { panic!(\"no right\") };",
+        "let (first, [second, ..]) = (left, [right, 0.0]);\nlet first = first + second;",
+        "macro_rules! point { ($name:ident) => { #[derive(Debug, Default)] struct $name { x: i32 } } }\npoint!(Here);",
+        "point!(There);\nlet there = There { x: 3 };",
+        "macro_rules! double { ($e:expr) => { 2 * $e } }",
+        "thread_local! { static DEPTH: std::cell::Cell<i32> = const { std::cell::Cell::new(4) }; }",
+        "let boxed: Box<dyn Fn(f64) -> f64> = Box::new(move |x| x + first);",
+        "let function = f64::sqrt;\nlet 変数 = boxed(1.0);",
+        "format!(\"{} {} {} {} {変数} {}\", pair.sum(|a, b| a + b), double!(there.x), DEPTH.get(), function(9.0), Here::default().x)",
+    ];
+    assert_eq!(last(&mut kernel, &cells).await?, "\"4 6 4 3 5 0\"");
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn options_and_strange_errors_can_be_tried() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    assert_eq!(last(&mut kernel, &["let first = vec![3].into_iter().next()?;\nfirst"]).await?, "3");
+    let none = kernel.execute("let none = Vec::<u8>::new().pop()?;").await?;
+    assert_eq!(none.reply["evalue"], "`?` on a None");
+    let code = "#[derive(Debug)]\nstruct Odd(u8);\nErr::<(), _>(Odd(3))?;";
+    assert_eq!(kernel.execute(code).await?.reply["evalue"], "Odd(3)");
+    let sum = "let total = [\"1\", \"2\"].iter().map(|t| t.parse::<i32>()).sum::<Result<i32, _>>()?;\n\
+               let parsed: Vec<u8> = \"1 2\".split(' ').map(str::parse).collect::<Result<_, _>>()?;\ntotal + parsed.len() as i32";
+    assert_eq!(last(&mut kernel, &[sum]).await?, "5");
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn threads_print_after_their_cell() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let code = "std::thread::spawn(|| {\n    std::thread::sleep(std::time::Duration::from_millis(400));\n    println!(\"late\");\n});";
+    kernel.execute(code).await?.expect_ok();
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    let next = kernel.execute("1").await?.expect_ok();
+    assert_eq!(next.value(), Some("1"));
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn logs_go_to_stderr() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let code = "kensaku::log::warn!(\"by log\");\nkensaku::tracing::error!(\"by tracing\");\nkensaku::log::info!(\"too little\");";
+    let logged = kernel.execute(code).await?.expect_ok().text("stderr");
+    assert!(logged.contains("WARN ctx::cell: by log"), "{logged}");
+    assert!(logged.contains("ERROR ctx::cell: by tracing"), "{logged}");
+    assert!(!logged.contains("too little"), "{logged}");
+    kernel.shutdown().await
+}
