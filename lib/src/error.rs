@@ -33,7 +33,7 @@ pub enum Error {
     #[error("{place}: no split `{split}` (there are: {found})")]
     UnknownSplit { place: String, split: String, found: String },
     /// The sources that the embedded data set is made of are not on this machine.
-    #[error("the sources of {krate} {version} are not at {}; run `cargo fetch` in the workspace", path.display())]
+    #[error("the sources of {krate} {version} are not at {}", path.display())]
     MissingSource { krate: String, version: String, path: PathBuf },
 
     // === Settings ===
@@ -63,13 +63,14 @@ pub enum Error {
 
     // === Training ===
     /// A trainable parameter that the loss does not reach.
-    #[error(
-        "parameter `{parameter}` got no gradient: the loss does not depend on it (detached, or computed outside candle?)"
-    )]
+    #[error("parameter `{parameter}` got no gradient: the loss does not depend on it")]
     MissingGradient { parameter: String },
     /// A loss or gradient that is NaN or infinite.
-    #[error("step {step}: the {what} is {value}; lower the learning rate or look at the batch")]
+    #[error("step {step}: the {what} is {value}")]
     NotFinite { step: usize, what: &'static str, value: f64 },
+    /// The user could not be asked.
+    #[error("no input for `{prompt}`: {problem}")]
+    Input { prompt: String, problem: String },
     /// The user interrupted; everything is as it was after the last finished unit of work.
     #[error("interrupted: {during} stopped; every variable is kept")]
     Interrupted { during: &'static str },
@@ -88,6 +89,25 @@ pub enum Error {
 }
 
 impl Error {
+    /// What to do about it, where the message alone does not say so. Cells show it below the error.
+    ///
+    /// ```
+    /// let error = kensaku::Error::NotFinite { step: 3, what: "loss", value: f64::NAN };
+    /// assert_eq!(error.hint(), Some("lower the learning rate, or look at the texts of this step"));
+    /// ```
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Io { .. } => "relative paths start in the folder of the notebook",
+            Self::MissingSource { .. } => "run `cargo fetch` in kensaku's folder",
+            Self::NothingJudged { .. } => "a run and its judgements have to name queries by the same ids",
+            Self::MissingGradient { .. } => "compute the loss with candle's operations, from what the model gives, without `detach`",
+            Self::NotFinite { .. } => "lower the learning rate, or look at the texts of this step",
+            Self::Interrupted { .. } => "every variable is as it was left: call it again to go on",
+            Self::Candle(_) => "`.shape()`, `.dtype()` and `.device()` of each operand tell what does not go together",
+            _ => return None,
+        })
+    }
+
     /// For `map_err`: an I/O error with the path it happened at.
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();

@@ -1,7 +1,8 @@
-//! Requests that need no session: what is in them, and their answers.
+//! Requests that are answered at once, also while a cell runs: what is in them, and their answers.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::offsets::{byte_of, point_of};
 use crate::cell::{self, Completeness};
 
 /// An execute request. Front ends leave fields out.
@@ -10,7 +11,8 @@ pub(super) struct Execute {
     pub(super) silent: bool,
     pub(super) store_history: bool,
     pub(super) stop_on_error: bool,
-    pub(super) user_expressions: Value,
+    pub(super) allow_stdin: bool,
+    pub(super) user_expressions: Map<String, Value>,
 }
 
 impl From<&Value> for Execute {
@@ -22,7 +24,8 @@ impl From<&Value> for Execute {
             silent,
             store_history: !silent && flag("store_history", true),
             stop_on_error: flag("stop_on_error", true),
-            user_expressions: content["user_expressions"].clone(),
+            allow_stdin: flag("allow_stdin", true),
+            user_expressions: content["user_expressions"].as_object().cloned().unwrap_or_default(),
         }
     }
 }
@@ -30,19 +33,24 @@ impl From<&Value> for Execute {
 pub(super) fn is_complete(content: &Value) -> Value {
     match cell::is_complete(content["code"].as_str().unwrap_or_default()) {
         Completeness::Complete => json!({ "status": "complete" }),
-        Completeness::Incomplete => json!({ "status": "incomplete", "indent": "    " }),
+        Completeness::Incomplete { indent } => json!({ "status": "incomplete", "indent": " ".repeat(indent) }),
         Completeness::Invalid => json!({ "status": "invalid" }),
+        Completeness::Unknown => json!({ "status": "unknown" }),
     }
 }
 
+/// Called on a thread that may block.
 pub(super) fn complete(content: &Value) -> Value {
-    let cursor = content["cursor_pos"].as_u64().unwrap_or_default();
+    let code = content["code"].as_str().unwrap_or_default();
+    let asked = content["cursor_pos"].as_u64().and_then(|point| usize::try_from(point).ok());
+    let cursor = point_of(code, asked.map_or(code.len(), |point| byte_of(code, point)));
     json!({
         "status": "ok", "matches": [], "cursor_start": cursor, "cursor_end": cursor, "metadata": {},
     })
 }
 
-pub(super) fn inspect() -> Value {
+/// Called on a thread that may block.
+pub(super) fn inspect(_content: &Value) -> Value {
     json!({ "status": "ok", "found": false, "data": {}, "metadata": {} })
 }
 

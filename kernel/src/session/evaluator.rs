@@ -262,10 +262,11 @@ impl Session {
     fn not_compiled(&self, error: &evcxr::Error) -> Failure {
         let said = self.compiler.said_whole();
         let plain: Vec<&str> = said.lines().filter(|line| !line.starts_with('{')).collect();
-        if plain.is_empty() {
-            return Failure::new("CompileError", error.to_string());
-        }
-        Failure::new("CompileError", plain.join("\n"))
+        let error = error.to_string();
+        // evcxr puts what the stand-in for cargo says between words of its own.
+        let ours = error.split("kensaku: ").nth(1).and_then(|rest| rest.lines().next());
+        let message = ours.map_or_else(|| plain.join("\n"), str::to_owned);
+        Failure::new("CompileError", if message.is_empty() { error } else { message })
     }
 
     pub(super) fn say(&self, text: &str) {

@@ -29,9 +29,11 @@ impl Traces {
                 places.push(place);
             }
         }
-        let causes = report.causes.iter().map(|cause| format!("  caused by: {cause}"));
-        let failure = Failure::new(&report.name, report.message.clone());
-        failure.with(causes).at(places)
+        // A message may hold its cause already.
+        let causes = report.causes.iter().filter(|cause| !report.message.contains(cause.as_str()));
+        let causes = causes.map(|cause| format!("  caused by: {cause}"));
+        let hint = report.hint.iter().map(|hint| format!("  hint: {hint}"));
+        Failure::new(&report.name, report.message.clone()).with(causes.chain(hint)).at(places)
     }
 
     fn place(&self, sources: &[Source], frame: &Frame) -> Option<String> {

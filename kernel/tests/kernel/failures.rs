@@ -115,6 +115,9 @@ async fn an_error_tells_its_causes() -> Result<()> {
     let failed = kernel.execute("std::fs::read(\"/nowhere\").map_err(Outer)?;").await?;
     assert_eq!(failed.reply["ename"], "ctx::Outer");
     assert!(failed.traceback().contains("caused by: No such file"), "{}", failed.traceback());
+    let ours = kernel.execute("kensaku::data::read::jsonl(\"/nowhere.jsonl\")?;").await?;
+    assert_eq!(ours.reply["ename"], "kensaku::Error");
+    assert!(ours.traceback().contains("  hint: relative paths start"), "{}", ours.traceback());
     kernel.shutdown().await
 }
 

@@ -17,7 +17,7 @@ impl Failed {
     pub fn new(told: Told) -> Self {
         let place = Location::caller();
         Self(json!({ "failure": {
-            "kind": "error", "name": told.name, "message": told.message, "causes": told.causes,
+            "kind": "error", "name": told.name, "message": told.message, "causes": told.causes, "hint": told.hint,
             "file": place.file(), "line": place.line(), "column": place.column(),
         }}))
     }
@@ -74,8 +74,8 @@ macro_rules! tried_value {
             Ok(value) => Ok(value),
             Err(error) => {
                 #[allow(unused_imports)]
-                use $crate::nb::{ByCauses as _, ByDebugForm as _, ByText as _};
-                Err($crate::nb::Failed::new((&&&$crate::nb::Raised(&error)).told()))
+                use $crate::nb::{ByCauses as _, ByDebugForm as _, ByHint as _, ByText as _};
+                Err($crate::nb::Failed::new((&&&&$crate::nb::Raised(&error)).told()))
             }
         }
     };
@@ -97,10 +97,22 @@ pub struct Told {
     name: String,
     message: String,
     causes: Vec<String>,
+    hint: Option<&'static str>,
 }
 
 /// An error about to be told.
 pub struct Raised<'a, E: ?Sized>(pub &'a E);
+
+/// The library's errors, which say what to do.
+pub trait ByHint {
+    fn told(&self) -> Told;
+}
+
+impl ByHint for &&&Raised<'_, kensaku::Error> {
+    fn told(&self) -> Told {
+        Told { hint: self.0.hint(), ..ByCauses::told(&&&Raised(self.0)) }
+    }
+}
 
 /// Errors that know their causes.
 pub trait ByCauses {
@@ -111,7 +123,7 @@ impl<E: Error> ByCauses for &&Raised<'_, E> {
     fn told(&self) -> Told {
         let causes = std::iter::successors(self.0.source(), |cause| (*cause).source());
         let causes = causes.map(ToString::to_string).collect();
-        Told { name: name_of::<E>(), message: self.0.to_string(), causes }
+        Told { name: name_of::<E>(), message: self.0.to_string(), causes, hint: None }
     }
 }
 
@@ -133,13 +145,13 @@ pub trait ByDebugForm {
 
 impl<E: Debug> ByDebugForm for Raised<'_, E> {
     fn told(&self) -> Told {
-        Told { name: name_of::<E>(), message: format!("{:?}", self.0), causes: Vec::new() }
+        Told { name: name_of::<E>(), message: format!("{:?}", self.0), causes: Vec::new(), hint: None }
     }
 }
 
 /// The alternate form of anyhow's errors holds the whole chain of causes.
 pub fn text_of<E: Display>(error: &E) -> Told {
-    Told { name: name_of::<E>(), message: format!("{error:#}"), causes: Vec::new() }
+    Told { name: name_of::<E>(), message: format!("{error:#}"), causes: Vec::new(), hint: None }
 }
 
 /// The error that ends a script: anything that can be printed becomes one, as in a cell.

@@ -9,7 +9,7 @@ mod store;
 use std::marker::PhantomData;
 
 pub use cell::{Ended, Running, begin, poll, run, run_async};
-pub use failed::{ByCauses, ByDebugForm, ByText, Failed, Outcome, Raised, ScriptError, Told, text_of};
+pub use failed::{ByCauses, ByDebugForm, ByHint, ByText, Failed, Outcome, Raised, ScriptError, Told, text_of};
 pub use show::{ByDebug, ByName, BySelf, Shown};
 pub use statics::Static;
 pub use store::{forget, has, keep, take};
