@@ -10,6 +10,7 @@ mod bars;
 mod bitmap;
 mod chart;
 mod curve;
+mod fonts;
 mod input;
 mod lines;
 mod live;
