@@ -64,6 +64,7 @@ fn obey(control: impl BufRead, mut evcxr: File, preload: &Preload) {
             }
             Some(("flush", round)) => preload.flush(round.parse().unwrap_or_default()),
             Some(("interrupt", on)) => preload.interrupt(on == "1"),
+            Some(("input", answer)) => preload.answer(answer),
             _ => {}
         }
     }
@@ -73,6 +74,7 @@ fn obey(control: impl BufRead, mut evcxr: File, preload: &Preload) {
 struct Preload {
     interrupt: extern "C" fn(bool),
     flush: extern "C" fn(u64),
+    answer: extern "C" fn(*const u8, usize),
 }
 
 impl Preload {
@@ -90,12 +92,14 @@ impl Preload {
         let init = symbol(handle, c"kensaku_init".as_ptr())?;
         let interrupt = symbol(handle, c"kensaku_interrupt".as_ptr())?;
         let flush = symbol(handle, c"kensaku_flush".as_ptr())?;
-        // Safety: the dylib declares the three functions with these types.
+        let answer = symbol(handle, c"kensaku_answer".as_ptr())?;
+        // Safety: the dylib declares the four functions with these types.
         unsafe {
             std::mem::transmute::<*mut c_void, extern "C" fn()>(init)();
             Ok(Self {
                 interrupt: std::mem::transmute::<*mut c_void, extern "C" fn(bool)>(interrupt),
                 flush: std::mem::transmute::<*mut c_void, extern "C" fn(u64)>(flush),
+                answer: std::mem::transmute::<*mut c_void, extern "C" fn(*const u8, usize)>(answer),
             })
         }
     }
@@ -106,6 +110,10 @@ impl Preload {
 
     fn flush(&self, round: u64) {
         (self.flush)(round);
+    }
+
+    fn answer(&self, line: &str) {
+        (self.answer)(line.as_ptr(), line.len());
     }
 }
 

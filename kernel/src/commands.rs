@@ -1,13 +1,16 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
-use clap::{Args, Parser, Subcommand};
+use anyhow::Result;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::install::Target;
-use crate::{install, jupyter, lab, run};
+use crate::install::{Place, Target};
+use crate::run::Run;
+use crate::{doctor, export, install, jupyter, lab, run};
 
 /// Train, evaluate and use search models in Rust notebooks and scripts.
 #[derive(Parser)]
@@ -20,32 +23,66 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run a notebook or a script, without Jupyter.
+    ///
+    /// A script may begin with `#!/usr/bin/env kensaku`: what follows its name is then its own.
     Run {
-        /// A notebook (.ipynb) or a script (.rs; `// %%` begins a cell).
-        file: PathBuf,
-        /// Where to write the executed notebook.
+        /// Where outputs go: the executed notebook, or a folder for a script's charts, tables and values.
         #[arg(short, long)]
         output: Option<PathBuf>,
-        /// What a script sees as its arguments.
-        #[arg(last = true)]
-        arguments: Vec<String>,
+        /// Run again whenever the file has changed, until Ctrl-C.
+        #[arg(short, long)]
+        watch: bool,
+        /// A notebook (.ipynb) or a script (.rs; `// %%` begins a cell).
+        file: PathBuf,
+        /// What a script sees as its arguments; behind `--` where they look like these options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Make a cargo project of a notebook.
+    Export {
+        /// The notebook (.ipynb).
+        notebook: PathBuf,
+        /// The project's folder: a new one, or one that was exported before.
+        folder: PathBuf,
     },
     /// Make the kernel "Rust (kensaku)" known to Jupyter.
-    Install(Place),
+    Install(Kernel),
+    /// Remove what `install` with the same options wrote.
+    Uninstall(Kernel),
     /// Install the kernel and open JupyterLab.
     Lab {
         /// Arguments of `jupyter lab`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Look whether everything is there that cells need, and say what to do.
+    Doctor,
     /// Serve one notebook; Jupyter runs this.
     #[command(hide = true)]
     Kernel { connection_file: PathBuf },
+    /// Serve one notebook by stock evcxr_jupyter; Jupyter runs this after `install --stock`.
+    #[command(hide = true)]
+    StockKernel { evcxr: PathBuf, config: PathBuf, connection_file: PathBuf },
+    /// `kensaku script.rs`, as a `#!` line calls it.
+    #[command(external_subcommand)]
+    File(Vec<OsString>),
+}
+
+#[derive(Args)]
+struct Kernel {
+    #[command(flatten)]
+    place: Where,
+    /// Another name than `kensaku`, so that several can be installed.
+    #[arg(long)]
+    name: Option<String>,
+    /// For stock evcxr_jupyter, which then has the same library; looked for on PATH unless named.
+    #[arg(long, value_name = "BINARY", num_args = 0..=1, require_equals = true, default_missing_value = "evcxr_jupyter")]
+    stock: Option<PathBuf>,
 }
 
 #[derive(Args)]
 #[group(multiple = false)]
-struct Place {
+struct Where {
     /// For this user (the default).
     #[arg(long)]
     user: bool,
@@ -69,27 +106,40 @@ pub(crate) fn run() -> ExitCode {
 
 fn execute(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Run { file, output, arguments } => match file.extension().and_then(|e| e.to_str()) {
-            Some("ipynb") => run::notebook(&file, output),
-            Some("rs") => run::script(&file, &arguments),
-            _ => bail!("{} is neither a notebook (.ipynb) nor a script (.rs)", file.display()),
-        },
-        Command::Install(place) => {
-            install::install(&target(place))?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Run { file, output, watch, arguments } => run::run(&Run { file, output, watch, arguments }),
+        Command::File(words) => run::run(&named_first(words)),
         Command::Lab { arguments } => lab::open(&arguments),
-        Command::Kernel { connection_file } => {
-            jupyter::serve(&connection_file)?;
-            Ok(ExitCode::SUCCESS)
+        Command::Doctor => doctor::doctor(),
+        Command::Export { notebook, folder } => done(export::export(&notebook, &folder)),
+        Command::Install(kernel) => done(install::install(&target(kernel))),
+        Command::Uninstall(kernel) => done(install::uninstall(&target(kernel))),
+        Command::StockKernel { evcxr, config, connection_file } => {
+            install::serve_stock(&evcxr, &config, &connection_file)
         }
+        Command::Kernel { connection_file } => done(jupyter::serve(&connection_file)),
     }
 }
 
-fn target(place: Place) -> Target {
-    match place {
-        Place { prefix: Some(folder), .. } => Target::Prefix(folder),
-        Place { sys_prefix: true, .. } => Target::Environment,
-        Place { .. } => Target::User,
+fn done(result: Result<()>) -> Result<ExitCode> {
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+/// A file in place of a subcommand; all that follows is the script's. What is no file was mistyped.
+fn named_first(words: Vec<OsString>) -> Run {
+    let mut words = words.into_iter();
+    let file = PathBuf::from(words.next().unwrap_or_default());
+    if !file.is_file() {
+        let message = format!("`{}` is neither a subcommand nor a file", file.display());
+        Cli::command().error(ErrorKind::InvalidSubcommand, message).exit();
     }
+    Run { file, output: None, watch: false, arguments: words.collect() }
+}
+
+fn target(kernel: Kernel) -> Target {
+    let place = match kernel.place {
+        Where { prefix: Some(folder), .. } => Place::Prefix(folder),
+        Where { sys_prefix: true, .. } => Place::Environment,
+        Where { .. } => Place::User,
+    };
+    Target { place, name: kernel.name, stock: kernel.stock }
 }

@@ -61,6 +61,12 @@ impl Dylib {
         Ok(dylib)
     }
 
+    /// The version of the compiler that built the installed dylib, `1.95.0`. Only a file is read.
+    pub(crate) fn recorded_compiler() -> Option<String> {
+        let rustc = Self::recorded(&folder().ok()?)?.rustc;
+        Some(rustc.lines().find_map(|line| line.strip_prefix("release: "))?.to_owned())
+    }
+
     /// Keeps the dylib's folder from being removed, as long as the answer lives.
     pub(crate) fn hold(&self) -> Result<std::fs::File> {
         let folder = std::fs::File::open(&self.dependencies).context("opening the library's folder")?;

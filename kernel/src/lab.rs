@@ -22,7 +22,7 @@ pub(crate) fn open(arguments: &[String]) -> Result<ExitCode> {
         eprintln!("{MISSING}");
         return Ok(ExitCode::FAILURE);
     }
-    install(&Target::User)?;
+    install(&Target::user())?;
     let error = Command::new("jupyter").arg("lab").args(arguments).exec();
     Err(error.into())
 }

@@ -7,9 +7,12 @@ mod cell;
 mod child;
 mod commands;
 mod complete;
+mod doctor;
 mod dylib;
+mod export;
 mod files;
 mod install;
+mod ipynb;
 mod jupyter;
 mod lab;
 mod run;
@@ -20,7 +23,7 @@ use std::process::ExitCode;
 
 pub use cell::Completeness;
 pub use dylib::Dylib;
-pub use session::{Event, Events, Failure, Interrupter, Session, Stream};
+pub use session::{Event, Events, Failure, Interrupter, Question, Session, Stream};
 
 /// The binary.
 pub fn main() -> ExitCode {

@@ -68,6 +68,9 @@ pub enum Error {
     /// A loss or gradient that is NaN or infinite.
     #[error("step {step}: the {what} is {value}")]
     NotFinite { step: usize, what: &'static str, value: f64 },
+    /// The user could not be asked.
+    #[error("no input for `{prompt}`: {problem}")]
+    Input { prompt: String, problem: String },
     /// The user interrupted; everything is as it was after the last finished unit of work.
     #[error("interrupted: {during} stopped; every variable is kept")]
     Interrupted { during: &'static str },

@@ -76,5 +76,5 @@ mod files;
 
 pub use error::{Error, Result};
 
-/// The crates that the library stands on, in the versions it uses.
-pub use {candle_core, candle_nn, plotters, polars, rayon, serde, serde_json, tokenizers};
+/// The crates that the library stands on and those of every program, in the versions that cells have too.
+pub use {anyhow, candle_core, candle_nn, log, plotters, polars, rayon, serde, serde_json, tokenizers, tokio, tracing};

@@ -5,6 +5,8 @@
 
 use std::io::Write;
 use std::sync::OnceLock;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use kensaku::serde_json::Value;
 
@@ -22,6 +24,36 @@ pub(crate) fn emit(event: &Value) {
         let mut out = std::io::stdout().lock();
         // Where the kernel has gone away there is nobody left to tell.
         let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+/// Sends `event` past the lock of stdout, whose holder may be waiting for what comes of it.
+pub(crate) fn emit_between(event: &Value) {
+    let Some(line) = line(event) else { return };
+    let mut rest = line.as_bytes();
+    while !rest.is_empty() {
+        // Safety: the bytes are there, as many as said.
+        let written = unsafe { libc::write(libc::STDOUT_FILENO, rest.as_ptr().cast(), rest.len()) };
+        match usize::try_from(written) {
+            Ok(count) => rest = &rest[count..],
+            // The kernel has gone away.
+            Err(_) => return,
+        }
+    }
+}
+
+/// Writes out what std holds back, and what live displays do. On a thread that is waited for no
+/// longer than `limit`: a cell may hold the lock of stdout while it waits itself, or in a variable.
+pub(crate) fn flush(limit: Duration) {
+    let (done, flushed) = channel();
+    let started = std::thread::Builder::new().spawn(move || {
+        kensaku::show::flush();
+        // Where the kernel has gone away there is nobody left to tell.
+        let _ = std::io::stdout().flush();
+        let _ = done.send(());
+    });
+    if started.is_ok() {
+        let _ = flushed.recv_timeout(limit);
     }
 }
 

@@ -2,7 +2,9 @@
 //! run time that cells and the kernel share.
 
 pub mod nb;
+pub mod stdin;
 
+mod answers;
 mod event;
 mod host;
 mod logs;

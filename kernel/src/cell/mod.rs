@@ -1,5 +1,6 @@
 //! A cell: the statements of a user, made into a program that rustc compiles.
 
+mod completeness;
 mod diagnostic;
 mod directives;
 mod draw;
@@ -7,16 +8,19 @@ mod edit;
 mod items;
 mod parse;
 mod program;
+mod script;
 mod types;
 mod weave;
 
+pub use completeness::Completeness;
+pub(crate) use completeness::is_complete;
 pub(crate) use diagnostic::{Diagnostic, file_name, number_of};
 pub(crate) use directives::Directive;
 pub(crate) use draw::{CompileError, Source, compile_errors, drawn, place};
 pub(crate) use edit::offset_of;
 pub(crate) use items::{Item, Sort, items, makes_items};
-pub use parse::Completeness;
-pub(crate) use parse::{Cell, is_complete};
+pub(crate) use parse::{Cell, Kind, Statement};
 pub(crate) use program::{Plan, Program, Role, Variable, probe, runnable};
+pub(crate) use script::script_program;
 pub(crate) use types::{Inferred, answer, inferred_types};
-pub(crate) use weave::{Tried, with_value_shown};
+pub(crate) use weave::{Tried, awaits};

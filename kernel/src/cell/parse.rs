@@ -64,14 +64,6 @@ impl Binding {
     }
 }
 
-/// Whether a cell can be run as it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Completeness {
-    Complete,
-    Incomplete,
-    Invalid,
-}
-
 impl Cell {
     /// Parses `code`, in which no macro of an earlier cell makes items.
     pub(crate) fn parse(code: &str) -> syn::Result<Self> {
@@ -121,15 +113,6 @@ impl Cell {
             }
         }
         kept
-    }
-}
-
-/// Whether `code` is a whole cell, for consoles that decide between a new line and a run.
-pub(crate) fn is_complete(code: &str) -> Completeness {
-    match Cell::parse(code) {
-        Ok(_) => Completeness::Complete,
-        Err(error) if has_open_bracket(code) || error.to_string().contains("end of input") => Completeness::Incomplete,
-        Err(_) => Completeness::Invalid,
     }
 }
 
@@ -241,19 +224,6 @@ fn is_whole(ty: &Type) -> bool {
     !gaps.0
 }
 
-/// Whether a bracket, a string or a comment is still open.
-fn has_open_bracket(code: &str) -> bool {
-    match code.parse::<proc_macro2::TokenStream>() {
-        Ok(_) => false,
-        Err(_) => {
-            let count = |wanted: &[char]| code.matches(wanted).count();
-            count(&['(', '[', '{']) > count(&[')', ']', '}'])
-                || count(&['"']) % 2 == 1
-                || code.matches("/*").count() > code.matches("*/").count()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,15 +294,5 @@ mod tests {
         let code = "let 検 = \"索\";\n  f(検)";
         let cell = Cell::parse(code).expect("the cell parses");
         assert_eq!(&code[cell.statements[1].range.clone()], "f(検)");
-    }
-
-    #[test]
-    fn consoles_learn_what_is_unfinished() {
-        assert_eq!(is_complete("let x = 1;"), Completeness::Complete);
-        assert_eq!(is_complete("fn f() {"), Completeness::Incomplete);
-        assert_eq!(is_complete("let s = \"abc"), Completeness::Incomplete);
-        assert_eq!(is_complete("1 +"), Completeness::Incomplete);
-        assert_eq!(is_complete("let x 1;"), Completeness::Invalid);
-        assert_eq!(is_complete(")"), Completeness::Invalid);
     }
 }

@@ -155,6 +155,13 @@ fn new_names(cell: &Cell) -> impl Iterator<Item = String> {
 }
 
 impl Program {
+    /// A program that is one text with insertions, the `source`th.
+    pub(super) fn whole(edited: Edited, source: usize) -> Self {
+        let mut program = Self::default();
+        program.original(source, edited);
+        program
+    }
+
     /// Where a part of the program comes from: the cell, and the range in it.
     pub(crate) fn origin(&self, range: Range<usize>) -> Option<(usize, Range<usize>)> {
         let first = self.pieces.iter().find(|piece| piece.at.contains(&range.start))?;

@@ -6,7 +6,7 @@ use syn::visit::Visit;
 use syn::{Block, Expr, ExprAwait, ExprTry, Item, Macro, Stmt};
 
 use super::edit::{Edited, Edits};
-use super::parse::{Cell, Kind, Statement};
+use super::parse::{Kind, Statement};
 
 /// Macros whose arguments are expressions, so that a `?` in them is found.
 const EXPRESSION_MACROS: [&str; 12] = [
@@ -47,16 +47,6 @@ pub(crate) fn woven(code: &str, statement: &Statement, tried: Tried) -> Edited {
     }
     edits.insert(range.end, ";");
     edits.apply(code, range.clone())
-}
-
-/// The cell as part of a script, where only the last value needs help.
-pub(crate) fn with_value_shown(cell: &Cell) -> String {
-    let mut edits = Edits::default();
-    for statement in cell.statements.iter().filter(|statement| statement.kind == Kind::Value) {
-        edits.insert(statement.range.start, "kensaku::nb::show!(");
-        edits.insert(statement.range.end, ");");
-    }
-    edits.apply(&cell.code, 0..cell.code.len()).text
 }
 
 /// Whether a cell awaits, outside of async blocks of its own.
@@ -153,6 +143,7 @@ fn arguments(call: &Macro) -> Vec<Expr> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::parse::Cell;
     use super::*;
 
     fn text(code: &str) -> String {

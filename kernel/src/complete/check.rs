@@ -7,11 +7,10 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use tempfile::TempDir;
 
 use crate::cell::{Diagnostic, answer};
 use crate::dylib::Dylib;
-use crate::session::Scope;
+use crate::session::{FOLDER_PREFIX, Scope};
 
 /// How many answers are kept: the same expression is asked about with every letter typed behind it.
 const KEPT: usize = 64;
@@ -20,7 +19,6 @@ const KEPT: usize = 64;
 pub(super) struct Checker {
     rustc: PathBuf,
     arguments: Vec<String>,
-    folder: Option<TempDir>,
     answers: Mutex<HashMap<String, Option<String>>>,
 }
 
@@ -41,7 +39,6 @@ impl Checker {
         Self {
             rustc: dylib.compiler(),
             arguments: arguments.to_vec(),
-            folder: tempfile::Builder::new().prefix("kensaku-types-").tempdir().ok(),
             answers: Mutex::default(),
         }
     }
@@ -61,7 +58,9 @@ impl Checker {
     }
 
     fn ask(&self, source: &str, scope: &Scope) -> Result<Option<String>> {
-        let folder = self.folder.as_ref().context("there is no folder for temporary files")?;
+        // Removed by the next kernel, should this one be killed meanwhile.
+        let prefix = format!("{FOLDER_PREFIX}{}-types-", std::process::id());
+        let folder = tempfile::Builder::new().prefix(&prefix).tempdir()?;
         let mut rustc = Command::new(&self.rustc);
         rustc.args(&self.arguments).arg("-").env("RUSTC_BOOTSTRAP", "1").current_dir(folder.path());
         for added in &scope.crates {

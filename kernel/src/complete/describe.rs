@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::index::record::{Docs, Id, Kind, Member, Record};
+use super::index::record::{Id, Kind, Member, Record};
 use super::view::View;
 
 /// An item's or a variable's description.
@@ -86,11 +86,6 @@ fn shown(docs: &str) -> String {
 fn first_paragraph(docs: &str) -> String {
     let lines = docs.lines().skip_while(|line| line.trim().is_empty());
     lines.take_while(|line| !line.trim().is_empty()).collect::<Vec<_>>().join("\n")
-}
-
-/// Whether there is anything to say of docs.
-pub(super) fn has_docs(docs: &Docs) -> bool {
-    *docs != Docs::None
 }
 
 #[cfg(test)]

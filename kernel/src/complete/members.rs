@@ -36,7 +36,7 @@ pub(super) struct Members<'a> {
 impl Members<'_> {
     /// What can stand behind the dot of a value.
     pub(super) fn of_value(&self, ty: &Ty) -> Vec<Found> {
-        let mut found = Found::none();
+        let mut found = Vec::new();
         for (steps, ty) in self.dereferenced(ty).iter().enumerate() {
             self.fields(ty, steps, &mut found);
             self.methods(ty, steps, &mut found, |member| member.kind == Kind::Method);
@@ -46,14 +46,14 @@ impl Members<'_> {
 
     /// What can stand behind `Type::`.
     pub(super) fn of_type(&self, ty: &Ty) -> Vec<Found> {
-        let mut found = Found::none();
+        let mut found = Vec::new();
         self.methods(ty, 0, &mut found, |_| true);
         unique(found)
     }
 
     /// The items of a trait and of those it stands on.
     pub(super) fn of_trait(&self, id: Id) -> Vec<Found> {
-        let mut found = Found::none();
+        let mut found = Vec::new();
         self.trait_members(id, 0, &mut found, &|_| true, &mut HashSet::new());
         unique(found)
     }
@@ -236,12 +236,6 @@ impl Members<'_> {
 
     fn is_visible(&self, member: &Member, owner: Id) -> bool {
         !member.hidden && (member.public || owner >= self.own_from)
-    }
-}
-
-impl Found {
-    fn none() -> Vec<Self> {
-        Vec::new()
     }
 }
 

@@ -104,6 +104,11 @@ impl Completer {
         }
     }
 
+    /// What there is to say of `name`, as MIME types; all of it, or the first paragraph.
+    pub(crate) fn docs(&self, name: &str, whole: bool) -> Option<Value> {
+        Some(self.description(name, name.len())?.data(u64::from(whole)))
+    }
+
     /// What can stand at byte `at`, and what of it is written.
     fn offers(&self, code: &str, at: usize) -> (Vec<Offer>, String) {
         if let Some((offers, written)) = commands::offers(code, at, &self.held) {

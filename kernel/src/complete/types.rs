@@ -19,10 +19,10 @@ pub(super) fn read(world: &World, printed: &str) -> Option<Ty> {
 
 /// The item that a printed path names.
 pub(super) fn find(world: &World, path: &[String], space: Space) -> Option<Id> {
-    let (first, rest) = path.split_first()?;
-    if let Some(root) = world.root(first)
-        && let Some(id) = world.descend(root, rest, space)
-    {
+    // Where only a hidden path leads to a type, it goes through crates: `kensaku::polars::polars_lazy::..`.
+    let rest = |at: usize| Some((world.root(&path[at])?, &path[at + 1..]));
+    let mut starts = (0..path.len()).filter_map(rest);
+    if let Some(id) = starts.find_map(|(root, rest)| world.descend(root, rest, space)) {
         return Some(id);
     }
     world.descend(world.root(CELL)?, path, space)

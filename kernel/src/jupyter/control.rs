@@ -2,29 +2,38 @@
 
 use std::time::Duration;
 
-use jupyter_zmq_client::KernelControlConnection;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::info;
 use super::iopub::IoPub;
-use super::wire::{Request, log, queue, reply};
+use super::message::Request;
+use super::wire::{Channel, Replies, log};
 use crate::session::Interrupter;
 
 /// What the sockets need to get the last messages out.
 const FAREWELL: Duration = Duration::from_millis(100);
 
-/// Serves the channel until a shutdown, which ends the process.
-pub(super) async fn serve(socket: KernelControlConnection, interrupter: Interrupter, iopub: IoPub) {
-    let (mut sender, receiver) = socket.split();
-    let mut requests = queue(receiver);
-    while let Some(request) = requests.recv().await {
-        let header = request.message.header.clone();
-        iopub.status("busy", Some(&header));
+/// Serves the channel until a shutdown, which ends the process. Clients of before protocol 5.4 ask
+/// for it on the shell channel: `from_shell` brings those requests, with their way back.
+pub(super) async fn serve(
+    mut channel: Channel,
+    mut from_shell: mpsc::UnboundedReceiver<(Request, Replies)>,
+    interrupter: Interrupter,
+    iopub: IoPub,
+) {
+    loop {
+        let (request, replies) = tokio::select! {
+            Some(request) = channel.requests.recv() => (request, channel.replies.clone()),
+            Some(forwarded) = from_shell.recv() => forwarded,
+            else => return,
+        };
+        iopub.status("busy", Some(&request.header));
         let answer = answer(&request, &interrupter);
         if let Some(content) = answer {
-            reply(&mut sender, &request, content).await;
+            replies.reply(&request, content).await;
         }
-        iopub.status("idle", Some(&header));
+        iopub.status("idle", Some(&request.header));
         if request.kind == "shutdown_request" {
             interrupter.kill();
             iopub.flush().await;

@@ -2,10 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::wire::PROTOCOL;
+use super::message::PROTOCOL;
+use crate::dylib::Dylib;
 
 /// The answer to a kernel info request.
 pub(super) fn reply() -> Value {
+    let compiler = Dylib::recorded_compiler();
+    let rust = compiler.as_deref().unwrap_or(env!("CARGO_PKG_RUST_VERSION"));
+    let help = [
+        ("kensaku", "https://docs.rs/kensaku"),
+        ("candle", "https://docs.rs/candle-core"),
+        ("Polars", "https://docs.rs/polars"),
+        ("tokenizers", "https://docs.rs/tokenizers"),
+        ("plotters", "https://docs.rs/plotters"),
+        ("std", "https://doc.rust-lang.org/std/"),
+    ];
     json!({
         "status": "ok",
         "protocol_version": PROTOCOL,
@@ -13,18 +24,16 @@ pub(super) fn reply() -> Value {
         "implementation_version": env!("CARGO_PKG_VERSION"),
         "language_info": {
             "name": "rust",
-            "version": env!("CARGO_PKG_RUST_VERSION"),
+            "version": rust,
             "mimetype": "text/x-rust",
             "file_extension": ".rs",
             "pygments_lexer": "rust",
             "codemirror_mode": "rust",
             "nbconvert_exporter": "script",
         },
-        "banner": concat!("kensaku ", env!("CARGO_PKG_VERSION"), ": search models in Rust"),
-        "help_links": [
-            { "text": "candle", "url": "https://docs.rs/candle-core" },
-            { "text": "Polars", "url": "https://docs.rs/polars" },
-        ],
-        "debugger": false,
+        "banner": format!("kensaku {}: search models in Rust {rust}", env!("CARGO_PKG_VERSION")),
+        "help_links": help.map(|(text, url)| json!({ "text": text, "url": url })),
+        // Neither a debugger nor subshells.
+        "supported_features": [],
     })
 }

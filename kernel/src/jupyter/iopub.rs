@@ -2,78 +2,73 @@
 
 use std::time::Duration;
 
-use jupyter_protocol::{Header, JupyterMessage};
 use jupyter_zmq_client::{KernelIoPubXPubConnection, SubscriptionEvent};
 use serde_json::{Value, json};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
+use zeromq::SocketSend;
 
-use super::wire::{log, publication};
-use crate::session::{Event, Stream};
+use super::message::{Envelope, Header, Message};
+use super::queue::{Item, Queue};
+use super::wire::log;
+use crate::session::Event;
 
-/// How long text may wait for more of its kind.
-const BATCH: Duration = Duration::from_millis(40);
-/// How much text is sent without waiting.
-const FULL: usize = 1 << 16;
+/// How long a front end may take to accept a message before it is left out.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The same for one that has not accepted the last message, either.
+const IMPATIENCE: Duration = Duration::from_millis(10);
 
 /// Sends to the iopub socket, from any thread, in order.
 #[derive(Clone)]
-pub(super) struct IoPub(UnboundedSender<Item>);
-
-enum Item {
-    Message(Box<JupyterMessage>),
-    Text { stream: Stream, text: String, parent: Option<Header> },
-    Flush(oneshot::Sender<()>),
-}
+pub(super) struct IoPub(Queue);
 
 /// Starts the task that owns the socket.
-pub(super) fn start(socket: KernelIoPubXPubConnection) -> IoPub {
-    let (sender, receiver) = unbounded_channel();
-    let iopub = IoPub(sender);
+pub(super) fn start(socket: KernelIoPubXPubConnection, envelope: Envelope) -> IoPub {
+    let queue = Queue::default();
+    let iopub = IoPub(queue.clone());
     iopub.status("starting", None);
-    tokio::spawn(run(socket, receiver));
+    tokio::spawn(run(Sender { socket, envelope, stuck: false }, queue));
     iopub
 }
 
 impl IoPub {
-    /// Sends one message.
+    /// Sends one message of the kernel itself.
     pub(super) fn publish(&self, kind: &str, content: Value, parent: Option<&Header>) {
-        self.give(Item::Message(Box::new(publication(kind, content, parent))));
+        self.0.push(Item::Message(Message::publication(kind, content, parent)));
     }
 
     pub(super) fn status(&self, state: &str, parent: Option<&Header>) {
         self.publish("status", json!({ "execution_state": state }), parent);
     }
 
-    /// Sends what a cell puts out.
+    /// Sends what a cell puts out; waits where front ends cannot follow.
     pub(super) fn event(&self, event: Event, parent: Option<&Header>, count: u64) {
-        match event {
-            Event::Stream { stream, text } => {
-                self.give(Item::Text { stream, text, parent: parent.cloned() });
-            }
-            Event::Display(display) => {
-                let update = display["update"] == json!(true);
-                let kind = if update { "update_display_data" } else { "display_data" };
-                self.publish(kind, bundle(display), parent);
-            }
+        let output = |kind: &str, content: Value| Message::publication(kind, content, parent);
+        let item = match event {
+            Event::Stream { stream, text } => Item::Text { stream, text, parent: parent.cloned() },
+            Event::Display(display) => match (display["update"] == json!(true), display["id"].as_str()) {
+                (true, Some(id)) => {
+                    Item::Update { id: id.to_owned(), message: output("update_display_data", bundle(display)) }
+                }
+                _ => Item::Output(output("display_data", bundle(display))),
+            },
             Event::Value(value) => {
                 let mut content = bundle(value);
                 content["execution_count"] = json!(count);
-                self.publish("execute_result", content, parent);
+                Item::Output(output("execute_result", content))
             }
-        }
+            Event::Clear { wait } => Item::Output(output("clear_output", json!({ "wait": wait }))),
+            // They go to the stdin channel and into the reply.
+            Event::Input(_) | Event::Page(_) => return,
+        };
+        self.0.push_output(item);
     }
 
     /// Waits until everything so far has been handed to the socket.
     pub(super) async fn flush(&self) {
         let (sender, receiver) = oneshot::channel();
-        self.give(Item::Flush(sender));
+        self.0.push(Item::Flush(sender));
         // The task lives as long as the kernel.
         let _ = receiver.await;
-    }
-
-    fn give(&self, item: Item) {
-        let _ = self.0.send(item);
     }
 }
 
@@ -90,83 +85,58 @@ fn bundle(mut display: Value) -> Value {
     })
 }
 
-async fn run(mut socket: KernelIoPubXPubConnection, mut items: UnboundedReceiver<Item>) {
-    let mut waiting: Option<Text> = None;
+/// Sends what is in the queue; welcomes who subscribes.
+async fn run(mut sender: Sender, queue: Queue) {
     loop {
         tokio::select! {
-            item = items.recv() => match item {
-                Some(Item::Text { stream, text, parent }) => {
-                    let same = waiting.as_ref().is_some_and(|waiting| waiting.continues(stream, &parent));
-                    if !same {
-                        send_text(&mut socket, waiting.take()).await;
-                    }
-                    let batch = waiting.get_or_insert_with(|| Text::new(stream, parent));
-                    batch.text.push_str(&text);
-                    if batch.text.len() > FULL {
-                        send_text(&mut socket, waiting.take()).await;
-                    }
-                }
-                Some(Item::Message(message)) => {
-                    send_text(&mut socket, waiting.take()).await;
-                    send(&mut socket, *message).await;
-                }
-                Some(Item::Flush(done)) => {
-                    send_text(&mut socket, waiting.take()).await;
-                    let _ = done.send(());
-                }
-                None => return,
-            },
-            event = socket.recv_subscription() => match event {
+            item = queue.next() => sender.take(item).await,
+            event = sender.socket.recv_subscription() => match event {
                 Ok(SubscriptionEvent::Subscribe(topic)) => {
-                    let welcome = publication("iopub_welcome", json!({ "subscription": topic }), None);
-                    send(&mut socket, welcome).await;
+                    sender.send(Message::publication("iopub_welcome", json!({ "subscription": topic }), None)).await;
                 }
                 Ok(SubscriptionEvent::Unsubscribe(_)) => {}
                 Err(error) => {
                     log(&format!("iopub: {error}"));
-                    tokio::time::sleep(BATCH).await;
+                    tokio::time::sleep(IMPATIENCE).await;
                 }
             },
-            () = sleep_until(waiting.as_ref()) => send_text(&mut socket, waiting.take()).await,
         }
     }
 }
 
-/// Text that waits for more.
-struct Text {
-    stream: Stream,
-    text: String,
-    parent: Option<Header>,
-    due: tokio::time::Instant,
+struct Sender {
+    socket: KernelIoPubXPubConnection,
+    envelope: Envelope,
+    stuck: bool,
 }
 
-impl Text {
-    fn new(stream: Stream, parent: Option<Header>) -> Self {
-        Self { stream, text: String::new(), parent, due: tokio::time::Instant::now() + BATCH }
+impl Sender {
+    async fn take(&mut self, item: Item) {
+        match item {
+            Item::Message(message) | Item::Output(message) | Item::Update { message, .. } => self.send(message).await,
+            Item::Text { stream, text, parent } => {
+                let content = json!({ "name": stream.name(), "text": text });
+                self.send(Message::publication("stream", content, parent.as_ref())).await;
+            }
+            Item::Flush(done) => drop(done.send(())),
+        }
     }
 
-    fn continues(&self, stream: Stream, parent: &Option<Header>) -> bool {
-        let id = |header: &Option<Header>| header.as_ref().map(|header| header.msg_id.clone());
-        self.stream == stream && id(&self.parent) == id(parent)
-    }
-}
-
-async fn sleep_until(waiting: Option<&Text>) {
-    match waiting {
-        Some(text) => tokio::time::sleep_until(text.due).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn send_text(socket: &mut KernelIoPubXPubConnection, text: Option<Text>) {
-    if let Some(Text { stream, text, parent, .. }) = text {
-        let content = json!({ "name": stream.name(), "text": text });
-        send(socket, publication("stream", content, parent.as_ref())).await;
-    }
-}
-
-async fn send(socket: &mut KernelIoPubXPubConnection, message: JupyterMessage) {
-    if let Err(error) = socket.send(message).await {
-        log(&format!("iopub: {error}"));
+    async fn send(&mut self, message: Message) {
+        let frames = match self.envelope.seal(message) {
+            Ok(frames) => frames,
+            Err(error) => return log(&format!("iopub: {error}")),
+        };
+        let patience = if self.stuck { IMPATIENCE } else { PATIENCE };
+        match tokio::time::timeout(patience, self.socket.socket.send(frames)).await {
+            Ok(Ok(())) => self.stuck = false,
+            Ok(Err(error)) => log(&format!("iopub: {error}")),
+            Err(_) => {
+                if !self.stuck {
+                    log("iopub: a front end does not read; it misses messages");
+                }
+                self.stuck = true;
+            }
+        }
     }
 }

@@ -1,17 +1,26 @@
 //! The Jupyter kernel: what arrives on the sockets, and what is answered.
 
+mod comms;
 mod control;
 mod history;
 mod info;
+mod input;
 mod iopub;
+mod limits;
+mod message;
+mod offsets;
+mod output;
+mod queue;
 mod requests;
 mod shell;
+mod variables;
 mod wire;
 mod worker;
 
 use std::path::Path;
 
 use anyhow::Result;
+use tokio::sync::mpsc;
 
 use crate::session::{Interrupter, SharedScope};
 
@@ -21,14 +30,17 @@ pub(crate) fn serve(connection_file: &Path) -> Result<()> {
     let thread = runtime.block_on(async {
         let channels = wire::bind(connection_file).await?;
         let interrupter = Interrupter::default();
-        let iopub = iopub::start(channels.iopub);
+        let iopub = iopub::start(channels.iopub, channels.envelope);
         // Answered at once, while the session starts in the background.
-        let (worker, thread) = worker::start(interrupter.clone(), SharedScope::default(), iopub.clone())?;
+        let (asking, asks) = input::Asking::new();
+        let scope = SharedScope::default();
+        let (worker, thread) = worker::start(interrupter.clone(), scope.clone(), iopub.clone(), asking)?;
+        let (shutdowns, from_shell) = mpsc::unbounded_channel();
         tokio::spawn(wire::echo_heartbeats(channels.heartbeat));
-        tokio::spawn(wire::ignore_input(channels.stdin));
+        tokio::spawn(input::serve(channels.stdin, asks, iopub.clone()));
         tokio::spawn(control::interrupt_on_signal(interrupter.clone()));
-        tokio::spawn(shell::serve(channels.shell, worker, iopub.clone()));
-        control::serve(channels.control, interrupter, iopub).await;
+        tokio::spawn(shell::serve(channels.shell, worker, shutdowns, scope, iopub.clone()));
+        control::serve(channels.control, from_shell, interrupter, iopub).await;
         anyhow::Ok(thread)
     })?;
     // Its tasks hold the sender of cells: without them the thread ends.

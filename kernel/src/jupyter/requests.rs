@@ -1,8 +1,14 @@
-//! Requests that need no session: what is in them, and their answers.
+//! Requests that are answered at once, also while a cell runs: what is in them, and their answers.
 
-use serde_json::{Value, json};
+use std::sync::OnceLock;
 
+use serde_json::{Map, Value, json};
+
+use super::offsets::{byte_of, point_of};
 use crate::cell::{self, Completeness};
+use crate::complete::Completer;
+use crate::dylib::Dylib;
+use crate::session::SharedScope;
 
 /// An execute request. Front ends leave fields out.
 pub(super) struct Execute {
@@ -10,7 +16,8 @@ pub(super) struct Execute {
     pub(super) silent: bool,
     pub(super) store_history: bool,
     pub(super) stop_on_error: bool,
-    pub(super) user_expressions: Value,
+    pub(super) allow_stdin: bool,
+    pub(super) user_expressions: Map<String, Value>,
 }
 
 impl From<&Value> for Execute {
@@ -22,7 +29,8 @@ impl From<&Value> for Execute {
             silent,
             store_history: !silent && flag("store_history", true),
             stop_on_error: flag("stop_on_error", true),
-            user_expressions: content["user_expressions"].clone(),
+            allow_stdin: flag("allow_stdin", true),
+            user_expressions: content["user_expressions"].as_object().cloned().unwrap_or_default(),
         }
     }
 }
@@ -30,20 +38,52 @@ impl From<&Value> for Execute {
 pub(super) fn is_complete(content: &Value) -> Value {
     match cell::is_complete(content["code"].as_str().unwrap_or_default()) {
         Completeness::Complete => json!({ "status": "complete" }),
-        Completeness::Incomplete => json!({ "status": "incomplete", "indent": "    " }),
+        Completeness::Incomplete { indent } => json!({ "status": "incomplete", "indent": " ".repeat(indent) }),
         Completeness::Invalid => json!({ "status": "invalid" }),
+        Completeness::Unknown => json!({ "status": "unknown" }),
     }
 }
 
-pub(super) fn complete(content: &Value) -> Value {
-    let cursor = content["cursor_pos"].as_u64().unwrap_or_default();
-    json!({
-        "status": "ok", "matches": [], "cursor_start": cursor, "cursor_end": cursor, "metadata": {},
-    })
+/// Questions about code, answered on threads that may block.
+pub(super) struct Questions {
+    scope: SharedScope,
+    completer: OnceLock<Option<Completer>>,
 }
 
-pub(super) fn inspect() -> Value {
-    json!({ "status": "ok", "found": false, "data": {}, "metadata": {} })
+impl Questions {
+    pub(super) fn new(scope: SharedScope) -> Self {
+        Self { scope, completer: OnceLock::new() }
+    }
+
+    pub(super) fn complete(&self, content: &Value) -> Value {
+        let (code, cursor) = asked(content);
+        match self.completer() {
+            Some(completer) => completer.complete(code, cursor),
+            None => json!({
+                "status": "ok", "matches": [], "cursor_start": cursor, "cursor_end": cursor, "metadata": {},
+            }),
+        }
+    }
+
+    pub(super) fn inspect(&self, content: &Value) -> Value {
+        let (code, cursor) = asked(content);
+        match self.completer() {
+            Some(completer) => completer.inspect(code, cursor, content["detail_level"].as_u64().unwrap_or(0)),
+            None => json!({ "status": "ok", "found": false, "data": {}, "metadata": {} }),
+        }
+    }
+
+    fn completer(&self) -> Option<&Completer> {
+        let start = || Some(Completer::new(&Dylib::installed().ok()?, self.scope.clone()));
+        self.completer.get_or_init(start).as_ref()
+    }
+}
+
+/// The code and the cursor in it, in code points.
+fn asked(content: &Value) -> (&str, usize) {
+    let code = content["code"].as_str().unwrap_or_default();
+    let asked = content["cursor_pos"].as_u64().and_then(|point| usize::try_from(point).ok());
+    (code, point_of(code, asked.map_or(code.len(), |point| byte_of(code, point))))
 }
 
 #[cfg(test)]

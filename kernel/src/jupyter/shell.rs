@@ -1,129 +1,235 @@
-//! The shell channel: cells, one after the other, and questions between them.
+//! The shell channel: cells one after the other, and everything else at once.
 
-use jupyter_zmq_client::{KernelShellConnection, RouterSendConnection};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
+use super::comms::Comms;
 use super::history::History;
 use super::info;
 use super::iopub::IoPub;
-use super::requests::{Execute, complete, inspect, is_complete};
-use super::wire::{Request, log, queue, reply};
-use super::worker::Job;
-use crate::session::Failure;
+use super::message::Request;
+use super::requests::{Execute, Questions, is_complete};
+use super::variables;
+use super::wire::{Channel, Replies, log};
+use super::worker::{Done, Job};
+use crate::session::{Failure, SharedScope};
 
 struct Shell {
-    socket: RouterSendConnection,
-    requests: mpsc::UnboundedReceiver<Request>,
+    replies: Replies,
     worker: mpsc::UnboundedSender<Job>,
+    shutdowns: mpsc::UnboundedSender<(Request, Replies)>,
     iopub: IoPub,
     history: History,
+    comms: Comms,
+    questions: Arc<Questions>,
+    /// Cells that wait for their turn.
+    waiting: VecDeque<Request>,
+    running: Option<Running>,
+    /// Answers that take a while.
+    asides: JoinSet<()>,
+    /// Cells that arrived before this moment are not run: one before them failed.
+    aborted_before: Option<Instant>,
     count: u64,
 }
 
+struct Running {
+    request: Request,
+    execute: Execute,
+    done: oneshot::Receiver<Done>,
+}
+
 /// Serves the channel for the life of the kernel.
-pub(super) async fn serve(socket: KernelShellConnection, worker: mpsc::UnboundedSender<Job>, iopub: IoPub) {
-    let (sender, receiver) = socket.split();
-    let history = History::default();
-    let mut shell = Shell { socket: sender, requests: queue(receiver), worker, iopub, history, count: 0 };
-    while let Some(request) = shell.requests.recv().await {
-        shell.handle(request).await;
+pub(super) async fn serve(
+    mut channel: Channel,
+    worker: mpsc::UnboundedSender<Job>,
+    shutdowns: mpsc::UnboundedSender<(Request, Replies)>,
+    scope: SharedScope,
+    iopub: IoPub,
+) {
+    let mut comms = Comms::default();
+    let questions = Arc::new(Questions::new(scope.clone()));
+    comms.register(variables::TARGET, move |_| variables::list(&scope));
+    let mut shell = Shell {
+        replies: channel.replies,
+        worker,
+        shutdowns,
+        iopub,
+        history: History::open(),
+        comms,
+        questions,
+        waiting: VecDeque::new(),
+        running: None,
+        asides: JoinSet::new(),
+        aborted_before: None,
+        count: 0,
+    };
+    loop {
+        tokio::select! {
+            request = channel.requests.recv() => match request {
+                Some(request) => shell.take(request).await,
+                None => return,
+            },
+            done = ended(&mut shell.running) => shell.end_cell(done).await,
+            Some(_) = shell.asides.join_next() => shell.still_busy(),
+        }
+        shell.start_next().await;
+    }
+}
+
+/// The end of the cell that runs; never, where none does.
+async fn ended(running: &mut Option<Running>) -> Done {
+    match running {
+        Some(running) => (&mut running.done).await.unwrap_or_else(|_| Done {
+            result: Err(worker_ended()),
+            expressions: Default::default(),
+            pages: Vec::new(),
+            value: None,
+        }),
+        None => std::future::pending().await,
     }
 }
 
 impl Shell {
-    async fn handle(&mut self, request: Request) {
-        let header = request.message.header.clone();
-        self.iopub.status("busy", Some(&header));
+    async fn take(&mut self, request: Request) {
+        match request.kind.as_str() {
+            "execute_request" => self.waiting.push_back(request),
+            "shutdown_request" => {
+                // The control loop lives as long as the kernel.
+                let _ = self.shutdowns.send((request, self.replies.clone()));
+            }
+            "complete_request" => {
+                let questions = self.questions.clone();
+                self.answer_aside(request, move |content| questions.complete(content));
+            }
+            "inspect_request" => {
+                let questions = self.questions.clone();
+                self.answer_aside(request, move |content| questions.inspect(content));
+            }
+            _ => self.answer(request).await,
+        }
+    }
+
+    async fn answer(&mut self, request: Request) {
+        self.iopub.status("busy", Some(&request.header));
         let content = match request.kind.as_str() {
-            "execute_request" => return self.execute(request).await,
             "kernel_info_request" => Some(info::reply()),
             "is_complete_request" => Some(is_complete(&request.content)),
-            "complete_request" => Some(complete(&request.content)),
-            "inspect_request" => Some(inspect()),
             "history_request" => Some(self.history.reply(&request.content)),
-            "comm_info_request" => Some(json!({ "status": "ok", "comms": {} })),
-            "comm_open" => {
-                // No target is registered: the protocol has the kernel close such a comm.
-                let close = json!({ "comm_id": request.content["comm_id"], "data": {} });
-                self.iopub.publish("comm_close", close, Some(&header));
+            "comm_info_request" => Some(self.comms.info(&request.content)),
+            "comm_open" | "comm_msg" | "comm_close" => {
+                self.comms.take(&request, &self.iopub);
                 None
             }
-            "comm_msg" | "comm_close" => None,
             other => {
                 log(&format!("{other} on the shell channel is not known"));
                 None
             }
         };
-        self.finish(&request, content).await;
-    }
-
-    /// The reply, and idle when all output of the request is out.
-    async fn finish(&mut self, request: &Request, content: Option<Value>) {
-        self.iopub.flush().await;
         if let Some(content) = content {
-            reply(&mut self.socket, request, content).await;
+            self.replies.reply(&request, content).await;
         }
-        self.iopub.status("idle", Some(&request.message.header));
+        self.iopub.status("idle", Some(&request.header));
+        self.still_busy();
     }
 
-    async fn execute(&mut self, request: Request) {
-        let execute = Execute::from(&request.content);
-        let header = request.message.header.clone();
+    /// Answers what takes a while, without holding up the requests behind it.
+    fn answer_aside(&mut self, request: Request, answer: impl FnOnce(&Value) -> Value + Send + 'static) {
+        let (replies, iopub) = (self.replies.clone(), self.iopub.clone());
+        self.asides.spawn(async move {
+            iopub.status("busy", Some(&request.header));
+            let content = request.content.clone();
+            match tokio::task::spawn_blocking(move || answer(&content)).await {
+                Ok(content) => replies.reply(&request, content).await,
+                Err(error) => log(&format!("{} could not be answered: {error}", request.kind)),
+            }
+            iopub.status("idle", Some(&request.header));
+        });
+    }
+
+    async fn start_next(&mut self) {
+        while self.running.is_none()
+            && let Some(request) = self.waiting.pop_front()
+        {
+            self.iopub.status("busy", Some(&request.header));
+            if self.aborted_before.is_some_and(|failed| request.arrived < failed) {
+                self.replies.reply(&request, json!({ "status": "aborted", "execution_count": self.count })).await;
+                self.iopub.status("idle", Some(&request.header));
+            } else {
+                self.begin_cell(request);
+            }
+        }
+    }
+
+    fn begin_cell(&mut self, request: Request) {
+        let mut execute = Execute::from(&request.content);
         if execute.store_history {
             self.count += 1;
             self.history.add(self.count, &execute.code);
         }
-        let count = self.count;
         if !execute.silent {
-            let input = json!({ "code": execute.code, "execution_count": count });
-            self.iopub.publish("execute_input", input, Some(&header));
+            let input = json!({ "code": execute.code, "execution_count": self.count });
+            self.iopub.publish("execute_input", input, Some(&request.header));
         }
-        let (done, result) = oneshot::channel();
-        let job = Job { code: execute.code, count, silent: execute.silent, parent: header.clone(), done };
-        let result = match self.worker.send(job) {
-            Ok(()) => result.await.unwrap_or_else(|_| Err(worker_ended())),
-            Err(_) => Err(worker_ended()),
+        let (sender, done) = oneshot::channel();
+        let job = Job {
+            code: execute.code.clone(),
+            count: self.count,
+            silent: execute.silent,
+            parent: request.header.clone(),
+            asked: execute.allow_stdin.then(|| request.identities.clone()),
+            expressions: std::mem::take(&mut execute.user_expressions),
+            done: sender,
         };
-        match result {
-            Ok(()) => {
-                let user_expressions = not_evaluated(&execute.user_expressions);
-                let content = json!({
-                    "status": "ok", "execution_count": count, "payload": [],
-                    "user_expressions": user_expressions,
-                });
-                self.finish(&request, Some(content)).await;
-            }
-            Err(failure) => {
-                let mut content = error_content(&failure);
-                if !execute.silent {
-                    self.iopub.publish("error", content.clone(), Some(&header));
-                }
-                content["status"] = json!("error");
-                content["execution_count"] = json!(count);
-                self.finish(&request, Some(content)).await;
-                if execute.stop_on_error {
-                    self.abort_waiting().await;
-                }
-            }
-        }
+        // Where the worker has ended, `done` tells so.
+        let _ = self.worker.send(job);
+        self.running = Some(Running { request, execute, done });
     }
 
-    /// Cells that were sent before the failure was known do not run.
-    async fn abort_waiting(&mut self) {
-        let mut others = Vec::new();
-        while let Ok(request) = self.requests.try_recv() {
-            if request.kind == "execute_request" {
-                let header = request.message.header.clone();
-                self.iopub.status("busy", Some(&header));
-                let content = json!({ "status": "aborted", "execution_count": self.count });
-                self.finish(&request, Some(content)).await;
-            } else {
-                others.push(request);
-            }
+    async fn end_cell(&mut self, done: Done) {
+        let Some(Running { request, execute, .. }) = self.running.take() else { return };
+        let Done { result, expressions, pages, value } = done;
+        if execute.store_history
+            && let Some(value) = value
+        {
+            self.history.add_output(self.count, &value);
         }
-        for request in others {
-            Box::pin(self.handle(request)).await;
+        let pages: Vec<_> =
+            pages.into_iter().map(|data| json!({ "source": "page", "data": data, "start": 0 })).collect();
+        let mut content = match &result {
+            Ok(()) => json!({ "status": "ok" }),
+            Err(failure) => {
+                let content = error_content(failure);
+                if !execute.silent {
+                    self.iopub.publish("error", content.clone(), Some(&request.header));
+                }
+                content
+            }
+        };
+        content["execution_count"] = json!(self.count);
+        content["user_expressions"] = json!(expressions);
+        content["payload"] = json!(pages);
+        // All output comes before the reply.
+        self.iopub.flush().await;
+        if result.is_err() {
+            content["status"] = json!("error");
+        }
+        self.replies.reply(&request, content).await;
+        if result.is_err() && execute.stop_on_error {
+            // Whoever sent a cell until now could not know of the failure.
+            self.aborted_before = Some(Instant::now());
+        }
+        self.iopub.status("idle", Some(&request.header));
+    }
+
+    /// After something else was answered: some front ends take any idle for the kernel's.
+    fn still_busy(&self) {
+        if let Some(running) = &self.running {
+            self.iopub.status("busy", Some(&running.request.header));
         }
     }
 }
@@ -134,14 +240,4 @@ fn error_content(failure: &Failure) -> Value {
 
 fn worker_ended() -> Failure {
     Failure::new("KernelError", "the kernel's evaluator has ended: restart the kernel")
-}
-
-/// The protocol wants an answer for each expression.
-fn not_evaluated(expressions: &Value) -> Value {
-    let names = expressions.as_object().into_iter().flat_map(|map| map.keys());
-    let answer = json!({
-        "status": "error", "ename": "NotSupported",
-        "evalue": "user expressions are not evaluated", "traceback": [],
-    });
-    names.map(|name| (name.clone(), answer.clone())).collect::<serde_json::Map<_, _>>().into()
 }

@@ -1,16 +1,20 @@
 //! The thread that owns the session: compiling and running cells blocks.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use jupyter_protocol::Header;
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use super::input::Asking;
 use super::iopub::IoPub;
+use super::message::Header;
+use super::output::{Capture, Current};
 use crate::dylib::Dylib;
-use crate::session::{Events, Failure, Interrupter, Session, SharedScope};
+use crate::session::{Failure, Interrupter, Session, SharedScope};
 
 /// rust-analyzer, inside evcxr, recurses deeply.
 const STACK: usize = 64 << 20;
@@ -23,33 +27,59 @@ pub(super) struct Job {
     pub(super) count: u64,
     pub(super) silent: bool,
     pub(super) parent: Header,
-    pub(super) done: oneshot::Sender<Result<(), Failure>>,
+    /// Whom to ask for input, where that is allowed.
+    pub(super) asked: Option<Vec<Bytes>>,
+    /// Name -> expression, evaluated after the cell.
+    pub(super) expressions: Map<String, Value>,
+    pub(super) done: oneshot::Sender<Done>,
 }
 
-/// Whose output it is that arrives now.
-#[derive(Clone, Default)]
-struct Current(Arc<Mutex<Option<(Header, u64, bool)>>>);
+/// What came of it.
+pub(super) struct Done {
+    pub(super) result: Result<(), Failure>,
+    pub(super) expressions: Map<String, Value>,
+    /// Help to show apart from the notebook, as MIME type -> text.
+    pub(super) pages: Vec<Value>,
+    /// The value of the cell as text, for the history.
+    pub(super) value: Option<String>,
+}
 
 /// Starts the session and takes cells from then on, until nobody is left to send any.
 pub(super) fn start(
     interrupter: Interrupter,
     scope: SharedScope,
     iopub: IoPub,
+    asking: Asking,
 ) -> Result<(mpsc::UnboundedSender<Job>, JoinHandle<()>)> {
     let (sender, mut jobs) = mpsc::unbounded_channel::<Job>();
-    let current = Current::default();
-    let events = current.events(iopub);
+    let current = Current::new(iopub, asking);
+    let events = current.clone();
     let thread = std::thread::Builder::new().name("kensaku-cells".to_owned()).stack_size(STACK);
     let handle = thread.spawn(move || {
-        let mut session = Dylib::installed().and_then(|dylib| Session::start_with(&dylib, &[], interrupter, events, scope));
+        let events = Arc::new(move |event| events.take(event));
+        let started = |dylib| Session::start_with(&dylib, &[], interrupter, events, scope);
+        let mut session = Dylib::installed().and_then(started);
         while let Some(job) = jobs.blocking_recv() {
-            current.set(Some((job.parent, job.count, job.silent)));
-            let result = match &mut session {
-                Ok(session) => session.run(&job.code, &format!("cell [{}]", job.count)),
+            let name = format!("cell [{}]", job.count);
+            let mut run = |code: &str, name: &str| match &mut session {
+                Ok(session) => session.run(code, name),
                 Err(error) => Err(Failure::new("StartError", format!("{error:#}"))),
             };
+            current.begin(job.parent, job.count, job.silent, job.asked);
+            let result = run(&job.code, &name);
+            let Capture { pages, value } = current.capture();
+            let mut expressions = Map::new();
+            if result.is_ok() {
+                for (key, code) in job.expressions {
+                    let code = code.as_str().unwrap_or_default();
+                    let result = run(code, &format!("expression `{key}`"));
+                    expressions.insert(key, evaluated(result, current.capture().value));
+                }
+            }
+            current.end();
+            let value = value.and_then(|value| Some(value["data"]["text/plain"].as_str()?.to_owned()));
             // The loop that asked lives as long as the kernel.
-            let _ = job.done.send(result);
+            let _ = job.done.send(Done { result, expressions, pages, value });
         }
     })?;
     Ok((sender, handle))
@@ -63,21 +93,18 @@ pub(super) fn wait_for(thread: &JoinHandle<()>) {
     }
 }
 
-impl Current {
-    fn set(&self, job: Option<(Header, u64, bool)>) {
-        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = job;
-    }
-
-    /// Output of a thread that outlives its cell belongs to the cell that runs when it comes.
-    fn events(&self, iopub: IoPub) -> Events {
-        let current = self.clone();
-        Arc::new(move |event| {
-            let current = current.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            match current.as_ref() {
-                Some((_, _, true)) => {}
-                Some((parent, count, false)) => iopub.event(event, Some(parent), *count),
-                None => iopub.event(event, None, 0),
-            }
-        })
+/// The answer to one user expression.
+fn evaluated(result: Result<(), Failure>, value: Option<Value>) -> Value {
+    match (result, value) {
+        (Err(failure), _) => json!({
+            "status": "error",
+            "ename": failure.name, "evalue": failure.message, "traceback": failure.traceback,
+        }),
+        (Ok(()), Some(mut value)) => json!({
+            "status": "ok", "data": value["data"].take(),
+            "metadata": match value["metadata"].take() { Value::Null => json!({}), metadata => metadata },
+        }),
+        // Statements and the unit value.
+        (Ok(()), None) => json!({ "status": "ok", "data": { "text/plain": "()" }, "metadata": {} }),
     }
 }

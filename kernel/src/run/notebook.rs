@@ -4,21 +4,24 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use anyhow::{Context, Result, bail, ensure};
-use serde::Serialize;
-use serde_json::{Value, json};
+use anyhow::{Context, Result};
+use serde_json::Value;
 
+use super::Run;
 use super::outputs::Outputs;
 use super::terminal::Terminal;
 use crate::dylib::Dylib;
+use crate::ipynb;
 use crate::session::{Failure, Interrupter, Session};
 
-/// Runs `file`; the first failed cell ends the run. The executed notebook goes to `output`, or
-/// beside the build: running a notebook leaves no file in the repository.
-pub(crate) fn notebook(file: &Path, output: Option<PathBuf>) -> Result<ExitCode> {
-    let mut notebook = read(file)?;
-    let output = match output {
-        Some(output) => output,
+/// Runs `file`; the first failed cell ends the run. The executed notebook goes to `output`, a file
+/// or a folder, or beside the build: running a notebook leaves no file in the repository.
+pub(super) fn notebook(run: &Run) -> Result<ExitCode> {
+    let file = run.file.as_path();
+    let mut notebook = ipynb::read(file)?;
+    let output = match &run.output {
+        Some(folder) if folder.is_dir() => folder.join(file.file_name().unwrap_or_default()),
+        Some(output) => output.clone(),
         None => default_output(file)?,
     };
     let dylib = Dylib::fresh()?;
@@ -33,8 +36,8 @@ pub(crate) fn notebook(file: &Path, output: Option<PathBuf>) -> Result<ExitCode>
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     };
-    put_outputs(&mut notebook, shown.take_cells());
-    write(&output, &notebook)?;
+    ipynb::put_outputs(&mut notebook, shown.take_cells());
+    ipynb::write(&output, &notebook)?;
     println!("wrote {}", output.display());
     Ok(code)
 }
@@ -78,7 +81,7 @@ impl Shown {
 }
 
 fn run_cells(session: &mut Session, notebook: &Value, shown: &Shown) -> Result<(), Failure> {
-    let cells: Vec<String> = code_cells(notebook).map(source).collect();
+    let cells: Vec<String> = ipynb::cells(notebook).filter(|cell| ipynb::is_code(cell)).map(ipynb::source).collect();
     for (index, code) in cells.iter().enumerate() {
         let count = index + 1;
         shown.begin_cell(count, cells.len(), code);
@@ -87,19 +90,6 @@ fn run_cells(session: &mut Session, notebook: &Value, shown: &Shown) -> Result<(
         result?;
     }
     Ok(())
-}
-
-fn read(file: &Path) -> Result<Value> {
-    let name = file.display();
-    let text = std::fs::read_to_string(file).with_context(|| format!("reading {name}"))?;
-    let notebook: Value = serde_json::from_str(&text).with_context(|| format!("{name} is not a notebook"))?;
-    ensure!(notebook["nbformat"] == 4, "{name}: only notebooks of format 4 can be run");
-    ensure!(notebook["cells"].is_array(), "{name} has no cells");
-    let language = &notebook["metadata"]["kernelspec"]["language"];
-    if let Some(other) = language.as_str().filter(|language| *language != "rust") {
-        bail!("{name} is written in {other}, not in Rust");
-    }
-    Ok(notebook)
 }
 
 /// `target/notebooks/` where this binary was built by cargo, else the current folder.
@@ -113,48 +103,6 @@ fn default_output(file: &Path) -> Result<PathBuf> {
     })
 }
 
-fn is_code(cell: &Value) -> bool {
-    cell["cell_type"] == "code"
-}
-
-fn code_cells(notebook: &Value) -> impl Iterator<Item = &Value> {
-    notebook["cells"].as_array().into_iter().flatten().filter(|cell| is_code(cell))
-}
-
-/// A cell's source: a string or a list of lines.
-fn source(cell: &Value) -> String {
-    match &cell["source"] {
-        Value::Array(lines) => lines.iter().filter_map(Value::as_str).collect(),
-        other => other.as_str().unwrap_or_default().to_owned(),
-    }
-}
-
-/// Cells that did not run lose their old outputs.
-fn put_outputs(notebook: &mut Value, outputs: Vec<Vec<Value>>) {
-    let cells = notebook["cells"].as_array_mut().into_iter().flatten();
-    let mut outputs = outputs.into_iter().enumerate();
-    for cell in cells.filter(|cell| is_code(cell)) {
-        let (count, outputs) = match outputs.next() {
-            Some((index, outputs)) => (json!(index + 1), outputs),
-            None => (Value::Null, Vec::new()),
-        };
-        cell["execution_count"] = count;
-        cell["outputs"] = json!(outputs);
-    }
-}
-
-fn write(file: &Path, notebook: &Value) -> Result<()> {
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-    }
-    let mut text = Vec::new();
-    // As nbformat writes it.
-    let format = serde_json::ser::PrettyFormatter::with_indent(b" ");
-    notebook.serialize(&mut serde_json::Serializer::with_formatter(&mut text, format))?;
-    text.push(b'\n');
-    std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))
-}
-
 /// Ctrl-C interrupts the cell, as the stop button does.
 fn interrupt_on_signal(interrupter: Interrupter) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -166,30 +114,4 @@ fn interrupt_on_signal(interrupter: Interrupter) -> Result<()> {
         });
     })?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sources_are_strings_or_lines() {
-        assert_eq!(source(&json!({ "source": ["a\n", "b"] })), "a\nb");
-        assert_eq!(source(&json!({ "source": "a\nb" })), "a\nb");
-    }
-
-    #[test]
-    fn outputs_go_to_the_code_cells() {
-        let mut notebook = json!({ "cells": [
-            { "cell_type": "markdown", "source": "text" },
-            { "cell_type": "code", "source": "1", "outputs": ["old"], "execution_count": 9 },
-            { "cell_type": "code", "source": "2", "outputs": ["old"], "execution_count": 9 },
-        ]});
-        put_outputs(&mut notebook, vec![vec![json!("new")]]);
-        assert_eq!(notebook["cells"][1]["outputs"], json!(["new"]));
-        assert_eq!(notebook["cells"][1]["execution_count"], 1);
-        assert_eq!(notebook["cells"][2]["outputs"], json!([]));
-        assert_eq!(notebook["cells"][2]["execution_count"], Value::Null);
-        assert!(notebook["cells"][0].get("outputs").is_none());
-    }
 }

@@ -12,10 +12,13 @@ pub(super) struct Outputs {
     cells: Vec<Vec<Value>>,
     /// Where the displays of an id are: an update replaces them all, in earlier cells, too.
     displays: HashMap<String, Vec<(usize, usize)>>,
+    /// Whether the next output takes the place of all before it.
+    cleared: bool,
 }
 
 impl Outputs {
     pub(super) fn begin_cell(&mut self) {
+        self.cleared = false;
         self.cells.push(Vec::new());
     }
 
@@ -25,6 +28,9 @@ impl Outputs {
 
     /// Adds what the cell that runs, the `count`th, puts out.
     pub(super) fn add(&mut self, event: &Event, count: usize) {
+        if self.cleared && is_output(event) {
+            self.clear();
+        }
         match event {
             Event::Stream { stream, text } => self.add_text(stream.name(), text),
             Event::Display(display) if display["update"] == json!(true) => self.update(display),
@@ -46,10 +52,16 @@ impl Outputs {
                 });
                 self.current().push(output);
             }
+            Event::Clear { wait: true } => self.cleared = true,
+            Event::Clear { wait: false } => self.clear(),
+            Event::Input(_) | Event::Page(_) => {}
         }
     }
 
     pub(super) fn add_failure(&mut self, failure: &Failure) {
+        if self.cleared {
+            self.clear();
+        }
         let output = json!({
             "output_type": "error",
             "ename": failure.name, "evalue": failure.message, "traceback": failure.traceback,
@@ -81,12 +93,28 @@ impl Outputs {
         }
     }
 
+    fn clear(&mut self) {
+        self.cleared = false;
+        self.current().clear();
+        let cell = self.cells.len() - 1;
+        self.displays.values_mut().for_each(|places| places.retain(|(of, _)| *of != cell));
+    }
+
     fn current(&mut self) -> &mut Vec<Value> {
         if self.cells.is_empty() {
             self.cells.push(Vec::new());
         }
         let last = self.cells.len() - 1;
         &mut self.cells[last]
+    }
+}
+
+/// Whether `event` adds to the cell; an update changes what is there.
+fn is_output(event: &Event) -> bool {
+    match event {
+        Event::Display(display) => display["update"] != json!(true),
+        Event::Stream { .. } | Event::Value(_) => true,
+        Event::Clear { .. } | Event::Input(_) | Event::Page(_) => false,
     }
 }
 
@@ -151,5 +179,24 @@ mod tests {
         let cells = outputs.take_cells();
         assert_eq!(cells[0][0]["data"]["text/plain"], "2");
         assert_eq!(cells[1].len(), 0);
+    }
+    #[test]
+    fn cleared_outputs_go_at_once_or_with_the_next() {
+        let mut outputs = Outputs::default();
+        let display = Event::Display(json!({ "id": "a", "update": false, "data": { "text/plain": "1" } }));
+        let update = Event::Display(json!({ "id": "a", "update": true, "data": { "text/plain": "2" } }));
+        outputs.begin_cell();
+        for event in [&text("gone"), &Event::Clear { wait: false }, &display, &Event::Clear { wait: true }] {
+            outputs.add(event, 1);
+        }
+        assert_eq!(outputs.cells[0].len(), 1);
+        outputs.add(&text("new"), 1);
+        outputs.add(&update, 1);
+        outputs.add(&Event::Clear { wait: true }, 1);
+        outputs.begin_cell();
+        outputs.add(&text("of its own"), 2);
+        let cells = outputs.take_cells();
+        assert_eq!(cells[0], [json!({ "output_type": "stream", "name": "stdout", "text": "new" })]);
+        assert_eq!(cells[1].len(), 1);
     }
 }

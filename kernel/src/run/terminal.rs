@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::session::{Event, Failure, Stream};
+use crate::session::{Event, Failure, Question, Stream};
 
 /// How often a display that changes is printed where lines cannot be written over.
 const EVERY: Duration = Duration::from_secs(10);
@@ -57,17 +57,21 @@ impl Terminal {
                     self.line(text);
                 }
             }
+            Event::Page(page) => {
+                if let Some(text) = page["text/plain"].as_str() {
+                    self.line(text);
+                }
+            }
+            Event::Input(question) => self.ask(question),
+            // What is printed stays.
+            Event::Clear { .. } => {}
         }
     }
 
     pub(super) fn failure(&mut self, failure: &Failure) {
         self.end_cell();
         self.new_line();
-        let text = format!("{}\n", failure.traceback.join("\n"));
-        match std::io::stderr().is_terminal() {
-            true => self.write(Stream::Stderr, &text),
-            false => self.write(Stream::Stderr, &anstream::adapter::strip_str(&text).to_string()),
-        }
+        self.write(Stream::Stderr, &format!("{}\n", for_terminal(&failure.traceback.join("\n"))));
     }
 
     /// Prints the last state of every display.
@@ -112,6 +116,18 @@ impl Terminal {
         }
     }
 
+    /// Takes the answer from this process's own input, on a thread: output goes on meanwhile.
+    fn ask(&mut self, question: &Question) {
+        self.close();
+        self.write(Stream::Stdout, &question.prompt);
+        let question = question.clone();
+        // Without a thread the question stays open, until the cell is interrupted.
+        let _ = std::thread::Builder::new().spawn(move || {
+            let line = if question.password { rpassword::read_password() } else { line_of_input() };
+            question.answer(line.ok().as_deref());
+        });
+    }
+
     fn close(&mut self) {
         if self.open.take().is_some() {
             self.write(Stream::Stdout, "\n");
@@ -137,6 +153,19 @@ impl Terminal {
             self.at_line_start = last == '\n';
         }
     }
+}
+
+fn line_of_input() -> std::io::Result<String> {
+    let mut line = String::new();
+    match std::io::stdin().read_line(&mut line)? {
+        0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(line.trim_end_matches(['\r', '\n']).to_owned()),
+    }
+}
+
+/// With its colours, where stderr shows them.
+pub(super) fn for_terminal(text: &str) -> String {
+    if std::io::stderr().is_terminal() { text.to_owned() } else { anstream::adapter::strip_str(text).to_string() }
 }
 
 fn plain(display: &Value) -> Option<&str> {

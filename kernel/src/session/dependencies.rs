@@ -150,7 +150,8 @@ fn package<'a>(name: &'a str, value: &'a Value) -> &'a str {
     value.get("package").and_then(Value::as_str).unwrap_or(name)
 }
 
-fn parse(line: &str) -> Result<(String, Value)> {
+/// The name and the requirement of what stands behind `:dep`, as in Cargo.toml. Folders become absolute.
+pub(crate) fn parse(line: &str) -> Result<(String, Value)> {
     ensure!(!line.is_empty(), "name a crate: `:dep regex = \"1\"`");
     if line.starts_with(['.', '/']) {
         return local(line);

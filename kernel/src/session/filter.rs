@@ -42,11 +42,16 @@ impl Filter {
 
     /// What `bytes` complete. Text comes out as soon as it cannot be the start of anything else.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Piece> {
+        // A line end can only be among the new bytes.
+        let searched = self.pending.len();
         self.pending.extend_from_slice(bytes);
         let mut pieces = Pieces::default();
-        while let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.pending.drain(..=end).collect();
-            self.take_line(&String::from_utf8_lossy(&line[..end]), &mut pieces);
+        if let Some(last) = bytes.iter().rposition(|byte| *byte == b'\n') {
+            let rest = self.pending.split_off(searched + last + 1);
+            let lines = std::mem::replace(&mut self.pending, rest);
+            for line in lines.split_inclusive(|byte| *byte == b'\n') {
+                self.take_line(&String::from_utf8_lossy(&line[..line.len() - 1]), &mut pieces);
+            }
         }
         if self.content.is_none() {
             let ready = self.ready();

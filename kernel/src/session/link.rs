@@ -1,6 +1,6 @@
 //! The kernel's end of the three sockets of the process for cells.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,12 +10,16 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::filter::{COMPLETE, Filter, Piece};
+use super::input::{Control, Question};
 use super::{Event, Events, Stream};
 
 /// Reads both streams of the process for cells and speaks to it.
 #[derive(Clone)]
 pub(super) struct Link {
     state: Arc<Mutex<State>>,
+    control: Control,
+    /// Called without the lock: where front ends cannot follow, it waits.
+    events: Events,
     token: String,
 }
 
@@ -67,10 +71,8 @@ pub(super) struct Frame {
 }
 
 struct State {
-    events: Events,
     /// Output of the kernel's own cells at the start is not shown.
     muted: bool,
-    control: Option<UnixStream>,
     interrupted: bool,
     /// Counts the ends of cells, so that what is flushed belongs to this one.
     round: u64,
@@ -83,16 +85,8 @@ impl Link {
     /// Listens at `socket`. `token` begins the preload's own lines.
     pub(super) fn listen(socket: &Path, token: String, events: Events) -> Result<Self> {
         let listener = UnixListener::bind(socket).with_context(|| format!("listening at {}", socket.display()))?;
-        let state = State {
-            events,
-            muted: true,
-            control: None,
-            interrupted: false,
-            round: 0,
-            flushed: [false; 2],
-            ran: Ran::default(),
-        };
-        let link = Self { state: Arc::new(Mutex::new(state)), token };
+        let state = State { muted: true, interrupted: false, round: 0, flushed: [false; 2], ran: Ran::default() };
+        let link = Self { state: Arc::new(Mutex::new(state)), control: Control::default(), events, token };
         let accepting = link.clone();
         spawn("kensaku-accept", move || accepting.accept(&listener))?;
         Ok(link)
@@ -108,14 +102,14 @@ impl Link {
         let mut state = self.lock();
         state.ran = Ran::default();
         state.interrupted = false;
-        state.say("interrupt 0");
+        self.control.say("interrupt 0");
     }
 
     /// Asks the running cell to stop; a cell that is not running yet is asked when it begins.
     pub(super) fn interrupt(&self) {
         let mut state = self.lock();
         state.interrupted = true;
-        state.say("interrupt 1");
+        self.control.say("interrupt 1");
     }
 
     pub(super) fn has_begun(&self) -> bool {
@@ -129,7 +123,10 @@ impl Link {
 
     /// Shows `event` between those of the cell.
     pub(super) fn show(&self, event: Event) {
-        self.lock().show(event);
+        let muted = self.lock().muted;
+        if !muted {
+            (self.events)(event);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -150,9 +147,8 @@ impl Link {
                 "stdout" => spawn("kensaku-stdout", move || link.read(reader, Stream::Stdout)),
                 "stderr" => spawn("kensaku-stderr", move || link.read(reader, Stream::Stderr)),
                 _ => {
-                    let mut state = self.lock();
-                    state.control = Some(reader.into_inner());
-                    state.say("welcome");
+                    self.control.connect(reader.into_inner());
+                    self.control.say("welcome");
                     Ok(())
                 }
             };
@@ -163,36 +159,51 @@ impl Link {
         let mut filter = Filter::new(&self.token);
         let mut buffer = vec![0; 1 << 16];
         while let Ok(count @ 1..) = reader.read(&mut buffer) {
-            let pieces = filter.push(&buffer[..count]);
-            self.lock().take(stream, pieces);
+            self.take(stream, filter.push(&buffer[..count]));
         }
-        let pieces = filter.finish();
-        self.lock().take(stream, pieces);
+        self.take(stream, filter.finish());
+    }
+
+    /// Shows each piece before it looks at the next: the end of the cell comes after its output.
+    fn take(&self, stream: Stream, pieces: Vec<Piece>) {
+        for piece in pieces {
+            let shown = match piece {
+                Piece::Text(text) => Some(Event::Stream { stream, text }),
+                Piece::Event(event) => self.lock().take_event(stream, event, &self.control),
+                Piece::Marker(marker) => {
+                    self.lock().take_marker(&marker, &self.control);
+                    None
+                }
+            };
+            if let Some(event) = shown {
+                self.show(event);
+            }
+        }
     }
 }
 
 impl State {
-    fn take(&mut self, stream: Stream, pieces: Vec<Piece>) {
-        for piece in pieces {
-            match piece {
-                Piece::Text(text) => self.show(Event::Stream { stream, text }),
-                Piece::Event(event) => self.take_event(stream, event),
-                Piece::Marker(marker) => self.take_marker(&marker),
-            }
-        }
-    }
-
-    fn take_event(&mut self, stream: Stream, event: Value) {
-        let Value::Object(mut event) = event else { return };
+    /// Gives what is to be shown.
+    fn take_event(&mut self, stream: Stream, event: Value, control: &Control) -> Option<Event> {
+        let Value::Object(mut event) = event else { return None };
         if event.contains_key("begin") {
             self.ran.began = true;
             if self.interrupted {
-                self.say("interrupt 1");
+                control.say("interrupt 1");
             }
         } else if let Some(display) = event.remove("display") {
-            self.show(Event::Display(display));
+            return Some(Event::Display(display));
         } else if let Some(value) = event.remove("result") {
-            self.show(Event::Value(value));
+            return Some(Event::Value(value));
+        } else if let Some(clear) = event.remove("clear") {
+            return Some(Event::Clear { wait: clear["wait"] == true });
+        } else if let Some(question) = event.remove("input") {
+            return Some(Event::Input(Question {
+                prompt: question["prompt"].as_str().unwrap_or_default().to_owned(),
+                password: question["password"] == true,
+                number: question["number"].as_u64().unwrap_or_default(),
+                control: control.clone(),
+            }));
         } else if let Some(failure) = event.remove("failure") {
             self.ran.reports.extend(serde_json::from_value(failure));
         } else if let Some(how) = event.remove("ended") {
@@ -204,34 +215,19 @@ impl State {
         } else if event.get("flushed").and_then(Value::as_u64) == Some(self.round) {
             self.flushed[stream as usize] = true;
             if self.flushed == [true; 2] {
-                self.say(&format!("relay {COMPLETE}"));
+                control.say(&format!("relay {COMPLETE}"));
             }
         }
+        None
     }
 
-    fn take_marker(&mut self, marker: &str) {
+    fn take_marker(&mut self, marker: &str, control: &Control) {
         if marker == COMPLETE {
             self.round += 1;
             self.flushed = [false; 2];
-            let flush = format!("flush {}", self.round);
-            self.say(&flush);
+            control.say(&format!("flush {}", self.round));
         } else {
-            self.say(&format!("relay {marker}"));
-        }
-    }
-
-    fn show(&self, event: Event) {
-        if !self.muted {
-            (self.events)(event);
-        }
-    }
-
-    fn say(&mut self, line: &str) {
-        if let Some(control) = &mut self.control
-            && writeln!(control, "{line}").is_err()
-        {
-            // The process has ended; evcxr notices by itself.
-            self.control = None;
+            control.say(&format!("relay {marker}"));
         }
     }
 }

@@ -7,6 +7,7 @@ mod directives;
 mod evaluator;
 mod failure;
 mod filter;
+mod input;
 mod interrupt;
 mod link;
 mod lost;
@@ -20,11 +21,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub(crate) use dependencies::parse as dependency;
 pub use evaluator::Session;
 pub(crate) use directives::COMMANDS;
 pub(crate) use evaluator::SharedScope;
 pub(crate) use scope::Scope;
+pub(crate) use workplace::PREFIX as FOLDER_PREFIX;
 pub use failure::Failure;
+pub use input::Question;
 pub use interrupt::Interrupter;
 
 /// What a running cell puts out.
@@ -38,6 +42,14 @@ pub enum Event {
     Display(Value),
     /// The value a cell ends in, in the same form.
     Value(Value),
+    /// The cell takes back what it has shown; with `wait`, when it shows something new.
+    Clear {
+        wait: bool,
+    },
+    /// The cell waits for a line of the user.
+    Input(Question),
+    /// Help, as MIME type -> text, which front ends show apart from the notebook.
+    Page(Value),
 }
 
 /// One of the two text streams.

@@ -1,33 +1,55 @@
 //! A front end in Rust: starts the real kernel and speaks the protocol with it.
+//!
+//! Everything the kernel sends is to be read by somebody: what nobody asked for fails the test at
+//! [`Client::shutdown`].
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use jupyter_protocol::{
-    ConnectionInfo, ExecuteRequest, InterruptRequest, JupyterMessage, JupyterMessageContent, ShutdownRequest, Transport,
+    ConnectionInfo, ExecuteRequest, InterruptRequest, JupyterMessage, ShutdownRequest, Transport, UnknownMessage,
 };
 use jupyter_zmq_client::{
-    ClientControlConnection, ClientIoPubConnection, ClientShellConnection, create_client_control_connection,
-    create_client_iopub_connection, create_client_shell_connection_with_identity, peek_ports_with_listeners,
-    peer_identity_for_session, wait_for_iopub_welcome,
+    ClientControlConnection, ClientHeartbeatConnection, ClientIoPubConnection, ClientShellConnection,
+    ClientStdinConnection, Connection, RawMessage, create_client_control_connection,
+    create_client_heartbeat_connection, create_client_iopub_connection, create_client_shell_connection_with_identity,
+    create_client_stdin_connection_with_identity, peek_ports_with_listeners, peer_identity_for_session,
 };
 use kensaku_kernel::Dylib;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use zeromq::{SocketRecv, SocketSend, ZmqMessage};
 
 /// Longer than anything here takes, on a busy machine, too.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long something that must not come is waited for.
+const SILENCE: Duration = Duration::from_millis(200);
+
+/// How a kernel is started.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Start {
+    /// Sockets in a folder instead of ports.
+    pub(crate) ipc: bool,
+    /// More variables of its environment.
+    pub(crate) variables: Vec<(String, OsString)>,
+}
 
 /// A running kernel and the sockets to it.
 pub(crate) struct Client {
     process: Child,
-    shell: ClientShellConnection,
-    control: ClientControlConnection,
+    pub(crate) shell: ClientShellConnection,
+    pub(crate) control: ClientControlConnection,
+    pub(crate) stdin: ClientStdinConnection,
     iopub: ClientIoPubConnection,
+    pub(crate) heartbeat: ClientHeartbeatConnection,
+    /// What came on iopub for requests that nobody has read yet.
+    unread: BTreeMap<String, Vec<Message>>,
     _folder: TempDir,
 }
 
@@ -37,30 +59,40 @@ pub(crate) struct Transcript {
     /// What iopub told, in order, from busy to idle.
     pub(crate) messages: Vec<Message>,
     pub(crate) reply: Value,
+    /// The reply's parent header.
+    pub(crate) parent: Value,
 }
 
 /// One message, as type and content.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Message {
     pub(crate) kind: String,
+    pub(crate) header: Value,
+    pub(crate) parent: Value,
     pub(crate) content: Value,
 }
 
 impl Client {
     /// Starts a kernel, as Jupyter does.
     pub(crate) async fn start() -> Result<Self> {
-        Self::start_with(&[]).await
+        Self::start_as(Start::default()).await
     }
 
     /// Starts a kernel with more in its environment.
     pub(crate) async fn start_with(variables: &[(&str, &str)]) -> Result<Self> {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+        Self::start_as(Start { variables, ..Start::default() }).await
+    }
+
+    pub(crate) async fn start_as(start: Start) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("connection.json");
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let (ports, listeners) = peek_ports_with_listeners(address, 5).await?;
+        let ipc = folder.path().join("socket").display().to_string();
         let info = ConnectionInfo {
-            ip: address.to_string(),
-            transport: Transport::TCP,
+            ip: if start.ipc { ipc } else { address.to_string() },
+            transport: if start.ipc { Transport::IPC } else { Transport::TCP },
             shell_port: ports[0],
             iopub_port: ports[1],
             stdin_port: ports[2],
@@ -72,15 +104,29 @@ impl Client {
         };
         std::fs::write(&file, serde_json::to_string(&info)?)?;
         drop(listeners);
-        let process = spawn(&file, variables)?;
+        let process = spawn(&file, &start.variables)?;
+        if start.ipc {
+            // A path cannot be connected to before it is there.
+            for port in &ports {
+                wait_until(|| Path::new(&format!("{}-{port}", info.ip)).exists()).await?;
+            }
+        }
         let session = "transcripts";
         let identity = peer_identity_for_session(session)?;
         let mut iopub = create_client_iopub_connection(&info, "", session).await?;
-        let welcome = wait_for_iopub_welcome(&mut iopub, PATIENCE).await?;
-        anyhow::ensure!(welcome.is_some(), "the kernel did not welcome its subscriber");
-        let shell = create_client_shell_connection_with_identity(&info, session, identity).await?;
-        let control = create_client_control_connection(&info, session).await?;
-        Ok(Self { process, shell, control, iopub, _folder: folder })
+        let welcome = read(&mut iopub).await?;
+        ensure!(welcome.kind == "iopub_welcome", "the kernel did not welcome its subscriber: {welcome:?}");
+        ensure!(welcome.content["subscription"] == "", "{welcome:?}");
+        Ok(Self {
+            process,
+            shell: create_client_shell_connection_with_identity(&info, session, identity.clone()).await?,
+            control: create_client_control_connection(&info, session).await?,
+            stdin: create_client_stdin_connection_with_identity(&info, session, identity).await?,
+            iopub,
+            heartbeat: create_client_heartbeat_connection(&info).await?,
+            unread: BTreeMap::new(),
+            _folder: folder,
+        })
     }
 
     /// Runs a cell to its end.
@@ -94,26 +140,43 @@ impl Client {
         self.finish(&id).await
     }
 
+    /// The same with a content that is JSON.
+    pub(crate) async fn ask(&mut self, kind: &str, content: Value) -> Result<Transcript> {
+        self.request(raw(kind, content)).await
+    }
+
     /// Sends a cell without waiting for its end.
     pub(crate) async fn begin(&mut self, code: &str) -> Result<String> {
         self.send(ExecuteRequest::new(code.to_owned()).into()).await
     }
 
+    /// Sends any message on the shell channel.
+    pub(crate) async fn send(&mut self, request: JupyterMessage) -> Result<String> {
+        let id = request.header.msg_id.clone();
+        self.shell.send(request).await?;
+        Ok(id)
+    }
+
     /// Reads what is left of a request.
     pub(crate) async fn finish(&mut self, id: &str) -> Result<Transcript> {
+        let messages = self.read_to_idle(id).await?;
+        let reply = read(&mut self.shell).await?;
+        ensure!(reply.parent["msg_id"] == id, "a reply to another request: {reply:?}");
+        ensure!(reply.header["version"] == "5.5", "{reply:?}");
+        Ok(Transcript { messages, reply: reply.content, parent: reply.parent })
+    }
+
+    /// Reads what iopub tells of a request, to its end.
+    pub(crate) async fn read_to_idle(&mut self, id: &str) -> Result<Vec<Message>> {
         let mut messages = Vec::new();
         loop {
             let message = self.next(id).await?;
             let idle = message.kind == "status" && message.content["execution_state"] == "idle";
             messages.push(message);
             if idle {
-                break;
+                return Ok(messages);
             }
         }
-        let reply = within(self.shell.read()).await?;
-        let parent = reply.parent_header.as_ref().map(|header| header.msg_id.as_str());
-        anyhow::ensure!(parent == Some(id), "a reply to another request: {:?}", reply.content);
-        Ok(Transcript { messages, reply: serde_json::to_value(&reply.content)? })
     }
 
     /// Reads until a message of this kind has come for a request.
@@ -126,19 +189,46 @@ impl Client {
         }
     }
 
-    /// Interrupts by message.
-    pub(crate) async fn interrupt(&mut self) -> Result<()> {
-        self.control.send(InterruptRequest {}.into()).await?;
-        match within(self.control.read()).await?.content {
-            JupyterMessageContent::InterruptReply(_) => Ok(()),
-            other => bail!("no reply to an interrupt: {other:?}"),
-        }
+    /// Reads a question of the running cell.
+    pub(crate) async fn question(&mut self) -> Result<Message> {
+        let question = read(&mut self.stdin).await?;
+        ensure!(question.kind == "input_request", "{question:?}");
+        Ok(question)
     }
 
-    /// Asks the kernel to end, and waits until it has.
+    /// Answers it.
+    pub(crate) async fn answer(&mut self, text: &str) -> Result<()> {
+        Ok(self.stdin.send(raw("input_reply", json!({ "status": "ok", "value": text }))).await?)
+    }
+
+    /// Interrupts by message.
+    pub(crate) async fn interrupt(&mut self) -> Result<()> {
+        let reply = self.control(InterruptRequest {}.into()).await?;
+        ensure!(reply.kind == "interrupt_reply" && reply.content["status"] == "ok", "{reply:?}");
+        Ok(())
+    }
+
+    /// Asks on the control channel; what iopub tells of it is busy and idle.
+    pub(crate) async fn control(&mut self, request: JupyterMessage) -> Result<Message> {
+        let id = request.header.msg_id.clone();
+        self.control.send(request).await?;
+        let reply = read(&mut self.control).await?;
+        ensure!(reply.parent["msg_id"] == id.as_str(), "a reply to another request: {reply:?}");
+        let states: Vec<_> = self.read_to_idle(&id).await?.iter().map(state).collect();
+        ensure!(states == ["busy", "idle"], "{states:?}");
+        Ok(reply)
+    }
+
+    /// Asks the kernel to end, waits until it has, and looks for messages that nobody has read.
     pub(crate) async fn shutdown(mut self) -> Result<()> {
-        self.control.send(ShutdownRequest { restart: false }.into()).await?;
-        within(self.control.read()).await?;
+        let reply = self.control(ShutdownRequest { restart: false }.into()).await?;
+        ensure!(reply.content == json!({ "status": "ok", "restart": false }), "{reply:?}");
+        self.wait_for_end().await?;
+        self.expect_silence().await
+    }
+
+    /// Waits until the process has ended.
+    pub(crate) async fn wait_for_end(&mut self) -> Result<()> {
         for _ in 0..100 {
             if self.process.try_wait()?.is_some() {
                 return Ok(());
@@ -148,26 +238,94 @@ impl Client {
         bail!("the kernel did not end")
     }
 
+    /// Fails if there is a message that nobody has read.
+    pub(crate) async fn expect_silence(&mut self) -> Result<()> {
+        while let Ok(message) = tokio::time::timeout(SILENCE, read(&mut self.iopub)).await {
+            self.keep(message?);
+        }
+        let starting = |message: &Message| message.parent == json!({}) && state(message) == "starting";
+        let unread: Vec<_> = self.unread.values().flatten().filter(|message| !starting(message)).collect();
+        ensure!(unread.is_empty(), "unread on iopub: {unread:#?}");
+        let silent = (
+            tokio::time::timeout(SILENCE, read(&mut self.shell)).await,
+            tokio::time::timeout(SILENCE, read(&mut self.control)).await,
+            tokio::time::timeout(SILENCE, read(&mut self.stdin)).await,
+        );
+        match silent {
+            (Err(_), Err(_), Err(_)) => Ok(()),
+            unread => bail!("unread: {unread:#?}"),
+        }
+    }
+
     /// The kernel's process, not the one that runs cells.
     pub(crate) fn process(&self) -> u32 {
         self.process.id()
     }
 
-    async fn send(&mut self, request: JupyterMessage) -> Result<String> {
-        let id = request.header.msg_id.clone();
-        self.shell.send(request).await?;
-        Ok(id)
-    }
-
     async fn next(&mut self, id: &str) -> Result<Message> {
         loop {
-            let message = within(self.iopub.read()).await?;
-            if message.parent_header.as_ref().is_some_and(|header| header.msg_id == id) {
-                let kind = message.header.msg_type.clone();
-                return Ok(Message { kind, content: serde_json::to_value(&message.content)? });
+            if let Some(messages) = self.unread.get_mut(id)
+                && !messages.is_empty()
+            {
+                return Ok(messages.remove(0));
             }
+            let message = read(&mut self.iopub).await?;
+            self.keep(message);
         }
     }
+
+    fn keep(&mut self, message: Message) {
+        let id = message.parent["msg_id"].as_str().unwrap_or_default().to_owned();
+        self.unread.entry(id).or_default().push(message);
+    }
+}
+
+/// A request with a content that is JSON.
+pub(crate) fn raw(kind: &str, content: Value) -> JupyterMessage {
+    JupyterMessage::new(UnknownMessage { msg_type: kind.to_owned(), content }, None)
+}
+
+/// The frames of a message as a peer of ours makes them, without the kernel's own code.
+pub(crate) fn frames(key: &str, header: &Value, content: &Value) -> Result<Vec<Vec<u8>>> {
+    let parts = [header, &json!({}), &json!({}), content].map(|part| part.to_string().into_bytes());
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.as_bytes());
+    let signature = ring::hmac::sign(&key, &parts.concat());
+    let signature: String = signature.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut frames = vec![b"<IDS|MSG>".to_vec(), signature.into_bytes()];
+    frames.extend(parts);
+    Ok(frames)
+}
+
+/// Sends frames as they are.
+pub(crate) async fn send_frames<S: SocketSend>(connection: &mut Connection<S>, frames: &[Vec<u8>]) -> Result<()> {
+    let frames: Vec<bytes::Bytes> = frames.iter().cloned().map(Into::into).collect();
+    let message = ZmqMessage::try_from(frames).map_err(|_| anyhow::anyhow!("no frames"))?;
+    Ok(connection.socket.send(message).await?)
+}
+
+/// The next message of a socket, its signature checked.
+pub(crate) async fn read<S: SocketRecv>(connection: &mut Connection<S>) -> Result<Message> {
+    let frames = tokio::time::timeout(PATIENCE, connection.socket.recv()).await.context("the kernel is silent")??;
+    let raw = RawMessage::from_multipart(frames, &connection.mac)?;
+    let part = |index: usize| serde_json::from_slice::<Value>(&raw.jparts[index]);
+    let (header, parent, content) = (part(0)?, part(1)?, part(3)?);
+    let kind = header["msg_type"].as_str().context("a message without a type")?.to_owned();
+    Ok(Message { kind, header, parent, content })
+}
+
+/// The state a status message tells.
+pub(crate) fn state(message: &Message) -> String {
+    message.content["execution_state"].as_str().unwrap_or_default().to_owned()
+}
+
+async fn wait_until(is_so: impl Fn() -> bool) -> Result<()> {
+    for _ in 0..PATIENCE.as_millis() / 20 {
+        if is_so() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    bail!("the kernel did not start")
 }
 
 impl Drop for Client {
@@ -223,10 +381,13 @@ fn plain(text: &str) -> String {
     parts.fold(first, |plain, part| plain + part.split_once('m').map_or("", |(_, rest)| rest))
 }
 
-fn spawn(connection_file: &Path, variables: &[(&str, &str)]) -> Result<Child> {
+fn spawn(connection_file: &Path, variables: &[(String, OsString)]) -> Result<Child> {
     build_dylib();
-    let binary = env!("CARGO_BIN_EXE_kensaku");
-    Command::new(binary).arg("kernel").arg(connection_file).envs(variables.iter().copied()).spawn().context("starting the kernel")
+    let mut kernel = Command::new(env!("CARGO_BIN_EXE_kensaku"));
+    kernel.arg("kernel").arg(connection_file);
+    // No test writes into the user's history.
+    kernel.env("KENSAKU_HISTORY", "").envs(variables.iter().cloned());
+    kernel.spawn().context("starting the kernel")
 }
 
 /// Once for all tests: the kernel itself builds nothing.
@@ -235,8 +396,4 @@ pub(crate) fn build_dylib() {
     BUILT.get_or_init(|| {
         Dylib::fresh().expect("the library for cells builds");
     });
-}
-
-async fn within<T>(reading: impl Future<Output = jupyter_zmq_client::Result<T>>) -> Result<T> {
-    Ok(tokio::time::timeout(PATIENCE, reading).await.context("the kernel is silent")??)
 }

@@ -71,3 +71,27 @@ async fn two_interrupts_end_what_does_not_listen() -> Result<()> {
     assert_eq!(kernel.execute("kept()").await?.expect_ok().value(), Some("5"));
     kernel.shutdown().await
 }
+
+#[tokio::test]
+async fn a_signal_interrupts_and_between_cells_nothing_is_interrupted() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("let mut rounds = 0;").await?.expect_ok();
+    let id = kernel.begin(SLOW_LOOP).await?;
+    kernel.wait_for(&id, "stream").await?;
+    signal(kernel.process())?;
+    assert_eq!(kernel.finish(&id).await?.reply["ename"], "Interrupted");
+    kernel.interrupt().await?;
+    signal(kernel.process())?;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let next = kernel.execute("for _ in 0..3 { rounds += 1; }\nrounds > 3").await?.expect_ok();
+    assert_eq!(next.value(), Some("true"));
+    kernel.shutdown().await
+}
+
+/// Ctrl-C, as Jupyter sends it where a kernelspec does not ask for messages.
+fn signal(process: u32) -> Result<()> {
+    // Safety: the process is our own child.
+    let sent = unsafe { libc::kill(process.try_into()?, libc::SIGINT) };
+    anyhow::ensure!(sent == 0, "the signal was not sent");
+    Ok(())
+}

@@ -1,6 +1,5 @@
 //! What Rust has, in cells.
 
-use std::time::Duration;
 
 use anyhow::Result;
 
@@ -88,8 +87,9 @@ async fn options_and_strange_errors_can_be_tried() -> Result<()> {
 async fn threads_print_after_their_cell() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "std::thread::spawn(|| {\n    std::thread::sleep(std::time::Duration::from_millis(400));\n    println!(\"late\");\n});";
-    kernel.execute(code).await?.expect_ok();
-    tokio::time::sleep(Duration::from_millis(800)).await;
+    let id = kernel.begin(code).await?;
+    kernel.finish(&id).await?.expect_ok();
+    assert_eq!(kernel.wait_for(&id, "stream").await?.content["text"], "late\n");
     let next = kernel.execute("1").await?.expect_ok();
     assert_eq!(next.value(), Some("1"));
     kernel.shutdown().await

@@ -1,11 +1,18 @@
 //! The real kernel, driven as a front end drives it. Each test is a transcript.
 
 mod cells;
+mod channels;
 mod client;
 mod directives;
 mod endings;
+mod execute;
+mod export;
 mod failures;
+mod input;
+mod installing;
 mod interrupts;
 mod keeping;
 mod language;
+mod outputs;
 mod runner;
+mod scripts;

@@ -11,14 +11,17 @@ use serde_json::json;
 use super::bars::Bars;
 use super::bitmap::Bitmap;
 use super::lines::Lines;
-use super::style::{Area, Drawn, UNIT, register_fonts};
-use super::{Message, Show};
+use super::style::{Area, Drawn, UNIT};
+use super::{Message, Show, fonts};
 use crate::{Error, Result};
 
 /// Front ends store what they are sent in the notebook: an SVG above this stays out of it.
 const MAX_SVG: usize = 200_000;
 
 /// A drawn figure. A cell that ends in one shows it; [`Chart::save`] keeps it as a file.
+///
+/// Its texts are in DejaVu Sans. What that lacks, such as Japanese, is drawn in a font of the system, and as
+/// � where none has it: install one, such as Debian's `fonts-noto-cjk`.
 ///
 /// ```
 /// let chart = kensaku::show::bars("held-out queries", &["nDCG@10"], &[("BM25", vec![0.645])])?;
@@ -109,7 +112,7 @@ impl Chart {
     }
 
     fn draw<DB: DrawingBackend>(&self, backend: DB) -> Result<()> {
-        register_fonts();
+        fonts::register();
         let area = backend.into_drawing_area();
         self.draw_on(&area).map_err(problem)
     }

@@ -10,10 +10,13 @@ mod bars;
 mod bitmap;
 mod chart;
 mod curve;
+mod fonts;
+mod input;
 mod lines;
 mod live;
 mod points;
 mod progress;
+mod saved;
 mod sink;
 mod status;
 mod style;
@@ -23,9 +26,11 @@ mod text;
 pub use bars::bars;
 pub use chart::Chart;
 pub use curve::LossCurve;
+pub use input::{input, password};
 pub use live::{Handle, flush};
 pub use progress::{Progress, ProgressIter, progress, progress_iter};
-pub use sink::{Display, Message, Show, display, set_display};
+pub use saved::save_to;
+pub use sink::{Display, Message, Show, clear_output, display, set_display};
 pub use text::{html, markdown};
 
 #[cfg(test)]

@@ -6,6 +6,10 @@ use std::sync::{PoisonError, RwLock};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::input::ask_terminal;
+use super::saved;
+use crate::Result;
+
 /// One display: the same thing in several MIME types, the front end takes the richest it can show.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Message {
@@ -47,6 +51,14 @@ impl Show for Message {
 /// Takes displays. Implemented by the kernel and by the fallback for other programs.
 pub trait Display: Send + Sync {
     fn send(&self, message: &Message);
+
+    /// Takes back what the cell has shown; with `wait`, when it shows something new.
+    fn clear(&self, _wait: bool) {}
+
+    /// Asks the user for a line of text.
+    fn ask(&self, prompt: &str, password: bool) -> Result<String> {
+        ask_terminal(prompt, password)
+    }
 }
 
 static SINK: RwLock<Option<Box<dyn Display>>> = RwLock::new(None);
@@ -65,11 +77,32 @@ pub fn display(value: &dyn Show) {
     send(&value.bundle());
 }
 
-/// Gives `message` to the installed sink, or to [`Fallback`].
+/// Takes back what the cell has shown so far: at once, or with `wait` when it shows something new,
+/// so that a picture that is replaced does not flicker. In a terminal nothing is taken back.
+///
+/// ```
+/// use kensaku::show::{Message, clear_output, display};
+///
+/// for step in 0..3 {
+///     clear_output(true);
+///     display(&Message::text(format!("step {step}")));
+/// }
+/// ```
+pub fn clear_output(wait: bool) {
+    with_sink(|sink| sink.clear(wait));
+}
+
+/// Gives `message` to the sink.
 pub(super) fn send(message: &Message) {
+    saved::save(message);
+    with_sink(|sink| sink.send(message));
+}
+
+/// What `work` makes of the installed sink, or of [`Fallback`].
+pub(super) fn with_sink<T>(work: impl FnOnce(&dyn Display) -> T) -> T {
     match SINK.read().unwrap_or_else(PoisonError::into_inner).as_deref() {
-        Some(sink) => sink.send(message),
-        None => Fallback.send(message),
+        Some(sink) => work(sink),
+        None => work(&Fallback),
     }
 }
 

@@ -1,7 +1,6 @@
 //! What all charts share: units, colours, fonts, title and legend.
 
 use std::ops::Range;
-use std::sync::Once;
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{BoldPoints, Ranged};
@@ -10,7 +9,9 @@ use plotters::drawing::{DrawingArea, DrawingAreaErrorKind};
 use plotters::element::Rectangle;
 use plotters::prelude::DrawingBackend;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color, FontDesc, FontFamily, FontStyle, RGBColor, TextStyle, WHITE, register_font};
+use plotters::style::{Color, FontDesc, FontFamily, FontStyle, RGBColor, TextStyle, WHITE};
+
+use super::fonts;
 
 pub(super) type Area<DB> = DrawingArea<DB, Shift>;
 pub(super) type Drawn<DB, T = ()> = Result<T, DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
@@ -51,18 +52,6 @@ pub(super) fn pale(RGBColor(red, green, blue): RGBColor) -> RGBColor {
     RGBColor(red, green, blue)
 }
 
-/// Makes DejaVu Sans known to plotters as "sans-serif": no font of the system is needed, and an SVG names
-/// a family that every reader has.
-pub(super) fn register_fonts() {
-    static REGISTERED: Once = Once::new();
-    REGISTERED.call_once(|| {
-        for (style, font) in [(FontStyle::Normal, dejavu::sans::regular()), (FontStyle::Bold, dejavu::sans::bold())] {
-            // A font that cannot be read makes the first text an error.
-            let _ = register_font("sans-serif", style, font);
-        }
-    });
-}
-
 /// Ink-coloured text of `size` CSS pixels whose anchor is at (`h_pos`, `v_pos`) of it.
 pub(super) fn text(size: f64, h_pos: HPos, v_pos: VPos) -> TextStyle<'static> {
     TextStyle::from(font(size, FontStyle::Normal)).color(&INK).pos(Pos::new(h_pos, v_pos))
@@ -73,9 +62,12 @@ fn font(size: f64, style: FontStyle) -> FontDesc<'static> {
     FontDesc::new(FontFamily::SansSerif, size * 1.2 * f64::from(UNIT), style)
 }
 
-/// The width of `text` in drawing units.
+/// The width of `text` in drawing units. A character that DejaVu Sans lacks is taken for a square, as
+/// Japanese ones are: what it is drawn in differs between systems, and the layout should not.
 pub(super) fn text_width(text: &str, size: f64) -> i32 {
-    font(size, FontStyle::Normal).box_size(text).map_or(0, |(width, _)| width as i32)
+    let (covered, others): (String, String) = text.chars().partition(|character| fonts::has(*character));
+    let covered = font(size, FontStyle::Normal).box_size(&covered).map_or(0, |(width, _)| width as i32);
+    covered + (others.chars().count() as f64 * size * f64::from(UNIT)).ceil() as i32
 }
 
 /// `text`, cut with an ellipsis to at most `width` drawing units.
@@ -155,13 +147,21 @@ mod tests {
 
     #[test]
     fn texts_are_cut_to_their_space() {
-        register_fonts();
+        fonts::register();
         let name = "all-MiniLM-L6-v2, fine-tuned on the rustdoc pairs";
         let cut = fit(name, LABEL, 100 * UNIT);
         assert!(cut.ends_with('…') && cut.starts_with("all-MiniLM"), "{cut}");
         assert!(text_width(&cut, LABEL) <= 100 * UNIT);
         assert_eq!(fit(name, LABEL, 1000 * UNIT), name);
         assert_eq!(fit(name, LABEL, 0), "");
+        assert_eq!(fit("検索モデルの比較", LABEL, 11 * 6 * UNIT), "検索モデ…");
+    }
+
+    #[test]
+    fn other_scripts_are_as_wide_on_every_system() {
+        fonts::register();
+        assert_eq!(text_width("検索", LABEL), 2 * 12 * UNIT);
+        assert_eq!(text_width("BM25で検索", LABEL), text_width("BM25", LABEL) + 3 * 12 * UNIT);
     }
 
     #[test]

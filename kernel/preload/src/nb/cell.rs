@@ -9,7 +9,7 @@ use kensaku::serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::failed::Failed;
-use crate::event;
+use crate::{event, stdin};
 
 /// A cell that runs. It ends when this is dropped.
 pub struct Running(());
@@ -17,7 +17,14 @@ pub struct Running(());
 /// Tells the kernel that the cell has been compiled and runs from here on.
 pub fn begin() -> Running {
     event::emit(&json!({ "begin": true }));
+    stdin::cell_begins();
     Running(())
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        stdin::cell_ends();
+    }
 }
 
 /// How the statements of a cell ended.

@@ -58,7 +58,9 @@ impl Store {
     /// Writes `layer` to `path`, all at once for those who open it meanwhile.
     pub(crate) fn write(layer: Layer, path: &Path) -> Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
-        let file = tempfile::NamedTempFile::new_in(folder).with_context(|| format!("writing {}", path.display()))?;
+        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        let file = tempfile::Builder::new().permissions(readable).tempfile_in(folder);
+        let file = file.with_context(|| format!("writing {}", path.display()))?;
         let mut out = Output { file: BufWriter::new(file), at: 0 };
         let mut contents = Contents { crates: layer.crates, ..Contents::default() };
         let mut records = layer.records;

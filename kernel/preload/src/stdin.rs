@@ -1,0 +1,184 @@
+//! What a cell reads from stdin is what the user types.
+//!
+//! The descriptor belongs to evcxr, which waits there for the next cell. While a cell runs a socket
+//! takes its place. Nothing tells when a program waits for input, so on Linux a thread looks: the
+//! kernel shows the system call that each thread is in. That holds for C code, too. Elsewhere
+//! stdin is empty, and only `show::input` asks.
+
+use std::io::Write;
+use std::net::Shutdown;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kensaku::interrupt;
+
+use crate::answers::{Answer, Turn};
+
+/// Between two looks at the threads.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What stands behind the descriptor while a cell runs.
+struct Cell {
+    /// Where evcxr sends the next cell.
+    commands: OwnedFd,
+    /// The other end of the cell's stdin; none once it has ended.
+    typed: Option<UnixStream>,
+    round: u64,
+}
+
+static CELL: Mutex<Option<Cell>> = Mutex::new(None);
+static BEGUN: Condvar = Condvar::new();
+
+/// Takes stdin over. To be called where a cell begins, on the thread that runs it.
+pub fn cell_begins() {
+    static ROUND: Mutex<u64> = Mutex::new(0);
+    let mut cell = lock();
+    if cell.is_some() {
+        return;
+    }
+    let mut round = ROUND.lock().unwrap_or_else(PoisonError::into_inner);
+    *round += 1;
+    // Without a descriptor to spare the cell goes without input.
+    if let Ok(new) = Cell::new(*round) {
+        *cell = Some(new);
+        watch();
+        BEGUN.notify_all();
+    }
+}
+
+/// Gives stdin back. To be called where the cell ends, before evcxr reads on.
+pub fn cell_ends() {
+    if let Some(cell) = lock().take() {
+        // Safety: both descriptors are open. A thread that still reads sees the end of its input.
+        unsafe { libc::dup2(cell.commands.as_raw_fd(), libc::STDIN_FILENO) };
+    }
+}
+
+impl Cell {
+    fn new(round: u64) -> std::io::Result<Self> {
+        let (mut ours, typed) = UnixStream::pair()?;
+        // Never read: a socket closed with something unread fails its reader, see `cut`.
+        ours.write_all(b"!")?;
+        let commands = duplicate(libc::STDIN_FILENO)?;
+        // Safety: both descriptors are open.
+        if unsafe { libc::dup2(ours.as_raw_fd(), libc::STDIN_FILENO) } < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        let cell = Self { commands, typed: Some(typed), round };
+        if !cfg!(target_os = "linux") {
+            cell.end_input();
+        }
+        Ok(cell)
+    }
+
+    /// The reader sees the end of the input, now and from now on.
+    fn end_input(&self) {
+        if let Some(typed) = &self.typed {
+            // It is open on the other side, or nobody reads any more.
+            let _ = typed.shutdown(Shutdown::Write);
+        }
+    }
+
+    /// The reader's call fails, so that an interrupted cell does not go on with an empty line.
+    fn cut(&mut self) {
+        self.typed = None;
+    }
+}
+
+/// Starts the thread that looks, once.
+fn watch() {
+    static STARTED: std::sync::Once = std::sync::Once::new();
+    if cfg!(target_os = "linux") {
+        STARTED.call_once(|| {
+            // Without the thread cells wait for input until they are interrupted.
+            let _ = std::thread::Builder::new().name("kensaku-stdin".to_owned()).spawn(|| {
+                let mut waited = None;
+                loop {
+                    waited = look(waited);
+                    std::thread::sleep(LOOK);
+                }
+            });
+        });
+    }
+}
+
+/// Asks for the cell that has waited for a line in two looks; gives the cell that waits now.
+fn look(waited: Option<u64>) -> Option<u64> {
+    let mut cell = lock();
+    while cell.is_none() {
+        cell = BEGUN.wait(cell).unwrap_or_else(PoisonError::into_inner);
+    }
+    let running = cell.as_mut()?;
+    if interrupt::requested() {
+        running.cut();
+    }
+    let round = running.round;
+    let typed = running.typed.as_ref()?.try_clone().ok()?;
+    if unread() > 0 || !is_waiting() {
+        return None;
+    }
+    if waited != Some(round) {
+        return Some(round);
+    }
+    drop(cell);
+    let turn = Turn::try_take()?;
+    let goes_on = || lock().as_ref().is_some_and(|cell| cell.round == round);
+    match turn.ask("", false, goes_on) {
+        Answer::Text(line) => type_line(typed, &line),
+        Answer::Refused => {
+            eprintln!("[kensaku: this cell cannot ask for input, its stdin is empty]");
+            if let Some(cell) = lock().as_ref().filter(|cell| cell.round == round) {
+                cell.end_input();
+            }
+        }
+        // The next look cuts it.
+        Answer::Cut => {}
+    }
+    None
+}
+
+/// Not under the lock: a long line waits for its reader.
+fn type_line(mut typed: UnixStream, line: &str) {
+    // The cell may have ended meanwhile.
+    let _ = typed.write_all(format!("{line}\n").as_bytes());
+}
+
+/// How many bytes of stdin are there to be read.
+fn unread() -> libc::c_int {
+    let mut count: libc::c_int = 0;
+    // Safety: the call writes one integer.
+    unsafe { libc::ioctl(libc::STDIN_FILENO, libc::FIONREAD, &mut count) };
+    count
+}
+
+/// Whether a thread of this process is in a read of stdin.
+fn is_waiting() -> bool {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    tasks
+        .filter_map(|task| std::fs::read_to_string(task.path().join("syscall")).ok())
+        .any(|call| is_read_of_stdin(&call))
+}
+
+/// `0 0x0 ..`: the number of the call, its first argument.
+fn is_read_of_stdin(call: &str) -> bool {
+    let mut words = call.split_whitespace();
+    let number = words.next().and_then(|number| number.parse().ok());
+    let reads = [libc::SYS_read, libc::SYS_readv];
+    number.is_some_and(|number: libc::c_long| reads.contains(&number)) && words.next() == Some("0x0")
+}
+
+fn duplicate(descriptor: RawFd) -> std::io::Result<OwnedFd> {
+    // Safety: the new descriptor belongs to nobody else.
+    let copy = unsafe { libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 3) };
+    if copy < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // Safety: as above.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+fn lock() -> MutexGuard<'static, Option<Cell>> {
+    CELL.lock().unwrap_or_else(PoisonError::into_inner)
+}

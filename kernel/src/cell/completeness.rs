@@ -1,0 +1,230 @@
+//! Whether a cell is finished, for consoles that decide between a new line and a run.
+
+use proc_macro2::LineColumn;
+use ra_ap_rustc_lexer::{FrontmatterAllowed, LiteralKind, TokenKind, tokenize};
+use syn::Block;
+use syn::parse::Parser;
+
+use super::directives;
+
+/// Deeper brackets and longer cells are not looked into: parsers recurse.
+const DEEP: usize = 200;
+const LONG: usize = 1 << 20;
+
+/// Whether a cell can be run as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completeness {
+    Complete,
+    /// The next line is best indented by this many spaces.
+    Incomplete {
+        indent: usize,
+    },
+    Invalid,
+    /// Too long or too deep to be looked into.
+    Unknown,
+}
+
+/// Whether `code` is a whole cell.
+///
+/// rustc's lexer tells what is open at its end. What is open is closed, and syn parses the rest: an
+/// error at the end asks for more, an error before it stays one, whatever is typed.
+pub(crate) fn is_complete(code: &str) -> Completeness {
+    if code.len() > LONG {
+        return Completeness::Unknown;
+    }
+    let (_, code) = directives::split(code);
+    let open = match open_at_end(&code) {
+        Ok(open) => open,
+        Err(answer) => return answer,
+    };
+    if open.inside_token {
+        return Completeness::Incomplete { indent: 0 };
+    }
+    let indent = 4 * (open.levels() + usize::from(open.continues));
+    let closers: String = open.brackets.iter().rev().map(|bracket| bracket.closer).collect();
+    // On a line of its own: the last one may be a comment.
+    match Block::parse_within.parse_str(&format!("{code}\n{closers}")) {
+        Ok(_) if open.brackets.is_empty() => Completeness::Complete,
+        Ok(_) => Completeness::Incomplete { indent },
+        Err(error) if is_at_end(&error, &code) => Completeness::Incomplete { indent },
+        Err(_) => Completeness::Invalid,
+    }
+}
+
+/// What the end of a text is inside of.
+#[derive(Default)]
+struct Open {
+    brackets: Vec<Bracket>,
+    /// In the middle of a string or a comment.
+    inside_token: bool,
+    /// Whether the last token is one that a statement goes on behind.
+    continues: bool,
+}
+
+struct Bracket {
+    closer: char,
+    line: usize,
+}
+
+impl Open {
+    /// Brackets that were opened on one line indent once.
+    fn levels(&self) -> usize {
+        let mut lines: Vec<usize> = self.brackets.iter().map(|bracket| bracket.line).collect();
+        lines.dedup();
+        lines.len()
+    }
+}
+
+fn open_at_end(code: &str) -> Result<Open, Completeness> {
+    let mut open = Open::default();
+    let (mut at, mut line) = (0, 0);
+    for token in tokenize(code, FrontmatterAllowed::No) {
+        let text = &code[at..at + token.len as usize];
+        let mut bracket = |closer: char| open.brackets.push(Bracket { closer, line });
+        match token.kind {
+            TokenKind::OpenParen => bracket(')'),
+            TokenKind::OpenBracket => bracket(']'),
+            TokenKind::OpenBrace => bracket('}'),
+            TokenKind::CloseParen | TokenKind::CloseBracket | TokenKind::CloseBrace => {
+                let matched = open.brackets.pop().is_some_and(|bracket| text.starts_with(bracket.closer));
+                if !matched {
+                    return Err(Completeness::Invalid);
+                }
+            }
+            TokenKind::BlockComment { terminated, .. } => open.inside_token = !terminated,
+            TokenKind::Literal { kind, .. } => open.inside_token = is_unterminated(kind),
+            _ => {}
+        }
+        if open.brackets.len() > DEEP {
+            return Err(Completeness::Unknown);
+        }
+        match token.kind {
+            TokenKind::Whitespace | TokenKind::LineComment { .. } | TokenKind::BlockComment { .. } => {}
+            kind => open.continues = !ends_statement(kind),
+        }
+        line += text.matches('\n').count();
+        at += text.len();
+    }
+    Ok(open)
+}
+
+fn is_unterminated(literal: LiteralKind) -> bool {
+    match literal {
+        LiteralKind::Str { terminated } | LiteralKind::ByteStr { terminated } | LiteralKind::CStr { terminated } => {
+            !terminated
+        }
+        LiteralKind::RawStr { n_hashes } | LiteralKind::RawByteStr { n_hashes } | LiteralKind::RawCStr { n_hashes } => {
+            n_hashes.is_none()
+        }
+        // A character that is not closed on its line is wrong.
+        _ => false,
+    }
+}
+
+/// Brackets, separators, and the attributes that end in one: what follows stands where they do.
+fn ends_statement(kind: TokenKind) -> bool {
+    use TokenKind::{CloseBrace, CloseBracket, CloseParen, Comma, OpenBrace, OpenBracket, OpenParen, Semi};
+    matches!(kind, Semi | Comma | OpenBrace | OpenBracket | OpenParen | CloseBrace | CloseBracket | CloseParen)
+}
+
+/// Whether a parser missed something behind the user's last character: at one of our closers, or at
+/// the end of all, for which syn has no place.
+fn is_at_end(error: &syn::Error, code: &str) -> bool {
+    let place = error.span().start();
+    let end = LineColumn { line: code.matches('\n').count() + 2, column: 0 };
+    let nowhere = error.span().byte_range().is_empty();
+    place >= end || nowhere
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_cells() {
+        let cells = [
+            "let x = 1;",
+            "1 + 1",
+            "",
+            "// only a comment",
+            "df.lazy()\n    .collect()?",
+            "fn f<'a>(x: &'a str) -> char { '{' }",
+            "let s = r#\"a \" { b\"#;",
+            ":dep regex = \"1\"",
+            "!ls (",
+            ":dep a\nlet x = 1;",
+            "/* /* nested */ */ 2",
+            "let c = b'\\'';",
+            "#[derive(Debug)]\nstruct A { x: i32 }",
+            "let f = |x: i32| x + 1; // {",
+            "?Trainer",
+            "vec![1, 2]",
+            "for i in 0..3 { f(i) }",
+            "let 検索 = \"🦀\";",
+            "'outer: loop { break 'outer; }",
+            "let s = c\"x\";",
+            "x.await",
+        ];
+        for cell in cells {
+            assert_eq!(is_complete(cell), Completeness::Complete, "{cell}");
+        }
+    }
+
+    #[test]
+    fn unfinished_cells_and_their_indents() {
+        let cells = [
+            ("fn f() {", 4),
+            ("fn f() {\n    if x {", 8),
+            ("foo(bar(", 4),
+            ("let x = vec![\n    1,", 4),
+            ("let x =", 4),
+            ("1 +", 4),
+            ("df.lazy().", 4),
+            ("let x = 1", 4),
+            ("#[derive(Debug)]", 0),
+            ("let s = \"abc", 0),
+            ("let s = r##\"abc\"#", 0),
+            ("/* a", 0),
+            ("match x {\n    1 =>", 8),
+            ("if a { b } else", 4),
+            ("use a::", 4),
+            ("impl Show for", 4),
+            ("fn f() -> i32", 4),
+            ("fn f() { // }", 4),
+            ("let Some(x) = y else {", 4),
+            ("struct A {\n    x: ", 8),
+            ("/// A doc comment", 0),
+            ("let x: Vec<", 4),
+            ("{ '{'", 4),
+            ("let f = |x| {\n    foo(&'a ", 12),
+            ("async", 4),
+        ];
+        for (cell, indent) in cells {
+            assert_eq!(is_complete(cell), Completeness::Incomplete { indent }, "{cell}");
+        }
+    }
+
+    #[test]
+    fn what_no_further_line_can_mend() {
+        for cell in [
+            "let x 1;",
+            ")",
+            "(]",
+            "fn f( { }}",
+            "let = 1;",
+            "let x 1; fn f() {",
+            "foo(a b); {",
+            "struct A x",
+            "let x = (1 + );",
+            "`",
+        ] {
+            assert_eq!(is_complete(cell), Completeness::Invalid, "{cell}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_deep_is_left_alone() {
+        assert_eq!(is_complete(&"(".repeat(100_000)), Completeness::Unknown);
+        assert_eq!(is_complete(&"a;".repeat(1 << 20)), Completeness::Unknown);
+    }
+}

@@ -1,0 +1,37 @@
+//! Jupyter, and whether it knows the kernel.
+
+use super::{Finding, output_of};
+use crate::install;
+
+pub(super) fn kernelspecs() -> Vec<Finding> {
+    let own = std::env::current_exe().and_then(std::fs::canonicalize).ok();
+    let found = install::installed().into_iter().map(|folder| match install::program(&folder) {
+        Ok(program) if !program.exists() => {
+            let (folder, program) = (folder.display(), program.display());
+            Finding::bad("kernelspec", format!("{folder} starts {program}, which is gone: run `kensaku install`"))
+        }
+        Ok(program) if program.canonicalize().ok() != own => {
+            let (folder, program) = (folder.display(), program.display());
+            Finding::advice("kernelspec", format!("{folder} starts another kensaku, {program}"))
+        }
+        Ok(_) => Finding::good("kernelspec", format!("{} starts this kensaku", folder.display())),
+        Err(error) => Finding::bad("kernelspec", format!("{error:#}: run `kensaku install`")),
+    });
+    let found: Vec<Finding> = found.collect();
+    match found.is_empty() {
+        true => vec![Finding::advice("kernelspec", "Jupyter does not know the kernel: run `kensaku install`")],
+        false => found,
+    }
+}
+
+pub(super) fn jupyter() -> Finding {
+    let version = |name: &str| Some(format!("{name} {}", output_of("jupyter", &[name, "--version"])?));
+    let found: Vec<String> = ["lab", "notebook"].into_iter().filter_map(version).collect();
+    match found.is_empty() {
+        true => Finding::advice(
+            "Jupyter",
+            "is not on PATH: `pip install jupyterlab` (notebooks run without: `kensaku run`)",
+        ),
+        false => Finding::good("Jupyter", found.join(", ")),
+    }
+}

@@ -1,0 +1,124 @@
+//! `Cargo.toml` and `Cargo.lock` of an exported notebook.
+
+use anyhow::{Context, Result};
+use toml::{Table, Value};
+
+use super::MARK;
+use super::program::Program;
+use crate::dylib::workspace;
+
+/// The manifest of a notebook's program.
+pub(super) fn of(notebook: &str, program: &Program) -> Result<String> {
+    let locked = Locked::parse(lock()?.as_deref().unwrap_or_default())?;
+    let mut dependencies = vec![("kensaku".to_owned(), kensaku())];
+    for (name, wanted) in &program.dependencies {
+        let wanted = if wanted.as_str() == Some("*") { locked.pin(name) } else { wanted.clone() };
+        dependencies.retain(|(other, _)| other != name);
+        dependencies.push((name.clone(), wanted));
+    }
+    let dependencies: String = dependencies.iter().map(|(name, wanted)| format!("{name} = {wanted}\n")).collect();
+    let name = package_name(notebook);
+    Ok(format!(
+        "{MARK} from {notebook}.ipynb. Cargo.lock holds the versions of the kernel.\n\n\
+         [package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\npublish = false\n\n\
+         [dependencies]\n{dependencies}\n\
+         [profile.release]\ndebug = false\n\n\
+         # A workspace of its own, wherever this folder lies.\n[workspace]\n"
+    ))
+}
+
+/// The workspace's `Cargo.lock`, by which the kernel was built. Cargo takes out what the project does not need.
+pub(super) fn lock() -> Result<Option<String>> {
+    let file = workspace().join("Cargo.lock");
+    match std::fs::read_to_string(&file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
+    }
+}
+
+/// The library's sources where they are, else its release.
+fn kensaku() -> Value {
+    let sources = workspace().join("lib");
+    match sources.join("Cargo.toml").exists() {
+        true => table([("path", sources.display().to_string().into())]),
+        false => format!("={}", env!("CARGO_PKG_VERSION")).into(),
+    }
+}
+
+/// Letters and digits of the notebook's name; a package may not begin with a digit.
+fn package_name(notebook: &str) -> String {
+    let allowed = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = notebook.chars().map(allowed).collect();
+    let name = name.trim_start_matches(|c: char| !c.is_ascii_alphabetic()).trim_end_matches('-');
+    // Cargo refuses keywords, and a package cannot depend on one of its own name.
+    let free = !name.is_empty()
+        && name != "kensaku"
+        && name != "test"
+        && syn::parse_str::<syn::Ident>(&name.replace('-', "_")).is_ok();
+    if free { name.to_owned() } else { format!("notebook-{name}").trim_end_matches('-').to_owned() }
+}
+
+fn table<const N: usize>(entries: [(&str, Value); N]) -> Value {
+    Value::Table(entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// The versions of a `Cargo.lock`.
+struct Locked(Vec<(String, String)>);
+
+impl Locked {
+    fn parse(lock: &str) -> Result<Self> {
+        let lock: Table = toml::from_str(lock).context("reading Cargo.lock")?;
+        let packages = lock.get("package").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let text = |package: &Value, key: &str| Some(package.get(key)?.as_str()?.to_owned());
+        Ok(Self(
+            packages.iter().filter_map(|package| Some((text(package, "name")?, text(package, "version")?))).collect(),
+        ))
+    }
+
+    /// The one version the kernel has, else any.
+    fn pin(&self, name: &str) -> Value {
+        let mut versions = self.0.iter().filter(|(locked, _)| locked == name).map(|(_, version)| version);
+        match (versions.next(), versions.next()) {
+            (Some(only), None) => format!("={only}").into(),
+            _ => "*".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn package_names_are_what_cargo_takes() {
+        let names = ["01_quickstart", "My Notebook (2)", "検索", "kensaku", "fn", "a--"];
+        let expected = ["quickstart", "my-notebook--2", "notebook", "notebook-kensaku", "notebook-fn", "a"];
+        assert_eq!(names.map(package_name), expected);
+    }
+
+    #[test]
+    fn the_one_locked_version_is_pinned() {
+        let lock = "[[package]]\nname = \"regex\"\nversion = \"1.2.3\"\n\n\
+                    [[package]]\nname = \"syn\"\nversion = \"1.0.0\"\n\n[[package]]\nname = \"syn\"\nversion = \"2.0.0\"\n";
+        let locked = Locked::parse(lock).expect("a lock file");
+        assert_eq!(
+            ["regex", "syn", "other"].map(|name| locked.pin(name).to_string()),
+            ["\"=1.2.3\"", "\"*\"", "\"*\""]
+        );
+    }
+
+    #[test]
+    fn a_manifest_names_what_the_program_needs() {
+        let dependencies =
+            vec![("mine".to_owned(), table([("path", "/a/mine".into())])), ("rand".to_owned(), "0.9".into())];
+        let program = Program { text: String::new(), dependencies };
+        let manifest = of("01_quickstart", &program).expect("it can be written");
+        let parsed: Table = toml::from_str(&manifest).expect("it is TOML");
+        assert_eq!(parsed["package"]["name"].as_str(), Some("quickstart"));
+        let names: Vec<&String> = parsed["dependencies"].as_table().expect("a table").keys().collect();
+        assert_eq!(names, ["kensaku", "mine", "rand"]);
+        assert_eq!(parsed["dependencies"]["mine"]["path"].as_str(), Some("/a/mine"));
+        assert!(parsed["dependencies"]["kensaku"]["path"].as_str().is_some_and(|path| path.ends_with("lib")));
+    }
+}

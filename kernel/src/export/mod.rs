@@ -1,0 +1,60 @@
+//! `kensaku export`: a notebook as an ordinary cargo project.
+
+mod items;
+mod manifest;
+mod program;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{files, ipynb};
+
+/// The first line of each manifest written here: such a project may be written over.
+const MARK: &str = "# Made by `kensaku export`";
+
+/// The part of the project that is the same for every notebook.
+const SUPPORT: &str = include_str!("../../assets/export/notebook.rs");
+
+/// Writes the project of `notebook` into `folder`.
+pub(crate) fn export(notebook: &Path, folder: &Path) -> Result<()> {
+    let cells = ipynb::read(notebook)?;
+    ensure_free(folder)?;
+    let name = notebook.file_stem().and_then(|name| name.to_str()).context("the notebook has no name")?;
+    let program = program::of(ipynb::cells(&cells), name)?;
+    let manifest = manifest::of(name, &program)?;
+    let write = |name: &str, content: &str| files::write(&folder.join(name), content.as_bytes());
+    write("Cargo.toml", &manifest)?;
+    match manifest::lock()? {
+        Some(lock) => write("Cargo.lock", &lock)?,
+        None => eprintln!("kensaku's sources are not here: cargo will choose the versions of its dependencies"),
+    }
+    write("src/main.rs", &formatted(&program.text))?;
+    write("src/notebook.rs", SUPPORT)?;
+    write(".gitignore", "/displays\n/target\n")?;
+    println!("wrote {}: `cargo run --release` there runs it", folder.display());
+    Ok(())
+}
+
+fn ensure_free(folder: &Path) -> Result<()> {
+    let Ok(mut entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    let ours = std::fs::read_to_string(folder.join("Cargo.toml")).is_ok_and(|text| text.starts_with(MARK));
+    ensure!(ours || entries.next().is_none(), "{} is not empty and holds no exported notebook", folder.display());
+    Ok(())
+}
+
+/// As rustfmt writes it, where there is one; code it cannot parse stays as it is.
+fn formatted(text: &str) -> String {
+    let format = || -> Option<String> {
+        let folder = tempfile::tempdir().ok()?;
+        let file = folder.path().join("main.rs");
+        std::fs::write(&file, text).ok()?;
+        let mut rustfmt = Command::new("rustfmt");
+        // Its modules lie elsewhere: it would look for them.
+        rustfmt.args(["--edition", "2024", "--config", "max_width=120,use_small_heuristics=Max"]);
+        let output = rustfmt.stdin(std::fs::File::open(&file).ok()?).stderr(Stdio::null()).output().ok()?;
+        output.status.success().then(|| String::from_utf8(output.stdout).ok()).flatten()
+    };
+    format().unwrap_or_else(|| text.to_owned())
+}

@@ -1,0 +1,221 @@
+//! The cells of a notebook as one `main.rs`.
+//!
+//! Items stand at the top, as they are. From the first cell on that defines a name anew, the rest of the
+//! program is an inner block: earlier code keeps what it meant.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use syn::{Expr, Item, Stmt};
+
+use super::items::{Items, Place};
+use crate::cell::{Cell, Directive, Kind, Statement, awaits};
+use crate::ipynb;
+use crate::session::dependency;
+
+/// A notebook as a program.
+pub(super) struct Program {
+    pub(super) text: String,
+    /// What the `:dep` lines ask for.
+    pub(super) dependencies: Vec<(String, toml::Value)>,
+}
+
+/// Cells that do not parse are an error: a program would lack them.
+pub(super) fn of<'a>(cells: impl Iterator<Item = &'a Value>, title: &str) -> Result<Program> {
+    let mut writer = Writer::default();
+    let mut count = 0;
+    for cell in cells {
+        let source = ipynb::source(cell);
+        if ipynb::is_code(cell) {
+            count += 1;
+            let parsed = Cell::parse(&source).with_context(|| format!("cell [{count}] does not parse"))?;
+            writer.cell(&parsed).with_context(|| format!("cell [{count}]"))?;
+        } else {
+            writer.comment(&source);
+        }
+    }
+    Ok(writer.finish(title))
+}
+
+#[derive(Default)]
+struct Writer {
+    items: Items,
+    imports: String,
+    top: String,
+    body: String,
+    blocks: usize,
+    dependencies: Vec<(String, toml::Value)>,
+    waits: bool,
+}
+
+impl Writer {
+    fn comment(&mut self, text: &str) {
+        self.body.push('\n');
+        for line in text.lines() {
+            self.body.push_str(format!("// {line}").trim_end());
+            self.body.push('\n');
+        }
+        self.body.push('\n');
+    }
+
+    fn cell(&mut self, cell: &Cell) -> Result<()> {
+        for directive in cell.directives.before.iter().chain(&cell.directives.after) {
+            if let Directive::Command { name, arguments } = directive
+                && name == "dep"
+            {
+                self.dependencies.push(dependency(arguments)?);
+            }
+        }
+        let mut places = self.places(cell).into_iter();
+        self.waits |= awaits(&cell.statements);
+        let mut copied = 0;
+        for statement in &cell.statements {
+            let before = remarks(&cell.code[copied..statement.range.start]);
+            copied = statement.range.end;
+            let code = &cell.code[statement.range.clone()];
+            let Some(item) = item(statement) else {
+                self.body.push_str(&format!("{before}{}", as_statement(statement, code)));
+                continue;
+            };
+            match places.next() {
+                Some(Place::Known) => self.body.push_str(&before),
+                Some(Place::Partly(imports)) => self.item(item, &before, &imports.join("\n")),
+                _ => self.item(item, &before, code),
+            }
+        }
+        self.body.push_str(&remarks(&cell.code[copied..]));
+        self.body.push('\n');
+        Ok(())
+    }
+
+    /// Begins an inner block, where the cell defines a name anew.
+    fn places(&mut self, cell: &Cell) -> Vec<Place> {
+        let places: Vec<Place> = cell.statements.iter().filter_map(item).map(|item| self.items.add(item)).collect();
+        if places.contains(&Place::Replaces) {
+            self.body.push_str("\n// From here on, names that are defined anew mean something else.\n{\n");
+            self.blocks += 1;
+            self.items.begin_scope();
+            for item in cell.statements.iter().filter_map(item) {
+                self.items.add(item);
+            }
+        }
+        places
+    }
+
+    /// Items stand at the top, with the comment above them, until a block has begun.
+    fn item(&mut self, item: &Item, before: &str, code: &str) {
+        if self.blocks > 0 {
+            self.body.push_str(&format!("{before}{code}"));
+            return;
+        }
+        let (rest, own) = own_comment(before);
+        self.body.push_str(rest);
+        match item {
+            Item::Use(_) => self.imports.push_str(&format!("{own}{code}\n")),
+            _ => self.top.push_str(&format!("{own}{code}\n\n")),
+        }
+    }
+
+    fn finish(self, title: &str) -> Program {
+        let main = if self.waits { "#[kensaku::tokio::main(crate = \"kensaku::tokio\")]\nasync fn" } else { "fn" };
+        let blocks = "}".repeat(self.blocks);
+        let Self { imports, top, body, .. } = &self;
+        let text = format!(
+            "//! The notebook `{title}` as a program.\n\n\
+             // What is left unused in a notebook is no mistake.\n#![allow(unused)]\n\n\
+             #[macro_use]\nmod notebook;\n\nuse kensaku::prelude::*;\n{imports}\n{top}\
+             {main} main() -> std::result::Result<(), notebook::Failure> {{\n\
+             kensaku::show::save_to(\"displays\")?;\n{body}{blocks}\nOk(())\n}}\n"
+        );
+        Program { text, dependencies: self.dependencies }
+    }
+}
+
+/// What stands between statements: comments, and what only a notebook understands as comments.
+fn remarks(text: &str) -> String {
+    let only_questions = text.trim_end().ends_with('?');
+    let is_directive = |line: &str| line.starts_with([':', '!', '?']) || only_questions && !line.trim().is_empty();
+    let comment = |line: &str| if is_directive(line) { format!("// {line}") } else { line.to_owned() };
+    text.split_inclusive('\n').map(comment).collect()
+}
+
+fn item(statement: &Statement) -> Option<&Item> {
+    match &statement.syntax {
+        Stmt::Item(item) => Some(item),
+        _ => None,
+    }
+}
+
+/// The comment right above an item, apart from what stands before it.
+fn own_comment(before: &str) -> (&str, &str) {
+    let is_comment = |line: &&str| line.trim_start().starts_with("//");
+    let own: usize = before.split_inclusive('\n').rev().take_while(is_comment).map(str::len).sum();
+    before.split_at(before.len() - own)
+}
+
+/// A cell's last expression is shown; one that has no value ends like a statement.
+fn as_statement(statement: &Statement, code: &str) -> String {
+    match (&statement.kind, &statement.syntax) {
+        (Kind::Value, _) => format!("show_value!({code});"),
+        (_, Stmt::Expr(Expr::Assign(_) | Expr::Return(_), None)) => format!("{code};"),
+        _ => code.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn program(cells: &[(&str, &str)]) -> Program {
+        let cells: Vec<Value> =
+            cells.iter().map(|(kind, source)| json!({ "cell_type": kind, "source": source })).collect();
+        of(cells.iter(), "test").expect("the cells parse")
+    }
+
+    #[test]
+    fn cells_stay_in_order_and_items_go_up() {
+        let cells = [
+            ("markdown", "# Title\n\ntext"),
+            ("code", "// first\nlet a = f()?;\n\n// doubles\nfn f() -> Result<u8> { Ok(1) }\na + 1"),
+            ("code", ":dep regex = \"1\"\n:vars\nfor i in 0..3 {}"),
+        ];
+        let program = program(&cells);
+        assert_eq!(program.dependencies, [("regex".to_owned(), "1".into())]);
+        let (top, main) = program.text.split_once("fn main()").expect("it has a main");
+        assert!(top.ends_with("\n// doubles\nfn f() -> Result<u8> { Ok(1) }\n\n"), "{top}");
+        assert!(main.contains("// # Title\n//\n// text\n"), "{main}");
+        assert!(
+            main.contains(
+                "// first\nlet a = f()?;\n\n\nshow_value!(a + 1);\n// :dep regex = \"1\"\n// :vars\nfor i in 0..3 {}\n"
+            ),
+            "{main}"
+        );
+    }
+
+    #[test]
+    fn what_is_defined_anew_holds_from_there_on() {
+        let cells = ["use a::b;\nfn f() {}", "f();", "use a::b;\nfn f() -> u8 { 1 }\nf()", "fn g() { f(); }"];
+        let text = program(&cells.map(|cell| ("code", cell))).text;
+        let (top, main) = text.split_once("fn main()").expect("it has a main");
+        assert!(top.contains("use a::b;\n") && top.contains("fn f() {}") && !main.contains("use a::b"), "{text}");
+        let inner = main.split_once("{\n\nfn f() -> u8 { 1 }\nshow_value!(f());\nfn g()");
+        assert!(inner.is_some_and(|(outer, _)| outer.contains("f();")), "{main}");
+        assert!(main.contains("}\nOk(())\n}"), "{main}");
+    }
+
+    #[test]
+    fn what_only_a_notebook_understands_is_a_comment() {
+        let text = program(&[("code", "?Tensor\n!ls\nlet a = 1;"), ("code", "a?"), ("code", "// a question?")]).text;
+        for line in ["// ?Tensor\n", "// !ls\n", "\n// a?\n", "// a question?\n"] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn cells_that_await_make_main_async() {
+        assert!(program(&[("code", "let x = f().await?;")]).text.contains("\nasync fn main()"));
+        let own = "let x = async { f().await };\nasync fn g() { f().await }";
+        assert!(program(&[("code", own)]).text.contains("\nfn main()"));
+    }
+}

@@ -1,0 +1,108 @@
+//! Stock evcxr_jupyter with the library: a kernelspec whose configuration hands it the same dylib.
+//!
+//! That kernel asks rust-analyzer for the types of variables, which knows nothing of a prebuilt library: a
+//! `let` whose type comes from it has to name the type.
+
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use super::kernelspec::Kernelspec;
+use crate::dylib::Dylib;
+use crate::files;
+
+pub(super) const NAME: &str = "kensaku-stock";
+
+/// The folder of the configuration, in that of the kernelspec.
+const CONFIG: &str = "config";
+
+/// Cells at opt-level 0 compile two to four times faster; the library is optimised as it is.
+const SETTINGS: &str = "[evcxr]\nopt_level = \"0\"\n";
+
+/// evcxr shows a value by its method `evcxr_display`.
+const PRELUDE: &str = "use kensaku::prelude::*;
+
+pub trait KensakuDisplay {
+    fn evcxr_display(&self);
+}
+
+impl<T: kensaku::show::Show> KensakuDisplay for T {
+    fn evcxr_display(&self) {
+        kensaku::show::display(self);
+    }
+}
+";
+
+/// Starts `evcxr` by way of this binary, which knows where the dylib is by then. The configuration lies beside
+/// the kernelspec.
+pub(super) fn kernelspec(title: &str, binary: &Path, evcxr: &Path, folder: &Path, dylib: &Dylib) -> Result<Kernelspec> {
+    let config = std::path::absolute(folder.join(CONFIG))?;
+    let mut kernelspec = Kernelspec::new(json!({
+        "argv": [binary, "stock-kernel", find(evcxr)?, config, "{connection_file}"],
+        "display_name": title,
+        "language": "rust",
+        "interrupt_mode": "message",
+        "metadata": { "debugger": false },
+    }));
+    let files = configuration(dylib)?.map(|(name, content)| (format!("{CONFIG}/{name}"), content.into_bytes()));
+    kernelspec.files.extend(files);
+    Ok(kernelspec)
+}
+
+/// Becomes the stock kernel.
+pub(crate) fn serve(evcxr: &Path, config: &Path, connection_file: &Path) -> Result<ExitCode> {
+    let dylib = Dylib::installed()?;
+    for (name, content) in configuration(&dylib)? {
+        // As it was installed, unless the dylib has been built anew since.
+        let file = config.join(name);
+        if std::fs::read_to_string(&file).ok().as_ref() != Some(&content) {
+            files::write(&file, content.as_bytes())?;
+        }
+    }
+    let held = dylib.hold()?;
+    // Safety: the descriptor is open. The kernel inherits it, and with it the hold on the dylib.
+    ensure!(unsafe { libc::fcntl(held.as_raw_fd(), libc::F_SETFD, 0) } == 0, "the library cannot be held");
+    let mut kernel = Command::new(evcxr);
+    kernel.arg("--control_file").arg(connection_file).env("EVCXR_CONFIG_DIR", config);
+    Err(kernel.exec()).with_context(|| format!("starting {}", evcxr.display()))
+}
+
+/// What stock evcxr reads when it starts.
+fn configuration(dylib: &Dylib) -> Result<[(&'static str, String); 3]> {
+    Ok([("evcxr.toml", SETTINGS.to_owned()), ("init.evcxr", init(dylib)?), ("prelude.rs", PRELUDE.to_owned())])
+}
+
+/// Gives rustc the dylib. Encoded flags are separated by a character that no path has.
+fn init(dylib: &Dylib) -> Result<String> {
+    let path = |path: &Path| path.to_str().map(str::to_owned).context("the library's path is not UTF-8");
+    let flags = [
+        "-Cprefer-dynamic".to_owned(),
+        "--extern".to_owned(),
+        format!("kensaku={}", path(&dylib.library)?),
+        format!("-Ldependency={}", path(&dylib.dependencies)?),
+    ];
+    Ok(format!(":build_env CARGO_ENCODED_RUSTFLAGS={}\n", flags.join("\u{1f}")))
+}
+
+/// The kernel's own path, found as a shell would find it.
+fn find(evcxr: &Path) -> Result<PathBuf> {
+    let found = match evcxr.components().count() {
+        1 => {
+            let folders = std::env::var_os("PATH").unwrap_or_default();
+            let cargo = std::env::home_dir().map(|home| home.join(".cargo/bin"));
+            std::env::split_paths(&folders).chain(cargo).map(|folder| folder.join(evcxr)).find(|file| file.is_file())
+        }
+        _ => evcxr.canonicalize().ok(),
+    };
+    let found = found.with_context(|| {
+        format!("{} is not installed: `cargo install evcxr_jupyter`, or name it: `--stock=PATH`", evcxr.display())
+    })?;
+    let help = Command::new(&found).arg("--help").output();
+    let is_evcxr = help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("--install"));
+    ensure!(is_evcxr, "{} is not evcxr_jupyter", found.display());
+    Ok(found)
+}

@@ -1,0 +1,101 @@
+//! Where the events of the session go: to the cell whose turn it is.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::input::{Ask, Asking};
+use super::iopub::IoPub;
+use super::limits::Output;
+use super::message::Header;
+use crate::session::{Event, Question};
+
+/// Takes events from the session's threads. Output of a thread that outlives its cell belongs to the
+/// cell that runs when it comes, or to the last one.
+#[derive(Clone)]
+pub(super) struct Current {
+    cell: Arc<Mutex<Cell>>,
+    iopub: IoPub,
+    asking: Asking,
+}
+
+/// What does not go to iopub.
+#[derive(Default)]
+pub(super) struct Capture {
+    pub(super) pages: Vec<Value>,
+    pub(super) value: Option<Value>,
+}
+
+#[derive(Default)]
+struct Cell {
+    parent: Option<Header>,
+    count: u64,
+    silent: bool,
+    /// Whether user expressions are evaluated: only their values are of interest.
+    quiet: bool,
+    asked: Option<Vec<Bytes>>,
+    output: Output,
+    captured: Capture,
+}
+
+impl Current {
+    pub(super) fn new(iopub: IoPub, asking: Asking) -> Self {
+        Self { cell: Arc::default(), iopub, asking }
+    }
+
+    /// Takes what comes as this cell's from now on.
+    pub(super) fn begin(&self, parent: Header, count: u64, silent: bool, asked: Option<Vec<Bytes>>) {
+        *self.lock() = Cell { parent: Some(parent), count, silent, asked, ..Cell::default() };
+    }
+
+    /// What was captured so far; from now on nothing is shown, until the next cell.
+    pub(super) fn capture(&self) -> Capture {
+        let mut cell = self.lock();
+        cell.quiet = true;
+        std::mem::take(&mut cell.captured)
+    }
+
+    /// Nobody is asked any more; late output of the cell's threads is shown again.
+    pub(super) fn end(&self) {
+        let mut cell = self.lock();
+        cell.quiet = false;
+        cell.asked = None;
+        self.asking.send(Ask::Nothing);
+    }
+
+    pub(super) fn take(&self, event: Event) {
+        let mut cell = self.lock();
+        match event {
+            Event::Input(question) => return self.ask(&cell, question),
+            Event::Page(page) => return cell.captured.pages.push(page),
+            Event::Value(value) if cell.quiet => {
+                cell.captured.value = Some(value);
+                return;
+            }
+            Event::Value(ref value) => cell.captured.value = Some(value.clone()),
+            _ => {}
+        }
+        if cell.silent || cell.quiet {
+            return;
+        }
+        let events = cell.output.admit(event);
+        let (parent, count) = (cell.parent.clone(), cell.count);
+        // It may wait for room.
+        drop(cell);
+        events.into_iter().for_each(|event| self.iopub.event(event, parent.as_ref(), count));
+    }
+
+    fn ask(&self, cell: &Cell, question: Question) {
+        match (&cell.asked, &cell.parent) {
+            (Some(identities), Some(parent)) => {
+                self.asking.send(Ask::Question { question, identities: identities.clone(), parent: parent.clone() })
+            }
+            _ => question.answer(None),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Cell> {
+        self.cell.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
