@@ -29,7 +29,8 @@ impl Description {
     /// A variable; its type is what there is to know of it.
     pub(super) fn of_variable(view: &View, name: &str, printed: &str, ty: Option<Id>) -> Self {
         let of_type = ty.and_then(|id| Self::of_item(view, id)).unwrap_or_default();
-        Self { signature: format!("let {name}: {printed}"), ..of_type }
+        let signature = format!("let {name}: {printed}\n{}", of_type.signature).trim_end().to_owned();
+        Self { signature, ..of_type }
     }
 
     /// The description as mime types; with `detail` 0 only the first paragraph of the docs.
@@ -69,9 +70,13 @@ fn shown(docs: &str) -> String {
         if let Some(language) = line.trim_start().strip_prefix("```") {
             in_rust = match in_rust {
                 Some(_) => None,
-                None => Some(["", "rust", "no_run", "should_panic", "ignore", "compile_fail", "edition"].iter().any(|known| {
-                    language.split(',').any(|word| word.trim() == *known || (!known.is_empty() && word.starts_with(known)))
-                })),
+                None => Some(["", "rust", "no_run", "should_panic", "ignore", "compile_fail", "edition"].iter().any(
+                    |known| {
+                        language
+                            .split(',')
+                            .any(|word| word.trim() == *known || (!known.is_empty() && word.starts_with(known)))
+                    },
+                )),
             };
             lines.push(if in_rust == Some(true) { "```rust" } else { line });
         } else if in_rust == Some(true) && (line.trim() == "#" || line.trim_start().starts_with("# ")) {

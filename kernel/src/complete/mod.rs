@@ -14,6 +14,7 @@ mod context;
 mod describe;
 mod index;
 mod inspect;
+mod locals;
 mod members;
 mod offer;
 mod probe;
@@ -29,11 +30,13 @@ use ra_ap_syntax::TextRange;
 use serde_json::{Value, json};
 
 use crate::dylib::Dylib;
-use crate::session::{Scope, SharedScope};
+use crate::session::{Crate, Scope, SharedScope};
 use check::Checker;
-use context::{Context, Position, locals, parameters};
+use context::{Context, Position};
 use index::record::Ty;
 use index::store::Store;
+use index::world::World;
+use locals::{locals, parameters};
 use offer::{Detail, Offer, behind_dot, elsewhere};
 use view::View;
 
@@ -43,6 +46,8 @@ pub(crate) struct Completer {
     checker: Checker,
     index: std::path::PathBuf,
     store: OnceLock<Option<Arc<Store>>>,
+    /// The latest world, and the added crates it is of.
+    world: Mutex<Option<(Vec<Crate>, World)>>,
     /// The latest view, and the items it is of.
     view: Mutex<Option<(String, Arc<View>)>>,
     /// The crates that the dylib holds, for `:dep`.
@@ -62,6 +67,7 @@ impl Completer {
             checker: Checker::new(dylib),
             index: dylib.index(),
             store: OnceLock::new(),
+            world: Mutex::default(),
             view: Mutex::default(),
             held: dylib.crates.iter().map(|part| part.package.clone()).collect(),
         }
@@ -159,10 +165,28 @@ impl Completer {
         match latest.as_ref() {
             Some((of, view)) if *of == items => view.clone(),
             _ => {
-                let store = self.store.get_or_init(|| Store::open(&self.index).ok().map(Arc::new));
-                let view = Arc::new(View::new(store.clone(), &items));
+                let view = Arc::new(View::new(self.world(scope), &scope.crates, &items));
                 *latest = Some((items, view.clone()));
                 view
+            }
+        }
+    }
+
+    /// The index with the crates that `:dep` has built.
+    fn world(&self, scope: &Scope) -> World {
+        let mut latest = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        match latest.as_ref() {
+            Some((crates, world)) if *crates == scope.crates => world.clone(),
+            _ => {
+                let store = self.store.get_or_init(|| Store::open(&self.index).ok().map(Arc::new));
+                let mut world = World::over(store.clone());
+                for added in &scope.crates {
+                    if let Some(folder) = &added.sources {
+                        index::build::add_crate(&mut world, &added.name, folder);
+                    }
+                }
+                *latest = Some((scope.crates.clone(), world.clone()));
+                world
             }
         }
     }

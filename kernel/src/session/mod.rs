@@ -25,7 +25,7 @@ pub(crate) use dependencies::parse as dependency;
 pub use evaluator::Session;
 pub(crate) use directives::COMMANDS;
 pub(crate) use evaluator::SharedScope;
-pub(crate) use scope::Scope;
+pub(crate) use scope::{Crate, Scope};
 pub(crate) use workplace::PREFIX as FOLDER_PREFIX;
 pub use failure::Failure;
 pub use input::Question;

@@ -8,9 +8,12 @@ pub(crate) mod resolve;
 pub(crate) mod store;
 pub(crate) mod world;
 
+mod calls;
 mod cfg;
 mod clean;
 mod docs;
 mod expand;
+mod items;
 mod print;
+mod records;
 mod sources;
