@@ -54,9 +54,18 @@ pub(crate) struct Completer {
     held: Vec<String>,
 }
 
-/// Writes the index of the dylib's crates and of std beside the dylib.
-pub(crate) fn build_index(dylib: &Dylib, workspace: &Path) -> Result<()> {
+/// Writes the index of the dylib's crates and of std beside the dylib, unless it is there.
+pub(crate) fn update_index(dylib: &Dylib, workspace: &Path) -> Result<()> {
     let sysroot = dylib.sysroot().context("the toolchain has no folder")?;
+    let std = !index::sources::of_std(sysroot).is_empty();
+    let knows_std = |store: &Store| store.crates().iter().any(|(name, _)| name == "std");
+    match Store::open(&dylib.index()) {
+        Ok(store) if knows_std(&store) || !std => return Ok(()),
+        _ => {}
+    }
+    if !std {
+        eprintln!("completion will not know std: `rustup component add rust-src`, then `kensaku install`");
+    }
     index::build::build(workspace, sysroot, &dylib.index())
 }
 

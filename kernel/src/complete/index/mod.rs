@@ -5,6 +5,7 @@ pub(crate) mod convert;
 pub(crate) mod raw;
 pub(crate) mod record;
 pub(crate) mod resolve;
+pub(crate) mod sources;
 pub(crate) mod store;
 pub(crate) mod world;
 
@@ -16,4 +17,3 @@ mod expand;
 mod items;
 mod print;
 mod records;
-mod sources;
