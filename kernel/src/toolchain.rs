@@ -228,7 +228,6 @@ fn hash(parts: &[&[u8]]) -> u64 {
     hasher.finish()
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

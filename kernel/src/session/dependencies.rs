@@ -118,7 +118,8 @@ impl Dependencies {
             .context("running cargo")?;
         // Read beside each other: either pipe may fill up.
         let output = running.stdout.take().context("cargo has no output")?;
-        let messages = std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).collect::<Vec<_>>());
+        let messages =
+            std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).collect::<Vec<_>>());
         let words = running.stderr.take().context("cargo has no words")?;
         for line in BufReader::new(words).lines().map_while(Result::ok).filter(|line| !line.contains(" session v")) {
             progress(&format!("{line}\n"));

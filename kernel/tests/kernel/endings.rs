@@ -15,7 +15,10 @@ async fn a_dead_process_is_explained_and_replaced() -> Result<()> {
     let deaths = [
         ("std::process::abort();", "SIGABRT"),
         ("unsafe { std::ptr::null_mut::<u8>().write_volatile(1) };", "SIG"),
-        ("fn deep(n: u64) -> u64 { if n == u64::MAX { 0 } else { deep(std::hint::black_box(n + 1)) + 1 } }\ndeep(0)", "SIG"),
+        (
+            "fn deep(n: u64) -> u64 { if n == u64::MAX { 0 } else { deep(std::hint::black_box(n + 1)) + 1 } }\ndeep(0)",
+            "SIG",
+        ),
         ("let big: Vec<u8> = Vec::with_capacity(1 << 46);\nbig.capacity()", "SIGABRT"),
         ("std::process::exit(3);", "std::process::exit(3)"),
     ];
