@@ -137,7 +137,7 @@ fn found(name: &str, value: &Value, messages: &[String]) -> Result<Crate> {
     let messages = messages.iter().filter_map(|line| serde_json::from_str::<Json>(line).ok());
     let mut built = messages.filter_map(|message| {
         let part = Part::read(&message)?;
-        (part.package == wanted).then(|| (part, message))
+        (part.package == wanted).then_some((part, message))
     });
     let (part, message) = built.next_back().with_context(|| format!("{wanted} has no library"))?;
     let sources = message["manifest_path"].as_str().and_then(|file| Some(Path::new(file).parent()?.to_owned()));

@@ -72,7 +72,7 @@ async fn folders_are_removed() -> Result<()> {
     let process = kernel.process();
     assert_eq!(folders_of(process)?.len(), 1);
     kernel.shutdown().await?;
-    assert_eq!(folders_of(process)?, [PathBuf::new(); 0]);
+    assert_eq!(folders_of(process)?, Vec::<PathBuf>::new());
 
     let mut killed = Client::start().await?;
     killed.execute("1").await?.expect_ok();
@@ -82,7 +82,7 @@ async fn folders_are_removed() -> Result<()> {
     // The next kernel sweeps.
     let mut next = Client::start().await?;
     next.execute("1").await?.expect_ok();
-    assert_eq!(folders_of(process)?, [PathBuf::new(); 0]);
+    assert_eq!(folders_of(process)?, Vec::<PathBuf>::new());
     next.shutdown().await
 }
 
