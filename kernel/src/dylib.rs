@@ -74,10 +74,20 @@ impl Dylib {
         Ok(folder)
     }
 
+    /// What completion knows of the crates.
+    pub(crate) fn index(&self) -> PathBuf {
+        self.dependencies.join("completion.index")
+    }
+
+    /// The folder of the toolchain.
+    pub(crate) fn sysroot(&self) -> Option<&Path> {
+        // <sysroot>/lib/rustlib/<target>/lib
+        self.standard_library.ancestors().nth(4)
+    }
+
     /// rustc itself, without rustup in front of it.
     pub(crate) fn compiler(&self) -> PathBuf {
-        // <sysroot>/lib/rustlib/<target>/lib
-        let sysroot = self.standard_library.ancestors().nth(4);
+        let sysroot = self.sysroot();
         let rustc = sysroot.map(|sysroot| sysroot.join("bin/rustc")).filter(|rustc| rustc.is_file());
         rustc.unwrap_or_else(|| "rustc".into())
     }
@@ -132,6 +142,10 @@ fn build(folder: &Path, rustc: String) -> Result<Dylib> {
         crates,
     };
     link(&dylib)?;
+    if let Err(error) = crate::complete::build_index(&dylib, &workspace()) {
+        // Cells run without it.
+        eprintln!("completion will know little: {error:#}");
+    }
     let file = record(folder);
     crate::files::write(&file, serde_json::to_string_pretty(&dylib)?.as_bytes())?;
     // What was changed while cargo ran is built the next time.

@@ -6,6 +6,7 @@
 mod cell;
 mod child;
 mod commands;
+mod complete;
 mod doctor;
 mod dylib;
 mod export;

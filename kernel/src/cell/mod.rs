@@ -22,5 +22,5 @@ pub(crate) use items::{Item, Sort, items, makes_items};
 pub(crate) use parse::{Cell, Kind, Statement};
 pub(crate) use program::{Plan, Program, Role, Variable, probe, runnable};
 pub(crate) use script::script_program;
-pub(crate) use types::{Inferred, inferred_types};
+pub(crate) use types::{Inferred, answer, inferred_types};
 pub(crate) use weave::{Tried, awaits};

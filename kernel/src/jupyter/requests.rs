@@ -1,9 +1,14 @@
 //! Requests that are answered at once, also while a cell runs: what is in them, and their answers.
 
+use std::sync::OnceLock;
+
 use serde_json::{Map, Value, json};
 
 use super::offsets::{byte_of, point_of};
 use crate::cell::{self, Completeness};
+use crate::complete::Completer;
+use crate::dylib::Dylib;
+use crate::session::SharedScope;
 
 /// An execute request. Front ends leave fields out.
 pub(super) struct Execute {
@@ -39,19 +44,46 @@ pub(super) fn is_complete(content: &Value) -> Value {
     }
 }
 
-/// Called on a thread that may block.
-pub(super) fn complete(content: &Value) -> Value {
-    let code = content["code"].as_str().unwrap_or_default();
-    let asked = content["cursor_pos"].as_u64().and_then(|point| usize::try_from(point).ok());
-    let cursor = point_of(code, asked.map_or(code.len(), |point| byte_of(code, point)));
-    json!({
-        "status": "ok", "matches": [], "cursor_start": cursor, "cursor_end": cursor, "metadata": {},
-    })
+/// Questions about code, answered on threads that may block.
+pub(super) struct Questions {
+    scope: SharedScope,
+    completer: OnceLock<Option<Completer>>,
 }
 
-/// Called on a thread that may block.
-pub(super) fn inspect(_content: &Value) -> Value {
-    json!({ "status": "ok", "found": false, "data": {}, "metadata": {} })
+impl Questions {
+    pub(super) fn new(scope: SharedScope) -> Self {
+        Self { scope, completer: OnceLock::new() }
+    }
+
+    pub(super) fn complete(&self, content: &Value) -> Value {
+        let (code, cursor) = asked(content);
+        match self.completer() {
+            Some(completer) => completer.complete(code, cursor),
+            None => json!({
+                "status": "ok", "matches": [], "cursor_start": cursor, "cursor_end": cursor, "metadata": {},
+            }),
+        }
+    }
+
+    pub(super) fn inspect(&self, content: &Value) -> Value {
+        let (code, cursor) = asked(content);
+        match self.completer() {
+            Some(completer) => completer.inspect(code, cursor, content["detail_level"].as_u64().unwrap_or(0)),
+            None => json!({ "status": "ok", "found": false, "data": {}, "metadata": {} }),
+        }
+    }
+
+    fn completer(&self) -> Option<&Completer> {
+        let start = || Some(Completer::new(&Dylib::installed().ok()?, self.scope.clone()));
+        self.completer.get_or_init(start).as_ref()
+    }
+}
+
+/// The code and the cursor in it, in code points.
+fn asked(content: &Value) -> (&str, usize) {
+    let code = content["code"].as_str().unwrap_or_default();
+    let asked = content["cursor_pos"].as_u64().and_then(|point| usize::try_from(point).ok());
+    (code, point_of(code, asked.map_or(code.len(), |point| byte_of(code, point))))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The shell channel: cells one after the other, and everything else at once.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use super::history::History;
 use super::info;
 use super::iopub::IoPub;
 use super::message::Request;
-use super::requests::{Execute, complete, inspect, is_complete};
+use super::requests::{Execute, Questions, is_complete};
 use super::variables;
 use super::wire::{Channel, Replies, log};
 use super::worker::{Done, Job};
@@ -25,6 +26,7 @@ struct Shell {
     iopub: IoPub,
     history: History,
     comms: Comms,
+    questions: Arc<Questions>,
     /// Cells that wait for their turn.
     waiting: VecDeque<Request>,
     running: Option<Running>,
@@ -50,6 +52,7 @@ pub(super) async fn serve(
     iopub: IoPub,
 ) {
     let mut comms = Comms::default();
+    let questions = Arc::new(Questions::new(scope.clone()));
     comms.register(variables::TARGET, move |_| variables::list(&scope));
     let mut shell = Shell {
         replies: channel.replies,
@@ -58,6 +61,7 @@ pub(super) async fn serve(
         iopub,
         history: History::open(),
         comms,
+        questions,
         waiting: VecDeque::new(),
         running: None,
         asides: JoinSet::new(),
@@ -98,8 +102,14 @@ impl Shell {
                 // The control loop lives as long as the kernel.
                 let _ = self.shutdowns.send((request, self.replies.clone()));
             }
-            "complete_request" => self.answer_aside(request, complete),
-            "inspect_request" => self.answer_aside(request, inspect),
+            "complete_request" => {
+                let questions = self.questions.clone();
+                self.answer_aside(request, move |content| questions.complete(content));
+            }
+            "inspect_request" => {
+                let questions = self.questions.clone();
+                self.answer_aside(request, move |content| questions.inspect(content));
+            }
             _ => self.answer(request).await,
         }
     }

@@ -28,8 +28,18 @@ impl Session {
         directives.iter().try_for_each(|directive| match directive {
             Directive::Command { name, arguments } => self.command(name, arguments),
             Directive::Shell(command) => self.shell(command),
-            Directive::Docs { name, .. } => Err(Failure::new("NotFound", format!("no documentation of `{name}`"))),
+            Directive::Docs { name, whole } => self.docs(name, *whole),
         })
+    }
+
+    fn docs(&self, name: &str, whole: bool) -> Result<(), Failure> {
+        match self.completer.docs(name, whole) {
+            Some(page) => {
+                self.link.show(Event::Page(page));
+                Ok(())
+            }
+            None => Err(Failure::new("NotFound", format!("no documentation of `{name}`"))),
+        }
     }
 
     fn command(&mut self, name: &str, arguments: &str) -> Result<(), Failure> {
@@ -108,7 +118,8 @@ impl Session {
             tried: Tried::Text,
         };
         let program = self.read_scope(|scope| probe(&scope.items, &cell, usize::MAX, &plan));
-        let thread = self.compiler.check(&program, 0).map_err(|error| Failure::new("KernelError", format!("{error:#}")))?;
+        let thread =
+            self.compiler.check(&program, 0).map_err(|error| Failure::new("KernelError", format!("{error:#}")))?;
         let errors = thread.join().unwrap_or_default();
         match inferred_types(&program, &errors).pop() {
             Some((_, Inferred::Named(ty) | Inferred::Function(ty))) => {

@@ -21,6 +21,7 @@ use super::{Event, Events, Failure, Stream};
 use crate::cell::{
     Cell, Diagnostic, Inferred, Item, Plan, Program, Source, Tried, Variable, drawn, items, probe, runnable,
 };
+use crate::complete::Completer;
 use crate::dylib::Dylib;
 
 /// What cells can see, shared with completion and inspection.
@@ -42,6 +43,7 @@ pub struct Session {
     /// Values that no later cell can name.
     nameless: BTreeSet<String>,
     pub(super) timing: bool,
+    pub(super) completer: Completer,
     _workplace: Workplace,
     _dylib: std::fs::File,
 }
@@ -82,6 +84,7 @@ impl Session {
             dependencies: Dependencies::new(workplace.folder().join("dependencies"), dylib),
             link,
             interrupter,
+            completer: Completer::new(dylib, scope.clone()),
             scope,
             sources: Vec::new(),
             programs: 0,
@@ -322,4 +325,3 @@ fn token() -> Result<String> {
     std::io::Read::read_exact(&mut source, &mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
-

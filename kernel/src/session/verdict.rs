@@ -42,7 +42,7 @@ pub(super) fn verdict(
         .marks
         .iter()
         .filter(|mark| mark.role == Role::Keeps && errors.iter().any(|error| borrows(error, &mark.at)))
-        .filter_map(|mark| Some(cannot_be_kept(&sources[source], cell, &mark.name)?))
+        .filter_map(|mark| cannot_be_kept(&sources[source], cell, &mark.name))
         .take(1)
         .collect();
     let found = if borrowing.is_empty() { compile_errors(sources, program, errors) } else { borrowing };

@@ -15,7 +15,7 @@ use crate::toolchain;
 const SPIN_LIMIT: &str = "64";
 
 /// The folder's name: this, the process, something random.
-const PREFIX: &str = "kensaku-session-";
+pub(crate) const PREFIX: &str = "kensaku-session-";
 
 /// A folder that lives as long as the session.
 pub(super) struct Workplace {

@@ -103,14 +103,33 @@ pub struct Told {
 /// An error about to be told.
 pub struct Raised<'a, E: ?Sized>(pub &'a E);
 
-/// The library's errors, which say what to do.
+/// Errors that say what to do: the library's, also where anyhow holds one. Implemented twice, so that
+/// rustc does not take an error of a type yet unknown for the only one there is.
+pub trait Hinted {
+    fn told(&self) -> Told;
+}
+
+impl Hinted for kensaku::Error {
+    fn told(&self) -> Told {
+        Told { hint: self.hint(), ..ByCauses::told(&&&Raised(self)) }
+    }
+}
+
+impl Hinted for anyhow::Error {
+    fn told(&self) -> Told {
+        let hint = self.chain().find_map(|cause| cause.downcast_ref::<kensaku::Error>()?.hint());
+        Told { hint, ..text_of(self) }
+    }
+}
+
+/// Errors with a hint.
 pub trait ByHint {
     fn told(&self) -> Told;
 }
 
-impl ByHint for &&&Raised<'_, kensaku::Error> {
+impl<E: Hinted> ByHint for &&&Raised<'_, E> {
     fn told(&self) -> Told {
-        Told { hint: self.0.hint(), ..ByCauses::told(&&&Raised(self.0)) }
+        self.0.told()
     }
 }
 

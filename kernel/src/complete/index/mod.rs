@@ -1,0 +1,16 @@
+//! The index: what the crates that cells can name offer, read from their sources at installation.
+
+pub(crate) mod build;
+pub(crate) mod convert;
+pub(crate) mod raw;
+pub(crate) mod record;
+pub(crate) mod resolve;
+pub(crate) mod store;
+pub(crate) mod world;
+
+mod cfg;
+mod clean;
+mod docs;
+mod expand;
+mod print;
+mod sources;

@@ -1,0 +1,180 @@
+//! Completion and inspection: an index of all public items, and rustc for the type of any expression.
+//!
+//! ```text
+//! df.lazy().fil|   --context-->  a member of `df.lazy()`
+//!                  --probe-->    the cell with a deliberate error in that place
+//!                  --check-->    rustc: `kensaku::polars::prelude::LazyFrame`
+//!                  --members-->  fields and methods in the index, by the rules of method calls
+//!                  --rank-->     filter, fill_null, fill_nan, ..
+//! ```
+
+mod check;
+mod commands;
+mod context;
+mod describe;
+mod index;
+mod inspect;
+mod members;
+mod offer;
+mod probe;
+mod rank;
+mod types;
+mod view;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use anyhow::{Context as _, Result};
+use ra_ap_syntax::TextRange;
+use serde_json::{Value, json};
+
+use crate::dylib::Dylib;
+use crate::session::{Scope, SharedScope};
+use check::Checker;
+use context::{Context, Position, locals};
+use index::record::Ty;
+use index::store::Store;
+use offer::{Detail, Offer, behind_dot, elsewhere};
+use view::View;
+
+/// Answers questions about code that is being written, at any time.
+pub(crate) struct Completer {
+    scope: SharedScope,
+    checker: Checker,
+    index: std::path::PathBuf,
+    store: OnceLock<Option<Arc<Store>>>,
+    /// The latest view, and the items it is of.
+    view: Mutex<Option<(String, Arc<View>)>>,
+    /// The crates that the dylib holds, for `:dep`.
+    held: Vec<String>,
+}
+
+/// Writes the index of the dylib's crates and of std beside the dylib.
+pub(crate) fn build_index(dylib: &Dylib, workspace: &Path) -> Result<()> {
+    let sysroot = dylib.sysroot().context("the toolchain has no folder")?;
+    index::build::build(workspace, sysroot, &dylib.index())
+}
+
+impl Completer {
+    pub(crate) fn new(dylib: &Dylib, scope: SharedScope) -> Self {
+        Self {
+            scope,
+            checker: Checker::new(dylib),
+            index: dylib.index(),
+            store: OnceLock::new(),
+            view: Mutex::default(),
+            held: dylib.crates.iter().map(|part| part.package.clone()).collect(),
+        }
+    }
+
+    /// The content of a `complete_reply`. Offsets are counted in code points.
+    pub(crate) fn complete(&self, code: &str, cursor: usize) -> Value {
+        let (offers, written) = self.offers(code, byte_of(code, cursor));
+        let cursor = cursor.min(code.chars().count());
+        let start = cursor - written.chars().count();
+        let offers = rank::ranked(offers, &written);
+        let view = self.latest_view();
+        let types: Vec<Value> = offers
+            .iter()
+            .map(|offer| {
+                let signature = match (&offer.detail, &view) {
+                    (Detail::Text(text), _) => text.clone(),
+                    (Detail::Of(id), Some(view)) => {
+                        view.world.record(*id).map(|record| record.signature.clone()).unwrap_or_default()
+                    }
+                    (Detail::Of(_), None) => String::new(),
+                };
+                json!({ "text": offer.text, "type": offer.kind, "signature": signature, "start": start, "end": cursor })
+            })
+            .collect();
+        json!({
+            "status": "ok",
+            "matches": offers.iter().map(|offer| &offer.text).collect::<Vec<_>>(),
+            "cursor_start": start,
+            "cursor_end": cursor,
+            "metadata": { "_jupyter_types_experimental": types },
+        })
+    }
+
+    /// The content of an `inspect_reply`.
+    pub(crate) fn inspect(&self, code: &str, cursor: usize, detail: u64) -> Value {
+        match self.description(code, byte_of(code, cursor)) {
+            Some(found) => json!({ "status": "ok", "found": true, "data": found.data(detail), "metadata": {} }),
+            None => json!({ "status": "ok", "found": false, "data": {}, "metadata": {} }),
+        }
+    }
+
+    /// What there is to say of `name`, as MIME types; all of it, or the first paragraph.
+    pub(crate) fn docs(&self, name: &str, whole: bool) -> Option<Value> {
+        Some(self.description(name, name.len())?.data(u64::from(whole)))
+    }
+
+    /// What can stand at byte `at`, and what of it is written.
+    fn offers(&self, code: &str, at: usize) -> (Vec<Offer>, String) {
+        if let Some((offers, written)) = commands::offers(code, at, &self.held) {
+            return (offers, written);
+        }
+        let Some(position) = Position::to_complete(code, at) else { return (Vec::new(), String::new()) };
+        let Some(context) = position.context() else { return (Vec::new(), position.prefix) };
+        let scope = self.scope_now();
+        let view = self.view(&scope, &position);
+        let offers = match context {
+            Context::Member { receiver, whole } => match self.type_of(&scope, &view, &position, receiver, whole) {
+                Some((ty, _)) => behind_dot(&view, &ty),
+                None => Vec::new(),
+            },
+            other => elsewhere(&view, &scope, &position, &other),
+        };
+        (offers, position.prefix)
+    }
+
+    /// The type of the expression `asked`, for which `replaced` gives way, and how it is printed.
+    fn type_of(
+        &self,
+        scope: &Scope,
+        view: &View,
+        position: &Position,
+        asked: TextRange,
+        replaced: TextRange,
+    ) -> Option<(Ty, String)> {
+        let text = position.slice(asked);
+        let shadowed = || locals(&position.token).iter().any(|name| name == text);
+        let variable = scope.variables.iter().find(|variable| variable.name == text);
+        let printed = match variable.filter(|_| !shadowed()) {
+            Some(variable) => variable.ty.clone(),
+            None => self.checker.answer(&probe::probe(scope, position, asked, replaced)?, scope)?,
+        };
+        Some((types::read(&view.world, &printed)?, printed))
+    }
+
+    fn scope_now(&self) -> Scope {
+        self.scope.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The index with the items of the scope and of the cell.
+    fn view(&self, scope: &Scope, position: &Position) -> Arc<View> {
+        let items = probe::with_items(scope, &probe::own_items(position));
+        let mut latest = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        match latest.as_ref() {
+            Some((of, view)) if *of == items => view.clone(),
+            _ => {
+                let store = self.store.get_or_init(|| Store::open(&self.index).ok().map(Arc::new));
+                let view = Arc::new(View::new(store.clone(), &items));
+                *latest = Some((items, view.clone()));
+                view
+            }
+        }
+    }
+
+    fn latest_view(&self) -> Option<Arc<View>> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(_, view)| view.clone())
+    }
+}
+
+/// The byte at which the `cursor`th character begins.
+fn byte_of(code: &str, cursor: usize) -> usize {
+    code.char_indices().nth(cursor).map_or(code.len(), |(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests;

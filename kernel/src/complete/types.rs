@@ -1,0 +1,81 @@
+//! Types as rustc prints them, and what is known of them.
+
+use super::index::convert::{Path, ty};
+use super::index::record::{Id, Space, Ty};
+use super::index::world::World;
+
+/// The crate that cells are compiled as.
+pub(super) const CELL: &str = "ctx";
+
+/// Reads a type that rustc printed or that a variable has.
+pub(super) fn read(world: &World, printed: &str) -> Option<Ty> {
+    let syntax = syn::parse_str(&plain(printed)).ok()?;
+    let named = |path: &Path, arguments: Vec<Ty>| match find(world, path, Space::Types) {
+        Some(id) => Ty::Named(id, arguments).unaliased(world),
+        None => Ty::Unknown,
+    };
+    Some(ty(&syntax, &[]).map(&named, &|path| find(world, path, Space::Types)))
+}
+
+/// The item that a printed path names.
+pub(super) fn find(world: &World, path: &[String], space: Space) -> Option<Id> {
+    // Where only a hidden path leads to a type, it goes through crates: `kensaku::polars::polars_lazy::..`.
+    let rest = |at: usize| Some((world.root(&path[at])?, &path[at + 1..]));
+    let mut starts = (0..path.len()).filter_map(rest);
+    if let Some(id) = starts.find_map(|(root, rest)| world.descend(root, rest, space)) {
+        return Some(id);
+    }
+    world.descend(world.root(CELL)?, path, space)
+}
+
+/// A printed type as one that can be parsed: without `{closure@..}` and `{integer}`.
+fn plain(printed: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = printed;
+    while let Some(start) = rest.find('{') {
+        plain += &rest[..start];
+        let inside = &rest[start..];
+        let mut depth = 0;
+        let end = inside.char_indices().find(|(_, c)| {
+            depth += i32::from(*c == '{') - i32::from(*c == '}');
+            depth == 0
+        });
+        let end = end.map_or(inside.len(), |(at, _)| at + 1);
+        match &inside[..end] {
+            "{integer}" => plain += "i32",
+            "{float}" => plain += "f64",
+            // A function's own name stands behind its type, a closure stands alone.
+            _ if plain.ends_with(' ') && (plain.contains("fn(") || plain.contains("->")) => {}
+            _ => plain.push('_'),
+        }
+        rest = &inside[end..];
+    }
+    plain + rest
+}
+
+impl Ty {
+    /// The type without its alias.
+    pub(super) fn unaliased(self, world: &World) -> Ty {
+        let Ty::Named(id, arguments) = &self else { return self };
+        let Some(record) = world.record(*id) else { return self };
+        match &record.target {
+            Some(target) => {
+                let values = record.parameters.iter().cloned().zip(arguments.iter().cloned()).collect();
+                target.with(&values)
+            }
+            None => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_is_left_out() {
+        let map = "std::iter::Map<std::slice::Iter<'_, {integer}>, {closure@<anon>:3:9: {x}}>";
+        assert_eq!(plain(map), "std::iter::Map<std::slice::Iter<'_, i32>, _>");
+        assert_eq!(plain("fn(i32) -> i32 {double}").trim(), "fn(i32) -> i32");
+    }
+}
