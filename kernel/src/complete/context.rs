@@ -1,6 +1,6 @@
 //! Where the cursor is: what kind of name is being written, and after what.
 
-use ra_ap_syntax::ast::{self, AstNode, HasName};
+use ra_ap_syntax::ast::{self, AstNode, HasName, HasTypeBounds};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize};
 
 /// Stands in front of the cell, whose statements become a function's.
@@ -100,11 +100,6 @@ impl Position {
         let cell = self.tree.children().find_map(ast::Fn::cast)?;
         cell.body()?.stmt_list()
     }
-
-    /// The name without the mark.
-    pub(super) fn name(&self) -> String {
-        self.token.text().replace(MARK, "")
-    }
 }
 
 /// The exclamation mark of the macro in whose arguments `at` is.
@@ -189,6 +184,24 @@ pub(super) fn names(path: &ast::Path) -> Vec<String> {
         name.or_else(|| segment.syntax().first_token().map(|token| token.text().to_owned()))
     });
     segments.collect()
+}
+
+/// The type parameters around a token, with their bounds.
+pub(super) fn parameters(token: &SyntaxToken) -> Vec<(String, String)> {
+    let lists = token.parent_ancestors().flat_map(|node| node.children().find_map(ast::GenericParamList::cast));
+    let each = lists.flat_map(|list| list.type_or_const_params().collect::<Vec<_>>());
+    let types = each.filter_map(|each| match each {
+        ast::TypeOrConstParam::Type(parameter) => Some(parameter),
+        ast::TypeOrConstParam::Const(_) => None,
+    });
+    let named = types.filter_map(|parameter| {
+        Some((parameter.name()?.text().to_string(), parameter.type_bound_list()?.syntax().text().to_string()))
+    });
+    let clauses = token.parent_ancestors().flat_map(|node| node.children().find_map(ast::WhereClause::cast));
+    let asked = clauses.flat_map(|clause| clause.predicates().collect::<Vec<_>>()).filter_map(|predicate| {
+        Some((predicate.ty()?.syntax().text().to_string(), predicate.type_bound_list()?.syntax().text().to_string()))
+    });
+    named.chain(asked).collect()
 }
 
 /// The variables that are made above a token: by `let`, parameters and patterns.

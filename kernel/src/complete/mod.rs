@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use crate::dylib::Dylib;
 use crate::session::{Scope, SharedScope};
 use check::Checker;
-use context::{Context, Position, locals};
+use context::{Context, Position, locals, parameters};
 use index::record::Ty;
 use index::store::Store;
 use offer::{Detail, Offer, behind_dot, elsewhere};
@@ -144,7 +144,8 @@ impl Completer {
             Some(variable) => variable.ty.clone(),
             None => self.checker.answer(&probe::probe(scope, position, asked, replaced)?, scope)?,
         };
-        Some((types::read(&view.world, &printed)?, printed))
+        let parameters = parameters(&position.token);
+        Some((types::read(&view.world, &printed, &parameters)?, printed))
     }
 
     fn scope_now(&self) -> Scope {

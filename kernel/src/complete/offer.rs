@@ -65,7 +65,9 @@ impl Offer {
 /// The fields and methods of a value of type `ty`.
 pub(super) fn behind_dot(view: &View, ty: &Ty) -> Vec<Offer> {
     let mut offers: Vec<Offer> = view.members().of_value(ty).into_iter().map(Offer::member).collect();
-    offers.push(Offer::new("await", "keyword", "", 3));
+    if offers.iter().any(|offer| offer.text == "into_future") {
+        offers.push(Offer::new("await", "keyword", "", 1));
+    }
     offers
 }
 

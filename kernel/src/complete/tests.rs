@@ -77,3 +77,135 @@ fn the_table_of_positions() {
     assert_eq!(times.len(), 60);
     assert!(misses.len() <= 3, "{} missed", misses.len());
 }
+
+/// The names offered first.
+fn first(code: &str) -> Vec<String> {
+    names(&complete(code)).into_iter().take(10).map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn offered(code: &str, expected: &str) {
+    let found = first(code);
+    assert!(found.iter().any(|name| name == expected), "{code:?} wants {expected}: {found:?}");
+}
+
+/// The markdown that inspection of a cell with `<TAB>` in it shows.
+fn inspect(code: &str, detail: u64) -> Option<String> {
+    let at = code.find("<TAB>").expect("there is a cursor");
+    let cursor = code[..at].chars().count();
+    let reply = COMPLETER.inspect(&code.replace("<TAB>", ""), cursor, detail);
+    let text = reply["data"]["text/markdown"].as_str().map(str::to_owned);
+    assert_eq!(reply["found"].as_bool(), Some(text.is_some()), "{reply}");
+    text
+}
+
+#[track_caller]
+fn described(code: &str, expected: &[&str]) {
+    let text = inspect(code, 1).unwrap_or_default();
+    for part in expected {
+        assert!(text.contains(part), "{code:?} wants {part:?}: {text}");
+    }
+}
+
+#[test]
+fn names_in_scope() {
+    offered("mod<TAB>", "model");
+    offered("let x = norm<TAB>(&t)?;", "normalized");
+    offered("let wort = 1;\nlet y = wo<TAB>", "wort");
+    offered("words.iter().map(|einzeln| einz<TAB>)", "einzeln");
+    offered("println!(\"{}\", coun<TAB>)", "counts");
+    offered("printl<TAB>", "println!");
+    offered("let m: HashM<TAB>", "HashMap");
+    offered("Experim<TAB>", "Experiment");
+    offered("for x in words { cont<TAB> }", "continue");
+}
+
+#[test]
+fn the_users_own_types() {
+    assert_eq!(first("experiments[0].<TAB>")[..3], ["batch_size", "name", "scores"]);
+    offered("let e = Experiment { <TAB>", "scores");
+    let code = "struct Point { across: f32 }\nimpl Point { fn length(&self) -> f32 { 0.0 } }\nlet p = Point { across: 1.0 };\n";
+    offered(&format!("{code}p.acr<TAB>"), "across");
+    offered(&format!("{code}p.len<TAB>"), "length");
+    offered("enum Way { Up, Down }\nlet w = Way::<TAB>", "Down");
+    offered("#[derive(Clone)] struct S;\nlet s = S;\ns.clo<TAB>", "clone");
+    offered("trait Twice { fn twice(&self) -> u8; }\nimpl Twice for u8 { fn twice(&self) -> u8 { 2 } }\n3u8.tw<TAB>", "twice");
+}
+
+#[test]
+fn what_macros_of_std_and_candle_make() {
+    offered("255u8.checked_a<TAB>", "checked_add");
+    offered("let x = i64::MA<TAB>", "MAX");
+    offered("2.0f32.sq<TAB>", "sqrt");
+    offered("t.ex<TAB>", "exp");
+    offered("t.broadcast_m<TAB>", "broadcast_mul");
+}
+
+#[test]
+fn values_behind_pointers() {
+    offered("let b = std::sync::Arc::new(std::sync::Mutex::new(vec![1]));\nb.lock().unwrap().pu<TAB>", "push");
+    offered("let b: Box<dyn Iterator<Item = u8>> = todo!();\nb.take_w<TAB>", "take_while");
+    offered("let s = [\"a\", \"b\"];\ns.join<TAB>", "join");
+    offered("let c = std::borrow::Cow::from(\"a\");\nc.trim_s<TAB>", "trim_start");
+    offered("fn f<T: Iterator<Item = u8>>(mut i: T) { i.nex<TAB> }", "next");
+    offered("fn f<T>(i: T) where T: AsRef<str> { i.as_r<TAB> }", "as_ref");
+    offered("let (a, b) = (\"x\", 1);\na.spl<TAB>", "split");
+}
+
+#[test]
+fn unfinished_cells() {
+    offered("let a = ;\nlet b = df.clone();\nb.hei<TAB>", "height");
+    offered("let a = unknown_function();\ndf.hei<TAB>\nfoo(", "height");
+    offered("if df.hei<TAB>", "height");
+    offered("match df.hei<TAB> {", "height");
+    offered("let x = Some(1).map(|v| { let w = v + 1; w.po<TAB>", "pow");
+    offered("fn f(d: &DataFrame) -> usize {\n    let n = d.clone();\n    n.hei<TAB>\n", "height");
+}
+
+#[test]
+fn nothing_where_nothing_is_named() {
+    assert!(first("// df.la<TAB>").is_empty());
+    assert!(first("let s = \"df.la<TAB>\";").is_empty());
+    assert!(first("1234<TAB>").is_empty());
+    assert!(first("zzz.qqq.<TAB>").is_empty());
+}
+
+#[test]
+fn offsets_are_code_points() {
+    let reply = complete("let 検索 = \"🦀e\u{301}\"; 検索.to_upp<TAB>; df");
+    assert_eq!(names(&reply)[0], "to_uppercase");
+    assert_eq!((reply["cursor_start"].as_u64(), reply["cursor_end"].as_u64()), (Some(19), Some(25)));
+    let types = &reply["metadata"]["_jupyter_types_experimental"];
+    assert_eq!((types[0]["start"].as_u64(), types[0]["end"].as_u64()), (Some(19), Some(25)));
+    assert_eq!((types[0]["type"].as_str(), types[0]["text"].as_str()), (Some("method"), Some("to_uppercase")));
+    assert_eq!(types[0]["signature"].as_str(), Some("fn to_uppercase(&self) -> String"));
+}
+
+#[test]
+fn commands_and_crates() {
+    assert_eq!(first(":ti<TAB>"), [":timing"]);
+    offered("let x = 1;\n:<TAB>", ":dep");
+    offered(":dep pola<TAB>", "polars");
+    assert!(first(":opt <TAB>").is_empty());
+}
+
+#[test]
+fn inspection() {
+    described("lf.clone().fil<TAB>ter(col(\"a\"))", &["fn filter(self, predicate: Expr) -> Self", "LazyFrame`", "```rust"]);
+    described("Tensor::zer<TAB>os", &["fn zeros<S: Into<Shape>>(shape: S, dtype: DType, device: &Device) -> Result<Self>", "filled with zeros"]);
+    described("println<TAB>!(\"\")", &["macro_rules! println", "standard output"]);
+    described("data<TAB>.corpus", &["let data: kensaku::data::Dataset", "corpus: Corpus"]);
+    described("let n = words.len();\nn<TAB>", &["let n: usize"]);
+    described("let len<TAB>gths = words.iter().map(|w| w.len()).collect::<Vec<_>>();", &["let lengths: std::vec::Vec<usize>"]);
+    described("let r = evaluate(&train.qrels, <TAB>", &["fn evaluate("]);
+    described("let r = bm25.search(&train.queries, <TAB>)?;", &["fn search(&self, queries: &Queries, k: usize) -> Result<Run>"]);
+    described("TrainConfig { bat<TAB>ch_size: 3, ..Default::default() }", &["batch_size: usize"]);
+    described("use std::fs::read_to_<TAB>string;", &["fn read_to_string<P: AsRef<Path>>(path: P)"]);
+    described("normal<TAB>ized(&t)", &["fn normalized(x: &Tensor) -> Result<Tensor>"]);
+    described("DType::F3<TAB>2", &["F32"]);
+    let brief = inspect("df.clone().lazy().collect<TAB>()", 0).unwrap_or_default();
+    let whole = inspect("df.clone().lazy().collect<TAB>()", 1).unwrap_or_default();
+    assert!(brief.len() < whole.len() && whole.starts_with(brief.lines().next().unwrap_or("-")), "{brief}\n{whole}");
+    assert_eq!(inspect("zzz<TAB>", 0), None);
+    assert_eq!(inspect("let s = \"df<TAB>\";", 0), None);
+}

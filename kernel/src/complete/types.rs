@@ -7,14 +7,24 @@ use super::index::world::World;
 /// The crate that cells are compiled as.
 pub(super) const CELL: &str = "ctx";
 
-/// Reads a type that rustc printed or that a variable has.
-pub(super) fn read(world: &World, printed: &str) -> Option<Ty> {
+/// Reads a type that rustc printed or that a variable has. `parameters` are those of the functions
+/// around it, with what is asked of them.
+pub(super) fn read(world: &World, printed: &str, parameters: &[(String, String)]) -> Option<Ty> {
+    let names: Vec<String> = parameters.iter().map(|(name, _)| name.clone()).collect();
+    let ty = read_with(world, printed, &names)?;
+    let values = parameters.iter().filter_map(|(name, bounds)| {
+        Some((name.clone(), read_with(world, &format!("impl {bounds}"), &names)?))
+    });
+    Some(ty.with(&values.collect()))
+}
+
+fn read_with(world: &World, printed: &str, parameters: &[String]) -> Option<Ty> {
     let syntax = syn::parse_str(&plain(printed)).ok()?;
     let named = |path: &Path, arguments: Vec<Ty>| match find(world, path, Space::Types) {
         Some(id) => Ty::Named(id, arguments).unaliased(world),
         None => Ty::Unknown,
     };
-    Some(ty(&syntax, &[]).map(&named, &|path| find(world, path, Space::Types)))
+    Some(ty(&syntax, parameters).map(&named, &|path| find(world, path, Space::Types)))
 }
 
 /// The item that a printed path names.
@@ -25,7 +35,12 @@ pub(super) fn find(world: &World, path: &[String], space: Space) -> Option<Id> {
     if let Some(id) = starts.find_map(|(root, rest)| world.descend(root, rest, space)) {
         return Some(id);
     }
-    world.descend(world.root(CELL)?, path, space)
+    // The cell's own, and what bounds name in words of the cell.
+    let v1 = ["prelude".to_owned(), "v1".to_owned()];
+    world.descend(world.root(CELL)?, path, space).or_else(|| {
+        let prelude = world.descend(world.root("std")?, &v1, Space::Types)?;
+        world.descend(prelude, path, space)
+    })
 }
 
 /// A printed type as one that can be parsed: without `{closure@..}` and `{integer}`.

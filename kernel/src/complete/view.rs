@@ -32,9 +32,9 @@ impl View {
         let (dependencies, uses) = (HashMap::new(), Uses::new());
         let added = Crate { name: CELL, key: CELL, modules, dependencies: &dependencies, uses: &uses };
         let root = add(&mut world, added);
-        let v1 = ["prelude".to_owned(), "v1".to_owned()];
+        let edition = ["prelude".to_owned(), "rust_2024".to_owned()];
         let std = world.root("std").or_else(|| world.root("core"));
-        let prelude = std.and_then(|std| world.descend(std, &v1, Space::Types));
+        let prelude = std.and_then(|std| world.descend(std, &edition, Space::Types));
         let mut view = Self { world, root, traits: HashSet::new(), preludes: prelude.into_iter().collect() };
         let places = [Some(root), prelude].into_iter().flatten();
         view.traits = places

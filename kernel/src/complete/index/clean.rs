@@ -2,8 +2,8 @@
 //! parsing, and what only std may write (`const` traits) is left out.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
-use syn::Item;
-use syn::parse::{ParseStream, Parser};
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::{ImplItem, Item};
 
 /// The items in `tokens`; what cannot be parsed is passed over.
 pub(super) fn items(tokens: TokenStream) -> Vec<Item> {
@@ -11,15 +11,20 @@ pub(super) fn items(tokens: TokenStream) -> Vec<Item> {
     if let Ok(file) = syn::parse2::<syn::File>(tokens.clone()) {
         return file.items;
     }
-    items_of.parse2(tokens).unwrap_or_default()
+    each::<Item>.parse2(tokens).unwrap_or_default()
 }
 
-fn items_of(input: ParseStream) -> syn::Result<Vec<Item>> {
-    let _ = syn::Attribute::parse_inner(input);
+/// The members of an impl in `tokens`, in the same way.
+pub(super) fn members(tokens: TokenStream) -> Vec<ImplItem> {
+    each::<ImplItem>.parse2(clean(tokens)).unwrap_or_default()
+}
+
+fn each<T: Parse>(input: ParseStream) -> syn::Result<Vec<T>> {
+    syn::Attribute::parse_inner(input)?;
     let mut items = Vec::new();
     while !input.is_empty() {
         let ahead = input.fork();
-        match ahead.parse::<Item>() {
+        match ahead.parse::<T>() {
             Ok(item) => {
                 items.push(item);
                 syn::parse::discouraged::Speculative::advance_to(input, &ahead);

@@ -387,11 +387,8 @@ impl<'a> Walker<'a> {
                 match item {
                     syn::ImplItem::Macro(call) if self.cfg.allows(&call.attrs) => {
                         let tokens = self.expanded(&call.mac, module).unwrap_or_default();
-                        let wrapped = clean::items(quote::quote!(impl X { #tokens }));
-                        if let Some(Syntax::Impl(inner)) = wrapped.into_iter().next() {
-                            members.extend(inner.items);
-                            changed = true;
-                        }
+                        members.extend(clean::members(tokens));
+                        changed = true;
                     }
                     other => members.push(other),
                 }
@@ -410,7 +407,10 @@ impl<'a> Walker<'a> {
         }
         let mut place = Some(module);
         while let Some(index) = place {
-            if let Some(rules) = self.macros.get(&(index, name.clone())) {
+            // `#[macro_use] mod macros;` brings the macros of a module into the one it stands in.
+            let inner = (index + 1..self.modules.len()).filter(|at| self.modules[*at].parent == Some(index));
+            let mut places = std::iter::once(index).chain(inner);
+            if let Some(rules) = places.find_map(|at| self.macros.get(&(at, name.clone()))) {
                 return rules.expand(call.tokens.clone());
             }
             place = self.modules[index].parent;
