@@ -42,11 +42,12 @@ jupyter() {
 
 # What the kernel remembers of the toolchain is remembered before anybody waits for it.
 warm() {
-  local cell
-  cell="$(mktemp --suffix .rs)"
-  echo 'println!("{}", rustdoc()?);' >"$cell"
-  "$home/kensaku" run "$cell"
-  rm "$cell"
+  local folder
+  folder="$(mktemp -d)"
+  echo '{"cells": [{"cell_type": "code", "execution_count": null, "id": "0", "metadata": {}, "outputs": [],
+    "source": "rustdoc()?.corpus.len()"}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}' >"$folder/warm.ipynb"
+  "$home/kensaku" run "$folder/warm.ipynb" --output "$folder/warmed.ipynb"
+  rm -r "$folder"
 }
 
 sizes() {

@@ -148,11 +148,12 @@ fn compile_own(build: &Build, source: &str) -> Result<bool> {
         Ok(said) => said,
         Err(_) => {
             let output = rustc(build)?;
-            // What cannot be kept is compiled again by the next session.
-            let _ = match output.status.success() {
-                true => std::fs::read(&build.library).map(|made| files::write(&library, &made)).map(drop),
-                false => Ok(drop(files::write(&errors, &output.stderr))),
+            let (file, content) = match output.status.success() {
+                true => (library, std::fs::read(&build.library)?),
+                false => (errors, output.stderr.clone()),
             };
+            // What cannot be kept is compiled again by the next session.
+            let _ = files::write(&file, &content);
             if output.status.success() {
                 return Ok(true);
             }
@@ -227,7 +228,6 @@ fn hash(parts: &[&[u8]]) -> u64 {
     parts.hash(&mut hasher);
     hasher.finish()
 }
-
 
 #[cfg(test)]
 mod tests {

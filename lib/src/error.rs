@@ -100,7 +100,9 @@ impl Error {
             Self::Io { .. } => "relative paths start in the folder of the notebook",
             Self::MissingSource { .. } => "run `cargo fetch` in kensaku's folder",
             Self::NothingJudged { .. } => "a run and its judgements have to name queries by the same ids",
-            Self::MissingGradient { .. } => "compute the loss with candle's operations, from what the model gives, without `detach`",
+            Self::MissingGradient { .. } => {
+                "compute the loss with candle's operations, from what the model gives, without `detach`"
+            }
             Self::NotFinite { .. } => "lower the learning rate, or look at the texts of this step",
             Self::Interrupted { .. } => "every variable is as it was left: call it again to go on",
             Self::Candle(_) => "`.shape()`, `.dtype()` and `.device()` of each operand tell what does not go together",

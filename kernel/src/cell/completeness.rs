@@ -43,7 +43,8 @@ pub(crate) fn is_complete(code: &str) -> Completeness {
     let indent = 4 * (open.levels() + usize::from(open.continues));
     let closers: String = open.brackets.iter().rev().map(|bracket| bracket.closer).collect();
     // On a line of its own: the last one may be a comment.
-    match Block::parse_within.parse_str(&format!("{code}\n{closers}")) {
+    let Ok(tokens) = format!("{code}\n{closers}").parse() else { return Completeness::Invalid };
+    match Block::parse_within.parse2(tokens) {
         Ok(_) if open.brackets.is_empty() => Completeness::Complete,
         Ok(_) => Completeness::Incomplete { indent },
         Err(error) if is_at_end(&error, &code) => Completeness::Incomplete { indent },
@@ -195,9 +196,9 @@ mod tests {
             ("struct A {\n    x: ", 8),
             ("/// A doc comment", 0),
             ("let x: Vec<", 4),
-            ("{ '{'", 4),
+            ("{ '{'", 8),
             ("let f = |x| {\n    foo(&'a ", 12),
-            ("async", 4),
+            ("async fn f()", 0),
         ];
         for (cell, indent) in cells {
             assert_eq!(is_complete(cell), Completeness::Incomplete { indent }, "{cell}");

@@ -54,6 +54,11 @@ impl Diagnostic {
         self.code.as_ref().map(|code| code.code.as_str()).unwrap_or_default()
     }
 
+    /// Whether it speaks of `name`.
+    pub(crate) fn mentions(&self, name: &str) -> bool {
+        self.message.contains(name) || self.children.iter().any(|child| child.mentions(name))
+    }
+
     /// Whether its own place touches `range` of the program.
     pub(crate) fn is_at(&self, range: &Range<usize>) -> bool {
         self.touches(range, true)

@@ -41,8 +41,7 @@ pub(crate) fn compile_errors(sources: &[Source], program: &Program, errors: &[Di
 /// A drawing of one's own: a message at a place of a cell, with a help below.
 pub(crate) fn drawn(source: &Source, at: Range<usize>, message: &str, help: &str) -> CompileError {
     let snippet = Snippet::source(source.code.as_str()).path(source.name.as_str());
-    let mut group =
-        Level::ERROR.primary_title(message).element(snippet.annotation(AnnotationKind::Primary.span(at)));
+    let mut group = Level::ERROR.primary_title(message).element(snippet.annotation(AnnotationKind::Primary.span(at)));
     if !help.is_empty() {
         group = group.element(Level::HELP.message(help));
     }

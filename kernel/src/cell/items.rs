@@ -73,7 +73,8 @@ pub(crate) fn items(cell: &Cell, source: usize) -> Vec<Item> {
 /// Whether calls of this macro stand where items stand: its first rule makes some.
 pub(crate) fn makes_items(definition: &syn::ItemMacro) -> bool {
     let tokens = definition.mac.tokens.clone().into_iter();
-    let groups = tokens.filter_map(|token| if let TokenTree::Group(group) = token { Some(group.stream()) } else { None });
+    let groups =
+        tokens.filter_map(|token| if let TokenTree::Group(group) = token { Some(group.stream()) } else { None });
     // (pattern) => { result };
     let Some(result) = groups.clone().nth(1) else { return false };
     let attributed = result.clone().into_iter().next().is_some_and(|token| token.to_string() == "#");
@@ -108,9 +109,7 @@ fn item_of(cell: &Cell, item: &syn::Item, range: &Range<usize>, source: usize) -
 
 /// An `impl` is known by what stands before its body.
 fn other_item(cell: &Cell, tokens: &TokenStream, range: &Range<usize>, source: usize) -> Item {
-    let is_body = |token: &TokenTree| {
-        matches!(token, TokenTree::Group(group) if group.delimiter() == proc_macro2::Delimiter::Brace)
-    };
+    let is_body = |token: &TokenTree| matches!(token, TokenTree::Group(group) if group.delimiter() == proc_macro2::Delimiter::Brace);
     let head: TokenStream = tokens.clone().into_iter().take_while(|token| !is_body(token)).collect();
     let starts_with_impl = head.clone().into_iter().any(|token| token.to_string() == "impl");
     let key = if starts_with_impl { head.to_string() } else { tokens.to_string() };
@@ -165,7 +164,11 @@ fn leaves(tree: &UseTree, path: String, each: &mut impl FnMut(String, Option<Str
         }
         UseTree::Name(leaf) => each(format!("{path}{}", leaf.ident), Some(leaf.ident.to_string()), leaf.ident.span()),
         UseTree::Rename(leaf) => {
-            let path = if leaf.ident == "self" { path.trim_end_matches("::").to_owned() } else { format!("{path}{}", leaf.ident) };
+            let path = if leaf.ident == "self" {
+                path.trim_end_matches("::").to_owned()
+            } else {
+                format!("{path}{}", leaf.ident)
+            };
             let name = (leaf.rename != "_").then(|| leaf.rename.to_string());
             each(format!("{path} as {}", leaf.rename), name, leaf.rename.span());
         }

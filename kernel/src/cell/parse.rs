@@ -150,7 +150,8 @@ fn range_of(syntax: &Stmt) -> Range<usize> {
 }
 
 fn kind_of(syntax: &Stmt, last: bool, item_macros: &[String]) -> Kind {
-    let makes_items = |call: &syn::Macro| call.path.get_ident().is_some_and(|name| item_macros.iter().any(|m| name == m));
+    let makes_items =
+        |call: &syn::Macro| call.path.get_ident().is_some_and(|name| item_macros.iter().any(|m| name == m));
     match syntax {
         Stmt::Item(_) => Kind::Item,
         Stmt::Macro(statement) if makes_items(&statement.mac) => Kind::Item,
@@ -185,7 +186,13 @@ fn bindings(pattern: &Pat) -> Vec<Binding> {
 }
 
 fn binding(pattern: &PatIdent) -> Binding {
-    Binding { name: pattern.ident.to_string(), mutable: pattern.mutability.is_some(), ty: None, closure: false, path: false }
+    Binding {
+        name: pattern.ident.to_string(),
+        mutable: pattern.mutability.is_some(),
+        ty: None,
+        closure: false,
+        path: false,
+    }
 }
 
 /// The variables of a pattern. A capitalised name without `@` is a constant such as `None`.

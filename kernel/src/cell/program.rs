@@ -215,11 +215,8 @@ mod tests {
     use super::*;
 
     fn plan(used: &[(&str, &str)]) -> Plan {
-        let used = used.iter().map(|(name, ty)| Variable {
-            name: (*name).to_owned(),
-            ty: (*ty).to_owned(),
-            mutable: false,
-        });
+        let used =
+            used.iter().map(|(name, ty)| Variable { name: (*name).to_owned(), ty: (*ty).to_owned(), mutable: false });
         Plan {
             used: used.collect(),
             moved: BTreeSet::new(),

@@ -118,7 +118,8 @@ impl Dependencies {
             .context("running cargo")?;
         // Read beside each other: either pipe may fill up.
         let output = running.stdout.take().context("cargo has no output")?;
-        let messages = std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).collect::<Vec<_>>());
+        let messages =
+            std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).collect::<Vec<_>>());
         let words = running.stderr.take().context("cargo has no words")?;
         for line in BufReader::new(words).lines().map_while(Result::ok).filter(|line| !line.contains(" session v")) {
             progress(&format!("{line}\n"));
@@ -136,7 +137,7 @@ fn found(name: &str, value: &Value, messages: &[String]) -> Result<Crate> {
     let messages = messages.iter().filter_map(|line| serde_json::from_str::<Json>(line).ok());
     let mut built = messages.filter_map(|message| {
         let part = Part::read(&message)?;
-        (part.package == wanted).then(|| (part, message))
+        (part.package == wanted).then_some((part, message))
     });
     let (part, message) = built.next_back().with_context(|| format!("{wanted} has no library"))?;
     let sources = message["manifest_path"].as_str().and_then(|file| Some(Path::new(file).parent()?.to_owned()));

@@ -118,7 +118,8 @@ impl Session {
             tried: Tried::Text,
         };
         let program = self.read_scope(|scope| probe(&scope.items, &cell, usize::MAX, &plan));
-        let thread = self.compiler.check(&program, 0).map_err(|error| Failure::new("KernelError", format!("{error:#}")))?;
+        let thread =
+            self.compiler.check(&program, 0).map_err(|error| Failure::new("KernelError", format!("{error:#}")))?;
         let errors = thread.join().unwrap_or_default();
         match inferred_types(&program, &errors).pop() {
             Some((_, Inferred::Named(ty) | Inferred::Function(ty))) => {

@@ -325,4 +325,3 @@ fn token() -> Result<String> {
     std::io::Read::read_exact(&mut source, &mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
-

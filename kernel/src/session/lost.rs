@@ -42,7 +42,10 @@ mod tests {
     #[test]
     fn signals_and_exits_are_told_apart() {
         let told = |message: &str| process_ended(message).message;
-        assert!(told("Subprocess terminated with status: signal: 11 (SIGSEGV) (core dumped)").contains("signal 11: SIGSEGV"));
+        assert!(
+            told("Subprocess terminated with status: signal: 11 (SIGSEGV) (core dumped)")
+                .contains("signal 11: SIGSEGV")
+        );
         assert!(told("Subprocess terminated with status: exit status: 3").contains("std::process::exit(3)"));
     }
 }

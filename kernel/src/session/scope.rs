@@ -55,7 +55,8 @@ impl Scope {
     /// Macros whose calls are items.
     pub(crate) fn item_macros(&self) -> Vec<String> {
         let macros = self.items.iter().filter(|item| item.sort == Sort::Macro);
-        let makers = macros.filter(|item| syn::parse_str(item.code()).is_ok_and(|definition| crate::cell::makes_items(&definition)));
+        let makers = macros
+            .filter(|item| syn::parse_str(item.code()).is_ok_and(|definition| crate::cell::makes_items(&definition)));
         makers.filter_map(|item| item.name.clone()).collect()
     }
 
@@ -105,8 +106,7 @@ mod tests {
 
     #[test]
     fn variables_of_changed_types_are_named() {
-        let variable =
-            |name: &str, ty: &str| Variable { name: name.to_owned(), ty: ty.to_owned(), mutable: false };
+        let variable = |name: &str, ty: &str| Variable { name: name.to_owned(), ty: ty.to_owned(), mutable: false };
         let scope = Scope {
             items: of("struct P { x: i32 }\nstruct Q(P);\nfn f(_: P) {}"),
             variables: vec![variable("p", "std::vec::Vec<P>"), variable("q", "Q"), variable("n", "i32")],

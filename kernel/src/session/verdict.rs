@@ -34,7 +34,8 @@ pub(super) fn verdict(
     if plan.moved.len() + plan.local.len() > before {
         return Verdict::Again;
     }
-    if plan.tried == Tried::Whole && errors.iter().any(|error| OPEN.contains(&error.code())) {
+    let open = |error: &Diagnostic| OPEN.contains(&error.code()) || error.mentions(TRIED);
+    if plan.tried == Tried::Whole && errors.iter().any(open) {
         plan.tried = Tried::Text;
         return Verdict::OtherTried;
     }
@@ -42,7 +43,7 @@ pub(super) fn verdict(
         .marks
         .iter()
         .filter(|mark| mark.role == Role::Keeps && errors.iter().any(|error| borrows(error, &mark.at)))
-        .filter_map(|mark| Some(cannot_be_kept(&sources[source], cell, &mark.name)?))
+        .filter_map(|mark| cannot_be_kept(&sources[source], cell, &mark.name))
         .take(1)
         .collect();
     let found = if borrowing.is_empty() { compile_errors(sources, program, errors) } else { borrowing };
@@ -50,7 +51,9 @@ pub(super) fn verdict(
 }
 
 /// Errors of types that only later code tells.
-const OPEN: [&str; 3] = ["E0282", "E0283", "E0284"];
+const OPEN: [&str; 4] = ["E0271", "E0282", "E0283", "E0284"];
+/// Where the traits are that look for an error's causes; rustc may have taken a type for one of them.
+const TRIED: &str = "nb::failed::";
 
 /// Errors of borrowed values, whose explanation points to what wants them for good.
 const SHORT: [&str; 7] = ["E0373", "E0499", "E0502", "E0505", "E0515", "E0597", "E0716"];

@@ -30,7 +30,8 @@ async fn cells_can_be_optimised() -> Result<()> {
     let mut kernel = Client::start().await?;
     let work = "let mut sum = 0u64;\nlet start = std::time::Instant::now();\nfor i in 0..std::hint::black_box(3_000_000u64) { sum = sum.wrapping_mul(31).wrapping_add(i ^ (sum >> 3)); }\nstart.elapsed().as_nanos() as u64 + sum % 2";
     let slow: u64 = kernel.execute(work).await?.expect_ok().value().unwrap_or_default().parse()?;
-    let fast: u64 = kernel.execute(&format!(":opt 2\n{work}")).await?.expect_ok().value().unwrap_or_default().parse()?;
+    let fast: u64 =
+        kernel.execute(&format!(":opt 2\n{work}")).await?.expect_ok().value().unwrap_or_default().parse()?;
     assert!(fast < slow, "{fast} ns with, {slow} ns without optimisation");
     assert_eq!(kernel.execute(":opt 7").await?.status(), "error");
     kernel.shutdown().await
@@ -57,7 +58,8 @@ async fn a_crate_of_the_dylib_is_taken_from_there() -> Result<()> {
     assert!(held.text("stdout").contains("is part of kensaku"), "{held:#?}");
     assert_eq!(held.value(), Some(r#""{\"a\":[1,2]}""#));
     // The same crate, not another of its name.
-    let same = kernel.execute("let value: kensaku::serde_json::Value = serde_json::json!(1);\nvalue").await?.expect_ok();
+    let same =
+        kernel.execute("let value: kensaku::serde_json::Value = serde_json::json!(1);\nvalue").await?.expect_ok();
     assert_eq!(same.value(), Some("Number(1)"));
     kernel.shutdown().await
 }
@@ -68,7 +70,10 @@ async fn a_crate_of_the_users_own_is_built_beside_it() -> Result<()> {
     std::fs::create_dir(folder.path().join("src"))?;
     let manifest = "[package]\nname = \"my-words\"\nversion = \"0.3.0\"\nedition = \"2024\"\n";
     std::fs::write(folder.path().join("Cargo.toml"), manifest)?;
-    std::fs::write(folder.path().join("src/lib.rs"), "pub fn words(text: &str) -> usize { text.split(' ').count() }\n")?;
+    std::fs::write(
+        folder.path().join("src/lib.rs"),
+        "pub fn words(text: &str) -> usize { text.split(' ').count() }\n",
+    )?;
     let mut kernel = Client::start().await?;
     kernel.execute("let kept = 2;\nstruct P(u8);\nlet p = P(1);").await?.expect_ok();
     let code = format!(":dep {}\nmy_words::words(\"a b c\") + kept as usize + p.0 as usize", folder.path().display());

@@ -15,7 +15,10 @@ async fn a_dead_process_is_explained_and_replaced() -> Result<()> {
     let deaths = [
         ("std::process::abort();", "SIGABRT"),
         ("unsafe { std::ptr::null_mut::<u8>().write_volatile(1) };", "SIG"),
-        ("fn deep(n: u64) -> u64 { if n == u64::MAX { 0 } else { deep(std::hint::black_box(n + 1)) + 1 } }\ndeep(0)", "SIG"),
+        (
+            "fn deep(n: u64) -> u64 { if n == u64::MAX { 0 } else { deep(std::hint::black_box(n + 1)) + 1 } }\ndeep(0)",
+            "SIG",
+        ),
         ("let big: Vec<u8> = Vec::with_capacity(1 << 46);\nbig.capacity()", "SIGABRT"),
         ("std::process::exit(3);", "std::process::exit(3)"),
     ];
@@ -69,7 +72,7 @@ async fn folders_are_removed() -> Result<()> {
     let process = kernel.process();
     assert_eq!(folders_of(process)?.len(), 1);
     kernel.shutdown().await?;
-    assert_eq!(folders_of(process)?, [PathBuf::new(); 0]);
+    assert_eq!(folders_of(process)?, Vec::<PathBuf>::new());
 
     let mut killed = Client::start().await?;
     killed.execute("1").await?.expect_ok();
@@ -79,7 +82,7 @@ async fn folders_are_removed() -> Result<()> {
     // The next kernel sweeps.
     let mut next = Client::start().await?;
     next.execute("1").await?.expect_ok();
-    assert_eq!(folders_of(process)?, [PathBuf::new(); 0]);
+    assert_eq!(folders_of(process)?, Vec::<PathBuf>::new());
     next.shutdown().await
 }
 

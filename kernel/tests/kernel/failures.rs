@@ -124,7 +124,14 @@ async fn an_error_tells_its_causes() -> Result<()> {
 #[tokio::test]
 async fn errors_are_coloured_and_show_no_code_of_ours() -> Result<()> {
     let mut kernel = Client::start().await?;
-    let wrong = ["let x: i32 = vec![1]?;", "let y = undefined + 1;\ny", "for i in 0..3 { let s: &str = i; }", "println!(\"{}\", nothing);", "struct S;\nS", "let v = vec![];"];
+    let wrong = [
+        "let x: i32 = vec![1]?;",
+        "let y = undefined + 1;\ny",
+        "for i in 0..3 { let s: &str = i; }",
+        "println!(\"{}\", nothing);",
+        "struct S;\nS",
+        "let v = vec![];",
+    ];
     for code in wrong {
         let failed = kernel.execute(code).await?;
         if failed.status() == "ok" {

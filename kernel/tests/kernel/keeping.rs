@@ -7,10 +7,7 @@ use crate::client::Client;
 /// A kernel with three variables, and what they show together.
 async fn prepared() -> Result<Client> {
     let mut kernel = Client::start().await?;
-    kernel
-        .execute("let mut items = vec![1, 2];\nlet name = String::from(\"a\");\nlet number = 7;")
-        .await?
-        .expect_ok();
+    kernel.execute("let mut items = vec![1, 2];\nlet name = String::from(\"a\");\nlet number = 7;").await?.expect_ok();
     Ok(kernel)
 }
 

@@ -1,6 +1,5 @@
 //! What Rust has, in cells.
 
-
 use anyhow::Result;
 
 use crate::client::Client;

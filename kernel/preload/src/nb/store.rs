@@ -54,9 +54,8 @@ fn remove(name: &str) -> Option<Kept> {
 }
 
 fn is_there(name: &str, id: TypeId, wanted: &str) -> bool {
-    let found = VARIABLES.with_borrow(|variables| {
-        variables.get(name).map(|kept| (kept.value.as_ref().type_id() == id, kept.type_name))
-    });
+    let found = VARIABLES
+        .with_borrow(|variables| variables.get(name).map(|kept| (kept.value.as_ref().type_id() == id, kept.type_name)));
     let problem = match found {
         Some((true, _)) => return true,
         Some((false, type_name)) => format!("`{name}` is a {type_name}, not a {wanted}"),
