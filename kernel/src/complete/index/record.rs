@@ -223,11 +223,7 @@ impl<N> Ty<N> {
 }
 
 impl<N> Bound<N> {
-    pub(crate) fn map<M>(
-        &self,
-        named: Named<N, M>,
-        of: &dyn Fn(&N) -> Option<M>,
-    ) -> Option<Bound<M>> {
+    pub(crate) fn map<M>(&self, named: Named<N, M>, of: &dyn Fn(&N) -> Option<M>) -> Option<Bound<M>> {
         Some(Bound {
             name: of(&self.name)?,
             arguments: self.arguments.iter().map(|ty| ty.map(named, of)).collect(),
