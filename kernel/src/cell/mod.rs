@@ -15,7 +15,7 @@ mod weave;
 pub use completeness::Completeness;
 pub(crate) use completeness::is_complete;
 pub(crate) use diagnostic::{Diagnostic, file_name, number_of};
-pub(crate) use directives::Directive;
+pub(crate) use directives::{Directive, split};
 pub(crate) use draw::{CompileError, Source, compile_errors, drawn, place};
 pub(crate) use edit::offset_of;
 pub(crate) use items::{Item, Sort, items, makes_items};

@@ -19,7 +19,7 @@ const KEPT: usize = 64;
 pub(super) struct Checker {
     rustc: PathBuf,
     arguments: Vec<String>,
-    answers: Mutex<HashMap<String, Option<String>>>,
+    pub(super) answers: Mutex<HashMap<String, Option<String>>>,
 }
 
 impl Checker {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::offer::Offer;
+use crate::cell::split;
 use crate::session::COMMANDS;
 
 /// What can stand at byte `at` if it is in such a line, and what of it is written.
@@ -23,6 +24,18 @@ pub(super) fn offers(code: &str, at: usize, held: &[String]) -> Option<(Vec<Offe
         Some((":type", _)) => None,
         Some(_) => Some((Vec::new(), String::new())),
     }
+}
+
+/// The Rust code around byte `at`, and where it is there: without commands, or the expression of a
+/// `:type`. None in another command.
+pub(super) fn rust(code: &str, at: usize) -> Option<(String, usize)> {
+    let start = code.get(..at)?.rfind('\n').map_or(0, |line| line + 1);
+    if let Some(expression) = code[start..at].strip_prefix(":type ") {
+        let line = code[start..].lines().next().unwrap_or_default();
+        return Some((line[":type ".len()..].to_owned(), expression.len()));
+    }
+    let (_, rust) = split(code);
+    (rust.get(start..at) == Some(&code[start..at])).then_some((rust, at))
 }
 
 /// The crates that need no download: those of the dylib, and what cargo has fetched before.

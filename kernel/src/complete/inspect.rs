@@ -3,6 +3,7 @@
 use ra_ap_syntax::{SyntaxKind, TextRange};
 
 use super::Completer;
+use super::commands::rust;
 use super::context::{Context, Position};
 use super::describe::Description;
 use super::index::record::{Kind, Space, Ty};
@@ -13,7 +14,8 @@ use crate::session::Scope;
 impl Completer {
     /// The name at byte `at`, or the function whose arguments the cursor is in.
     pub(super) fn description(&self, code: &str, at: usize) -> Option<Description> {
-        let position = Position::to_inspect(code, at)?;
+        let (rust, at) = rust(code, at)?;
+        let position = Position::to_inspect(&rust, at)?;
         let scope = self.scope_now();
         let view = self.view(&scope, &position);
         let name = position.token.text().to_owned();
@@ -32,7 +34,11 @@ impl Completer {
             }
             Context::Name { whole } => {
                 let variable = self.variable(&scope, &view, &position, &name, whole);
-                variable.or_else(|| item(&view, &[name]))
+                let end = usize::from(position.token.text_range().end());
+                let called = position.text[end..].starts_with('!');
+                let named = called.then(|| view.named(&name, Space::Macros)).flatten();
+                let named = named.and_then(|id| Description::of_item(&view, id));
+                named.or(variable).or_else(|| item(&view, &[name]))
             }
         }
     }

@@ -129,7 +129,8 @@ impl Completer {
         if let Some((offers, written)) = commands::offers(code, at, &self.held) {
             return (offers, written);
         }
-        let Some(position) = Position::to_complete(code, at) else { return (Vec::new(), String::new()) };
+        let position = commands::rust(code, at).and_then(|(rust, at)| Position::to_complete(&rust, at));
+        let Some(position) = position else { return (Vec::new(), String::new()) };
         let Some(context) = position.context() else { return (Vec::new(), position.prefix) };
         let scope = self.scope_now();
         let view = self.view(&scope, &position);

@@ -92,7 +92,7 @@ fn behind_path(view: &View, before: &[String], import: bool) -> Vec<Offer> {
         && let Some(record) = view.world.record(view.world.aliased(id))
     {
         let visible = record.children.iter().filter(|child| !child.hidden && (child.public || view.is_own(child.id)));
-        offers.extend(visible.map(|child| Offer::child(child, 0)));
+        offers.extend(visible.map(|child| Offer::child(child, u8::from(child.kind == Kind::Macro))));
         if record.kind == Kind::Trait {
             offers.extend(view.members().of_trait(id).into_iter().map(Offer::member));
         }

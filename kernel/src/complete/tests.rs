@@ -1,6 +1,6 @@
 //! Completion against the real index and rustc.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, RwLock};
 use std::time::Instant;
 
@@ -121,6 +121,8 @@ fn names_in_scope() {
     offered("printl<TAB>", "println!");
     offered("let m: HashM<TAB>", "HashMap");
     offered("Experim<TAB>", "Experiment");
+    offered("use std::collections::BTreeM<TAB>", "BTreeMap");
+    offered("use std::<TAB>", "collections");
     offered("for x in words { cont<TAB> }", "continue");
 }
 
@@ -170,6 +172,18 @@ fn unfinished_cells() {
 }
 
 #[test]
+fn more_letters_ask_rustc_nothing_new() {
+    let asked =
+        || COMPLETER.checker.answers.lock().expect("no test panics with it").keys().cloned().collect::<BTreeSet<_>>();
+    offered("let first_of_all = lf.clone().f<TAB>", "filter");
+    let before = asked();
+    offered("let first_of_all = lf.clone().filt<TAB>", "filter");
+    offered("let first_of_all = lf.clone().filter<TAB>(col(\"a\"))", "filter");
+    let new: Vec<_> = asked().difference(&before).filter(|source| source.contains("first_of_all")).cloned().collect();
+    assert_eq!(new, [""; 0]);
+}
+
+#[test]
 fn nothing_where_nothing_is_named() {
     assert!(first("// df.la<TAB>").is_empty());
     assert!(first("let s = \"df.la<TAB>\";").is_empty());
@@ -194,6 +208,9 @@ fn commands_and_crates() {
     offered("let x = 1;\n:<TAB>", ":dep");
     offered(":dep pola<TAB>", "polars");
     assert!(first(":opt <TAB>").is_empty());
+    assert!(first("!ls df<TAB>").is_empty());
+    offered(":type df.lazy().fil<TAB>", "filter");
+    offered(":dep regex\n!ls\nlet d = df.clone();\nd.hei<TAB>\n:vars", "height");
 }
 
 #[test]
@@ -206,6 +223,7 @@ fn inspection() {
         "Tensor::zer<TAB>os",
         &["fn zeros<S: Into<Shape>>(shape: S, dtype: DType, device: &Device) -> Result<Self>", "filled with zeros"],
     );
+    described("vec<TAB>![1]", &["macro_rules! vec"]);
     described("println<TAB>!(\"\")", &["macro_rules! println", "standard output"]);
     described("data<TAB>.corpus", &["let data: kensaku::data::Dataset", "corpus: Corpus"]);
     described("let n = words.len();\nn<TAB>", &["let n: usize"]);

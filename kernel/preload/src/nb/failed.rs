@@ -68,6 +68,7 @@ impl Display for Absent {
 /// The traits are found by method lookup, which needs to know the error's type; where it does not,
 /// [`tried_text!`](crate::tried_text) asks less.
 #[macro_export]
+#[doc(hidden)]
 macro_rules! tried_value {
     ($result:expr) => {
         match $crate::nb::Outcome::split($result) {
@@ -83,6 +84,7 @@ macro_rules! tried_value {
 
 /// The same for errors whose type is only known from what follows, such as that of `"1".parse()`.
 #[macro_export]
+#[doc(hidden)]
 macro_rules! tried_text {
     ($result:expr) => {
         match $crate::nb::Outcome::split($result) {

@@ -11,6 +11,7 @@ use crate::event;
 ///
 /// The three traits are found by method lookup, which takes fewer references off first.
 #[macro_export]
+#[doc(hidden)]
 macro_rules! show_value {
     ($value:expr) => {{
         #[allow(unused_imports)]

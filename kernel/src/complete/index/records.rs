@@ -49,9 +49,10 @@ impl Resolver<'_> {
         };
         for at in self.inner.get(&index).into_iter().flatten().copied() {
             let module = &self.added.modules[at];
+            let weight = self.weight(&module.name, 1);
             if with_private || module.public {
                 let (name, id, kind) = (module.name.clone(), self.module_id(at), Kind::Module);
-                add(Child { name, id, kind, public: module.public, hidden: module.hidden, weight: 0 });
+                add(Child { name, id, kind, public: module.public, hidden: module.hidden, weight });
             }
         }
         let module = &self.added.modules[index];
@@ -146,7 +147,11 @@ impl Resolver<'_> {
 
     fn weight(&self, name: &str, weight: u8) -> u8 {
         let count = self.added.uses.get(name).copied().unwrap_or(0);
-        if weight == 0 { 0 } else { u8::try_from(u32::BITS - count.leading_zeros()).unwrap_or(0) }
+        if weight == 0 || name.starts_with('_') {
+            0
+        } else {
+            u8::try_from(u32::BITS - count.leading_zeros()).unwrap_or(0)
+        }
     }
 
     fn member(&self, module: usize, member: &Member<Path>) -> Member {

@@ -203,7 +203,7 @@ impl<'a> Resolver<'a> {
                 let (found, on) = self.lookup(module, name, space_at(0), asked);
                 depends = on;
                 let found = found.or_else(|| {
-                    let outer = (space_at(0) == Space::Types).then(|| self.extern_crate(name)).flatten();
+                    let outer = (space_at(0) == Space::Types).then(|| self.outer_crate(name)).flatten();
                     outer.or_else(|| self.in_prelude(name, space_at(0)))
                 });
                 (found, 1)
@@ -223,6 +223,15 @@ impl<'a> Resolver<'a> {
             rest += 1;
         }
         (at, depends)
+    }
+
+    /// A crate that any module can name, also one that `extern crate` renames in the root.
+    fn outer_crate(&self, name: &str) -> Option<Id> {
+        let renamed = self.added.modules[0].uses.iter().find_map(|import| match import.path.as_slice() {
+            [lead, real] if lead.is_empty() && import.name.as_deref() == Some(name) => Some(real.as_str()),
+            _ => None,
+        });
+        self.extern_crate(renamed.unwrap_or(name))
     }
 
     fn extern_crate(&self, name: &str) -> Option<Id> {
