@@ -38,7 +38,8 @@ static COMPLETER: LazyLock<Completer> = LazyLock::new(|| {
     let code = TABLE.items.join("\n");
     let cell = Cell::parse(&code).expect("the items parse");
     let variables = TABLE.variables.iter();
-    let variables = variables.map(|(name, ty)| Variable { name: name.clone(), ty: ty.clone(), mutable: true }).collect();
+    let variables =
+        variables.map(|(name, ty)| Variable { name: name.clone(), ty: ty.clone(), mutable: true }).collect();
     let scope = Scope { items: items(&cell, 0), variables, crates: Vec::new() };
     Completer::new(&dylib, Arc::new(RwLock::new(scope)))
 });
@@ -67,7 +68,13 @@ fn the_table_of_positions() {
         if !found.iter().take(10).any(|name| *name == place.expected) {
             let rank = found.iter().position(|name| *name == place.expected);
             let first = found.iter().take(10).collect::<Vec<_>>();
-            misses.push(format!("{} {:?} wanted {}, at {rank:?} of {}: {first:?}", place.group, place.code, place.expected, found.len()));
+            misses.push(format!(
+                "{} {:?} wanted {}, at {rank:?} of {}: {first:?}",
+                place.group,
+                place.code,
+                place.expected,
+                found.len()
+            ));
         }
     }
     times.sort_by(f64::total_cmp);
@@ -129,7 +136,10 @@ fn the_users_own_types() {
     offered(&format!("{code}p.len<TAB>"), "length");
     offered("enum Way { Up, Down }\nlet w = Way::<TAB>", "Down");
     offered("#[derive(Clone)] struct S;\nlet s = S;\ns.clo<TAB>", "clone");
-    offered("trait Twice { fn twice(&self) -> u8; }\nimpl Twice for u8 { fn twice(&self) -> u8 { 2 } }\n3u8.tw<TAB>", "twice");
+    offered(
+        "trait Twice { fn twice(&self) -> u8; }\nimpl Twice for u8 { fn twice(&self) -> u8 { 2 } }\n3u8.tw<TAB>",
+        "twice",
+    );
 }
 
 #[test]
@@ -191,14 +201,26 @@ fn commands_and_crates() {
 
 #[test]
 fn inspection() {
-    described("lf.clone().fil<TAB>ter(col(\"a\"))", &["fn filter(self, predicate: Expr) -> Self", "LazyFrame`", "```rust"]);
-    described("Tensor::zer<TAB>os", &["fn zeros<S: Into<Shape>>(shape: S, dtype: DType, device: &Device) -> Result<Self>", "filled with zeros"]);
+    described(
+        "lf.clone().fil<TAB>ter(col(\"a\"))",
+        &["fn filter(self, predicate: Expr) -> Self", "LazyFrame`", "```rust"],
+    );
+    described(
+        "Tensor::zer<TAB>os",
+        &["fn zeros<S: Into<Shape>>(shape: S, dtype: DType, device: &Device) -> Result<Self>", "filled with zeros"],
+    );
     described("println<TAB>!(\"\")", &["macro_rules! println", "standard output"]);
     described("data<TAB>.corpus", &["let data: kensaku::data::Dataset", "corpus: Corpus"]);
     described("let n = words.len();\nn<TAB>", &["let n: usize"]);
-    described("let len<TAB>gths = words.iter().map(|w| w.len()).collect::<Vec<_>>();", &["let lengths: std::vec::Vec<usize>"]);
+    described(
+        "let len<TAB>gths = words.iter().map(|w| w.len()).collect::<Vec<_>>();",
+        &["let lengths: std::vec::Vec<usize>"],
+    );
     described("let r = evaluate(&train.qrels, <TAB>", &["fn evaluate("]);
-    described("let r = bm25.search(&train.queries, <TAB>)?;", &["fn search(&self, queries: &Queries, k: usize) -> Result<Run>"]);
+    described(
+        "let r = bm25.search(&train.queries, <TAB>)?;",
+        &["fn search(&self, queries: &Queries, k: usize) -> Result<Run>"],
+    );
     described("TrainConfig { bat<TAB>ch_size: 3, ..Default::default() }", &["batch_size: usize"]);
     described("use std::fs::read_to_<TAB>string;", &["fn read_to_string<P: AsRef<Path>>(path: P)"]);
     described("normal<TAB>ized(&t)", &["fn normalized(x: &Tensor) -> Result<Tensor>"]);

@@ -12,9 +12,9 @@ pub(super) const CELL: &str = "ctx";
 pub(super) fn read(world: &World, printed: &str, parameters: &[(String, String)]) -> Option<Ty> {
     let names: Vec<String> = parameters.iter().map(|(name, _)| name.clone()).collect();
     let ty = read_with(world, printed, &names)?;
-    let values = parameters.iter().filter_map(|(name, bounds)| {
-        Some((name.clone(), read_with(world, &format!("impl {bounds}"), &names)?))
-    });
+    let values = parameters
+        .iter()
+        .filter_map(|(name, bounds)| Some((name.clone(), read_with(world, &format!("impl {bounds}"), &names)?)));
     Some(ty.with(&values.collect()))
 }
 
