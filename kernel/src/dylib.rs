@@ -41,14 +41,19 @@ impl Dylib {
     pub fn fresh() -> Result<Self> {
         let folder = folder()?;
         let rustc = rustc_version()?;
-        match Self::recorded(&folder) {
-            Some(dylib) if dylib.rustc == rustc && !dylib.is_stale() => Ok(dylib),
+        let dylib = match Self::recorded(&folder) {
+            Some(dylib) if dylib.rustc == rustc && !dylib.is_stale() => dylib,
             Some(dylib) if !has_sources() => {
                 dylib.check(&rustc)?;
-                Ok(dylib)
+                return Ok(dylib);
             }
-            _ => build(&folder, rustc),
+            _ => build(&folder, rustc)?,
+        };
+        if let Err(error) = crate::complete::update_index(&dylib, &workspace()) {
+            // Cells run without it.
+            eprintln!("completion will know little: {error:#}");
         }
+        Ok(dylib)
     }
 
     /// The dylib as it was installed: nothing is built.
@@ -142,10 +147,6 @@ fn build(folder: &Path, rustc: String) -> Result<Dylib> {
         crates,
     };
     link(&dylib)?;
-    if let Err(error) = crate::complete::build_index(&dylib, &workspace()) {
-        // Cells run without it.
-        eprintln!("completion will know little: {error:#}");
-    }
     let file = record(folder);
     crate::files::write(&file, serde_json::to_string_pretty(&dylib)?.as_bytes())?;
     // What was changed while cargo ran is built the next time.

@@ -1,13 +1,13 @@
 //! Where the cursor is: what kind of name is being written, and after what.
 
-use ra_ap_syntax::ast::{self, AstNode, HasName, HasTypeBounds};
+use ra_ap_syntax::ast::{self, AstNode, HasArgList};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize};
 
 /// Stands in front of the cell, whose statements become a function's.
 const HEAD: &str = "async fn cell() {\n";
 
 /// Makes a name of what is before the cursor, even if nothing is.
-const MARK: &str = "kensaku0mark";
+pub(super) const MARK: &str = "kensaku0mark";
 
 /// A cell, and the name at the cursor in it.
 pub(super) struct Position {
@@ -119,17 +119,24 @@ fn name_at(tree: &SyntaxNode, at: TextSize) -> Option<SyntaxToken> {
     if let Some(token) = around.clone().find(is_name) {
         return Some(token);
     }
-    let token = around.left_biased()?;
-    if matches!(token.kind(), SyntaxKind::COMMENT) {
+    let mut token = around.left_biased()?;
+    while token.kind() == SyntaxKind::WHITESPACE {
+        token = token.prev_token()?;
+    }
+    if matches!(token.kind(), SyntaxKind::COMMENT | SyntaxKind::STRING) {
         return None;
     }
     // The function being called.
     token.parent_ancestors().find_map(|node| {
-        let callee = match ast::CallExpr::cast(node.clone()) {
-            Some(call) => call.expr()?.syntax().clone(),
-            None => ast::MethodCallExpr::cast(node)?.name_ref()?.syntax().clone(),
+        let (callee, arguments) = match ast::CallExpr::cast(node.clone()) {
+            Some(call) => (call.expr()?.syntax().clone(), call.arg_list()?),
+            None => {
+                let call = ast::MethodCallExpr::cast(node)?;
+                (call.name_ref()?.syntax().clone(), call.arg_list()?)
+            }
         };
-        if callee.text_range().end() >= at {
+        let is_closed = arguments.r_paren_token().is_some_and(|bracket| bracket.text_range().end() <= at);
+        if is_closed || arguments.syntax().text_range().start() >= at {
             return None;
         }
         callee.descendants_with_tokens().filter_map(|each| each.into_token()).filter(is_name).last()
@@ -184,56 +191,6 @@ pub(super) fn names(path: &ast::Path) -> Vec<String> {
         name.or_else(|| segment.syntax().first_token().map(|token| token.text().to_owned()))
     });
     segments.collect()
-}
-
-/// The type parameters around a token, with their bounds.
-pub(super) fn parameters(token: &SyntaxToken) -> Vec<(String, String)> {
-    let lists = token.parent_ancestors().flat_map(|node| node.children().find_map(ast::GenericParamList::cast));
-    let each = lists.flat_map(|list| list.type_or_const_params().collect::<Vec<_>>());
-    let types = each.filter_map(|each| match each {
-        ast::TypeOrConstParam::Type(parameter) => Some(parameter),
-        ast::TypeOrConstParam::Const(_) => None,
-    });
-    let named = types.filter_map(|parameter| {
-        Some((parameter.name()?.text().to_string(), parameter.type_bound_list()?.syntax().text().to_string()))
-    });
-    let clauses = token.parent_ancestors().flat_map(|node| node.children().find_map(ast::WhereClause::cast));
-    let asked = clauses.flat_map(|clause| clause.predicates().collect::<Vec<_>>()).filter_map(|predicate| {
-        Some((predicate.ty()?.syntax().text().to_string(), predicate.type_bound_list()?.syntax().text().to_string()))
-    });
-    named.chain(asked).collect()
-}
-
-/// The variables that are made above a token: by `let`, parameters and patterns.
-pub(super) fn locals(token: &SyntaxToken) -> Vec<String> {
-    let at = token.text_range().start();
-    let mut found = Vec::new();
-    let mut from = |node: &SyntaxNode| {
-        let patterns = node.descendants().filter_map(ast::IdentPat::cast);
-        let names = patterns.filter_map(|pattern| pattern.name()).map(|name| name.text().to_string());
-        found.extend(names.filter(|name| !name.starts_with(char::is_uppercase) && !name.contains(MARK)));
-    };
-    for node in token.parent_ancestors() {
-        match node.kind() {
-            SyntaxKind::STMT_LIST => {
-                let lets = node.children().filter_map(ast::LetStmt::cast);
-                let above: Vec<_> = lets.filter(|each| each.syntax().text_range().end() <= at).collect();
-                above.iter().rev().filter_map(|each| each.pat()).for_each(|pattern| from(pattern.syntax()));
-            }
-            SyntaxKind::CLOSURE_EXPR | SyntaxKind::FN => {
-                node.children().filter(|child| child.kind() == SyntaxKind::PARAM_LIST).for_each(|list| from(&list));
-            }
-            SyntaxKind::FOR_EXPR | SyntaxKind::MATCH_ARM => {
-                node.children().find_map(ast::Pat::cast).iter().for_each(|pattern| from(pattern.syntax()));
-            }
-            SyntaxKind::IF_EXPR | SyntaxKind::WHILE_EXPR => {
-                let conditions = node.descendants().filter_map(ast::LetExpr::cast);
-                conditions.filter_map(|each| each.pat()).for_each(|pattern| from(pattern.syntax()));
-            }
-            _ => {}
-        }
-    }
-    found
 }
 
 #[cfg(test)]
@@ -293,14 +250,5 @@ mod tests {
         assert_eq!(context("let Point { x, ¦ } = p;"), field("Point", &["x"]));
         assert!(matches!(context("Config { a: b¦ }"), Some(Context::Name { .. })));
         assert!(matches!(context("let x = so¦"), Some(Context::Name { .. })));
-    }
-
-    #[test]
-    fn variables_above_are_known() {
-        let (position, _) = at("let (a, b) = f();\nfor c in x { if let Some(d) = c { g(|e| ¦) } }\nlet z = 1;")
-            .expect("there is a name");
-        let mut names = locals(&position.token);
-        names.sort();
-        assert_eq!(names, ["a", "b", "c", "d", "e"]);
     }
 }

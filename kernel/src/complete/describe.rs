@@ -29,7 +29,8 @@ impl Description {
     /// A variable; its type is what there is to know of it.
     pub(super) fn of_variable(view: &View, name: &str, printed: &str, ty: Option<Id>) -> Self {
         let of_type = ty.and_then(|id| Self::of_item(view, id)).unwrap_or_default();
-        Self { signature: format!("let {name}: {printed}"), ..of_type }
+        let signature = format!("let {name}: {printed}\n{}", of_type.signature).trim_end().to_owned();
+        Self { signature, ..of_type }
     }
 
     /// The description as mime types; with `detail` 0 only the first paragraph of the docs.

@@ -3,9 +3,10 @@
 use ra_ap_syntax::{SyntaxKind, TextRange};
 
 use super::Completer;
-use super::context::{Context, Position, locals};
+use super::context::{Context, Position};
 use super::describe::Description;
 use super::index::record::{Kind, Space, Ty};
+use super::locals::locals;
 use super::view::View;
 use crate::session::Scope;
 

@@ -14,6 +14,7 @@ mod context;
 mod describe;
 mod index;
 mod inspect;
+mod locals;
 mod members;
 mod offer;
 mod probe;
@@ -29,11 +30,13 @@ use ra_ap_syntax::TextRange;
 use serde_json::{Value, json};
 
 use crate::dylib::Dylib;
-use crate::session::{Scope, SharedScope};
+use crate::session::{Crate, Scope, SharedScope};
 use check::Checker;
-use context::{Context, Position, locals, parameters};
+use context::{Context, Position};
 use index::record::Ty;
 use index::store::Store;
+use index::world::World;
+use locals::{locals, parameters};
 use offer::{Detail, Offer, behind_dot, elsewhere};
 use view::View;
 
@@ -43,15 +46,26 @@ pub(crate) struct Completer {
     checker: Checker,
     index: std::path::PathBuf,
     store: OnceLock<Option<Arc<Store>>>,
+    /// The latest world, and the added crates it is of.
+    world: Mutex<Option<(Vec<Crate>, World)>>,
     /// The latest view, and the items it is of.
     view: Mutex<Option<(String, Arc<View>)>>,
     /// The crates that the dylib holds, for `:dep`.
     held: Vec<String>,
 }
 
-/// Writes the index of the dylib's crates and of std beside the dylib.
-pub(crate) fn build_index(dylib: &Dylib, workspace: &Path) -> Result<()> {
+/// Writes the index of the dylib's crates and of std beside the dylib, unless it is there.
+pub(crate) fn update_index(dylib: &Dylib, workspace: &Path) -> Result<()> {
     let sysroot = dylib.sysroot().context("the toolchain has no folder")?;
+    let std = !index::sources::of_std(sysroot).is_empty();
+    let knows_std = |store: &Store| store.crates().iter().any(|(name, _)| name == "std");
+    match Store::open(&dylib.index()) {
+        Ok(store) if knows_std(&store) || !std => return Ok(()),
+        _ => {}
+    }
+    if !std {
+        eprintln!("completion will not know std: `rustup component add rust-src`, then `kensaku install`");
+    }
     index::build::build(workspace, sysroot, &dylib.index())
 }
 
@@ -62,6 +76,7 @@ impl Completer {
             checker: Checker::new(dylib),
             index: dylib.index(),
             store: OnceLock::new(),
+            world: Mutex::default(),
             view: Mutex::default(),
             held: dylib.crates.iter().map(|part| part.package.clone()).collect(),
         }
@@ -159,10 +174,28 @@ impl Completer {
         match latest.as_ref() {
             Some((of, view)) if *of == items => view.clone(),
             _ => {
-                let store = self.store.get_or_init(|| Store::open(&self.index).ok().map(Arc::new));
-                let view = Arc::new(View::new(store.clone(), &items));
+                let view = Arc::new(View::new(self.world(scope), &scope.crates, &items));
                 *latest = Some((items, view.clone()));
                 view
+            }
+        }
+    }
+
+    /// The index with the crates that `:dep` has built.
+    fn world(&self, scope: &Scope) -> World {
+        let mut latest = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        match latest.as_ref() {
+            Some((crates, world)) if *crates == scope.crates => world.clone(),
+            _ => {
+                let store = self.store.get_or_init(|| Store::open(&self.index).ok().map(Arc::new));
+                let mut world = World::over(store.clone());
+                for added in &scope.crates {
+                    if let Some(folder) = &added.sources {
+                        index::build::add_crate(&mut world, &added.name, folder);
+                    }
+                }
+                *latest = Some((scope.crates.clone(), world.clone()));
+                world
             }
         }
     }

@@ -1,8 +1,9 @@
 //! What is offered at the cursor.
 
-use super::context::{Context, Position, locals};
+use super::context::{Context, Position};
 use super::index::convert::PRIMITIVES;
 use super::index::record::{Child, Id, Kind, Space, Ty};
+use super::locals::locals;
 use super::members::Found;
 use super::view::View;
 use crate::session::Scope;

@@ -32,9 +32,6 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
 
 static COMPLETER: LazyLock<Completer> = LazyLock::new(|| {
     let dylib = Dylib::fresh().expect("the dylib is built");
-    if !dylib.index().exists() {
-        super::build_index(&dylib, &crate::dylib::workspace()).expect("the index is built");
-    }
     let code = TABLE.items.join("\n");
     let cell = Cell::parse(&code).expect("the items parse");
     let variables = TABLE.variables.iter();

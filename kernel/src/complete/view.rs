@@ -1,13 +1,11 @@
 //! What paths mean at the place of the cursor.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use super::index::convert::PRIMITIVES;
 use super::index::raw::{Uses, read_text};
 use super::index::record::{Child, Id, Kind, Space, Ty};
 use super::index::resolve::{Crate, add};
-use super::index::store::Store;
 use super::index::world::World;
 use super::members::Members;
 use super::types::CELL;
@@ -22,20 +20,27 @@ pub(super) struct View {
     root: Id,
     traits: HashSet<Id>,
     preludes: Vec<Id>,
+    /// What `:dep` has added.
+    added: Vec<String>,
 }
 
 impl View {
-    /// The view of cells with `items`, as code.
-    pub(super) fn new(store: Option<Arc<Store>>, items: &str) -> Self {
-        let mut world = World::over(store);
+    /// The view of cells with `items`, as code, over a world that has the `added` crates.
+    pub(super) fn new(mut world: World, added: &[crate::session::Crate], items: &str) -> Self {
         let modules = read_text(&format!("use kensaku::prelude::*;\n{items}"));
         let (dependencies, uses) = (HashMap::new(), Uses::new());
-        let added = Crate { name: CELL, key: CELL, modules, dependencies: &dependencies, uses: &uses };
-        let root = add(&mut world, added);
+        let cell = Crate { name: CELL, key: CELL, modules, dependencies: &dependencies, uses: &uses, is_cell: true };
+        let root = add(&mut world, cell);
         let edition = ["prelude".to_owned(), "rust_2024".to_owned()];
         let std = world.root("std").or_else(|| world.root("core"));
         let prelude = std.and_then(|std| world.descend(std, &edition, Space::Types));
-        let mut view = Self { world, root, traits: HashSet::new(), preludes: prelude.into_iter().collect() };
+        let mut view = Self {
+            world,
+            root,
+            traits: HashSet::new(),
+            preludes: prelude.into_iter().collect(),
+            added: added.iter().map(|each| each.name.clone()).collect(),
+        };
         let places = [Some(root), prelude].into_iter().flatten();
         view.traits = places
             .filter_map(|place| view.world.record(place))
@@ -107,7 +112,8 @@ impl View {
 
     /// The crates that paths can begin with.
     pub(super) fn crates(&self) -> Vec<Child> {
-        let known = self.world.crates().filter(|(name, _)| CRATES.contains(&name.as_str()));
+        let known =
+            self.world.crates().filter(|(name, _)| CRATES.contains(&name.as_str()) || self.added.contains(name));
         known
             .map(|(name, id)| Child {
                 name: name.clone(),

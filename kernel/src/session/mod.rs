@@ -28,7 +28,7 @@ pub(crate) use evaluator::SharedScope;
 pub use failure::Failure;
 pub use input::Question;
 pub use interrupt::Interrupter;
-pub(crate) use scope::Scope;
+pub(crate) use scope::{Crate, Scope};
 pub(crate) use workplace::PREFIX as FOLDER_PREFIX;
 
 /// What a running cell puts out.

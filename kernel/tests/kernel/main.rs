@@ -3,6 +3,7 @@
 mod cells;
 mod channels;
 mod client;
+mod completing;
 mod directives;
 mod endings;
 mod execute;

@@ -43,9 +43,22 @@ pub(crate) fn build(workspace: &Path, sysroot: &Path, file: &Path) -> Result<()>
     let mut world = World::over(None);
     for (source, modules) in in_order(parsed) {
         let (name, key) = (source.name.as_str(), source.key.as_str());
-        add(&mut world, Crate { name, key, modules, dependencies: &source.dependencies, uses: &uses });
+        add(&mut world, Crate { name, key, modules, dependencies: &source.dependencies, uses: &uses, is_cell: false });
     }
     Store::write(world.layer, file)
+}
+
+/// Adds the crate called `name` whose package lies in `folder`, as with all its features.
+pub(crate) fn add_crate(world: &mut World, name: &str, folder: &Path) {
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).ok();
+    let Some(manifest) = manifest.and_then(|text| text.parse::<toml::Table>().ok()) else { return };
+    let features = manifest.get("features").and_then(toml::Value::as_table);
+    let features = features.map(|table| table.keys().cloned().collect()).unwrap_or_else(Vec::new);
+    let path = manifest.get("lib").and_then(|library| library.get("path")?.as_str()).unwrap_or("src/lib.rs");
+    let cfg = target_cfg().unwrap_or_default().with_features(features);
+    let (modules, uses) = read_crate(&folder.join(path), &cfg);
+    let dependencies = HashMap::new();
+    add(world, Crate { name, key: name, modules, dependencies: &dependencies, uses: &uses, is_cell: false });
 }
 
 type Parsed<'a> = (&'a Source, Vec<Module>, Uses);

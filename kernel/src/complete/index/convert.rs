@@ -62,8 +62,11 @@ pub(crate) fn bound(path: &syn::Path, parameters: &[String]) -> Bound<Path> {
     Bound { name: names(path), arguments, types }
 }
 
+/// What is asked of types.
+pub(crate) type Asked = Vec<(Ty<Path>, Bound<Path>)>;
+
 /// The names of type parameters, and what is asked of types.
-pub(crate) fn generics(syntax: &Generics, outer: &[String]) -> (Vec<String>, Vec<(Ty<Path>, Bound<Path>)>) {
+pub(crate) fn generics(syntax: &Generics, outer: &[String]) -> (Vec<String>, Asked) {
     let own = syntax.type_params().map(|parameter| parameter.ident.to_string());
     let parameters: Vec<String> = outer.iter().cloned().chain(own).collect();
     let mut asked = Vec::new();

@@ -5,12 +5,15 @@ pub(crate) mod convert;
 pub(crate) mod raw;
 pub(crate) mod record;
 pub(crate) mod resolve;
+pub(crate) mod sources;
 pub(crate) mod store;
 pub(crate) mod world;
 
+mod calls;
 mod cfg;
 mod clean;
 mod docs;
 mod expand;
+mod items;
 mod print;
-mod sources;
+mod records;

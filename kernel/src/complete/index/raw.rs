@@ -4,20 +4,18 @@ use std::collections::HashMap;
 use std::path::{Path as FilePath, PathBuf};
 use std::rc::Rc;
 
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
-use quote::ToTokens;
-use syn::{Attribute, Generics, Item as Syntax, ItemImpl, Meta, UseTree, Visibility};
+use proc_macro2::TokenStream;
+use syn::{Attribute, Item as Syntax, ItemImpl, Meta, UseTree, Visibility};
 
 use super::cfg::Cfg;
 use super::clean;
-use super::convert::{Path, Reader, bounds, generics, names, ty, unraw};
-use super::docs::{docs_of, is_deprecated, is_hidden};
+use super::convert::{Path, Reader, unraw};
+use super::docs::{docs_of, is_hidden};
 use super::expand::Rules;
-use super::print::print;
 use super::record::{Bound, Docs, Impl, Kind, Member, Ty};
 
 /// How deep macros may call macros.
-const DEPTH: usize = 8;
+pub(super) const DEPTH: usize = 8;
 
 /// A module; the first of a crate is its root.
 #[derive(Debug, Default)]
@@ -81,12 +79,12 @@ pub(crate) fn read_text(code: &str) -> Vec<Module> {
     walker.finish()
 }
 
-struct Walker<'a> {
-    cfg: &'a Cfg,
+pub(super) struct Walker<'a> {
+    pub(super) cfg: &'a Cfg,
     uses: Uses,
-    modules: Vec<Module>,
-    macros: HashMap<(usize, String), Rc<Rules>>,
-    macros_anywhere: HashMap<String, Rc<Rules>>,
+    pub(super) modules: Vec<Module>,
+    pub(super) macros: HashMap<(usize, String), Rc<Rules>>,
+    pub(super) macros_anywhere: HashMap<String, Rc<Rules>>,
     /// What needs macros that may be defined further down.
     later: Vec<(usize, PathBuf, Later)>,
 }
@@ -128,7 +126,7 @@ impl<'a> Walker<'a> {
         self.modules
     }
 
-    fn reader<'b>(&'b self, folder: &'b FilePath) -> Reader<'b> {
+    pub(super) fn reader<'b>(&'b self, folder: &'b FilePath) -> Reader<'b> {
         Reader { cfg: self.cfg, folder }
     }
 
@@ -261,199 +259,6 @@ impl<'a> Walker<'a> {
         // Exported macros live in the root, whatever module they stand in.
         self.modules[if exported { 0 } else { module }].items.push(item);
     }
-
-    fn plain_item(&mut self, item: Syntax, folder: &FilePath, module: usize) {
-        let Some(item) = self.described(item, folder, module) else { return };
-        self.modules[module].items.push(item);
-    }
-
-    fn described(&mut self, item: Syntax, folder: &FilePath, module: usize) -> Option<Item> {
-        let reader = self.reader(folder);
-        Some(match item {
-            Syntax::Struct(syntax) => {
-                let (parameters, _) = generics(&syntax.generics, &[]);
-                let members = reader.fields(&syntax.fields, &parameters, false);
-                let item = self.plain(&unraw(&syntax.ident), Kind::Struct, &syntax.attrs, folder);
-                let signature = headed("struct", &syntax.ident, &syntax.generics);
-                self.derive(&syntax.attrs, &syntax.ident, &syntax.generics, module);
-                Item { public: is_public(&syntax.vis), signature, parameters, members, ..item }
-            }
-            Syntax::Union(syntax) => {
-                let (parameters, _) = generics(&syntax.generics, &[]);
-                let item = self.plain(&unraw(&syntax.ident), Kind::Union, &syntax.attrs, folder);
-                let signature = headed("union", &syntax.ident, &syntax.generics);
-                Item { public: is_public(&syntax.vis), signature, parameters, ..item }
-            }
-            Syntax::Enum(syntax) => {
-                let (parameters, _) = generics(&syntax.generics, &[]);
-                let variants = syntax.variants.iter().filter(|variant| self.cfg.allows(&variant.attrs));
-                let variants = variants.map(|variant| {
-                    let members = reader.fields(&variant.fields, &parameters, true);
-                    let mut shape = variant.clone();
-                    shape.attrs.clear();
-                    for field in &mut shape.fields {
-                        field.attrs.clear();
-                    }
-                    let signature = print(shape.to_token_stream());
-                    let item = self.plain(&unraw(&variant.ident), Kind::Variant, &variant.attrs, folder);
-                    Item { public: true, signature, members, parameters: parameters.clone(), ..item }
-                });
-                let variants = variants.collect();
-                let item = self.plain(&unraw(&syntax.ident), Kind::Enum, &syntax.attrs, folder);
-                let signature = headed("enum", &syntax.ident, &syntax.generics);
-                self.derive(&syntax.attrs, &syntax.ident, &syntax.generics, module);
-                Item { public: is_public(&syntax.vis), signature, parameters, variants, ..item }
-            }
-            Syntax::Trait(syntax) => {
-                let (parameters, _) = generics(&syntax.generics, &[]);
-                let supertraits = bounds(&syntax.supertraits, &parameters);
-                let members = reader.trait_items(&syntax.items);
-                let item = self.plain(&unraw(&syntax.ident), Kind::Trait, &syntax.attrs, folder);
-                let signature = headed("trait", &syntax.ident, &syntax.generics);
-                Item { public: is_public(&syntax.vis), signature, parameters, supertraits, members, ..item }
-            }
-            Syntax::Type(syntax) => {
-                let (parameters, _) = generics(&syntax.generics, &[]);
-                let target = Some(ty(&syntax.ty, &parameters));
-                let head = headed("type", &syntax.ident, &syntax.generics);
-                let signature = format!("{head} = {}", print(syntax.ty.to_token_stream()));
-                let item = self.plain(&unraw(&syntax.ident), Kind::Alias, &syntax.attrs, folder);
-                Item { public: is_public(&syntax.vis), signature, parameters, target, ..item }
-            }
-            Syntax::Fn(syntax) => {
-                let item = self.plain(&unraw(&syntax.sig.ident), Kind::Function, &syntax.attrs, folder);
-                Item { public: is_public(&syntax.vis), signature: print(syntax.sig.to_token_stream()), ..item }
-            }
-            Syntax::Const(syntax) => {
-                let item = self.plain(&unraw(&syntax.ident), Kind::Const, &syntax.attrs, folder);
-                let signature = format!("const {}: {}", item.name, print(syntax.ty.to_token_stream()));
-                Item { public: is_public(&syntax.vis), signature, ..item }
-            }
-            Syntax::Static(syntax) => {
-                let item = self.plain(&unraw(&syntax.ident), Kind::Static, &syntax.attrs, folder);
-                let signature = format!("static {}: {}", item.name, print(syntax.ty.to_token_stream()));
-                Item { public: is_public(&syntax.vis), signature, ..item }
-            }
-            _ => return None,
-        })
-    }
-
-    fn plain(&self, name: &str, kind: Kind, attributes: &[Attribute], folder: &FilePath) -> Item {
-        Item {
-            name: name.to_owned(),
-            kind,
-            public: false,
-            hidden: is_hidden(attributes),
-            weight: u8::from(!is_deprecated(attributes)),
-            signature: String::new(),
-            docs: docs_of(attributes, folder),
-            parameters: Vec::new(),
-            variants: Vec::new(),
-            members: Vec::new(),
-            target: None,
-            supertraits: Vec::new(),
-        }
-    }
-
-    /// The impls that `#[derive(..)]` makes.
-    fn derive(&mut self, attributes: &[Attribute], name: &syn::Ident, of: &Generics, module: usize) {
-        let (parameters, _) = generics(of, &[]);
-        let arguments = parameters.iter().cloned().map(Ty::Parameter).collect();
-        let ty = Ty::Named(vec![unraw(name)], arguments);
-        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("derive")) {
-            let parser = syn::punctuated::Punctuated::<syn::Path, syn::Token![,]>::parse_terminated;
-            for derived in attribute.parse_args_with(parser).into_iter().flatten() {
-                let of = Bound { name: names(&derived), arguments: Vec::new(), types: Vec::new() };
-                let asked = |name: &String| (Ty::Parameter(name.clone()), of.clone());
-                let bounds = parameters.iter().map(asked).collect();
-                let implementation = Impl {
-                    parameters: parameters.clone(),
-                    bounds,
-                    of: Some(of),
-                    ty: ty.clone(),
-                    members: Vec::new(),
-                    types: Vec::new(),
-                };
-                self.modules[module].impls.push(implementation);
-            }
-        }
-    }
-
-    /// Macro calls among the members become what they stand for.
-    fn expand_members(&self, syntax: &mut ItemImpl, module: usize) {
-        for _ in 0..DEPTH {
-            let mut changed = false;
-            let mut members = Vec::new();
-            for item in std::mem::take(&mut syntax.items) {
-                match item {
-                    syn::ImplItem::Macro(call) if self.cfg.allows(&call.attrs) => {
-                        let tokens = self.expanded(&call.mac, module).unwrap_or_default();
-                        members.extend(clean::members(tokens));
-                        changed = true;
-                    }
-                    other => members.push(other),
-                }
-            }
-            syntax.items = members;
-            if !changed {
-                break;
-            }
-        }
-    }
-
-    fn expanded(&self, call: &syn::Macro, module: usize) -> Option<TokenStream> {
-        let name = unraw(&call.path.segments.last()?.ident);
-        if name == "cfg_if" || name == "cfg_select" {
-            return Some(self.selected(call.tokens.clone()));
-        }
-        let mut place = Some(module);
-        while let Some(index) = place {
-            // `#[macro_use] mod macros;` brings the macros of a module into the one it stands in.
-            let inner = (index + 1..self.modules.len()).filter(|at| self.modules[*at].parent == Some(index));
-            let mut places = std::iter::once(index).chain(inner);
-            if let Some(rules) = places.find_map(|at| self.macros.get(&(at, name.clone()))) {
-                return rules.expand(call.tokens.clone());
-            }
-            place = self.modules[index].parent;
-        }
-        self.macros_anywhere.get(&name)?.expand(call.tokens.clone())
-    }
-
-    /// The branch of a `cfg_if!` or `cfg_select!` that holds.
-    fn selected(&self, tokens: TokenStream) -> TokenStream {
-        let mut condition = TokenStream::new();
-        for token in tokens {
-            match token {
-                TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
-                    if self.is_chosen(std::mem::take(&mut condition)) {
-                        return group.stream();
-                    }
-                }
-                token => condition.extend([token]),
-            }
-        }
-        TokenStream::new()
-    }
-
-    /// `if #[cfg(unix)]`, `else`, `unix =>` or `_ =>`.
-    fn is_chosen(&self, condition: TokenStream) -> bool {
-        let mut predicate = TokenStream::new();
-        for token in condition {
-            match token {
-                TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket => {
-                    let inner = group.stream().into_iter().find_map(|token| match token {
-                        TokenTree::Group(group) => Some(group.stream()),
-                        _ => None,
-                    });
-                    return inner.is_some_and(|inner| self.cfg.holds_for(inner));
-                }
-                TokenTree::Punct(punct) if matches!(punct.as_char(), '=' | '>') => {}
-                TokenTree::Ident(word) if word == "if" || word == "else" => {}
-                token => predicate.extend([token]),
-            }
-        }
-        predicate.is_empty() || self.cfg.holds_for(predicate)
-    }
 }
 
 fn count(text: &str, uses: &mut Uses) {
@@ -467,14 +272,6 @@ fn count(text: &str, uses: &mut Uses) {
             None => {}
         }
     }
-}
-
-fn headed(word: &str, name: &syn::Ident, generics: &Generics) -> String {
-    print(quote::quote!(#name #generics)).replacen("", &format!("{word} "), 1)
-}
-
-fn is_public(visibility: &Visibility) -> bool {
-    matches!(visibility, Visibility::Public(_))
 }
 
 fn inner_attributes(input: syn::parse::ParseStream) -> syn::Result<Vec<Attribute>> {

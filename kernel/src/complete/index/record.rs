@@ -195,9 +195,12 @@ impl Ty {
     }
 }
 
+/// What a type's name means, with arguments.
+type Named<'a, N, M> = &'a dyn Fn(&N, Vec<Ty<M>>) -> Ty<M>;
+
 impl<N> Ty<N> {
     /// The type over other names: `named` says what a type's name means, `of` what a trait's does.
-    pub(crate) fn map<M>(&self, named: &dyn Fn(&N, Vec<Ty<M>>) -> Ty<M>, of: &dyn Fn(&N) -> Option<M>) -> Ty<M> {
+    pub(crate) fn map<M>(&self, named: Named<N, M>, of: &dyn Fn(&N) -> Option<M>) -> Ty<M> {
         let one = |ty: &Ty<N>| Box::new(ty.map(named, of));
         let many = |types: &[Ty<N>]| types.iter().map(|ty| ty.map(named, of)).collect();
         let bounds = |bounds: &[Bound<N>]| bounds.iter().filter_map(|bound| bound.map(named, of)).collect();
@@ -220,11 +223,7 @@ impl<N> Ty<N> {
 }
 
 impl<N> Bound<N> {
-    pub(crate) fn map<M>(
-        &self,
-        named: &dyn Fn(&N, Vec<Ty<M>>) -> Ty<M>,
-        of: &dyn Fn(&N) -> Option<M>,
-    ) -> Option<Bound<M>> {
+    pub(crate) fn map<M>(&self, named: Named<N, M>, of: &dyn Fn(&N) -> Option<M>) -> Option<Bound<M>> {
         Some(Bound {
             name: of(&self.name)?,
             arguments: self.arguments.iter().map(|ty| ty.map(named, of)).collect(),

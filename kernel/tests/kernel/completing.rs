@@ -1,0 +1,113 @@
+//! Completion and inspection, asked for as a front end does.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::client::{Client, raw};
+
+/// What the kernel may take, with completion used.
+const MEMORY: u64 = 80 << 20;
+
+/// Asks with the cursor where `|` stands.
+async fn ask(kernel: &mut Client, kind: &str, code: &str) -> Result<Value> {
+    let cursor = code.chars().take_while(|c| *c != '|').count();
+    let content = json!({ "code": code.replacen('|', "", 1), "cursor_pos": cursor, "detail_level": 1 });
+    let id = kernel.send(raw(kind, content)).await?;
+    let answer = kernel.finish(&id).await?;
+    assert_eq!(answer.kinds(), [""; 0]);
+    Ok(answer.reply)
+}
+
+async fn complete(kernel: &mut Client, code: &str) -> Result<Vec<String>> {
+    let reply = ask(kernel, "complete_request", code).await?;
+    assert_eq!(reply["status"], "ok");
+    Ok(serde_json::from_value(reply["matches"].clone())?)
+}
+
+#[tokio::test]
+async fn names_of_the_session_are_offered() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel
+        .execute("struct Point { across: f32, down: f32 }\nlet 点 = Point { across: 1.0, down: 2.0 };")
+        .await?
+        .expect_ok();
+    assert_eq!(complete(&mut kernel, "点.|").await?[..2], ["across", "down"]);
+    let reply = ask(&mut kernel, "complete_request", "let s = \"🦀\"; 点.ac| + 1.0").await?;
+    assert_eq!((&reply["cursor_start"], &reply["cursor_end"]), (&json!(15), &json!(17)));
+    let item = &reply["metadata"]["_jupyter_types_experimental"][0];
+    assert_eq!(*item, json!({ "text": "across", "type": "field", "signature": "across: f32", "start": 15, "end": 17 }));
+    kernel.execute("let frame = df!(\"a\" => [1, 2])?;").await?.expect_ok();
+    assert!(complete(&mut kernel, "frame.clone().lazy().fil|").await?.contains(&"filter".to_owned()));
+    assert_eq!(complete(&mut kernel, ":tim|").await?, [":timing"]);
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn answers_come_while_a_cell_runs() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("let words = vec![\"a\".to_owned()];").await?.expect_ok();
+    let started = Instant::now();
+    let cell = kernel.begin("std::thread::sleep(std::time::Duration::from_secs(6));").await?;
+    assert!(complete(&mut kernel, "words[0].clone().to_upper|").await?.contains(&"to_uppercase".to_owned()));
+    let found = ask(&mut kernel, "inspect_request", "words[0].clone().to_upper|case()").await?;
+    assert_eq!(found["found"], true);
+    assert!(started.elapsed().as_secs() < 6, "the answers waited for the cell");
+    kernel.finish(&cell).await?.expect_ok();
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn docs_are_shown() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let reply = ask(&mut kernel, "inspect_request", "Tensor::zer|os").await?;
+    let text = reply["data"]["text/markdown"].as_str().context("there is markdown")?;
+    assert!(text.starts_with("```rust\nfn zeros<S: Into<Shape>>(") && text.contains("filled with zeros"), "{text}");
+    assert!(reply["data"]["text/plain"].as_str().is_some_and(|text| text.contains("fn zeros")));
+    let nothing = ask(&mut kernel, "inspect_request", "nothing_of_this_name|").await?;
+    assert_eq!(nothing, json!({ "status": "ok", "found": false, "data": {}, "metadata": {} }));
+
+    let page = kernel.execute("?BiEncoder").await?.expect_ok();
+    let payload = &page.reply["payload"][0];
+    assert_eq!(payload["source"], "page");
+    assert!(
+        payload["data"]["text/markdown"].as_str().is_some_and(|text| text.contains("struct BiEncoder")),
+        "{page:#?}"
+    );
+    assert_eq!(kernel.execute("?nothing_of_this_name").await?.reply["ename"], "NotFound");
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn an_added_crate_is_completed() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let manifest = "[package]\nname = \"greetings\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+    std::fs::write(folder.path().join("Cargo.toml"), manifest)?;
+    std::fs::create_dir(folder.path().join("src"))?;
+    let code = "/// Says it.\npub struct Hello;\nimpl Hello { pub fn loudly(&self) -> String { \"HELLO\".into() } }\n";
+    std::fs::write(folder.path().join("src/lib.rs"), code)?;
+    let mut kernel = Client::start().await?;
+    kernel.execute(&format!(":dep {}", folder.path().display())).await?.expect_ok();
+    assert!(complete(&mut kernel, "greet|").await?.contains(&"greetings".to_owned()));
+    assert_eq!(complete(&mut kernel, "greetings::|").await?, ["Hello"]);
+    assert_eq!(complete(&mut kernel, "greetings::Hello.lou|").await?, ["loudly"]);
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn completion_takes_little_memory() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("let frame = df!(\"a\" => [1, 2])?;\nlet t = Tensor::new(1f32, &Device::Cpu)?;").await?.expect_ok();
+    for code in
+        ["frame.|", "frame.clone().lazy().|", "t.sqr()?.|", "vec![1].iter().|", "D|", "kensaku::polars::prelude::|"]
+    {
+        assert!(complete(&mut kernel, code).await?.len() > 5, "{code}");
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", kernel.process()))?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("Linux tells the memory")?;
+    let kilobytes: u64 = resident.trim().trim_end_matches(" kB").parse()?;
+    assert!(kilobytes << 10 < MEMORY, "the kernel takes {kilobytes} kB");
+    println!("the kernel takes {kilobytes} kB");
+    kernel.shutdown().await
+}
