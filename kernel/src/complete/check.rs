@@ -36,11 +36,7 @@ impl Checker {
             format!("--extern=kensaku={}", dylib.library.display()),
             format!("-Ldependency={}", dylib.dependencies.display()),
         ];
-        Self {
-            rustc: dylib.compiler(),
-            arguments: arguments.to_vec(),
-            answers: Mutex::default(),
-        }
+        Self { rustc: dylib.compiler(), arguments: arguments.to_vec(), answers: Mutex::default() }
     }
 
     /// The type that the question in `source` asks for, as rustc prints it.

@@ -28,7 +28,8 @@ pub(super) fn offers(code: &str, at: usize, held: &[String]) -> Option<(Vec<Offe
 /// The crates that need no download: those of the dylib, and what cargo has fetched before.
 fn crates(held: &[String]) -> Vec<Offer> {
     let fetched = fetched();
-    let others = fetched.iter().filter(|name| !held.contains(name)).map(|name| Offer::new(name, "module", "fetched", 1));
+    let others =
+        fetched.iter().filter(|name| !held.contains(name)).map(|name| Offer::new(name, "module", "fetched", 1));
     held.iter().map(|name| Offer::new(name, "module", "preloaded", 0)).chain(others).collect()
 }
 
@@ -36,11 +37,13 @@ fn fetched() -> BTreeSet<String> {
     let home = std::env::var_os("CARGO_HOME").map(std::path::PathBuf::from);
     let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
     let registries = home.and_then(|home| std::fs::read_dir(home.join("registry/src")).ok());
-    let folders = registries.into_iter().flatten().flatten().filter_map(|registry| std::fs::read_dir(registry.path()).ok());
+    let folders =
+        registries.into_iter().flatten().flatten().filter_map(|registry| std::fs::read_dir(registry.path()).ok());
     let names = folders.flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
     // "serde_json-1.0.140"
     let unversioned = names.filter_map(|name| {
-        let (at, _) = name.match_indices('-').find(|(at, _)| name[at + 1..].starts_with(|c: char| c.is_ascii_digit()))?;
+        let (at, _) =
+            name.match_indices('-').find(|(at, _)| name[at + 1..].starts_with(|c: char| c.is_ascii_digit()))?;
         Some(name[..at].to_owned())
     });
     unversioned.collect()

@@ -69,9 +69,13 @@ fn shown(docs: &str) -> String {
         if let Some(language) = line.trim_start().strip_prefix("```") {
             in_rust = match in_rust {
                 Some(_) => None,
-                None => Some(["", "rust", "no_run", "should_panic", "ignore", "compile_fail", "edition"].iter().any(|known| {
-                    language.split(',').any(|word| word.trim() == *known || (!known.is_empty() && word.starts_with(known)))
-                })),
+                None => Some(["", "rust", "no_run", "should_panic", "ignore", "compile_fail", "edition"].iter().any(
+                    |known| {
+                        language
+                            .split(',')
+                            .any(|word| word.trim() == *known || (!known.is_empty() && word.starts_with(known)))
+                    },
+                )),
             };
             lines.push(if in_rust == Some(true) { "```rust" } else { line });
         } else if in_rust == Some(true) && (line.trim() == "#" || line.trim_start().starts_with("# ")) {

@@ -126,7 +126,10 @@ impl Members<'_> {
         let owner = if let Ty::Named(id, _) = ty { Some(*id) } else { None };
         let mut traits = HashSet::new();
         self.world.for_impls(&head, |each| {
-            if each.of.is_none() && let Some(values) = fits(&each.ty, ty) && self.holds(each, &values, DEPTH) {
+            if each.of.is_none()
+                && let Some(values) = fits(&each.ty, ty)
+                && self.holds(each, &values, DEPTH)
+            {
                 let visible = each.members.iter().filter(|member| self.is_visible(member, owner.unwrap_or(0)));
                 for member in visible.filter(|member| wanted(member)) {
                     found.push(Found { member: member.clone(), group: 1, steps, owner });

@@ -14,10 +14,8 @@ use crate::session::Scope;
 /// `replaced` around it gives way.
 pub(super) fn probe(scope: &Scope, position: &Position, asked: TextRange, replaced: TextRange) -> Option<String> {
     let body = position.body()?;
-    let question = format!(
-        "({{ let marker = kensaku::nb::type_of(&({})); let () = marker; loop {{}} }})",
-        position.slice(asked)
-    );
+    let question =
+        format!("({{ let marker = kensaku::nb::type_of(&({})); let () = marker; loop {{}} }})", position.slice(asked));
     let mut statements = String::new();
     let mut own = String::new();
     for node in body.syntax().children() {

@@ -51,13 +51,15 @@ mod tests {
     use super::*;
 
     fn order(names: &[(&str, u8, u8)], written: &str) -> Vec<String> {
-        let offer = |(name, group, weight): &(&str, u8, u8)| Offer { weight: *weight, ..Offer::new(*name, "", "", *group) };
+        let offer =
+            |(name, group, weight): &(&str, u8, u8)| Offer { weight: *weight, ..Offer::new(*name, "", "", *group) };
         ranked(names.iter().map(offer).collect(), written).into_iter().map(|offer| offer.text).collect()
     }
 
     #[test]
     fn beginnings_then_case_then_letters() {
-        let names = [("unwrap_or_default", 1, 9), ("DataFrame", 1, 0), ("default", 2, 0), ("data", 0, 0), ("other", 0, 0)];
+        let names =
+            [("unwrap_or_default", 1, 9), ("DataFrame", 1, 0), ("default", 2, 0), ("data", 0, 0), ("other", 0, 0)];
         assert_eq!(order(&names, "d"), ["data", "default", "DataFrame", "unwrap_or_default"]);
         assert_eq!(order(&names, "df"), ["DataFrame", "default", "unwrap_or_default"]);
         assert_eq!(order(&names, "uod"), ["unwrap_or_default"]);

@@ -38,7 +38,8 @@ static COMPLETER: LazyLock<Completer> = LazyLock::new(|| {
     let code = TABLE.items.join("\n");
     let cell = Cell::parse(&code).expect("the items parse");
     let variables = TABLE.variables.iter();
-    let variables = variables.map(|(name, ty)| Variable { name: name.clone(), ty: ty.clone(), mutable: true }).collect();
+    let variables =
+        variables.map(|(name, ty)| Variable { name: name.clone(), ty: ty.clone(), mutable: true }).collect();
     let scope = Scope { items: items(&cell, 0), variables, crates: Vec::new() };
     Completer::new(&dylib, Arc::new(RwLock::new(scope)))
 });
@@ -67,7 +68,13 @@ fn the_table_of_positions() {
         if !found.iter().take(10).any(|name| *name == place.expected) {
             let rank = found.iter().position(|name| *name == place.expected);
             let first = found.iter().take(10).collect::<Vec<_>>();
-            misses.push(format!("{} {:?} wanted {}, at {rank:?} of {}: {first:?}", place.group, place.code, place.expected, found.len()));
+            misses.push(format!(
+                "{} {:?} wanted {}, at {rank:?} of {}: {first:?}",
+                place.group,
+                place.code,
+                place.expected,
+                found.len()
+            ));
         }
     }
     times.sort_by(f64::total_cmp);

@@ -7,12 +7,14 @@ mod directives;
 mod evaluator;
 mod failure;
 mod filter;
+mod frames;
 mod input;
 mod interrupt;
 mod link;
 mod lost;
 mod question;
 mod scope;
+mod streams;
 mod traces;
 mod verdict;
 mod workplace;
@@ -22,14 +24,14 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub(crate) use dependencies::parse as dependency;
-pub use evaluator::Session;
 pub(crate) use directives::COMMANDS;
+pub use evaluator::Session;
 pub(crate) use evaluator::SharedScope;
-pub(crate) use scope::Scope;
-pub(crate) use workplace::PREFIX as FOLDER_PREFIX;
 pub use failure::Failure;
 pub use input::Question;
 pub use interrupt::Interrupter;
+pub(crate) use scope::Scope;
+pub(crate) use workplace::PREFIX as FOLDER_PREFIX;
 
 /// What a running cell puts out.
 #[derive(Debug, Clone, PartialEq)]

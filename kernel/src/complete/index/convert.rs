@@ -57,7 +57,8 @@ pub(crate) fn bounds(syntax: &Punctuated<TypeParamBound, Token![+]>, parameters:
 }
 
 pub(crate) fn bound(path: &syn::Path, parameters: &[String]) -> Bound<Path> {
-    let (arguments, types) = path.segments.last().map(|last| arguments(&last.arguments, parameters)).unwrap_or_default();
+    let (arguments, types) =
+        path.segments.last().map(|last| arguments(&last.arguments, parameters)).unwrap_or_default();
     Bound { name: names(path), arguments, types }
 }
 

@@ -85,7 +85,9 @@ fn repetition(tokens: &mut impl Iterator<Item = TokenTree>) -> (Vec<TokenTree>, 
     let mut separator = Vec::new();
     for token in tokens {
         match token {
-            TokenTree::Punct(punct) if matches!(punct.as_char(), '*' | '+' | '?') => return (separator, punct.as_char()),
+            TokenTree::Punct(punct) if matches!(punct.as_char(), '*' | '+' | '?') => {
+                return (separator, punct.as_char());
+            }
             token => separator.push(token),
         }
     }

@@ -165,7 +165,8 @@ impl<'a> Walker<'a> {
             Syntax::Use(syntax) => {
                 let lead = syntax.leading_colon.map(|_| String::new());
                 let public = matches!(syntax.vis, Visibility::Public(_));
-                let root = Use { path: lead.into_iter().collect(), name: None, public, hidden: is_hidden(&syntax.attrs) };
+                let root =
+                    Use { path: lead.into_iter().collect(), name: None, public, hidden: is_hidden(&syntax.attrs) };
                 self.imports(&syntax.tree, root, module);
             }
             Syntax::ExternCrate(syntax) => {

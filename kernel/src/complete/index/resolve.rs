@@ -117,7 +117,13 @@ impl<'a> Resolver<'a> {
     }
 
     /// What `name` means in a module, without the prelude.
-    fn lookup(&self, module: usize, name: &str, space: Space, asked: &mut Vec<(usize, String, Space)>) -> (Option<Id>, usize) {
+    fn lookup(
+        &self,
+        module: usize,
+        name: &str,
+        space: Space,
+        asked: &mut Vec<(usize, String, Space)>,
+    ) -> (Option<Id>, usize) {
         let question: Asked = (module, name, space);
         if let Some(id) = self.own.get(&question) {
             return (Some(*id), INDEPENDENT);
@@ -160,7 +166,13 @@ impl<'a> Resolver<'a> {
     }
 
     /// What `name` means inside a module or an enum.
-    fn inside(&self, parent: Id, name: &str, space: Space, asked: &mut Vec<(usize, String, Space)>) -> (Option<Id>, usize) {
+    fn inside(
+        &self,
+        parent: Id,
+        name: &str,
+        space: Space,
+        asked: &mut Vec<(usize, String, Space)>,
+    ) -> (Option<Id>, usize) {
         if let Some(module) = self.own_module(parent) {
             return self.lookup(module, name, space, asked);
         }
@@ -170,7 +182,13 @@ impl<'a> Resolver<'a> {
         (self.world.child(parent, name, space), INDEPENDENT)
     }
 
-    fn path(&self, module: usize, path: &Path, space: Space, asked: &mut Vec<(usize, String, Space)>) -> (Option<Id>, usize) {
+    fn path(
+        &self,
+        module: usize,
+        path: &Path,
+        space: Space,
+        asked: &mut Vec<(usize, String, Space)>,
+    ) -> (Option<Id>, usize) {
         let Some(first) = path.first() else { return (Some(self.module_id(0)), INDEPENDENT) };
         let space_at = |index: usize| if index + 1 == path.len() { space } else { Space::Types };
         let mut depends = INDEPENDENT;
@@ -310,7 +328,9 @@ impl<'a> Resolver<'a> {
         match self.own_item(id) {
             Some((_, item, _)) => {
                 let variants = item.variants.iter();
-                variants.filter_map(|each| Some(self.child(each, *self.variants.get(&(id, each.name.as_str()))?))).collect()
+                variants
+                    .filter_map(|each| Some(self.child(each, *self.variants.get(&(id, each.name.as_str()))?)))
+                    .collect()
             }
             None => self.world.record(id).map(|record| record.children.clone()).unwrap_or_default(),
         }
