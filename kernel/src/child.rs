@@ -47,6 +47,8 @@ fn prepare() -> Result<()> {
     };
     replace(libc::STDOUT_FILENO, &connect("stdout")?)?;
     replace(libc::STDERR_FILENO, &connect("stderr")?)?;
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    crate::writes::join(&std::env::var(TOKEN_VARIABLE).context("no token was given")?);
     let mut control = BufReader::new(connect("control")?);
     let preload = Preload::load()?;
     // Without the kernel's answer the end of a first cell could come before it listens.

@@ -188,7 +188,8 @@ fn gather(crates: Vec<Part>, home: &Path) -> Result<Vec<Part>> {
 const HOME: &str = "kensaku-cells-";
 
 /// Prefixes of the variables that cargo sets for the programs it runs.
-const SET_BY_CARGO: [&str; 5] = ["CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PRIMARY_"];
+const SET_BY_CARGO: [&str; 6] =
+    ["CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PRIMARY_", "OUT_DIR"];
 
 /// Builds the workspace's libraries; gives every crate. All of them at once: cargo then unifies
 /// features as it does for the whole workspace, and what was built for the tests or the kernel is

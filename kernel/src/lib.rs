@@ -18,6 +18,8 @@ mod lab;
 mod run;
 mod session;
 mod toolchain;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod writes;
 
 use std::process::ExitCode;
 

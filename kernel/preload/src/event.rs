@@ -42,6 +42,18 @@ pub(crate) fn emit_between(event: &Value) {
     }
 }
 
+/// Sends `event` on stderr's own socket, behind what C and other programs wrote there. What std writes
+/// to stderr goes to stdout's, see the kernel's `writes.rs`.
+pub(crate) fn emit_behind_stderr(event: &Value) {
+    let Some(line) = line(event) else { return };
+    // Safety: the bytes are there, as many as said.
+    let sent = unsafe { libc::send(libc::STDERR_FILENO, line.as_ptr().cast(), line.len(), 0) };
+    // A cell may have put a file in its place, or closed it: nothing can come there any more.
+    if sent < 0 {
+        emit_between(event);
+    }
+}
+
 /// Writes out what std holds back, and what live displays do. On a thread that is waited for no
 /// longer than `limit`: a cell may hold the lock of stdout while it waits itself, or in a variable.
 pub(crate) fn flush(limit: Duration) {

@@ -1,7 +1,6 @@
 //! What the process that runs the cells calls by name. It has its own copy of std, so only plain
 //! values cross.
 
-use std::io::Write;
 use std::time::Duration;
 
 use kensaku::interrupt;
@@ -44,10 +43,6 @@ extern "C" fn kensaku_flush(round: u64) {
     event::flush(FLUSH);
     // Safety: flushing every C stream takes no argument that could be wrong.
     unsafe { libc::fflush(std::ptr::null_mut()) };
-    let done = json!({ "flushed": round });
-    event::emit_between(&done);
-    if let Some(line) = event::line(&done) {
-        // stderr may be closed; the kernel then sees the end of the stream instead.
-        let _ = std::io::stderr().write_all(line.as_bytes());
-    }
+    event::emit_between(&json!({ "flushed": round, "stderr": false }));
+    event::emit_behind_stderr(&json!({ "flushed": round, "stderr": true }));
 }

@@ -14,6 +14,8 @@ const INPUT: &str = "EVCXR_INPUT_REQUEST";
 const BEGIN_CONTENT: &str = "EVCXR_BEGIN_CONTENT ";
 const END_CONTENT: &str = "EVCXR_END_CONTENT";
 
+const MARKERS: [&str; 7] = [COMPLETE, PANICKED, ERRORED, CHANGED_TYPE, INPUT, BEGIN_CONTENT, END_CONTENT];
+
 /// One part of the output.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Piece {
@@ -54,9 +56,17 @@ impl Filter {
             }
         }
         if self.content.is_none() {
-            let ready = self.ready();
-            let text: Vec<u8> = self.pending.drain(..ready).collect();
-            self.take_text(&String::from_utf8_lossy(&text), &mut pieces);
+            self.take_ready(&MARKERS, &mut pieces);
+        }
+        pieces.0
+    }
+
+    /// Gives text that was held because a marker begins like it. To be called where other output
+    /// follows: markers come in one piece, only events are long enough to be interrupted.
+    pub(super) fn settle(&mut self) -> Vec<Piece> {
+        let mut pieces = Pieces::default();
+        if self.content.is_none() {
+            self.take_ready(&[], &mut pieces);
         }
         pieces.0
     }
@@ -137,12 +147,18 @@ impl Filter {
         }
     }
 
-    /// How many pending bytes are text for certain: no line end follows them yet.
-    fn ready(&self) -> usize {
+    /// Takes the pending bytes that are neither an event nor one of `markers`, as far as can be told:
+    /// no line end follows them yet.
+    fn take_ready(&mut self, markers: &[&str], pieces: &mut Pieces) {
+        let ready = self.ready(markers);
+        let text: Vec<u8> = self.pending.drain(..ready).collect();
+        self.take_text(&String::from_utf8_lossy(&text), pieces);
+    }
+
+    fn ready(&self, markers: &[&str]) -> usize {
         let pending = &self.pending;
-        let starts =
-            [self.event.as_str(), COMPLETE, PANICKED, ERRORED, CHANGED_TYPE, INPUT, BEGIN_CONTENT, END_CONTENT];
-        let held = starts.iter().filter_map(|start| held_from(pending, start.as_bytes())).min();
+        let starts = markers.iter().copied().chain([self.event.as_str()]);
+        let held = starts.filter_map(|start| held_from(pending, start.as_bytes())).min();
         let whole = match std::str::from_utf8(pending) {
             Err(error) if error.error_len().is_none() => error.valid_up_to(),
             _ => pending.len(),
@@ -199,6 +215,16 @@ mod tests {
         assert_eq!(filter.push(b"10%\r20%"), [text("10%\r20%")]);
         assert_eq!(filter.push(b"E"), []);
         assert_eq!(filter.push(b"nd"), [text("End")]);
+    }
+
+    #[test]
+    fn only_events_are_held_where_other_output_follows() {
+        let mut filter = Filter::new("t");
+        assert_eq!(filter.push(b"DONE"), [text("DON")]);
+        assert_eq!(filter.settle(), [text("E")]);
+        assert_eq!(filter.push("検\u{1e}t {\"beg".as_bytes()), [text("検")]);
+        assert_eq!(filter.settle(), []);
+        assert_eq!(filter.push(b"in\":true}\n"), [Piece::Event(json!({ "begin": true }))]);
     }
 
     #[test]

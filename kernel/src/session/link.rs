@@ -1,7 +1,7 @@
 //! The kernel's end of the three sockets of the process for cells.
 
-use std::io::{BufRead, BufReader, Read};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::filter::{COMPLETE, Filter, Piece};
+use super::filter::{COMPLETE, Piece};
 use super::input::{Control, Question};
-use super::{Event, Events, Stream};
+use super::{Event, Events, Stream, streams};
 
 /// Reads both streams of the process for cells and speaks to it.
 #[derive(Clone)]
@@ -133,35 +133,31 @@ impl Link {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// A process that is started again connects again.
+    /// A process that is started again connects again, with stdout first.
     fn accept(&self, listener: &UnixListener) {
+        let mut stdout = None;
         for stream in listener.incoming().map_while(std::result::Result::ok) {
             let mut reader = BufReader::new(stream);
             let mut name = String::new();
             if reader.read_line(&mut name).is_err() {
                 continue;
             }
-            let link = self.clone();
-            // Without a thread the stream is closed, and the process for cells ends with an error.
-            let _ = match name.trim_end() {
-                "stdout" => spawn("kensaku-stdout", move || link.read(reader, Stream::Stdout)),
-                "stderr" => spawn("kensaku-stderr", move || link.read(reader, Stream::Stderr)),
+            match name.trim_end() {
+                "stdout" => stdout = Some(reader),
+                "stderr" => {
+                    let Some(stdout) = stdout.take() else { continue };
+                    let link = self.clone();
+                    let take = move |stream, pieces| link.take(stream, pieces);
+                    let token = self.token.clone();
+                    // Without a thread both are closed, and the process for cells ends with an error.
+                    let _ = spawn("kensaku-output", move || streams::read(stdout, reader, &token, take));
+                }
                 _ => {
                     self.control.connect(reader.into_inner());
                     self.control.say("welcome");
-                    Ok(())
                 }
-            };
+            }
         }
-    }
-
-    fn read(&self, mut reader: BufReader<UnixStream>, stream: Stream) {
-        let mut filter = Filter::new(&self.token);
-        let mut buffer = vec![0; 1 << 16];
-        while let Ok(count @ 1..) = reader.read(&mut buffer) {
-            self.take(stream, filter.push(&buffer[..count]));
-        }
-        self.take(stream, filter.finish());
     }
 
     /// Shows each piece before it looks at the next: the end of the cell comes after its output.
@@ -169,7 +165,7 @@ impl Link {
         for piece in pieces {
             let shown = match piece {
                 Piece::Text(text) => Some(Event::Stream { stream, text }),
-                Piece::Event(event) => self.lock().take_event(stream, event, &self.control),
+                Piece::Event(event) => self.lock().take_event(event, &self.control),
                 Piece::Marker(marker) => {
                     self.lock().take_marker(&marker, &self.control);
                     None
@@ -184,7 +180,7 @@ impl Link {
 
 impl State {
     /// Gives what is to be shown.
-    fn take_event(&mut self, stream: Stream, event: Value, control: &Control) -> Option<Event> {
+    fn take_event(&mut self, event: Value, control: &Control) -> Option<Event> {
         let Value::Object(mut event) = event else { return None };
         if event.contains_key("begin") {
             self.ran.began = true;
@@ -213,7 +209,7 @@ impl State {
         {
             self.ran.lost.push((name, problem));
         } else if event.get("flushed").and_then(Value::as_u64) == Some(self.round) {
-            self.flushed[stream as usize] = true;
+            self.flushed[usize::from(event["stderr"] == true)] = true;
             if self.flushed == [true; 2] {
                 control.say(&format!("relay {COMPLETE}"));
             }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
-use crate::client::Client;
+use crate::client::{Client, Transcript};
 
 /// More than the kernel needs, much less than what the cells put out.
 const MEMORY: u64 = 300_000;
@@ -101,6 +101,128 @@ async fn a_lock_of_stdout_that_is_kept_does_not_hold_up_cells() -> Result<()> {
     kernel.execute("let kept = std::io::stdout().lock();").await?.expect_ok();
     assert_eq!(kernel.execute("println!(\"next\"); 2").await?.expect_ok().value(), Some("2"));
     kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn stdout_and_stderr_stay_in_order() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let code = "for i in 0..1000 {\n    println!(\"o{i}\"); eprintln!(\"e{i}\"); eprint!(\"DON{i}E\"); println!(\"検\"); eprint!(\"索\");\n}";
+    let run = kernel.execute(code).await?.expect_ok();
+    let lines = (0..1000).flat_map(|i| {
+        let errors = [("stdout", format!("o{i}\n")), ("stderr", format!("e{i}\nDON{i}E"))];
+        errors.into_iter().chain([("stdout", "検\n".to_owned()), ("stderr", "索".to_owned())])
+    });
+    assert_eq!(pieces(&run), lines.collect::<Vec<_>>());
+
+    // A display that Linux sends in several parts, while another thread writes to stderr.
+    let code = "use kensaku::show::{Message, display};\n\
+                let other = std::thread::spawn(|| for i in 0..2000 { eprintln!(\"e{i}\"); });\n\
+                for i in 0..20 { display(&Message::text(format!(\"d{i} {}\", \"x\".repeat(300_000)))); }\n\
+                other.join().unwrap();";
+    let run = kernel.execute(code).await?.expect_ok();
+    let displays = run.messages.iter().filter(|message| message.kind == "display_data");
+    let sizes: Vec<_> = displays.map(|shown| shown.content["data"]["text/plain"].as_str().map(str::len)).collect();
+    assert_eq!(sizes, (0..20).map(|i| Some(format!("d{i} ").len() + 300_000)).collect::<Vec<_>>());
+    assert_eq!(run.text("stderr"), (0..2000).map(|i| format!("e{i}\n")).collect::<String>());
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn each_thread_keeps_its_order() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let code = "let threads = [\"a\", \"b\"].map(|name| std::thread::spawn(move || for i in 0..500 {\n    \
+                if i % 2 == 0 { println!(\"{name}{i}\") } else { eprintln!(\"{name}{i}\") }\n}));\n\
+                for thread in threads { thread.join().unwrap(); }";
+    let run = kernel.execute(code).await?.expect_ok();
+    let lines: Vec<(String, String)> = pieces(&run)
+        .into_iter()
+        .flat_map(|(stream, text)| text.lines().map(|line| (stream.to_owned(), line.to_owned())).collect::<Vec<_>>())
+        .collect();
+    for name in ["a", "b"] {
+        let told: Vec<_> = lines.iter().filter(|(_, line)| line.starts_with(name)).cloned().collect();
+        let stream = |i| if i % 2 == 0 { "stdout" } else { "stderr" };
+        let expected: Vec<_> = (0..500).map(|i| (stream(i).to_owned(), format!("{name}{i}"))).collect();
+        assert_eq!(told, expected);
+    }
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn libc_and_programs_keep_their_place() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let code = "unsafe extern \"C\" { fn write(descriptor: i32, bytes: *const u8, count: usize) -> isize; fn perror(text: *const i8); }\n\
+                for _ in 0..20 {\n    println!(\"1\"); assert_eq!(unsafe { write(2, b\"2\\n\".as_ptr(), 2) }, 2); println!(\"3\");\n    \
+                unsafe { perror(c\"4\".as_ptr().cast()) }; println!(\"5\");\n    \
+                std::process::Command::new(\"sh\").args([\"-c\", \"echo 6; echo 7 >&2\"]).status()?;\n    \
+                println!(\"8\"); eprintln!(\"9\"); \n}";
+    let run = kernel.execute(code).await?.expect_ok();
+    let told = pieces(&run);
+    let shown: Vec<_> = told
+        .iter()
+        .map(|(stream, text)| {
+            let starts: String = text.lines().filter_map(|line| line.chars().next()).collect();
+            (*stream, starts)
+        })
+        .collect();
+    let round = [("2", "3"), ("4", "56"), ("7", "8"), ("9", "1")];
+    let mut expected = vec![("stdout", "1".to_owned())];
+    for (error, out) in (0..20).flat_map(|_| round) {
+        expected.extend([("stderr", error.to_owned()), ("stdout", out.to_owned())]);
+    }
+    expected.pop();
+    assert_eq!(shown, expected);
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn a_huge_write_to_stderr_is_whole() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let code = "use std::io::{IoSlice, Write};\nlet text = \"検\".repeat(3_000_000);\nlet mut err = std::io::stderr();\n\
+                println!(\"before\"); err.write_all(text.as_bytes())?; println!(\"after\");\n\
+                let slices: Vec<_> = (0..100).map(|_| IoSlice::new(b\"0123456789\")).collect();\n\
+                let written = err.write_vectored(&slices)?; println!(\" {written}\");";
+    let run = kernel.execute(code).await?.expect_ok();
+    let told = pieces(&run);
+    let shape: Vec<_> = told.iter().map(|(stream, text)| (*stream, text.len())).collect();
+    assert_eq!(shape, [("stdout", 7), ("stderr", 9_000_000), ("stdout", 6), ("stderr", 1000), ("stdout", 6)]);
+    assert!(told[1].1.chars().all(|letter| letter == '検'));
+    let code = "let megabytes = \"x\".repeat(100_000_000);\nlet written = std::io::stderr().write(megabytes.as_bytes())?;\nwritten";
+    let run = kernel.execute(code).await?.expect_ok();
+    assert_eq!(run.value(), Some("100000000"));
+    assert!((10_000_000..10_001_000).contains(&run.text("stderr").len()));
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn a_stream_can_be_redirected_and_given_back() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let code = "use std::os::fd::AsRawFd;\nunsafe extern \"C\" { fn dup(descriptor: i32) -> i32; fn dup2(from: i32, to: i32) -> i32; }\n\
+                let path = std::env::temp_dir().join(format!(\"kensaku-order-{}\", std::process::id()));\n\
+                let file = std::fs::File::create(&path)?;\nlet kept = unsafe { dup(2) };\nunsafe { dup2(file.as_raw_fd(), 2) };\n\
+                eprintln!(\"filed\");";
+    assert_eq!(kernel.execute(code).await?.expect_ok().kinds(), ["execute_input"]);
+    let code = "unsafe { dup2(1, 2) };\neprintln!(\"as stdout\");";
+    assert_eq!(pieces(&kernel.execute(code).await?.expect_ok()), [("stdout", "as stdout\n".to_owned())]);
+    let code = "unsafe { dup2(kept, 2) };\neprintln!(\"back\");\nlet filed = std::fs::read_to_string(&path)?;\n\
+                std::fs::remove_file(&path)?;\nfiled";
+    let run = kernel.execute(code).await?.expect_ok();
+    assert_eq!(pieces(&run), [("stderr", "back\n".to_owned())]);
+    assert_eq!(run.value(), Some("\"filed\\n\""));
+    kernel.shutdown().await
+}
+
+/// The text of both streams in order, pieces of the same stream joined.
+fn pieces(run: &Transcript) -> Vec<(&str, String)> {
+    let mut pieces: Vec<(&str, String)> = Vec::new();
+    for content in run.messages.iter().filter(|message| message.kind == "stream").map(|message| &message.content) {
+        let (stream, text) =
+            (content["name"].as_str().unwrap_or_default(), content["text"].as_str().unwrap_or_default());
+        match pieces.last_mut() {
+            Some((last, joined)) if *last == stream => joined.push_str(text),
+            _ => pieces.push((stream, text.to_owned())),
+        }
+    }
+    pieces
 }
 
 /// The most memory a process has had in kB; Linux tells it.

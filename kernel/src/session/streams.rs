@@ -1,0 +1,155 @@
+//! Reads both streams of the process for cells, in the order in which they were written.
+
+use std::io::{BufReader, ErrorKind};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+
+use super::Stream;
+use super::filter::{Filter, Piece};
+use super::frames::Frames;
+
+/// More than a socket holds: one read takes all there is.
+const BUFFER: usize = 1 << 18;
+
+/// Reads to the end of both and hands on what comes. Stdout's socket carries most of both, see
+/// [`Frames`]. What C and other programs write to stderr comes on its own socket: after what stdout's
+/// held by then, and the process for cells waits for it before it writes on, see `writes.rs`.
+pub(super) fn read(
+    stdout: BufReader<UnixStream>,
+    stderr: BufReader<UnixStream>,
+    token: &str,
+    take: impl FnMut(Stream, Vec<Piece>),
+) {
+    let mut output = Output::new(token, take);
+    output.push_stdout(stdout.buffer());
+    output.push(Source::Stderr, stderr.buffer());
+    let mut sockets = Sockets { stdout: Some(stdout.into_inner()), stderr: Some(stderr.into_inner()) };
+    let mut buffer = vec![0; BUFFER];
+    while let Some(stderr_is_ready) = sockets.wait() {
+        // Counted before stdout is read: what comes later may belong behind what is not read yet.
+        let count = sockets.stderr.as_ref().map_or(0, unread).min(BUFFER);
+        if let Some(stdout) = &mut sockets.stdout {
+            match receive(stdout, &mut buffer) {
+                Some(0) => {}
+                Some(count) => output.push_stdout(&buffer[..count]),
+                None => sockets.stdout = None,
+            }
+        }
+        if let Some(stderr) = &mut sockets.stderr
+            && stderr_is_ready
+        {
+            match receive(stderr, &mut buffer[..count.max(1)]) {
+                Some(0) => {}
+                Some(count) => output.push(Source::Stderr, &buffer[..count]),
+                None => sockets.stderr = None,
+            }
+        }
+    }
+    output.finish();
+}
+
+struct Sockets {
+    stdout: Option<UnixStream>,
+    stderr: Option<UnixStream>,
+}
+
+impl Sockets {
+    /// Waits for something to read; says whether it is on stderr. Nothing when both have ended.
+    fn wait(&self) -> Option<bool> {
+        if self.stdout.is_none() && self.stderr.is_none() {
+            return None;
+        }
+        // A negative descriptor is passed over.
+        let descriptor = |socket: &Option<UnixStream>| socket.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        let wish = |fd: RawFd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        let mut wishes = [wish(descriptor(&self.stdout)), wish(descriptor(&self.stderr))];
+        // Safety: there are two. Where the call is interrupted nothing is ready, and it is made again.
+        unsafe { libc::poll(wishes.as_mut_ptr(), 2, -1) };
+        Some(wishes[1].revents != 0)
+    }
+}
+
+/// How much was read, without waiting; nothing at the end.
+fn receive(socket: &UnixStream, buffer: &mut [u8]) -> Option<usize> {
+    // Safety: the buffer has room for so many bytes.
+    let count = unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT) };
+    match usize::try_from(count) {
+        Ok(0) => None,
+        Ok(count) => Some(count),
+        Err(_) => {
+            let problem = std::io::Error::last_os_error().kind();
+            matches!(problem, ErrorKind::WouldBlock | ErrorKind::Interrupted).then_some(0)
+        }
+    }
+}
+
+/// How many bytes are there to be read.
+fn unread(socket: &UnixStream) -> usize {
+    let mut count: libc::c_int = 0;
+    // Safety: the call writes one integer.
+    unsafe { libc::ioctl(socket.as_raw_fd(), libc::FIONREAD, &raw mut count) };
+    usize::try_from(count).unwrap_or_default()
+}
+
+/// Where bytes come from. Each has its own lines and characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Stdout,
+    /// Frames for stderr on stdout's socket.
+    Framed,
+    Stderr,
+}
+
+struct Output<T> {
+    frames: Frames,
+    filters: [Filter; 3],
+    last: Source,
+    take: T,
+}
+
+impl<T: FnMut(Stream, Vec<Piece>)> Output<T> {
+    fn new(token: &str, take: T) -> Self {
+        let filters = std::array::from_fn(|_| Filter::new(token));
+        Self { frames: Frames::new(token), filters, last: Source::Stdout, take }
+    }
+
+    fn push_stdout(&mut self, bytes: &[u8]) {
+        let mut frames = std::mem::replace(&mut self.frames, Frames::new(""));
+        frames.split(bytes, |stream, bytes| match stream {
+            Stream::Stdout => self.push(Source::Stdout, bytes),
+            Stream::Stderr => self.push(Source::Framed, bytes),
+        });
+        self.frames = frames;
+    }
+
+    fn push(&mut self, source: Source, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if source != self.last {
+            let settled = self.filters[self.last as usize].settle();
+            (self.take)(self.last.stream(), settled);
+            self.last = source;
+        }
+        let pieces = self.filters[source as usize].push(bytes);
+        (self.take)(source.stream(), pieces);
+    }
+
+    fn finish(mut self) {
+        let held = self.frames.finish();
+        self.push(Source::Stdout, &held);
+        for source in [Source::Stdout, Source::Framed, Source::Stderr] {
+            let pieces = self.filters[source as usize].finish();
+            (self.take)(source.stream(), pieces);
+        }
+    }
+}
+
+impl Source {
+    fn stream(self) -> Stream {
+        match self {
+            Self::Stdout => Stream::Stdout,
+            Self::Framed | Self::Stderr => Stream::Stderr,
+        }
+    }
+}
