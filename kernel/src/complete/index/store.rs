@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::record::{Docs, Head, Id, Impl, Record};
 use super::world::Layer;
 
-/// Changes with the layout of the file.
-const MAGIC: [u8; 8] = *b"kensaku1";
+/// Changes with the layout of the file and with what is read from the sources: an older index is then
+/// made anew.
+const MAGIC: [u8; 8] = *b"kensaku2";
 
 /// How many items are kept decoded.
 const KEPT: usize = 512;
