@@ -130,8 +130,9 @@ async fn stdout_and_stderr_stay_in_order() -> Result<()> {
 #[tokio::test]
 async fn each_thread_keeps_its_order() -> Result<()> {
     let mut kernel = Client::start().await?;
+    // In one piece: of several, stderr would write each by itself.
     let code = "let threads = [\"a\", \"b\"].map(|name| std::thread::spawn(move || for i in 0..500 {\n    \
-                if i % 2 == 0 { println!(\"{name}{i}\") } else { eprintln!(\"{name}{i}\") }\n}));\n\
+                let line = format!(\"{name}{i}\\n\"); if i % 2 == 0 { print!(\"{line}\") } else { eprint!(\"{line}\") }\n}));\n\
                 for thread in threads { thread.join().unwrap(); }";
     let run = kernel.execute(code).await?.expect_ok();
     let lines: Vec<(String, String)> = pieces(&run)
@@ -148,7 +149,7 @@ async fn each_thread_keeps_its_order() -> Result<()> {
 }
 
 #[tokio::test]
-async fn libc_and_programs_keep_their_place() -> Result<()> {
+async fn libc_forks_and_programs_keep_their_place() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "unsafe extern \"C\" { fn write(descriptor: i32, bytes: *const u8, count: usize) -> isize; fn perror(text: *const i8); }\n\
                 for _ in 0..20 {\n    println!(\"1\"); assert_eq!(unsafe { write(2, b\"2\\n\".as_ptr(), 2) }, 2); println!(\"3\");\n    \
@@ -171,6 +172,14 @@ async fn libc_and_programs_keep_their_place() -> Result<()> {
     }
     expected.pop();
     assert_eq!(shown, expected);
+
+    let code = "unsafe extern \"C\" { fn fork() -> i32; fn waitpid(process: i32, status: *mut i32, how: i32) -> i32; fn _exit(code: i32) -> !; }\n\
+                println!(\"a\");\nlet process = unsafe { fork() };\nif process == 0 { unsafe {\n    \
+                write(2, b\"b\\n\".as_ptr(), 2); write(1, b\"c\\n\".as_ptr(), 2); _exit(0)\n} }\n\
+                unsafe { waitpid(process, std::ptr::null_mut(), 0) };\neprintln!(\"d\");";
+    let run = kernel.execute(code).await?.expect_ok();
+    let told = [("stdout", "a\n"), ("stderr", "b\n"), ("stdout", "c\n"), ("stderr", "d\n")];
+    assert_eq!(pieces(&run), told.map(|(stream, text)| (stream, text.to_owned())));
     kernel.shutdown().await
 }
 
