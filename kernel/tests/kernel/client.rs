@@ -85,6 +85,8 @@ impl Client {
     }
 
     pub(crate) async fn start_as(start: Start) -> Result<Self> {
+        // Before ports are chosen: they are free only for the moment.
+        build_dylib();
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("connection.json");
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -382,7 +384,6 @@ fn plain(text: &str) -> String {
 }
 
 fn spawn(connection_file: &Path, variables: &[(String, OsString)]) -> Result<Child> {
-    build_dylib();
     let mut kernel = Command::new(env!("CARGO_BIN_EXE_kensaku"));
     kernel.arg("kernel").arg(connection_file);
     // No test writes into the user's history.
