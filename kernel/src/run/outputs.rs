@@ -73,8 +73,11 @@ impl Outputs {
         let outputs = self.current();
         match outputs.last_mut() {
             Some(last) if last["output_type"] == "stream" && last["name"] == name => {
-                let before = last["text"].as_str().unwrap_or_default();
-                last["text"] = json!(after_returns(&format!("{before}{text}")));
+                let Value::String(mut all) = last["text"].take() else { return };
+                // Only the last line can still be written over.
+                let line = all.split_off(all.rfind('\n').map_or(0, |at| at + 1));
+                all.push_str(&after_returns(&(line + text)));
+                last["text"] = Value::String(all);
             }
             _ => {
                 let text = after_returns(text);

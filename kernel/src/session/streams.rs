@@ -95,7 +95,7 @@ fn unread(socket: &UnixStream) -> usize {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Stdout,
-    /// Frames for stderr on stdout's socket.
+    /// The frames for stderr on stdout's socket.
     Framed,
     Stderr,
 }
@@ -114,12 +114,19 @@ impl<T: FnMut(Stream, Vec<Piece>)> Output<T> {
     }
 
     fn push_stdout(&mut self, bytes: &[u8]) {
-        let mut frames = std::mem::replace(&mut self.frames, Frames::new(""));
-        frames.split(bytes, |stream, bytes| match stream {
-            Stream::Stdout => self.push(Source::Stdout, bytes),
-            Stream::Stderr => self.push(Source::Framed, bytes),
+        // Thousands of frames may follow one another: they are one text.
+        let mut runs: Vec<(Source, Vec<u8>)> = Vec::new();
+        self.frames.split(bytes, |stream, bytes| {
+            let source = match stream {
+                Stream::Stdout => Source::Stdout,
+                Stream::Stderr => Source::Framed,
+            };
+            match runs.last_mut() {
+                Some((last, run)) if *last == source => run.extend_from_slice(bytes),
+                _ => runs.push((source, bytes.to_vec())),
+            }
         });
-        self.frames = frames;
+        runs.iter().for_each(|(source, run)| self.push(*source, run));
     }
 
     fn push(&mut self, source: Source, bytes: &[u8]) {
