@@ -92,7 +92,8 @@ def completion(book: Notebook) -> None:
     book.page.keyboard.press("Shift+Tab")
     tooltip = book.page.locator(".jp-Tooltip")
     tooltip.wait_for(timeout=20_000)
-    assert "Corpus" in tooltip.inner_text(), tooltip.inner_text()
+    # The box is there before its text.
+    wait_until(lambda: "Corpus" in tooltip.inner_text(), "the docs of Bm25::new", 20)
     book.picture("6-docs")
     book.theme(DARK)
     book.select(cell)
