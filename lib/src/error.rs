@@ -116,3 +116,29 @@ impl Error {
         move |source| Self::Io { path, source }
     }
 }
+
+/// The error that a program's `main` returns: anything that can be printed becomes one, so that `?` works
+/// on all errors as in a cell.
+///
+/// ```
+/// fn main() -> Result<(), kensaku::ProgramError> {
+///     let number: u8 = "5".parse()?;
+///     assert_eq!(number, 5);
+///     Ok(())
+/// }
+/// ```
+pub struct ProgramError(String);
+
+impl<E: std::fmt::Display> From<E> for ProgramError {
+    fn from(error: E) -> Self {
+        // The alternate form of anyhow's errors holds the whole chain of causes.
+        Self(format!("{error:#}"))
+    }
+}
+
+/// As `main` prints it.
+impl std::fmt::Debug for ProgramError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}

@@ -74,7 +74,7 @@ pub mod train;
 mod error;
 mod files;
 
-pub use error::{Error, Result};
+pub use error::{Error, ProgramError, Result};
 
 /// The crates that the library stands on and those of every program, in the versions that cells have too.
 pub use {anyhow, candle_core, candle_nn, log, plotters, polars, rayon, serde, serde_json, tokenizers, tokio, tracing};

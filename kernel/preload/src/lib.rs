@@ -11,8 +11,4 @@ mod logs;
 mod panics;
 mod sink;
 
-pub use anyhow;
 pub use kensaku::*;
-pub use log;
-pub use tokio;
-pub use tracing;

@@ -21,6 +21,10 @@ impl Display for Kernel {
         event::emit(&json!({ "display": message }));
     }
 
+    fn value(&self, message: &Message) {
+        event::emit(&json!({ "result": message }));
+    }
+
     fn clear(&self, wait: bool) {
         event::emit(&json!({ "clear": { "wait": wait } }));
     }

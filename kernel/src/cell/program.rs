@@ -244,7 +244,7 @@ mod tests {
                 "let x: i32 = kensaku::nb::take(\"x\");",
                 "let kensaku_end = kensaku::nb::run(|| -> ::std::result::Result<(), kensaku::nb::Failed> {",
                 "let y = x + 1;;",
-                "kensaku::nb::show!(y);",
+                "kensaku::show_value!(y);",
                 "kensaku::nb::keep(\"y\", y);",
                 "#[allow(unreachable_code)] ::std::result::Result::Ok::<(), kensaku::nb::Failed>(())",
                 "});",

@@ -10,11 +10,11 @@ use super::weave::awaits;
 /// A line that begins a cell, as editors know it.
 const CELL: &str = "// %%";
 
-const HEAD: &str = "fn main() -> ::std::result::Result<(), kensaku::nb::ScriptError> { ";
+const HEAD: &str = "fn main() -> ::std::result::Result<(), kensaku::ProgramError> { ";
 /// Cells that await: the same, in a runtime.
-const HEAD_OF_ASYNC: &str = "fn main() -> ::std::result::Result<(), kensaku::nb::ScriptError> { \
+const HEAD_OF_ASYNC: &str = "fn main() -> ::std::result::Result<(), kensaku::ProgramError> { \
      kensaku::tokio::runtime::Runtime::new()?.block_on(script()) } \
-     async fn script() -> ::std::result::Result<(), kensaku::nb::ScriptError> { ";
+     async fn script() -> ::std::result::Result<(), kensaku::ProgramError> { ";
 const IMPORTS: &str = "#[allow(unused_imports)] use kensaku::prelude::*; ";
 const TAIL: &str = "\n#[allow(unreachable_code)] Ok(()) }\n";
 
@@ -37,7 +37,7 @@ pub(crate) fn script_program(script: &str) -> Option<Program> {
     body.insert(0, format!("{}{IMPORTS}", if asynchronous { HEAD_OF_ASYNC } else { HEAD }));
     for (start, cell) in &cells {
         for statement in cell.statements.iter().filter(|statement| statement.kind == Kind::Value) {
-            body.insert(start + statement.range.start, "kensaku::nb::show!(");
+            body.insert(start + statement.range.start, "kensaku::show_value!(");
             body.insert(start + statement.range.end, ");");
         }
     }
@@ -82,11 +82,14 @@ mod tests {
     fn each_cell_shows_its_value_and_keeps_its_lines() {
         let script = "#!/usr/bin/env kensaku\nlet a = 1;\na\n// %% second\na + 1\n";
         let program = text(script).expect("it has no main");
-        assert!(program.contains("\nkensaku::nb::show!(a);\n// %% second\nkensaku::nb::show!(a + 1);\n"), "{program}");
+        assert!(
+            program.contains("\nkensaku::show_value!(a);\n// %% second\nkensaku::show_value!(a + 1);\n"),
+            "{program}"
+        );
         let line = |text: &str| text.lines().position(|line| line.contains("second"));
         assert_eq!(line(&program), line(script));
         let first = text("a").expect("it has no main");
-        assert!(first.starts_with("fn main()") && first.contains("kensaku::nb::show!(a);\n"), "{first}");
+        assert!(first.starts_with("fn main()") && first.contains("kensaku::show_value!(a);\n"), "{first}");
     }
 
     #[test]

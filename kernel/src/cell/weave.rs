@@ -39,7 +39,7 @@ pub(crate) fn woven(code: &str, statement: &Statement, tried: Tried) -> Edited {
     let range = &statement.range;
     let value = statement.kind == Kind::Value;
     if value {
-        edits.insert(range.start, "kensaku::nb::show!(");
+        edits.insert(range.start, "kensaku::show_value!(");
     }
     Weave { edits: &mut edits, tried }.visit_stmt(&statement.syntax);
     if value {
@@ -156,7 +156,7 @@ mod tests {
     fn the_value_is_shown_and_its_error_noted() {
         assert_eq!(
             text("use a::b;\nf(g()?)?"),
-            "kensaku::nb::show!(kensaku::nb::tried_text!(f(kensaku::nb::tried_text!(g())?))?);"
+            "kensaku::show_value!(kensaku::nb::tried_text!(f(kensaku::nb::tried_text!(g())?))?);"
         );
     }
 

@@ -14,9 +14,6 @@ use crate::{files, ipynb};
 /// The first line of each manifest written here: such a project may be written over.
 const MARK: &str = "# Made by `kensaku export`";
 
-/// The part of the project that is the same for every notebook.
-const SUPPORT: &str = include_str!("../../assets/export/notebook.rs");
-
 /// Writes the project of `notebook` into `folder`.
 pub(crate) fn export(notebook: &Path, folder: &Path) -> Result<()> {
     let cells = ipynb::read(notebook)?;
@@ -31,7 +28,6 @@ pub(crate) fn export(notebook: &Path, folder: &Path) -> Result<()> {
         None => eprintln!("kensaku's sources are not here: cargo will choose the versions of its dependencies"),
     }
     write("src/main.rs", &formatted(&program.text))?;
-    write("src/notebook.rs", SUPPORT)?;
     write(".gitignore", "/displays\n/target\n")?;
     println!("wrote {}: `cargo run --release` there runs it", folder.display());
     Ok(())

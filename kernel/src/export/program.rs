@@ -122,8 +122,8 @@ impl Writer {
         let text = format!(
             "//! The notebook `{title}` as a program.\n\n\
              // What is left unused in a notebook is no mistake.\n#![allow(unused)]\n\n\
-             #[macro_use]\nmod notebook;\n\nuse kensaku::prelude::*;\n{imports}\n{top}\
-             {main} main() -> std::result::Result<(), notebook::Failure> {{\n\
+             use kensaku::prelude::*;\n{imports}\n{top}\
+             {main} main() -> std::result::Result<(), kensaku::ProgramError> {{\n\
              kensaku::show::save_to(\"displays\")?;\n{body}{blocks}\nOk(())\n}}\n"
         );
         Program { text, dependencies: self.dependencies }
@@ -155,7 +155,7 @@ fn own_comment(before: &str) -> (&str, &str) {
 /// A cell's last expression is shown; one that has no value ends like a statement.
 fn as_statement(statement: &Statement, code: &str) -> String {
     match (&statement.kind, &statement.syntax) {
-        (Kind::Value, _) => format!("show_value!({code});"),
+        (Kind::Value, _) => format!("kensaku::show_value!({code});"),
         (_, Stmt::Expr(Expr::Assign(_) | Expr::Return(_), None)) => format!("{code};"),
         _ => code.to_owned(),
     }
@@ -187,7 +187,7 @@ mod tests {
         assert!(main.contains("// # Title\n//\n// text\n"), "{main}");
         assert!(
             main.contains(
-                "// first\nlet a = f()?;\n\n\nshow_value!(a + 1);\n// :dep regex = \"1\"\n// :vars\nfor i in 0..3 {}\n"
+                "// first\nlet a = f()?;\n\n\nkensaku::show_value!(a + 1);\n// :dep regex = \"1\"\n// :vars\nfor i in 0..3 {}\n"
             ),
             "{main}"
         );
@@ -199,7 +199,7 @@ mod tests {
         let text = program(&cells.map(|cell| ("code", cell))).text;
         let (top, main) = text.split_once("fn main()").expect("it has a main");
         assert!(top.contains("use a::b;\n") && top.contains("fn f() {}") && !main.contains("use a::b"), "{text}");
-        let inner = main.split_once("{\n\nfn f() -> u8 { 1 }\nshow_value!(f());\nfn g()");
+        let inner = main.split_once("{\n\nfn f() -> u8 { 1 }\nkensaku::show_value!(f());\nfn g()");
         assert!(inner.is_some_and(|(outer, _)| outer.contains("f();")), "{main}");
         assert!(main.contains("}\nOk(())\n}"), "{main}");
     }

@@ -22,6 +22,7 @@ mod status;
 mod style;
 mod table;
 mod text;
+mod value;
 
 pub use bars::bars;
 pub use chart::Chart;
@@ -32,6 +33,8 @@ pub use progress::{Progress, ProgressIter, progress, progress_iter};
 pub use saved::save_to;
 pub use sink::{Display, Message, Show, clear_output, display, set_display};
 pub use text::{html, markdown};
+#[doc(hidden)]
+pub use value::{ByDebug, ByName, BySelf, Shown};
 
 #[cfg(test)]
 pub(crate) mod recorder;

@@ -52,6 +52,11 @@ impl Show for Message {
 pub trait Display: Send + Sync {
     fn send(&self, message: &Message);
 
+    /// Takes the value that a cell ends in; a display like others, unless the taker tells them apart.
+    fn value(&self, message: &Message) {
+        self.send(message);
+    }
+
     /// Takes back what the cell has shown; with `wait`, when it shows something new.
     fn clear(&self, _wait: bool) {}
 
@@ -96,6 +101,12 @@ pub fn clear_output(wait: bool) {
 pub(super) fn send(message: &Message) {
     saved::save(message);
     with_sink(|sink| sink.send(message));
+}
+
+/// Gives the sink the value that a cell ends in.
+pub(super) fn send_value(message: &Message) {
+    saved::save(message);
+    with_sink(|sink| sink.value(message));
 }
 
 /// What `work` makes of the installed sink, or of [`Fallback`].

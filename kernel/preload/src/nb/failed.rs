@@ -175,21 +175,6 @@ pub fn text_of<E: Display>(error: &E) -> Told {
     Told { name: name_of::<E>(), message: format!("{error:#}"), causes: Vec::new(), hint: None }
 }
 
-/// The error that ends a script: anything that can be printed becomes one, as in a cell.
-pub struct ScriptError(String);
-
-impl<E: Display> From<E> for ScriptError {
-    fn from(error: E) -> Self {
-        Self(format!("{error:#}"))
-    }
-}
-
-impl Debug for ScriptError {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
 /// `kensaku::Error` from `kensaku::error::Error`: the crate and the name.
 fn name_of<E: ?Sized>() -> String {
     let path = std::any::type_name::<E>();

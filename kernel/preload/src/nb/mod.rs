@@ -2,21 +2,18 @@
 
 mod cell;
 mod failed;
-mod show;
 mod statics;
 mod store;
 
 use std::marker::PhantomData;
 
 pub use cell::{Ended, Running, begin, poll, run, run_async};
-pub use failed::{ByCauses, ByDebugForm, ByHint, ByText, Failed, Outcome, Raised, ScriptError, Told, text_of};
-pub use show::{ByDebug, ByName, BySelf, Shown};
+pub use failed::{ByCauses, ByDebugForm, ByHint, ByText, Failed, Outcome, Raised, Told, text_of};
 pub use statics::Static;
 pub use store::{forget, has, keep, take};
 
 pub(crate) use cell::INTERRUPTED;
 
-pub use crate::show_value as show;
 pub use crate::tried_text;
 pub use crate::tried_value as tried;
 
