@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kensaku::interrupt;
-use kensaku::serde_json::{self, json};
+use kensaku::serde_json::json;
 
 use crate::event;
 
@@ -64,7 +64,7 @@ impl Turn {
 /// is nobody to ask. An answer to an earlier question is dropped.
 pub(crate) fn take(line: &str) {
     let Some((number, answer)) = line.split_once(' ') else { return };
-    let Ok(answer) = serde_json::from_str(answer) else { return };
+    let Ok(answer) = kensaku::serde_json::from_str(answer) else { return };
     let open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     if number.parse() == Ok(open.number)
         && let Some(waiting) = &open.answer
