@@ -1,8 +1,8 @@
-//! The BERT engine against transformers and against its own slow reference.
+//! The encoder engine against transformers and against its own slow reference.
 
 use candle_core::{DType, Tensor};
-use kensaku::nn::reference::ReferenceBert;
-use kensaku::nn::{Activations, Bert, BertConfig, Dropout, PackedBatch};
+use kensaku::nn::reference::Reference;
+use kensaku::nn::{Activations, BertConfig, Dropout, Encoder, PackedBatch};
 use kensaku::random::Philox;
 
 use crate::golden::{Tensors, distance, fixture, floats, json, relative_distance, within};
@@ -32,7 +32,7 @@ pub fn trials() -> Trials {
 
 fn equals_transformers(name: &str) {
     let dir = fixture("backbones").join(name);
-    let mut bert = Bert::load(&dir).unwrap();
+    let mut encoder = Encoder::load(&dir).unwrap();
     let expected = Tensors::read(&dir.join("expected.safetensors"));
     let inputs = Tensors::read(&dir.join("inputs.safetensors"));
     let case = json(&dir.join("case.json"));
@@ -42,24 +42,24 @@ fn equals_transformers(name: &str) {
     }
 
     let mut activations = Activations::training();
-    bert.forward(&batch, &mut activations).unwrap();
+    encoder.forward(&batch, &mut activations).unwrap();
     let hidden = unpadded_rows(&inputs, expected.tensor("last_hidden_state"));
     within("hidden states", distance(activations.hidden(), &hidden), HIDDEN);
 
     let upstream = unpadded_rows(&inputs, inputs.tensor("R"));
-    bert.parameters_mut().zero_grads();
-    bert.backward(&batch, &mut activations, &upstream).unwrap();
+    encoder.parameters_mut().zero_grads();
+    encoder.backward(&batch, &mut activations, &upstream).unwrap();
     let zero: Vec<&str> = case["gradients_exactly_zero_stored_as_zero"]
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(|name| name.as_str())
         .collect();
-    let names: Vec<String> = bert.parameters().entries().iter().map(|entry| entry.name.clone()).collect();
+    let names: Vec<String> = encoder.parameters().entries().iter().map(|entry| entry.name.clone()).collect();
     let golden = expected.names().filter(|name| name.starts_with("grad.")).count();
     assert_eq!(names.len(), golden, "parameters with a gradient");
     for name in &names {
-        let ours = bert.parameters().grad(name).unwrap();
+        let ours = encoder.parameters().grad(name).unwrap();
         let theirs = expected.floats(&format!("grad.{name}"));
         if zero.contains(&name.as_str()) {
             within(name, distance(&ours, &theirs), ZERO_GRADIENT);
@@ -75,14 +75,14 @@ fn old_names() {
     let renamed = tempfile::tempdir().unwrap();
     std::fs::copy(dir.join("config.json"), renamed.path().join("config.json")).unwrap();
     std::fs::copy(dir.join("model.old_names.safetensors"), renamed.path().join("model.safetensors")).unwrap();
-    let (old, new) = (Bert::load(renamed.path()).unwrap(), Bert::load(dir).unwrap());
+    let (old, new) = (Encoder::load(renamed.path()).unwrap(), Encoder::load(dir).unwrap());
     for entry in new.parameters().entries() {
         assert_eq!(old.parameters().values(&entry.name).unwrap(), new.parameters().values(&entry.name).unwrap());
     }
 }
 
 /// A model with real dropout rates and an odd shape, and sequences of length 1 to 50.
-fn tiny() -> (Bert, PackedBatch, Vec<f32>) {
+fn tiny() -> (Encoder, PackedBatch, Vec<f32>) {
     let config = BertConfig {
         vocab_size: 70,
         hidden_size: 36,
@@ -97,23 +97,23 @@ fn tiny() -> (Bert, PackedBatch, Vec<f32>) {
     let lengths = [1, 7, 50, 16, 2];
     let batch = PackedBatch::new(lengths.map(|length| (0..length).map(|_| rng.below(70) as u32).collect::<Vec<_>>()));
     let upstream = (0..batch.tokens() * width).map(|_| rng.normal() as f32).collect();
-    (Bert::new(config, 1).unwrap(), batch, upstream)
+    (Encoder::new(config, 1).unwrap(), batch, upstream)
 }
 
 fn equals_reference(dropout: Option<Dropout>) {
-    let (mut bert, batch, upstream) = tiny();
+    let (mut encoder, batch, upstream) = tiny();
     let mut activations = Activations::training();
     activations.set_dropout(dropout);
-    bert.forward(&batch, &mut activations).unwrap();
-    let reference = ReferenceBert::new(&bert).unwrap();
+    encoder.forward(&batch, &mut activations).unwrap();
+    let reference = Reference::new(&encoder).unwrap();
     let hidden = reference.forward(&batch, dropout).unwrap();
     within("hidden states", distance(activations.hidden(), &floats(&hidden)), HIDDEN);
 
-    bert.backward(&batch, &mut activations, &upstream).unwrap();
+    encoder.backward(&batch, &mut activations, &upstream).unwrap();
     let upstream = Tensor::from_vec(upstream, hidden.shape(), hidden.device()).unwrap();
     let grads = (hidden * upstream).unwrap().sum_all().unwrap().backward().unwrap();
     for (name, variable) in reference.parameters() {
-        let (ours, theirs) = (bert.parameters().grad(name).unwrap(), floats(grads.get(variable).unwrap()));
+        let (ours, theirs) = (encoder.parameters().grad(name).unwrap(), floats(grads.get(variable).unwrap()));
         if name.ends_with("key.bias") {
             within(name, distance(&ours, &theirs), ZERO_GRADIENT);
         } else {
@@ -127,14 +127,14 @@ fn equals_reference(dropout: Option<Dropout>) {
 fn pass(threads: usize) -> (Vec<f32>, Vec<Vec<f32>>) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
-        let (mut bert, batch, upstream) = tiny();
+        let (mut encoder, batch, upstream) = tiny();
         let mut activations = Activations::training();
         activations.set_dropout(Some(Dropout { seed: 5, step: 3 }));
-        bert.forward(&batch, &mut activations).unwrap();
+        encoder.forward(&batch, &mut activations).unwrap();
         let hidden = activations.hidden().to_vec();
-        bert.backward(&batch, &mut activations, &upstream).unwrap();
-        let entries = bert.parameters().entries();
-        (hidden, entries.iter().map(|entry| bert.parameters().grad(&entry.name).unwrap()).collect())
+        encoder.backward(&batch, &mut activations, &upstream).unwrap();
+        let entries = encoder.parameters().entries();
+        (hidden, entries.iter().map(|entry| encoder.parameters().grad(&entry.name).unwrap()).collect())
     })
 }
 
@@ -144,29 +144,29 @@ fn threads() {
 
 /// A sequence alone gives what it gives in company: nothing is padded, nothing leaks.
 fn neighbours() {
-    let (bert, batch, _) = tiny();
+    let (encoder, batch, _) = tiny();
     let mut activations = Activations::inference();
-    bert.forward(&batch, &mut activations).unwrap();
-    let width = bert.config().hidden_size;
+    encoder.forward(&batch, &mut activations).unwrap();
+    let width = encoder.config().hidden_size();
     let together = activations.hidden().to_vec();
     for range in batch.ranges() {
-        bert.forward(&PackedBatch::new([&batch.ids[range.clone()]]), &mut activations).unwrap();
+        encoder.forward(&PackedBatch::new([&batch.ids[range.clone()]]), &mut activations).unwrap();
         within("alone", distance(activations.hidden(), &together[range.start * width..range.end * width]), HIDDEN);
     }
 }
 
 /// The slope of `sum(hidden * upstream)` along each parameter's own gradient is the gradient's square.
 fn finite_differences() {
-    let (mut bert, batch, upstream) = tiny();
+    let (mut encoder, batch, upstream) = tiny();
     let mut activations = Activations::training();
-    bert.forward(&batch, &mut activations).unwrap();
-    bert.backward(&batch, &mut activations, &upstream).unwrap();
-    let names: Vec<String> = bert.parameters().entries().iter().map(|entry| entry.name.clone()).collect();
+    encoder.forward(&batch, &mut activations).unwrap();
+    encoder.backward(&batch, &mut activations, &upstream).unwrap();
+    let names: Vec<String> = encoder.parameters().entries().iter().map(|entry| entry.name.clone()).collect();
     for name in names.iter().filter(|name| !name.ends_with("key.bias")) {
-        let grad = bert.parameters().grad(name).unwrap();
+        let grad = encoder.parameters().grad(name).unwrap();
         let square: f64 = grad.iter().map(|grad| f64::from(*grad).powi(2)).sum();
         let mut value_at = |shift: f64| {
-            let mut moved = bert.clone();
+            let mut moved = encoder.clone();
             let step = shift / square.sqrt();
             let values = moved.parameters_mut().values_mut(name).unwrap();
             values.iter_mut().zip(&grad).for_each(|(value, grad)| *value += (f64::from(*grad) * step) as f32);

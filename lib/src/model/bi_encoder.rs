@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Embeddings, Pooled, Pooling, directory};
 use crate::data::{Corpus, Queries};
 use crate::loss::Similarity;
-use crate::nn::{Activations, Bert, BertConfig, PackedBatch};
+use crate::nn::{Activations, Encoder, EncoderConfig, PackedBatch};
 use crate::text::Tokenizer;
 use crate::{Error, Result, interrupt, show};
 
@@ -25,7 +25,7 @@ use crate::{Error, Result, interrupt, show};
 /// ```
 #[derive(Debug, Clone)]
 pub struct BiEncoder {
-    encoder: Bert,
+    encoder: Encoder,
     tokenizer: Tokenizer,
     config: BiEncoderConfig,
 }
@@ -74,10 +74,15 @@ pub enum Role {
 }
 
 impl BiEncoder {
-    /// An untrained model.
-    pub fn new(encoder: BertConfig, tokenizer: Tokenizer, config: BiEncoderConfig, seed: u64) -> Result<Self> {
-        let encoder = BertConfig { vocab_size: tokenizer.vocab_size(), ..encoder };
-        Self::from_parts(Bert::new(encoder, seed)?, tokenizer, config)
+    /// An untrained model; the encoder's vocabulary is made the tokenizer's.
+    pub fn new(
+        encoder: impl Into<EncoderConfig>,
+        tokenizer: Tokenizer,
+        config: BiEncoderConfig,
+        seed: u64,
+    ) -> Result<Self> {
+        let encoder = encoder.into().with_vocab_size(tokenizer.vocab_size());
+        Self::from_parts(Encoder::new(encoder, seed)?, tokenizer, config)
     }
 
     /// Reads a sentence-transformers directory, of any version since 2.
@@ -85,13 +90,13 @@ impl BiEncoder {
         directory::read(dir.as_ref())
     }
 
-    pub(crate) fn from_parts(encoder: Bert, tokenizer: Tokenizer, config: BiEncoderConfig) -> Result<Self> {
-        let longest = encoder.config().max_position_embeddings;
+    pub(crate) fn from_parts(encoder: Encoder, tokenizer: Tokenizer, config: BiEncoderConfig) -> Result<Self> {
+        let longest = encoder.config().longest();
         if !(2..=longest).contains(&config.max_length) {
             return Err(Error::Setting {
                 field: "max_length",
                 value: config.max_length.to_string(),
-                expected: format!("2 up to max_position_embeddings = {longest}"),
+                expected: format!("2 up to {longest}, the encoder's longest input"),
             });
         }
         Ok(Self { encoder, tokenizer, config })
@@ -145,11 +150,11 @@ impl BiEncoder {
         &self.config
     }
 
-    pub fn encoder(&self) -> &Bert {
+    pub fn encoder(&self) -> &Encoder {
         &self.encoder
     }
 
-    pub fn encoder_mut(&mut self) -> &mut Bert {
+    pub fn encoder_mut(&mut self) -> &mut Encoder {
         &mut self.encoder
     }
 
@@ -159,7 +164,7 @@ impl BiEncoder {
 
     /// The width of a vector.
     pub fn dim(&self) -> usize {
-        self.encoder.config().hidden_size
+        self.encoder.config().hidden_size()
     }
 
     /// The token ids of each text behind the prompt of its role, special tokens included.

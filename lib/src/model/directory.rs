@@ -10,7 +10,7 @@ use super::bi_encoder::{BiEncoder, BiEncoderConfig};
 use super::pooling::Pooling;
 use crate::files;
 use crate::loss::Similarity;
-use crate::nn::Bert;
+use crate::nn::Encoder;
 use crate::text::Tokenizer;
 use crate::{Error, Result};
 
@@ -42,9 +42,9 @@ pub(super) fn read(dir: &Path) -> Result<BiEncoder> {
         }
     }
     read_prompts(&dir.join("config_sentence_transformers.json"), &mut config)?;
-    let encoder = Bert::load(&encoder_dir)?;
+    let encoder = Encoder::load(&encoder_dir)?;
     let tokenizer = Tokenizer::load(encoder_dir.join("tokenizer.json"))?;
-    config.max_length = max_length(&encoder_dir, encoder.config().max_position_embeddings)?;
+    config.max_length = max_length(&encoder_dir, encoder.config().longest())?;
     BiEncoder::from_parts(encoder, tokenizer, config)
 }
 

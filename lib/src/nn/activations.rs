@@ -1,7 +1,8 @@
 //! The arena: what a forward pass leaves for the backward pass, and the scratch of both.
 
 use super::blocks::norm::NormCache;
-use super::{BertConfig, Dropout, PackedBatch};
+use super::spec::Spec;
+use super::{Dropout, PackedBatch};
 
 /// The memory of forward and backward passes. It grows to the largest batch it has seen and is used
 /// again, so that a steady training loop allocates nothing.
@@ -10,11 +11,21 @@ pub struct Activations {
     keep: bool,
     pub(crate) dropout: Option<Dropout>,
     pub(crate) hidden: Vec<f32>,
-    pub(crate) embeddings: NormCache,
+    pub(crate) embeddings: EmbeddingCache,
+    /// The row of the position table that each token takes.
+    pub(crate) positions: Vec<u32>,
     pub(crate) layers: Vec<LayerCache>,
     pub(crate) scratch: Scratch,
     tokens: usize,
     width: usize,
+}
+
+/// What the embeddings keep. `E` their width.
+#[derive(Debug, Default)]
+pub(crate) struct EmbeddingCache {
+    pub(crate) norm: NormCache,
+    /// `(T, E)` what goes into a projection.
+    pub(crate) output: Vec<f32>,
 }
 
 /// What one layer keeps. `T` tokens, `H` hidden, `I` intermediate.
@@ -79,32 +90,39 @@ impl Activations {
             buffers.iter().map(|buffer| buffer.capacity()).sum::<usize>() + norm(attention_norm) + norm(output_norm)
         };
         let Scratch { rows, wide, d_rows } = &self.scratch;
-        let shared = [&self.hidden, rows, wide, d_rows].iter().map(|buffer| buffer.capacity()).sum::<usize>();
-        size_of::<f32>() * (shared + norm(&self.embeddings) + self.layers.iter().map(layer).sum::<usize>())
+        let shared = [&self.hidden, &self.embeddings.output, rows, wide, d_rows]
+            .iter()
+            .map(|buffer| buffer.capacity())
+            .sum::<usize>();
+        size_of::<f32>() * (shared + norm(&self.embeddings.norm) + self.layers.iter().map(layer).sum::<usize>())
     }
 
     /// Makes room for a batch.
-    pub(crate) fn fit(&mut self, config: &BertConfig, batch: &PackedBatch) {
-        let (tokens, width, inner) = (batch.tokens(), config.hidden_size, config.intermediate_size);
+    pub(crate) fn fit(&mut self, spec: &Spec, batch: &PackedBatch) {
+        let (tokens, width, inner) = (batch.tokens(), spec.width, spec.inner);
         (self.tokens, self.width) = (tokens, width);
         grow(&mut self.hidden, tokens * width);
-        self.embeddings.fit(tokens, width);
-        self.layers.resize_with(if self.keep { config.num_hidden_layers } else { 1 }, LayerCache::default);
+        self.embeddings.norm.fit(tokens, spec.embedding);
+        if spec.embedding != width {
+            grow(&mut self.embeddings.output, tokens * spec.embedding);
+        }
+        self.layers.resize_with(if self.keep { spec.layers.len() } else { 1 }, LayerCache::default);
         for layer in &mut self.layers {
             grow(&mut layer.input, tokens * width);
             grow(&mut layer.qkv, tokens * 3 * width);
-            grow(&mut layer.log_sums, tokens * config.num_attention_heads);
+            grow(&mut layer.log_sums, tokens * spec.heads);
             grow(&mut layer.context, tokens * width);
             layer.attention_norm.fit(tokens, width);
             grow(&mut layer.attended, tokens * width);
-            grow(&mut layer.pre, tokens * inner);
+            grow(&mut layer.pre, tokens * spec.up_width());
             grow(&mut layer.activated, tokens * inner);
             layer.output_norm.fit(tokens, width);
         }
-        grow(&mut self.scratch.rows, tokens * width);
+        let widest = width.max(spec.embedding);
+        grow(&mut self.scratch.rows, tokens * widest);
         if self.keep {
-            grow(&mut self.scratch.wide, tokens * inner.max(3 * width));
-            grow(&mut self.scratch.d_rows, tokens * width);
+            grow(&mut self.scratch.wide, tokens * spec.up_width().max(3 * width));
+            grow(&mut self.scratch.d_rows, tokens * widest);
         }
     }
 }

@@ -1,65 +1,129 @@
-//! The parameters of a BERT encoder in the order of the table.
+//! The parameters of an encoder in the order of the table.
 
 use std::ops::Range;
 
-use super::{BertConfig, Parameters};
+use super::Parameters;
+use super::blocks::norm::Norm;
+use super::spec::{Positions, Spec};
 
 /// Where the parameters lie in the table.
 #[derive(Debug, Clone)]
-pub(super) struct Layout {
-    pub(super) words: Range<usize>,
-    pub(super) positions: Range<usize>,
-    pub(super) segments: Range<usize>,
-    pub(super) norm: [Range<usize>; 2],
-    pub(super) layers: Vec<LayerLayout>,
+pub(crate) struct Layout {
+    pub(crate) words: Range<usize>,
+    pub(crate) positions: Option<Range<usize>>,
+    pub(crate) segments: Option<Range<usize>>,
+    pub(crate) norm: Place,
+    pub(crate) projection: Option<Place>,
+    pub(crate) relative: Option<Range<usize>>,
+    pub(crate) layers: Vec<LayerLayout>,
+    pub(crate) final_norm: Option<Place>,
 }
 
-/// Weight and bias of each linear map, gamma and beta of each norm. Query, key and value follow each
-/// other in the table, so that they are one matrix `(3H, H)`.
+/// Query, key and value follow each other in the table, so that they are one matrix `(3H, H)`.
 #[derive(Debug, Clone)]
-pub(super) struct LayerLayout {
-    pub(super) qkv: [Range<usize>; 2],
-    pub(super) out: [Range<usize>; 2],
-    pub(super) attention_norm: [Range<usize>; 2],
-    pub(super) up: [Range<usize>; 2],
-    pub(super) down: [Range<usize>; 2],
-    pub(super) output_norm: [Range<usize>; 2],
+pub(crate) struct LayerLayout {
+    pub(crate) qkv: Place,
+    pub(crate) out: Place,
+    pub(crate) attention_norm: Option<Place>,
+    pub(crate) up: Place,
+    pub(crate) down: Place,
+    pub(crate) output_norm: Place,
 }
 
-/// The table, zero, and where each parameter lies in it.
-pub(super) fn lay_out(config: &BertConfig) -> (Parameters, Layout) {
-    let (width, inner) = (config.hidden_size, config.intermediate_size);
+/// Weight and bias of a linear map, or gamma and beta of a norm: the second follows the first.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    weight: Range<usize>,
+    bias: Option<Range<usize>>,
+}
+
+/// The table, without memory yet, and where each parameter lies in it.
+pub(crate) fn lay_out(spec: &Spec) -> (Parameters, Layout) {
+    let Spec { names, width, embedding, .. } = spec;
     let mut table = Parameters::default();
-    let mut embeddings = |part: &str, rows| table.push(format!("embeddings.{part}.weight"), &[rows, width], true);
-    let words = embeddings("word_embeddings", config.vocab_size);
-    let positions = embeddings("position_embeddings", config.max_position_embeddings);
-    let segments = embeddings("token_type_embeddings", config.type_vocab_size);
-    let norm = push_norm(&mut table, "embeddings.LayerNorm", width);
-    let layers = (0..config.num_hidden_layers).map(|layer| push_layer(&mut table, layer, width, inner)).collect();
-    (table, Layout { words, positions, segments, norm, layers })
+    let words = push_table(&mut table, names.words, spec.vocab, *embedding);
+    let positions = match spec.positions {
+        Positions::Table { rows, .. } | Positions::Counted { rows, .. } => {
+            Some(push_table(&mut table, names.positions, rows, *embedding))
+        }
+        Positions::Rotary { .. } => None,
+    };
+    let segments = (spec.segments > 0).then(|| push_table(&mut table, names.segments, spec.segments, *embedding));
+    let norm = Place::norm(&mut table, names.embedding_norm, *embedding, spec.biases.norm);
+    let projection =
+        (embedding != width).then(|| Place::linear(&mut table, names.projection, [*width, *embedding], true));
+    let layers = (0..spec.layers.len()).map(|layer| push_layer(&mut table, spec, layer)).collect();
+    // A bias by name and nature, so no weight decay.
+    let relative = (spec.buckets > 0)
+        .then(|| table.push(format!("{}.weight", names.relative), &[spec.buckets, spec.heads], false));
+    let final_norm = spec.norm_first.then(|| Place::norm(&mut table, names.final_norm, *width, spec.biases.norm));
+    (table, Layout { words, positions, segments, norm, projection, relative, layers, final_norm })
 }
 
-fn push_layer(table: &mut Parameters, layer: usize, width: usize, inner: usize) -> LayerLayout {
-    let name = |part: &str| format!("encoder.layer.{layer}.{part}");
-    let projections = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
-    let weights = projections.each_ref().map(|name| table.push(format!("{name}.weight"), &[width, width], true));
-    let biases = projections.each_ref().map(|name| table.push(format!("{name}.bias"), &[width], false));
+fn push_layer(table: &mut Parameters, spec: &Spec, layer: usize) -> LayerLayout {
+    let Spec { names, width, inner, biases, .. } = spec;
+    let name = |part: &str| format!("{}.{layer}.{part}", names.layer);
+    let rows = 3 * width / names.qkv.len();
+    let weights: Vec<_> =
+        names.qkv.iter().map(|part| table.push(format!("{}.weight", name(part)), &[rows, *width], true)).collect();
+    let qkv_biases: Vec<_> = (names.qkv.iter().filter(|_| biases.attention))
+        .map(|part| table.push(format!("{}.bias", name(part)), &[rows], false))
+        .collect();
     LayerLayout {
-        qkv: [weights[0].start..weights[2].end, biases[0].start..biases[2].end],
-        out: push_linear(table, &name("attention.output.dense"), width, width),
-        attention_norm: push_norm(table, &name("attention.output.LayerNorm"), width),
-        up: push_linear(table, &name("intermediate.dense"), inner, width),
-        down: push_linear(table, &name("output.dense"), width, inner),
-        output_norm: push_norm(table, &name("output.LayerNorm"), width),
+        qkv: Place { weight: joined(&weights).unwrap_or_default(), bias: joined(&qkv_biases) },
+        out: Place::linear(table, &name(names.out), [*width, *width], biases.attention),
+        attention_norm: spec.layers[layer]
+            .attention_norm
+            .then(|| Place::norm(table, &name(names.attention_norm), *width, biases.norm)),
+        up: Place::linear(table, &name(names.up), [spec.up_width(), *width], biases.feed_forward),
+        down: Place::linear(table, &name(names.down), [*width, *inner], biases.feed_forward),
+        output_norm: Place::norm(table, &name(names.output_norm), *width, biases.norm),
     }
 }
 
-fn push_linear(table: &mut Parameters, name: &str, outputs: usize, inputs: usize) -> [Range<usize>; 2] {
-    let weight = table.push(format!("{name}.weight"), &[outputs, inputs], true);
-    [weight, table.push(format!("{name}.bias"), &[outputs], false)]
+fn push_table(table: &mut Parameters, name: &str, rows: usize, width: usize) -> Range<usize> {
+    table.push(format!("{name}.weight"), &[rows, width], true)
 }
 
-fn push_norm(table: &mut Parameters, name: &str, width: usize) -> [Range<usize>; 2] {
-    let gamma = table.push(format!("{name}.weight"), &[width], false);
-    [gamma, table.push(format!("{name}.bias"), &[width], false)]
+/// One range of several that follow each other.
+fn joined(ranges: &[Range<usize>]) -> Option<Range<usize>> {
+    Some(ranges.first()?.start..ranges.last()?.end)
+}
+
+impl Place {
+    /// Appends a linear map `(outputs, inputs)`.
+    pub(crate) fn linear(table: &mut Parameters, name: &str, shape: [usize; 2], bias: bool) -> Self {
+        let weight = table.push(format!("{name}.weight"), &shape, true);
+        Self { weight, bias: bias.then(|| table.push(format!("{name}.bias"), &shape[..1], false)) }
+    }
+
+    /// Appends a norm.
+    pub(crate) fn norm(table: &mut Parameters, name: &str, width: usize, bias: bool) -> Self {
+        let weight = table.push(format!("{name}.weight"), &[width], false);
+        Self { weight, bias: bias.then(|| table.push(format!("{name}.bias"), &[width], false)) }
+    }
+
+    pub(crate) fn weight<'a>(&self, values: &'a [f32]) -> &'a [f32] {
+        &values[self.weight.clone()]
+    }
+
+    pub(crate) fn bias<'a>(&self, values: &'a [f32]) -> Option<&'a [f32]> {
+        Some(&values[self.bias.clone()?])
+    }
+
+    /// As the weights of a norm.
+    pub(crate) fn as_norm<'a>(&self, values: &'a [f32], eps: f32) -> Norm<'a> {
+        Norm { gamma: self.weight(values), beta: self.bias(values), eps }
+    }
+
+    /// The gradients of weight and bias.
+    pub(crate) fn grads<'a>(&self, grads: &'a mut [f32]) -> (&'a mut [f32], Option<&'a mut [f32]>) {
+        match &self.bias {
+            None => (&mut grads[self.weight.clone()], None),
+            Some(bias) => {
+                let (weight, bias) = grads[self.weight.start..bias.end].split_at_mut(self.weight.len());
+                (weight, Some(bias))
+            }
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! The encoder engine: hand-written forward and backward over packed batches.
 //!
 //! ```text
-//! PackedBatch --Bert::forward--> hidden (T, H) --pool--> embeddings --loss (candle)--> dLoss/dE
-//! Parameters <--Bert::backward-- d_hidden (T, H) <--pool--------------------------------'
+//! PackedBatch --Encoder::forward--> hidden (T, H) --pool--> embeddings --loss (candle)--> dLoss/dE
+//! Parameters <--Encoder::backward-- d_hidden (T, H) <--pool--------------------------------'
 //! ```
 //!
 //! Sequences lie one behind the other, `T` tokens in all: padding is never computed. Activations live
@@ -11,20 +11,24 @@
 
 mod activations;
 mod batch;
-mod bert;
 mod blocks;
 mod config;
+mod encoder;
+mod family;
 mod gemm;
+mod layer;
 mod layout;
 mod math;
 mod parameters;
 pub mod reference;
+mod spec;
 mod weights;
 
 pub use activations::Activations;
 pub use batch::PackedBatch;
-pub use bert::Bert;
 pub use blocks::dropout::Dropout;
-pub use config::{Activation, BertConfig};
+pub use config::Activation;
+pub use encoder::Encoder;
+pub use family::{BertConfig, EncoderConfig, UnusableConfig};
 pub(crate) use math::vectorised;
 pub use parameters::{Parameter, Parameters};

@@ -35,11 +35,11 @@ impl Parameters {
 
     /// The number of scalars.
     pub fn len(&self) -> usize {
-        self.values.len()
+        self.entries.last().map_or(0, |entry| entry.range.end)
     }
 
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.len() == 0
     }
 
     /// The values of a parameter, row-major.
@@ -71,13 +71,26 @@ impl Parameters {
         self.grads.fill(0.0);
     }
 
-    /// Appends a parameter of zeros and returns where its values lie.
+    /// Appends a parameter and returns where its values will lie. [`Parameters::allocate`] makes room.
     pub(crate) fn push(&mut self, name: impl Into<String>, shape: &[usize], decay: bool) -> Range<usize> {
-        let start = self.values.len();
-        let range = start..start + shape.iter().product::<usize>();
-        self.values.resize(range.end, 0.0);
+        let start = self.len();
+        // Saturated, a size that no memory holds is an error of `allocate`.
+        let size = shape.iter().fold(1_usize, |size, side| size.saturating_mul(*side));
+        let range = start..start.saturating_add(size);
         self.entries.push(Parameter { name: name.into(), shape: shape.to_vec(), decay, range: range.clone() });
         range
+    }
+
+    /// Makes room for all values; new ones are zero.
+    pub(crate) fn allocate(&mut self) -> Result<()> {
+        let (held, needed) = (self.values.len(), self.len());
+        self.values.try_reserve_exact(needed - held).map_err(|_| Error::Shape {
+            what: "the parameters of a model".to_owned(),
+            found: format!("{needed} numbers"),
+            expected: "as many as memory holds".to_owned(),
+        })?;
+        self.values.resize(needed, 0.0);
+        Ok(())
     }
 
     fn entry(&self, name: &str) -> Result<&Parameter> {

@@ -1,27 +1,28 @@
 //! The same encoder in plain candle ops: slow, differentiable by candle's autograd, readable.
 //!
-//! It is the oracle for the gradients of [`Bert`], and the place to try a change of the
+//! It is the oracle for the gradients of [`Encoder`], and the place to try a change of the
 //! model before its backward pass is written. It avoids the ops of candle-nn that cut gradients
 //! without a word (its `LayerNorm`, `softmax_last_dim`).
 
 use candle_core::{D, Device, Tensor, Var};
 
 use super::blocks::dropout::Site;
-use super::{Activation, Bert, BertConfig, Dropout, PackedBatch};
+use super::spec::Spec;
+use super::{Activation, Dropout, Encoder, PackedBatch};
 use crate::{Error, Result};
 
 /// A copy of an encoder whose parameters are candle variables.
-pub struct ReferenceBert {
-    config: BertConfig,
+pub struct Reference {
+    spec: Spec,
     parameters: Vec<(String, Var)>,
 }
 
-impl ReferenceBert {
+impl Reference {
     /// Copies the parameters.
-    pub fn new(bert: &Bert) -> Result<Self> {
-        let copy = |name: &str| Ok((name.to_owned(), Var::from_tensor(&bert.parameters().tensor(name)?)?));
-        let parameters = bert.parameters().entries().iter().map(|entry| copy(&entry.name)).collect::<Result<_>>()?;
-        Ok(Self { config: bert.config().clone(), parameters })
+    pub fn new(encoder: &Encoder) -> Result<Self> {
+        let copy = |name: &str| Ok((name.to_owned(), Var::from_tensor(&encoder.parameters().tensor(name)?)?));
+        let parameters = encoder.parameters().entries().iter().map(|entry| copy(&entry.name)).collect::<Result<_>>()?;
+        Ok(Self { spec: encoder.spec().clone(), parameters })
     }
 
     /// Name and variable of every parameter, in the order of the table.
@@ -39,13 +40,12 @@ impl ReferenceBert {
         let positions = look_up("position_embeddings", &batch.positions)?;
         let segments = look_up("token_type_embeddings", &batch.token_types)?;
         let embedded = self.norm("embeddings.LayerNorm", &((words + positions)? + segments)?)?;
-        let hidden_site = |site| dropout.and_then(|dropout| dropout.site(site, self.config.hidden_dropout_prob));
+        let hidden_site = |site| dropout.and_then(|dropout| dropout.site(site, self.spec.rates.embedding));
         let mut hidden = drop(&embedded, hidden_site(0))?;
-        for layer in 0..self.config.num_hidden_layers {
+        for layer in 0..self.spec.layers.len() {
             let name = |part: &str| format!("encoder.layer.{layer}.{part}");
             let site = 1 + 3 * layer as u32;
-            let attention_site =
-                dropout.and_then(|dropout| dropout.site(site, self.config.attention_probs_dropout_prob));
+            let attention_site = dropout.and_then(|dropout| dropout.site(site, self.spec.rates.weights));
             let context = self.attention(&name("attention.self"), &hidden, batch, attention_site)?;
             let out = self.linear(&name("attention.output.dense"), &context)?;
             let attended = (drop(&out, hidden_site(site + 1))? + &hidden)?;
@@ -60,16 +60,16 @@ impl ReferenceBert {
     fn attention(&self, name: &str, hidden: &Tensor, batch: &PackedBatch, site: Option<Site>) -> Result<Tensor> {
         let [q, k, v] = ["query", "key", "value"].map(|part| self.linear(&format!("{name}.{part}"), hidden));
         let (q, k, v) = (q?, k?, v?);
-        let size = self.config.head_size();
+        let size = self.spec.head_size();
         let mut sequences = Vec::with_capacity(batch.sequences());
         for range in batch.ranges().filter(|range| !range.is_empty()) {
-            let mut heads = Vec::with_capacity(self.config.num_attention_heads);
-            for head in 0..self.config.num_attention_heads {
+            let mut heads = Vec::with_capacity(self.spec.heads);
+            for head in 0..self.spec.heads {
                 let part =
                     |x: &Tensor| x.narrow(0, range.start, range.len())?.narrow(1, head * size, size)?.contiguous();
                 let scores = (part(&q)?.matmul(&part(&k)?.t()?)? / (size as f64).sqrt())?;
                 let weights = candle_nn::ops::softmax(&scores, D::Minus1)?;
-                let rows = range.clone().map(|token| token * self.config.num_attention_heads + head);
+                let rows = range.clone().map(|token| token * self.spec.heads + head);
                 let weights = drop_rows(&weights, site, rows)?;
                 heads.push(weights.matmul(&part(&v)?)?);
             }
@@ -86,16 +86,17 @@ impl ReferenceBert {
     fn norm(&self, name: &str, x: &Tensor) -> Result<Tensor> {
         let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-        let normalised = centred.broadcast_div(&(variance + f64::from(self.config.layer_norm_eps))?.sqrt()?)?;
+        let normalised = centred.broadcast_div(&(variance + f64::from(self.spec.eps))?.sqrt()?)?;
         let scaled = normalised.broadcast_mul(self.get(&format!("{name}.weight"))?)?;
         Ok(scaled.broadcast_add(self.get(&format!("{name}.bias"))?)?)
     }
 
     fn activate(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(match self.config.hidden_act {
+        Ok(match self.spec.activation {
             Activation::Gelu => x.gelu_erf()?,
             Activation::GeluTanh => x.gelu()?,
             Activation::Relu => x.relu()?,
+            Activation::Tanh => x.tanh()?,
         })
     }
 

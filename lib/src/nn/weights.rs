@@ -6,41 +6,26 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, TensorView};
 
-use super::{BertConfig, Parameters};
+use super::{EncoderConfig, Parameters, UnusableConfig};
 use crate::files;
 use crate::{Error, Result};
 
 /// Prefixes that checkpoints put before the names of the encoder.
 const PREFIXES: [&str; 4] = ["bert.", "model.", "0.auto_model.", "auto_model."];
 
-pub(crate) fn read_config(path: &Path) -> Result<BertConfig> {
+pub(crate) fn read_config(path: &Path) -> Result<EncoderConfig> {
     let value: serde_json::Value = files::read_json(path)?;
-    // Without these the defaults would describe another model than the weights.
-    for key in ["vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"] {
-        if !value[key].is_u64() {
-            return Err(Error::Model {
-                path: path.to_owned(),
-                problem: format!("`{key}` is {}", value[key]),
-                expected: "a whole number".to_owned(),
-            });
-        }
-    }
-    let config: BertConfig =
-        serde_json::from_value(value).map_err(|source| Error::Json { path: path.to_owned(), source })?;
-    if config.model_type != "bert" {
-        return Err(Error::Model {
-            path: path.to_owned(),
-            problem: format!("model_type is `{}`", config.model_type),
-            expected: "`bert`, the one family there is so far".to_owned(),
-        });
-    }
-    Ok(config)
+    EncoderConfig::try_from(value).map_err(|UnusableConfig { problem, expected }| Error::Model {
+        path: path.to_owned(),
+        problem,
+        expected,
+    })
 }
 
 /// Adds the keys by which Python picks the class.
-pub(crate) fn write_config(path: &Path, config: &BertConfig) -> Result<()> {
+pub(crate) fn write_config(path: &Path, config: &EncoderConfig) -> Result<()> {
     let mut value = serde_json::to_value(config).map_err(|source| Error::Json { path: path.to_owned(), source })?;
-    value["architectures"] = serde_json::json!(["BertModel"]);
+    value["architectures"] = serde_json::json!([format!("{}Model", config.class())]);
     value["position_embedding_type"] = serde_json::json!("absolute");
     files::write_json(path, &value)
 }

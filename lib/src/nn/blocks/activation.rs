@@ -6,37 +6,53 @@ use super::ROWS_PER_TASK;
 use crate::nn::config::Activation;
 use crate::nn::math::{erf, exp, vectorised};
 
+/// Elements that one task of an element-wise kernel takes.
+const TASK: usize = 1 << 14;
+
 /// `pre += bias; out = act(pre)`, both `(T, I)`; `pre` is kept for the backward pass.
-pub(crate) fn forward(pre: &mut [f32], out: &mut [f32], bias: &[f32], activation: Activation) {
-    let task = bias.len() * ROWS_PER_TASK;
+pub(crate) fn forward(pre: &mut [f32], out: &mut [f32], bias: Option<&[f32]>, activation: Activation) {
+    let task = bias.map_or(TASK, |bias| bias.len() * ROWS_PER_TASK);
+    // Without a bias a row is as good as any other cut: the values stand alone.
+    let bias = bias.unwrap_or(&[]);
     pre.par_chunks_mut(task).zip(out.par_chunks_mut(task)).for_each(|(pre, out)| match activation {
         Activation::Gelu => gelu_rows(pre, out, bias),
         Activation::GeluTanh => gelu_tanh_rows(pre, out, bias),
         Activation::Relu => relu_rows(pre, out, bias),
+        Activation::Tanh => tanh_rows(pre, out, bias),
     });
 }
 
 /// `d *= act'(pre)`: turns the gradient of the output into that of the input, in place.
 pub(crate) fn backward(d: &mut [f32], pre: &[f32], activation: Activation) {
-    const TASK: usize = 1 << 14;
     d.par_chunks_mut(TASK).zip(pre.par_chunks(TASK)).for_each(|(d, pre)| match activation {
         Activation::Gelu => gelu_slope(d, pre),
         Activation::GeluTanh => gelu_tanh_slope(d, pre),
         Activation::Relu => relu_slope(d, pre),
+        Activation::Tanh => tanh_slope(d, pre),
     });
 }
 
 /// `tanh(sqrt(2/pi) (x + 0.044715 x³))`
 #[inline(always)]
 fn tanh_term(x: f32) -> f32 {
-    let inner = 0.797_884_6 * (x + 0.044_715 * x * x * x);
-    1.0 - 2.0 / (exp(2.0 * inner) + 1.0)
+    tanh(0.797_884_6 * (x + 0.044_715 * x * x * x))
+}
+
+#[inline(always)]
+fn tanh(x: f32) -> f32 {
+    1.0 - 2.0 / (exp(2.0 * x) + 1.0)
 }
 
 macro_rules! rows_of {
     ($name:ident, $activation:expr) => {
         vectorised! {
             fn $name(pre: &mut [f32], out: &mut [f32], bias: &[f32]) {
+                if bias.is_empty() {
+                    for (pre, out) in pre.iter().zip(out) {
+                        *out = $activation(*pre);
+                    }
+                    return;
+                }
                 for (pre, out) in pre.chunks_exact_mut(bias.len()).zip(out.chunks_exact_mut(bias.len())) {
                     for ((pre, out), bias) in pre.iter_mut().zip(out).zip(bias) {
                         *pre += bias;
@@ -63,6 +79,7 @@ macro_rules! slope_of {
 rows_of!(gelu_rows, |x: f32| 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)));
 rows_of!(gelu_tanh_rows, |x: f32| 0.5 * x * (1.0 + tanh_term(x)));
 rows_of!(relu_rows, |x: f32| x.max(0.0));
+rows_of!(tanh_rows, |x: f32| tanh(x));
 
 slope_of!(gelu_slope, |x: f32| {
     const INV_SQRT_TAU: f32 = 0.398_942_3;
@@ -74,3 +91,7 @@ slope_of!(gelu_tanh_slope, |x: f32| {
     0.5 * (1.0 + tanh) + 0.5 * x * (1.0 - tanh * tanh) * inner
 });
 slope_of!(relu_slope, |x: f32| if x > 0.0 { 1.0 } else { 0.0 });
+slope_of!(tanh_slope, |x: f32| {
+    let tanh = tanh(x);
+    1.0 - tanh * tanh
+});

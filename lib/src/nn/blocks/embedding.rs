@@ -5,14 +5,14 @@ use rayon::prelude::*;
 use super::ROWS_PER_TASK;
 
 /// `out (T, H) = sum of one row of each table`; a table comes with the row each token takes.
-pub(crate) fn forward(out: &mut [f32], width: usize, tables: [(&[f32], &[u32]); 3]) {
+pub(crate) fn forward(out: &mut [f32], width: usize, tables: &[(&[f32], &[u32])]) {
     out.par_chunks_mut(width * ROWS_PER_TASK).enumerate().for_each(|(task, out)| {
         for (row, out) in out.chunks_exact_mut(width).enumerate() {
             let token = task * ROWS_PER_TASK + row;
-            let [words, positions, segments] =
-                tables.map(|(table, ids)| &table[ids[token] as usize * width..][..width]);
-            for (i, out) in out.iter_mut().enumerate() {
-                *out = words[i] + positions[i] + segments[i];
+            out.fill(0.0);
+            for (table, ids) in tables {
+                let row = &table[ids[token] as usize * width..][..width];
+                out.iter_mut().zip(row).for_each(|(out, value)| *out += value);
             }
         }
     });

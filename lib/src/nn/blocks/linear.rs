@@ -18,22 +18,23 @@ pub(crate) fn add_bias(y: &mut [f32], bias: &[f32]) {
 }
 
 /// From `dy (T, out)`: `dx (T, in) = dy W` (added to what is there with `accumulate`), `dW += dyᵀ x`,
-/// `db += column sums of dy`.
+/// `db += column sums of dy`, where the map has a bias.
 pub(crate) fn backward(
     dy: &[f32],
     x: &[f32],
     weight: &[f32],
+    rows: usize,
     dx: &mut [f32],
     accumulate: bool,
-    d_weight: &mut [f32],
-    d_bias: &mut [f32],
+    (d_weight, d_bias): (&mut [f32], Option<&mut [f32]>),
 ) {
-    let outputs = d_bias.len();
-    let (rows, inputs) = (dy.len() / outputs, weight.len() / outputs);
+    let (inputs, outputs) = (x.len() / rows, dy.len() / rows);
     let dy_view = View::new(dy, rows, outputs);
     gemm(dx, dy_view, View::new(weight, outputs, inputs), 1.0, accumulate, Threads::All);
     gemm(d_weight, dy_view.t(), View::new(x, rows, inputs), 1.0, true, Threads::All);
-    add_column_sums(d_bias, dy);
+    if let Some(d_bias) = d_bias {
+        add_column_sums(d_bias, dy);
+    }
 }
 
 /// `sums += column sums of values (T, sums.len())`, a block of columns a task.

@@ -11,8 +11,17 @@ use crate::nn::math::{lane_sum, vectorised};
 #[derive(Clone, Copy)]
 pub(crate) struct Norm<'a> {
     pub(crate) gamma: &'a [f32],
-    pub(crate) beta: &'a [f32],
+    pub(crate) beta: Option<&'a [f32]>,
     pub(crate) eps: f32,
+}
+
+/// What is added before a norm.
+#[derive(Clone, Copy)]
+pub(crate) struct Add<'a> {
+    /// `(H,)`, to each row, before the dropout.
+    pub(crate) bias: Option<&'a [f32]>,
+    /// `(T, H)`, behind the dropout.
+    pub(crate) residual: &'a [f32],
 }
 
 /// What the backward pass needs: the normalised rows `(T, H)` and one over each row's deviation `(T,)`.
@@ -22,11 +31,11 @@ pub(crate) struct NormCache {
     pub(crate) inverse_deviation: Vec<f32>,
 }
 
-/// `y (T, H)` from `x (T, H)`, which is overwritten. `bias` and `residual` may be absent (embeddings).
+/// `y (T, H)` from `x (T, H)`, which is overwritten if anything is added or dropped.
 pub(crate) fn forward(
     y: &mut [f32],
     x: &mut [f32],
-    add: Option<(&[f32], &[f32])>,
+    add: Option<Add<'_>>,
     norm: Norm<'_>,
     dropout: Option<Site>,
     cache: (&mut [f32], &mut [f32]),
@@ -38,13 +47,13 @@ pub(crate) fn forward(
     rows.zip(cached).for_each(|((index, (y, x)), (normalised, inverse_deviation))| {
         let first = index * ROWS_PER_TASK;
         for (row, x) in x.chunks_exact_mut(width).enumerate() {
-            if let Some((bias, _)) = add {
+            if let Some(Add { bias: Some(bias), .. }) = add {
                 add_row(x, bias);
             }
             if let Some(site) = dropout {
                 site.apply(first + row, x);
             }
-            if let Some((_, residual)) = add {
+            if let Some(Add { residual, .. }) = add {
                 add_row(x, &residual[(first + row) * width..][..width]);
             }
         }
@@ -58,12 +67,13 @@ pub(crate) fn backward(
     dy: &mut [f32],
     gamma: &[f32],
     cache: (&[f32], &[f32]),
-    d_gamma: &mut [f32],
-    d_beta: &mut [f32],
+    (d_gamma, d_beta): (&mut [f32], Option<&mut [f32]>),
 ) {
     let width = gamma.len();
     let (normalised, inverse_deviation) = cache;
-    add_column_sums(d_beta, dy);
+    if let Some(d_beta) = d_beta {
+        add_column_sums(d_beta, dy);
+    }
     add_product_sums(d_gamma, dy, normalised);
     let task = width * ROWS_PER_TASK;
     let rows = dy.par_chunks_mut(task).zip(normalised.par_chunks(task));
@@ -112,7 +122,12 @@ vectorised! {
             *inverse = 1.0 / (variance + norm.eps).sqrt();
             for i in 0..width {
                 normalised[i] = (x[i] - mean) * *inverse;
-                y[i] = normalised[i] * norm.gamma[i] + norm.beta[i];
+                y[i] = normalised[i] * norm.gamma[i];
+            }
+            if let Some(beta) = norm.beta {
+                for (y, beta) in y.iter_mut().zip(beta) {
+                    *y += beta;
+                }
             }
         }
     }
