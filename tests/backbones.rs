@@ -1,8 +1,14 @@
 //! The encoder engine against transformers and against its own slow reference.
 
+use std::collections::HashMap;
+use std::path::Path;
+
 use candle_core::{DType, Tensor};
 use kensaku::nn::reference::Reference;
-use kensaku::nn::{Activations, BertConfig, Dropout, Encoder, PackedBatch};
+use kensaku::nn::{
+    Activation, Activations, BertConfig, DistilBertConfig, Dropout, Encoder, EncoderConfig, LayerType, Loaded,
+    ModernBertConfig, MpnetConfig, PackedBatch, RobertaConfig,
+};
 use kensaku::random::Philox;
 
 use crate::golden::{Tensors, distance, fixture, floats, json, relative_distance, within};
@@ -16,18 +22,114 @@ const GRADIENT: f64 = 1e-5;
 const ZERO_GRADIENT: f64 = 1e-4;
 
 pub fn trials() -> Trials {
-    let golden = ["bert", "bert_gelu_tanh", "minilm"]
-        .map(|name| test(&format!("backbones::{name}_equals_transformers"), move || equals_transformers(name)));
+    let golden = [
+        "bert",
+        "bert_gelu_tanh",
+        "distilbert",
+        "distilbert_sinusoidal",
+        "electra",
+        "minilm",
+        "modernbert",
+        "mpnet",
+        "roberta",
+        "xlm_roberta",
+    ];
+    let golden =
+        golden.map(|name| test(&format!("backbones::{name}_equals_transformers"), move || equals_transformers(name)));
     let mut trials = Vec::from(golden);
     trials.push(test("backbones::names_of_old_checkpoints", old_names));
-    trials.push(test("backbones::equals_the_slow_reference", || equals_reference(None)));
-    trials.push(test("backbones::equals_the_slow_reference_with_dropout", || {
-        equals_reference(Some(Dropout { seed: 5, step: 3 }));
-    }));
-    trials.push(test("backbones::does_not_depend_on_threads", threads));
-    trials.push(test("backbones::does_not_depend_on_neighbours", neighbours));
-    trials.push(test("backbones::finite_differences", finite_differences));
+    for (family, config) in families() {
+        let with = |what: &str, run: fn(EncoderConfig)| {
+            let config = config.clone();
+            test(&format!("backbones::{family}_{what}"), move || run(config))
+        };
+        trials.push(with("equals_the_slow_reference", |config| equals_reference(config, None)));
+        trials.push(with("equals_the_slow_reference_with_dropout", |config| {
+            equals_reference(config, Some(Dropout { seed: 5, step: 3 }));
+        }));
+        trials.push(with("does_not_depend_on_threads", threads));
+        trials.push(with("does_not_depend_on_neighbours", neighbours));
+        trials.push(with("finite_differences", finite_differences));
+        trials.push(with("is_saved_and_loaded_bit_for_bit", saved));
+    }
     trials
+}
+
+/// A small model of every family, with real dropout rates and odd shapes.
+pub fn families() -> Vec<(&'static str, EncoderConfig)> {
+    let bert = BertConfig {
+        vocab_size: 70,
+        hidden_size: 36,
+        num_attention_heads: 3,
+        intermediate_size: 50,
+        max_position_embeddings: 64,
+        initializer_range: 0.3,
+        ..Default::default()
+    };
+    let electra = BertConfig { model_type: "electra".to_owned(), embedding_size: Some(20), ..bert.clone() };
+    let distilbert = DistilBertConfig {
+        vocab_size: 70,
+        dim: 36,
+        n_heads: 3,
+        hidden_dim: 50,
+        max_position_embeddings: 64,
+        initializer_range: 0.3,
+        ..Default::default()
+    };
+    let roberta = RobertaConfig {
+        vocab_size: 70,
+        hidden_size: 36,
+        num_attention_heads: 3,
+        intermediate_size: 50,
+        max_position_embeddings: 66,
+        initializer_range: 0.3,
+        hidden_act: Activation::GeluTanh,
+        ..Default::default()
+    };
+    let xlm_roberta = RobertaConfig { model_type: "xlm-roberta".to_owned(), pad_token_id: 3, ..roberta.clone() };
+    let mpnet = MpnetConfig {
+        vocab_size: 70,
+        hidden_size: 36,
+        num_attention_heads: 3,
+        intermediate_size: 50,
+        max_position_embeddings: 66,
+        initializer_range: 0.3,
+        ..Default::default()
+    };
+    let modernbert = ModernBertConfig {
+        vocab_size: 70,
+        hidden_size: 36,
+        num_hidden_layers: 4,
+        num_attention_heads: 3,
+        intermediate_size: 50,
+        max_position_embeddings: 64,
+        local_attention: 12,
+        initializer_range: 0.2,
+        embedding_dropout: 0.1,
+        attention_dropout: 0.1,
+        mlp_dropout: 0.1,
+        ..Default::default()
+    };
+    let biased = ModernBertConfig {
+        norm_bias: true,
+        attention_bias: true,
+        mlp_bias: true,
+        layer_types: Some(vec![LayerType::SlidingAttention, LayerType::FullAttention]),
+        num_hidden_layers: 2,
+        local_rope_theta: None,
+        hidden_activation: Activation::GeluTanh,
+        ..modernbert.clone()
+    };
+    vec![
+        ("bert", bert.into()),
+        ("distilbert", distilbert.into()),
+        ("electra", electra.into()),
+        ("modernbert", modernbert.into()),
+        ("modernbert_with_biases", biased.into()),
+        ("mpnet", mpnet.into()),
+        ("roberta", roberta.into()),
+        ("xlm_roberta", xlm_roberta.into()),
+    ]
 }
 
 fn equals_transformers(name: &str) {
@@ -49,25 +151,39 @@ fn equals_transformers(name: &str) {
     let upstream = unpadded_rows(&inputs, inputs.tensor("R"));
     encoder.parameters_mut().zero_grads();
     encoder.backward(&batch, &mut activations, &upstream).unwrap();
+    equal_gradients(&dir, &encoder, &expected);
+}
+
+/// Every parameter has the gradient that the golden file holds, and that holds no other.
+pub fn equal_gradients(dir: &Path, encoder: &Encoder, expected: &Tensors) {
+    let case = json(&dir.join("case.json"));
     let zero: Vec<&str> = case["gradients_exactly_zero_stored_as_zero"]
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(|name| name.as_str())
+        .map(plain)
         .collect();
-    let names: Vec<String> = encoder.parameters().entries().iter().map(|entry| entry.name.clone()).collect();
-    let golden = expected.names().filter(|name| name.starts_with("grad.")).count();
-    assert_eq!(names.len(), golden, "parameters with a gradient");
-    for name in &names {
-        let ours = encoder.parameters().grad(name).unwrap();
-        let theirs = expected.floats(&format!("grad.{name}"));
-        if zero.contains(&name.as_str()) {
+    let golden: HashMap<&str, &str> =
+        expected.names().filter_map(|name| Some((plain(name.strip_prefix("grad.")?), name))).collect();
+    let parameters = encoder.parameters();
+    assert_eq!(parameters.entries().len(), golden.len(), "parameters with a gradient");
+    for entry in parameters.entries() {
+        let name = entry.name.as_str();
+        let (ours, theirs) = (parameters.grad(name).unwrap(), expected.floats(golden[name]));
+        if zero.contains(&name) {
             within(name, distance(&ours, &theirs), ZERO_GRADIENT);
         } else {
             assert!(ours.iter().any(|grad| *grad != 0.0), "{name} has no gradient");
             within(name, relative_distance(&ours, &theirs), GRADIENT);
         }
     }
+}
+
+/// A name without what stands before it in a model with a head.
+fn plain(name: &str) -> &str {
+    let prefixes = ["bert.", "distilbert.", "electra.", "model.", "mpnet.", "roberta."];
+    prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }
 
 fn old_names() {
@@ -81,18 +197,9 @@ fn old_names() {
     }
 }
 
-/// A model with real dropout rates and an odd shape, and sequences of length 1 to 50.
-fn tiny() -> (Encoder, PackedBatch, Vec<f32>) {
-    let config = BertConfig {
-        vocab_size: 70,
-        hidden_size: 36,
-        num_attention_heads: 3,
-        intermediate_size: 50,
-        max_position_embeddings: 64,
-        initializer_range: 0.3,
-        ..Default::default()
-    };
-    let width = config.hidden_size;
+/// A model, and sequences of length 1 to 50.
+fn tiny(config: EncoderConfig) -> (Encoder, PackedBatch, Vec<f32>) {
+    let width = config.hidden_size();
     let mut rng = Philox::new(11);
     let lengths = [1, 7, 50, 16, 2];
     let batch = PackedBatch::new(lengths.map(|length| (0..length).map(|_| rng.below(70) as u32).collect::<Vec<_>>()));
@@ -100,8 +207,13 @@ fn tiny() -> (Encoder, PackedBatch, Vec<f32>) {
     (Encoder::new(config, 1).unwrap(), batch, upstream)
 }
 
-fn equals_reference(dropout: Option<Dropout>) {
-    let (mut encoder, batch, upstream) = tiny();
+/// A constant added to all keys of a row cancels in the softmax.
+pub fn cancels(name: &str) -> bool {
+    ["key.bias", "k_lin.bias", "attn.k.bias"].iter().any(|end| name.ends_with(end))
+}
+
+fn equals_reference(config: EncoderConfig, dropout: Option<Dropout>) {
+    let (mut encoder, batch, upstream) = tiny(config);
     let mut activations = Activations::training();
     activations.set_dropout(dropout);
     encoder.forward(&batch, &mut activations).unwrap();
@@ -114,7 +226,7 @@ fn equals_reference(dropout: Option<Dropout>) {
     let grads = (hidden * upstream).unwrap().sum_all().unwrap().backward().unwrap();
     for (name, variable) in reference.parameters() {
         let (ours, theirs) = (encoder.parameters().grad(name).unwrap(), floats(grads.get(variable).unwrap()));
-        if name.ends_with("key.bias") {
+        if cancels(name) {
             within(name, distance(&ours, &theirs), ZERO_GRADIENT);
         } else {
             assert!(ours.iter().any(|grad| *grad != 0.0), "{name} has no gradient");
@@ -124,10 +236,10 @@ fn equals_reference(dropout: Option<Dropout>) {
 }
 
 /// Outputs and gradients, bit for bit.
-fn pass(threads: usize) -> (Vec<f32>, Vec<Vec<f32>>) {
+fn pass(config: EncoderConfig, threads: usize) -> (Vec<f32>, Vec<Vec<f32>>) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
-        let (mut encoder, batch, upstream) = tiny();
+        let (mut encoder, batch, upstream) = tiny(config);
         let mut activations = Activations::training();
         activations.set_dropout(Some(Dropout { seed: 5, step: 3 }));
         encoder.forward(&batch, &mut activations).unwrap();
@@ -138,13 +250,13 @@ fn pass(threads: usize) -> (Vec<f32>, Vec<Vec<f32>>) {
     })
 }
 
-fn threads() {
-    assert_eq!(pass(1), pass(4));
+fn threads(config: EncoderConfig) {
+    assert_eq!(pass(config.clone(), 1), pass(config, 4));
 }
 
 /// A sequence alone gives what it gives in company: nothing is padded, nothing leaks.
-fn neighbours() {
-    let (encoder, batch, _) = tiny();
+fn neighbours(config: EncoderConfig) {
+    let (encoder, batch, _) = tiny(config);
     let mut activations = Activations::inference();
     encoder.forward(&batch, &mut activations).unwrap();
     let width = encoder.config().hidden_size();
@@ -156,13 +268,13 @@ fn neighbours() {
 }
 
 /// The slope of `sum(hidden * upstream)` along each parameter's own gradient is the gradient's square.
-fn finite_differences() {
-    let (mut encoder, batch, upstream) = tiny();
+fn finite_differences(config: EncoderConfig) {
+    let (mut encoder, batch, upstream) = tiny(config);
     let mut activations = Activations::training();
     encoder.forward(&batch, &mut activations).unwrap();
     encoder.backward(&batch, &mut activations, &upstream).unwrap();
     let names: Vec<String> = encoder.parameters().entries().iter().map(|entry| entry.name.clone()).collect();
-    for name in names.iter().filter(|name| !name.ends_with("key.bias")) {
+    for name in names.iter().filter(|name| !cancels(name)) {
         let grad = encoder.parameters().grad(name).unwrap();
         let square: f64 = grad.iter().map(|grad| f64::from(*grad).powi(2)).sum();
         let mut value_at = |shift: f64| {
@@ -179,8 +291,28 @@ fn finite_differences() {
     }
 }
 
+/// The directory gives back the model, and a second directory the same bytes.
+fn saved(config: EncoderConfig) {
+    let (encoder, batch, _) = tiny(config);
+    let hidden = |encoder: &Encoder| {
+        let mut activations = Activations::inference();
+        encoder.forward(&batch, &mut activations).unwrap();
+        activations.hidden().to_vec()
+    };
+    let [first, second] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    encoder.save(first.path()).unwrap();
+    let again = Encoder::load(first.path()).unwrap();
+    assert_eq!(hidden(&again), hidden(&encoder));
+    assert_eq!(*again.loaded(), Loaded::default());
+    again.save(second.path()).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        let bytes = |dir: &tempfile::TempDir| std::fs::read(dir.path().join(file)).unwrap();
+        assert_eq!(bytes(&first), bytes(&second), "{file}");
+    }
+}
+
 /// The rows `(T, H)` of `(B, S, H)` where the mask is 1.
-fn unpadded_rows(inputs: &Tensors, padded: &Tensor) -> Vec<f32> {
+pub fn unpadded_rows(inputs: &Tensors, padded: &Tensor) -> Vec<f32> {
     let mask = inputs.tensor("attention_mask").to_dtype(DType::U32).unwrap().to_vec2::<u32>().unwrap();
     let rows = padded.to_vec3::<f32>().unwrap();
     let kept = rows.into_iter().flatten().zip(mask.into_iter().flatten()).filter(|(_, mask)| *mask == 1);

@@ -4,6 +4,7 @@ mod backbones;
 mod bm25;
 mod data;
 mod golden;
+mod heads;
 mod losses;
 mod metrics;
 mod minilm;
@@ -23,6 +24,7 @@ fn main() {
         backbones::trials(),
         bm25::trials(),
         data::trials(),
+        heads::trials(),
         losses::trials(),
         metrics::trials(),
         minilm::trials(),

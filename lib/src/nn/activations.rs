@@ -1,6 +1,8 @@
 //! The arena: what a forward pass leaves for the backward pass, and the scratch of both.
 
 use super::blocks::norm::NormCache;
+use super::head::HeadCache;
+use super::layer::longest;
 use super::spec::Spec;
 use super::{Dropout, PackedBatch};
 
@@ -14,8 +16,12 @@ pub struct Activations {
     pub(crate) embeddings: EmbeddingCache,
     /// The row of the position table that each token takes.
     pub(crate) positions: Vec<u32>,
+    /// `(heads, 2L - 1)` the biases of relative positions.
+    pub(crate) offsets: Vec<f32>,
     pub(crate) layers: Vec<LayerCache>,
+    pub(crate) final_norm: NormCache,
     pub(crate) scratch: Scratch,
+    pub(crate) head: HeadCache,
     tokens: usize,
     width: usize,
 }
@@ -42,7 +48,7 @@ pub(crate) struct LayerCache {
     pub(crate) attention_norm: NormCache,
     /// `(T, H)` the input of the feed-forward block.
     pub(crate) attended: Vec<f32>,
-    /// `(T, I)` before and after the activation.
+    /// `(T, I)` before the activation, `(T, 2I)` with a gate, and `(T, I)` behind it.
     pub(crate) pre: Vec<f32>,
     pub(crate) activated: Vec<f32>,
     pub(crate) output_norm: NormCache,
@@ -53,10 +59,16 @@ pub(crate) struct LayerCache {
 pub(crate) struct Scratch {
     /// `(T, H)`
     pub(crate) rows: Vec<f32>,
-    /// `(T, max(I, 3H))`
+    /// `(T, max(I, 3H))`, with a gate `(T, max(2I, 3H))`
     pub(crate) wide: Vec<f32>,
     /// `(T, H)`
     pub(crate) d_rows: Vec<f32>,
+    /// `(T, H)` the gradient of a block's input, where norms stand first.
+    pub(crate) d_branch: Vec<f32>,
+    /// `(T, I)` where there is a gate.
+    pub(crate) d_inner: Vec<f32>,
+    /// `(B * heads, 2L - 1)` where there are relative positions.
+    pub(crate) d_offsets: Vec<f32>,
 }
 
 impl Activations {
@@ -89,12 +101,12 @@ impl Activations {
             let buffers = [input, qkv, log_sums, context, attended, pre, activated];
             buffers.iter().map(|buffer| buffer.capacity()).sum::<usize>() + norm(attention_norm) + norm(output_norm)
         };
-        let Scratch { rows, wide, d_rows } = &self.scratch;
-        let shared = [&self.hidden, &self.embeddings.output, rows, wide, d_rows]
-            .iter()
-            .map(|buffer| buffer.capacity())
-            .sum::<usize>();
-        size_of::<f32>() * (shared + norm(&self.embeddings.norm) + self.layers.iter().map(layer).sum::<usize>())
+        let Scratch { rows, wide, d_rows, d_branch, d_inner, d_offsets } = &self.scratch;
+        let scratch = [rows, wide, d_rows, d_branch, d_inner, d_offsets];
+        let shared = [&self.hidden, &self.embeddings.output, &self.offsets].into_iter().chain(scratch);
+        let norms = norm(&self.embeddings.norm) + norm(&self.final_norm) + self.head.capacity();
+        let shared = shared.map(Vec::capacity).sum::<usize>() + norms;
+        size_of::<f32>() * (shared + self.layers.iter().map(layer).sum::<usize>())
     }
 
     /// Makes room for a batch.
@@ -102,6 +114,13 @@ impl Activations {
         let (tokens, width, inner) = (batch.tokens(), spec.width, spec.inner);
         (self.tokens, self.width) = (tokens, width);
         grow(&mut self.hidden, tokens * width);
+        if spec.norm_first {
+            self.final_norm.fit(tokens, width);
+        }
+        let offsets = (2 * longest(batch)).saturating_sub(1);
+        if spec.buckets > 0 {
+            grow(&mut self.offsets, spec.heads * offsets);
+        }
         self.embeddings.norm.fit(tokens, spec.embedding);
         if spec.embedding != width {
             grow(&mut self.embeddings.output, tokens * spec.embedding);
@@ -123,12 +142,21 @@ impl Activations {
         if self.keep {
             grow(&mut self.scratch.wide, tokens * spec.up_width().max(3 * width));
             grow(&mut self.scratch.d_rows, tokens * widest);
+            if spec.norm_first {
+                grow(&mut self.scratch.d_branch, tokens * width);
+            }
+            if spec.gated {
+                grow(&mut self.scratch.d_inner, tokens * inner);
+            }
+            if spec.buckets > 0 {
+                grow(&mut self.scratch.d_offsets, batch.sequences() * spec.heads * offsets);
+            }
         }
     }
 }
 
 impl NormCache {
-    fn fit(&mut self, tokens: usize, width: usize) {
+    pub(crate) fn fit(&mut self, tokens: usize, width: usize) {
         grow(&mut self.normalised, tokens * width);
         grow(&mut self.inverse_deviation, tokens);
     }

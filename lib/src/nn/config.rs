@@ -27,6 +27,11 @@ pub(super) fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<()> {
     }
 }
 
+/// Layers are laid out before weights are read: a number that no model has is a mistake.
+pub(super) fn check_layers((field, value): (&'static str, usize)) -> Result<()> {
+    if value <= 1_000 { Ok(()) } else { Err(setting(field, value, "at most 1000")) }
+}
+
 /// The width is cut into heads of equal size.
 pub(super) fn check_heads(width: (&'static str, usize), heads: (&'static str, usize)) -> Result<()> {
     if width.1.is_multiple_of(heads.1) {

@@ -1,11 +1,18 @@
 //! The encoder of every family: forward and backward written by hand.
 
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::layer::{Pass, embedding, post_norm};
+use serde_json::Value;
+
+use super::blocks::rotary::Rotary;
+use super::blocks::{norm, relative};
+use super::checkpoint::Tensors;
+use super::layer::{Pass, embedding, longest, post_norm, pre_norm};
 use super::layout::{Layout, lay_out};
 use super::spec::{Positions, Spec};
-use super::{Activations, EncoderConfig, PackedBatch, Parameters, weights};
+use super::{Activations, Dropout, EncoderConfig, Loaded, PackedBatch, Parameter, Parameters, checkpoint};
 use crate::random::Philox;
 use crate::{Error, Result};
 
@@ -26,7 +33,12 @@ pub struct Encoder {
     config: EncoderConfig,
     spec: Spec,
     parameters: Parameters,
+    /// How many of them are the encoder's; a head's follow.
+    own: usize,
     layout: Layout,
+    /// One a base of frequencies.
+    rotary: Vec<Arc<Rotary>>,
+    loaded: Loaded,
 }
 
 impl Encoder {
@@ -34,31 +46,36 @@ impl Encoder {
     pub fn new(config: impl Into<EncoderConfig>, seed: u64) -> Result<Self> {
         let mut encoder = Self::outline(config.into())?;
         encoder.parameters.allocate()?;
-        let mut rng = Philox::new(seed);
-        for entry in encoder.parameters.entries().to_vec() {
-            let values = &mut encoder.parameters.values[entry.range];
-            if entry.shape.len() == 2 {
-                values.fill_with(|| (rng.normal() * encoder.spec.deviation) as f32);
-            } else if entry.name.ends_with("weight") {
-                values.fill(1.0);
-            }
+        encoder.draw(0, seed, |_| true);
+        if let (Positions::Table { sinusoidal: true, .. }, Some(table)) =
+            (encoder.spec.positions, &encoder.layout.positions)
+        {
+            sinusoids(&mut encoder.parameters.values[table.clone()], encoder.spec.embedding);
         }
         Ok(encoder)
     }
 
-    /// Reads `config.json` and `model.safetensors` of a Hugging Face directory.
+    /// Reads a Hugging Face directory of any supported family: `config.json` and `model.safetensors`, in
+    /// one file or several, with the prefixes and the older names that checkpoints have, in f32, f16, bf16
+    /// or f64. [`Encoder::loaded`] tells what of it was not used.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
         let dir = dir.as_ref();
-        let mut encoder = Self::outline(weights::read_config(&dir.join("config.json"))?)?;
-        encoder.parameters.allocate()?;
-        weights::read(&dir.join("model.safetensors"), &mut encoder.parameters)?;
+        let mut encoder = Self::outline(checkpoint::read_config(dir)?.0)?;
+        let loaded = checkpoint::fill(&mut encoder.parameters, &Tensors::open(dir)?, &[], |_| false)?;
+        encoder.set_loaded(dir, loaded);
         Ok(encoder)
     }
 
-    /// Writes `config.json` and `model.safetensors`.
+    /// Writes `config.json` and `model.safetensors`, for `AutoModel.from_pretrained` and [`Encoder::load`].
+    /// The parameters of a head are left out.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
-        weights::write_config(&dir.as_ref().join("config.json"), &self.config)?;
-        weights::write(&dir.as_ref().join("model.safetensors"), &self.parameters)
+        checkpoint::write_config(dir.as_ref(), &self.config, "Model", Value::Null)?;
+        checkpoint::write(dir.as_ref(), &self.parameters, &self.parameters.entries()[..self.own], str::to_owned)
+    }
+
+    /// What the checkpoint held beyond this model; nothing for a new one.
+    pub fn loaded(&self) -> &Loaded {
+        &self.loaded
     }
 
     pub fn config(&self) -> &EncoderConfig {
@@ -79,14 +96,30 @@ impl Encoder {
         activations.fit(&self.spec, batch);
         embedding::number(&self.spec, batch, &mut activations.positions);
         self.check(batch, &activations.positions)?;
-        let pass = Pass { spec: &self.spec, batch, dropout: activations.dropout };
-        let size = batch.tokens() * self.spec.width;
-        let Activations { hidden, embeddings, positions, layers, scratch, .. } = activations;
+        if batch.tokens() == 0 {
+            return Ok(());
+        }
+        let (tokens, spec, layout) = (batch.tokens(), &self.spec, &self.layout);
+        let size = tokens * spec.width;
+        let Activations { hidden, embeddings, positions, offsets, layers, final_norm, scratch, dropout, .. } =
+            activations;
         let (hidden, values) = (&mut hidden[..size], self.parameters.values.as_slice());
-        embedding::forward(pass, &self.layout, values, positions, hidden, embeddings, scratch);
-        for (index, layer) in self.layout.layers.iter().enumerate() {
+        let offsets = &mut offsets[..self.offsets(batch)];
+        if let Some(table) = &layout.relative {
+            relative::forward(offsets, &values[table.clone()], spec.heads);
+        }
+        let pass = self.pass(batch, *dropout, positions, offsets);
+        embedding::forward(pass, layout, values, hidden, embeddings, scratch);
+        let rows = &mut scratch.rows[..size];
+        let forward = if spec.norm_first { pre_norm::forward } else { post_norm::forward };
+        for (index, layer) in layout.layers.iter().enumerate() {
             let cache = index.min(layers.len() - 1);
-            post_norm::forward(pass, index, layer, values, hidden, &mut scratch.rows[..size], &mut layers[cache]);
+            forward(pass, index, layer, values, hidden, rows, &mut layers[cache]);
+        }
+        if let Some(place) = &layout.final_norm {
+            rows.copy_from_slice(hidden);
+            let parts = final_norm.parts(tokens, spec.width);
+            norm::forward(hidden, rows, None, place.as_norm(values, spec.eps), None, parts);
         }
         Ok(())
     }
@@ -102,20 +135,72 @@ impl Encoder {
                 expected: format!("{size} numbers after a forward pass of the same batch"),
             });
         }
-        if self.parameters.grads.is_empty() {
-            self.parameters.zero_grads();
+        if size == 0 {
+            return Ok(());
         }
-        let pass = Pass { spec: &self.spec, batch, dropout: activations.dropout };
-        let Activations { hidden, embeddings, positions, layers, scratch, .. } = activations;
-        let Parameters { values, grads, .. } = &mut self.parameters;
+        self.parameters.with_grads();
+        // Moved out while the gradients are written.
+        let mut grads = std::mem::take(&mut self.parameters.grads);
+        let (spec, layout, values) = (&self.spec, &self.layout, self.parameters.values.as_slice());
+        let Activations { hidden, embeddings, positions, offsets, layers, final_norm, scratch, dropout, .. } =
+            activations;
+        let pass = self.pass(batch, *dropout, positions, &offsets[..self.offsets(batch)]);
         // The output is not needed any more: its memory holds the gradient that wanders down.
         let d = &mut hidden[..size];
         d.copy_from_slice(d_hidden);
-        for (index, layer) in self.layout.layers.iter().enumerate().rev() {
-            post_norm::backward(pass, index, layer, values, grads, d, &layers[index], scratch);
+        if let Some(place) = &layout.final_norm {
+            let normalised = final_norm.read(batch.tokens(), spec.width);
+            norm::backward(d, place.weight(values), normalised, place.grads(&mut grads));
         }
-        embedding::backward(pass, &self.layout, values, grads, positions, d, embeddings, scratch);
+        let backward = if spec.norm_first { pre_norm::backward } else { post_norm::backward };
+        for (index, layer) in layout.layers.iter().enumerate().rev() {
+            backward(pass, index, layer, values, &mut grads, d, &layers[index], scratch);
+        }
+        embedding::backward(pass, layout, values, &mut grads, d, embeddings, scratch);
+        self.parameters.grads = grads;
         Ok(())
+    }
+
+    /// Saves all parameters, a head's included, for Python's class of this head.
+    pub(super) fn save_with_head(&self, dir: &Path, class: &str, head: Value) -> Result<()> {
+        checkpoint::write_config(dir, &self.config, class, head)?;
+        let own = |name: &str| self.parameters.entries()[..self.own].iter().any(|entry| entry.name == name);
+        checkpoint::write(dir, &self.parameters, self.parameters.entries(), |name| {
+            // BERT's pooler belongs to the encoder there.
+            let prefix = if own(name) || name.starts_with("pooler.") { self.spec.names.prefix } else { "" };
+            format!("{prefix}{name}")
+        })
+    }
+
+    /// Takes away what a head has added to the table.
+    pub(super) fn remove_head(&mut self) {
+        self.parameters.truncate(self.own);
+    }
+
+    /// Draws those parameters from number `first` on that `wanted` names.
+    pub(super) fn draw(&mut self, first: usize, seed: u64, wanted: impl Fn(&Parameter) -> bool) {
+        // A head's numbers are not those of the encoder's first matrices.
+        let mut rng = Philox::stream(seed, u64::from(first > 0));
+        for entry in self.parameters.entries()[first..].to_vec() {
+            let values = &mut self.parameters.values[entry.range.clone()];
+            if !wanted(&entry) {
+                continue;
+            } else if entry.shape.len() == 2 {
+                values.fill_with(|| (rng.normal() * self.spec.deviation) as f32);
+            } else if entry.name.ends_with("weight") {
+                values.fill(1.0);
+            }
+        }
+    }
+
+    pub(super) fn set_loaded(&mut self, dir: &Path, loaded: Loaded) {
+        checkpoint::report(dir, &loaded);
+        self.loaded = loaded;
+    }
+
+    /// Where the word embeddings lie in the table.
+    pub(super) fn words(&self) -> Range<usize> {
+        self.layout.words.clone()
     }
 
     pub(crate) fn spec(&self) -> &Spec {
@@ -132,11 +217,31 @@ impl Encoder {
     }
 
     /// All parameters in their order, without memory.
-    fn outline(config: EncoderConfig) -> Result<Self> {
+    pub(super) fn outline(config: EncoderConfig) -> Result<Self> {
         config.check()?;
         let spec = config.spec();
         let (parameters, layout) = lay_out(&spec);
-        Ok(Self { config, spec, parameters, layout })
+        let (rotary, own) = (rotations(&spec), parameters.entries().len());
+        Ok(Self { config, spec, own, parameters, layout, rotary, loaded: Loaded::default() })
+    }
+
+    fn pass<'a>(
+        &'a self,
+        batch: &'a PackedBatch,
+        dropout: Option<Dropout>,
+        positions: &'a [u32],
+        offsets: &'a [f32],
+    ) -> Pass<'a> {
+        let (rotary, relative) = (self.rotary.as_slice(), self.layout.relative.as_ref());
+        Pass { spec: &self.spec, batch, dropout, positions, rotary, offsets, relative }
+    }
+
+    /// Biases of relative positions for a batch: one a head and offset.
+    fn offsets(&self, batch: &PackedBatch) -> usize {
+        match self.spec.buckets {
+            0 => 0,
+            _ => self.spec.heads * (2 * longest(batch)).saturating_sub(1),
+        }
     }
 
     /// An error for what the tables cannot look up.
@@ -169,5 +274,23 @@ impl Encoder {
             }
         }
         Ok(())
+    }
+}
+
+/// The sines and cosines of every base of frequencies that a layer has.
+fn rotations(spec: &Spec) -> Vec<Arc<Rotary>> {
+    let mut bases: Vec<f32> = spec.layers.iter().filter_map(|layer| layer.theta).collect();
+    bases.sort_by(f32::total_cmp);
+    bases.dedup();
+    bases.into_iter().map(|theta| Arc::new(Rotary::new(theta, spec.head_size(), spec.longest()))).collect()
+}
+
+/// Sines and cosines of growing wave lengths by turns (Vaswani et al. 2017), a row a position.
+fn sinusoids(table: &mut [f32], width: usize) {
+    for (position, row) in table.chunks_exact_mut(width).enumerate() {
+        for (i, value) in row.iter_mut().enumerate() {
+            let angle = position as f64 / 10_000_f64.powf((2 * (i / 2)) as f64 / width as f64);
+            *value = if i % 2 == 0 { angle.sin() } else { angle.cos() } as f32;
+        }
     }
 }

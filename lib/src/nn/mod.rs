@@ -12,23 +12,29 @@
 mod activations;
 mod batch;
 mod blocks;
+mod checkpoint;
 mod config;
 mod encoder;
 mod family;
 mod gemm;
+mod head;
 mod layer;
 mod layout;
 mod math;
 mod parameters;
 pub mod reference;
 mod spec;
-mod weights;
 
 pub use activations::Activations;
 pub use batch::PackedBatch;
 pub use blocks::dropout::Dropout;
+pub use checkpoint::Loaded;
 pub use config::Activation;
 pub use encoder::Encoder;
-pub use family::{BertConfig, EncoderConfig, UnusableConfig};
+pub use family::{
+    BertConfig, ClassifierPooling, DistilBertConfig, EncoderConfig, LayerType, ModernBertConfig, MpnetConfig,
+    RobertaConfig, Rope, RopeParameters, UnusableConfig,
+};
+pub use head::{Classifier, MaskedLm};
 pub(crate) use math::vectorised;
 pub use parameters::{Parameter, Parameters};

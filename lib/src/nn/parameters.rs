@@ -81,6 +81,21 @@ impl Parameters {
         range
     }
 
+    /// Takes away all but the first `entries` parameters.
+    pub(crate) fn truncate(&mut self, entries: usize) {
+        self.entries.truncate(entries);
+        self.values.truncate(self.len());
+        self.grads.clear();
+    }
+
+    /// The values, and the gradients to add to; those are zero before the first backward pass.
+    pub(crate) fn with_grads(&mut self) -> (&[f32], &mut [f32]) {
+        if self.grads.len() != self.values.len() {
+            self.zero_grads();
+        }
+        (&self.values, &mut self.grads)
+    }
+
     /// Makes room for all values; new ones are zero.
     pub(crate) fn allocate(&mut self) -> Result<()> {
         let (held, needed) = (self.values.len(), self.len());

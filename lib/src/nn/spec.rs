@@ -104,9 +104,9 @@ pub(crate) struct Names {
     pub(crate) final_norm: &'static str,
 }
 
-/// Dropout layers of a model by number: one behind the embeddings, three a layer, then the head's.
+/// Dropout layers of a model by number: one behind the embeddings, four a layer, then the head's.
 pub(crate) fn site_of(layer: usize, place: u32) -> u32 {
-    1 + layer as u32 * 3 + place
+    1 + layer as u32 * 4 + place
 }
 
 impl Spec {

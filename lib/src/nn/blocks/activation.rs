@@ -25,22 +25,11 @@ pub(crate) fn forward(pre: &mut [f32], out: &mut [f32], bias: Option<&[f32]>, ac
 /// `d *= act'(pre)`: turns the gradient of the output into that of the input, in place.
 pub(crate) fn backward(d: &mut [f32], pre: &[f32], activation: Activation) {
     d.par_chunks_mut(TASK).zip(pre.par_chunks(TASK)).for_each(|(d, pre)| match activation {
-        Activation::Gelu => gelu_slope(d, pre),
-        Activation::GeluTanh => gelu_tanh_slope(d, pre),
-        Activation::Relu => relu_slope(d, pre),
-        Activation::Tanh => tanh_slope(d, pre),
+        Activation::Gelu => gelu_slopes(d, pre),
+        Activation::GeluTanh => gelu_tanh_slopes(d, pre),
+        Activation::Relu => relu_slopes(d, pre),
+        Activation::Tanh => tanh_slopes(d, pre),
     });
-}
-
-/// `tanh(sqrt(2/pi) (x + 0.044715 x³))`
-#[inline(always)]
-fn tanh_term(x: f32) -> f32 {
-    tanh(0.797_884_6 * (x + 0.044_715 * x * x * x))
-}
-
-#[inline(always)]
-fn tanh(x: f32) -> f32 {
-    1.0 - 2.0 / (exp(2.0 * x) + 1.0)
 }
 
 macro_rules! rows_of {
@@ -76,22 +65,62 @@ macro_rules! slope_of {
     };
 }
 
-rows_of!(gelu_rows, |x: f32| 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)));
-rows_of!(gelu_tanh_rows, |x: f32| 0.5 * x * (1.0 + tanh_term(x)));
-rows_of!(relu_rows, |x: f32| x.max(0.0));
-rows_of!(tanh_rows, |x: f32| tanh(x));
+rows_of!(gelu_rows, gelu);
+rows_of!(gelu_tanh_rows, gelu_tanh);
+rows_of!(relu_rows, relu);
+rows_of!(tanh_rows, tanh);
 
-slope_of!(gelu_slope, |x: f32| {
+slope_of!(gelu_slopes, gelu_slope);
+slope_of!(gelu_tanh_slopes, gelu_tanh_slope);
+slope_of!(relu_slopes, relu_slope);
+slope_of!(tanh_slopes, tanh_slope);
+
+#[inline(always)]
+pub(super) fn gelu(x: f32) -> f32 {
+    0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+}
+
+#[inline(always)]
+pub(super) fn gelu_slope(x: f32) -> f32 {
     const INV_SQRT_TAU: f32 = 0.398_942_3;
     0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)) + x * INV_SQRT_TAU * exp(-0.5 * x * x)
-});
-slope_of!(gelu_tanh_slope, |x: f32| {
+}
+
+#[inline(always)]
+pub(super) fn gelu_tanh(x: f32) -> f32 {
+    0.5 * x * (1.0 + tanh_term(x))
+}
+
+#[inline(always)]
+pub(super) fn gelu_tanh_slope(x: f32) -> f32 {
     let tanh = tanh_term(x);
     let inner = 0.797_884_6 * (1.0 + 3.0 * 0.044_715 * x * x);
     0.5 * (1.0 + tanh) + 0.5 * x * (1.0 - tanh * tanh) * inner
-});
-slope_of!(relu_slope, |x: f32| if x > 0.0 { 1.0 } else { 0.0 });
-slope_of!(tanh_slope, |x: f32| {
+}
+
+/// `tanh(sqrt(2/pi) (x + 0.044715 x³))`
+#[inline(always)]
+fn tanh_term(x: f32) -> f32 {
+    tanh(0.797_884_6 * (x + 0.044_715 * x * x * x))
+}
+
+#[inline(always)]
+pub(super) fn relu(x: f32) -> f32 {
+    x.max(0.0)
+}
+
+#[inline(always)]
+pub(super) fn relu_slope(x: f32) -> f32 {
+    if x > 0.0 { 1.0 } else { 0.0 }
+}
+
+#[inline(always)]
+pub(super) fn tanh(x: f32) -> f32 {
+    1.0 - 2.0 / (exp(2.0 * x) + 1.0)
+}
+
+#[inline(always)]
+pub(super) fn tanh_slope(x: f32) -> f32 {
     let tanh = tanh(x);
     1.0 - tanh * tanh
-});
+}

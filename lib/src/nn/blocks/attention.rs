@@ -1,6 +1,7 @@
 //! Self-attention over packed sequences, parallel over (sequence, head).
 //!
-//! `P = softmax(Q Kᵀ / sqrt d)`, `context = dropout(P) V`. Only the log-sum-exp of each row is kept:
+//! `P = softmax(Q Kᵀ / sqrt d + bias)`, `context = dropout(P) V`; a bias by relative position and a limit
+//! to how far a token sees are the family's. Only the log-sum-exp of each row is kept:
 //! the backward pass computes `P` again.
 
 use std::cell::RefCell;
@@ -21,6 +22,10 @@ pub(crate) struct Heads<'a> {
     pub(crate) count: usize,
     /// `d`, the width of one head.
     pub(crate) size: usize,
+    /// A token sees those at most this far away; all without.
+    pub(crate) reach: Option<usize>,
+    /// `(heads, 2L - 1)`: a bias for every offset `j - i` up to the longest sequence; none if empty.
+    pub(crate) offsets: &'a [f32],
 }
 
 /// From `qkv (T, 3H)`: `context (T, H)` and `log_sums (heads, T)`.
@@ -32,9 +37,11 @@ pub(crate) fn forward(context: &mut [f32], log_sums: &mut [f32], qkv: &[f32], he
         with_scratch(range.len(), heads.size, |scores, rows| {
             let [q, k, v] = heads.project(qkv, &range, head);
             gemm(scores, q, k.t(), heads.scale(), false, Threads::This);
+            heads.shape(scores, range.len(), head);
             // SAFETY: a (sequence, head) is one task, and no other touches its part of a row.
             let sums = unsafe { log_sums.part(head, range.clone()) };
             softmax(scores, sums);
+            heads.limit(scores, range.len(), 0.0);
             drop_scores(scores, &range, head, heads.count, dropout);
             gemm(rows, View::new(scores, range.len(), range.len()), v, 1.0, false, Threads::This);
             for (token, row) in range.clone().zip(rows.chunks_exact(heads.size)) {
@@ -45,9 +52,11 @@ pub(crate) fn forward(context: &mut [f32], log_sums: &mut [f32], qkv: &[f32], he
     });
 }
 
-/// From `d_context (T, H)`: `d_qkv (T, 3H)`.
+/// From `d_context (T, H)`: `d_qkv (T, 3H)`, and the gradient of every offset's bias in every (sequence,
+/// head), `d_offsets (B * heads, 2L - 1)`.
 pub(crate) fn backward(
     d_qkv: &mut [f32],
+    d_offsets: &mut [f32],
     d_context: &[f32],
     qkv: &[f32],
     log_sums: &[f32],
@@ -57,7 +66,8 @@ pub(crate) fn backward(
     let tokens = log_sums.len() / heads.count;
     let width = heads.width();
     let d_qkv = Scattered::new(d_qkv, 3 * width);
-    heads.tasks().into_par_iter().for_each(|(range, head)| {
+    let d_offsets = Scattered::new(d_offsets, heads.offsets.len() / heads.count);
+    heads.tasks().into_par_iter().enumerate().for_each(|(task, (range, head))| {
         let length = range.len();
         let [q, k, v] = heads.project(qkv, &range, head);
         let d_out = View::strided(&d_context[range.start * width + head * heads.size..], length, heads.size, width);
@@ -71,7 +81,9 @@ pub(crate) fn backward(
         };
         with_scratch(length, heads.size, |weights, rows| {
             gemm(weights, q, k.t(), heads.scale(), false, Threads::This);
+            heads.shape(weights, length, head);
             exponentiate(weights, &log_sums[head * tokens..][range.clone()]);
+            heads.limit(weights, length, 0.0);
             with_scratch(length, 0, |dropped, _| {
                 dropped.copy_from_slice(weights);
                 drop_scores(dropped, &range, head, heads.count, dropout);
@@ -82,6 +94,10 @@ pub(crate) fn backward(
                 gemm(d_weights, d_out, v.t(), 1.0, false, Threads::This);
                 drop_scores(d_weights, &range, head, heads.count, dropout);
                 softmax_slope(d_weights, weights);
+                if !heads.offsets.is_empty() {
+                    // SAFETY: a row is a task's own.
+                    sum_diagonals(unsafe { d_offsets.part(task, 0..d_offsets.width) }, d_weights, length);
+                }
                 let d_scores = View::new(d_weights, length, length);
                 gemm(rows, d_scores, k, heads.scale(), false, Threads::This);
                 write(0, rows);
@@ -96,6 +112,34 @@ impl<'a> Heads<'a> {
     /// `H`
     fn width(&self) -> usize {
         self.count * self.size
+    }
+
+    /// How many gradients of offsets a backward pass leaves.
+    pub(crate) fn offset_gradients(&self) -> usize {
+        self.tasks().len() * self.offsets.len() / self.count
+    }
+
+    /// Adds the bias of a head to scores `(S, S)`, and shuts off what is out of reach.
+    fn shape(&self, scores: &mut [f32], length: usize, head: usize) {
+        if !self.offsets.is_empty() {
+            let offsets = self.offsets.len() / self.count;
+            let biases = &self.offsets[head * offsets..(head + 1) * offsets];
+            for (row, scores) in scores.chunks_exact_mut(length).enumerate() {
+                // The offset of the first column is -row; offset 0 stands in the middle.
+                let biases = &biases[offsets / 2 - row..];
+                scores.iter_mut().zip(biases).for_each(|(score, bias)| *score += bias);
+            }
+        }
+        self.limit(scores, length, f32::NEG_INFINITY);
+    }
+
+    /// Sets the elements of a matrix `(S, S)` that are out of reach to a value.
+    fn limit(&self, matrix: &mut [f32], length: usize, value: f32) {
+        let Some(reach) = self.reach.filter(|reach| reach + 1 < length) else { return };
+        for (row, values) in matrix.chunks_exact_mut(length).enumerate() {
+            values[..row.saturating_sub(reach)].fill(value);
+            values[(row + reach + 1).min(length)..].fill(value);
+        }
     }
 
     fn scale(&self) -> f32 {
@@ -120,6 +164,15 @@ impl<'a> Heads<'a> {
             let start = range.start * 3 * width + part * width + head * self.size;
             View::strided(&qkv[start..], range.len(), self.size, 3 * width)
         })
+    }
+}
+
+/// `sums (2L - 1)`: that of each diagonal of `matrix (S, S)`, the main one in the middle, 0 outside.
+fn sum_diagonals(sums: &mut [f32], matrix: &[f32], length: usize) {
+    sums.fill(0.0);
+    let centre = sums.len() / 2;
+    for (row, values) in matrix.chunks_exact(length).enumerate() {
+        sums[centre - row..].iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
     }
 }
 
@@ -156,7 +209,12 @@ unsafe impl Sync for Scattered<'_> {}
 
 impl<'a> Scattered<'a> {
     fn new(data: &'a mut [f32], width: usize) -> Self {
-        Self { start: data.as_mut_ptr(), rows: data.len() / width, width, borrowed: PhantomData }
+        Self {
+            start: data.as_mut_ptr(),
+            rows: data.len().checked_div(width).unwrap_or(0),
+            width,
+            borrowed: PhantomData,
+        }
     }
 
     /// SAFETY: no two parts that live at the same time may overlap.

@@ -1,5 +1,7 @@
 //! Dropout whose mask is a function of (seed, step, place, element) and so is never stored.
 
+use rayon::prelude::*;
+
 use crate::nn::math::vectorised;
 use crate::random::philox;
 
@@ -33,6 +35,13 @@ impl Site {
     /// Zeroes the dropped elements of one row of the layer's tensor and scales the others up.
     pub(crate) fn apply(&self, row: usize, values: &mut [f32]) {
         mask(values, row as u32, self.site, self.step, self.key, self.threshold, self.scale);
+    }
+}
+
+/// Drops elements of `values (T, width)` in place.
+pub(crate) fn apply(values: &mut [f32], width: usize, dropout: Option<Site>) {
+    if let Some(site) = dropout {
+        values.par_chunks_mut(width).enumerate().for_each(|(row, values)| site.apply(row, values));
     }
 }
 

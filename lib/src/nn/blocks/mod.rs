@@ -7,8 +7,12 @@ pub(crate) mod activation;
 pub(crate) mod attention;
 pub mod dropout;
 pub(crate) mod embedding;
+pub(crate) mod gate;
 pub(crate) mod linear;
 pub(crate) mod norm;
+pub(crate) mod relative;
+pub(crate) mod residual;
+pub(crate) mod rotary;
 
 /// Rows that one task of a row-wise kernel takes.
 pub(crate) const ROWS_PER_TASK: usize = 32;

@@ -3,10 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::roberta;
 use crate::Result;
-use crate::nn::Activation;
-use crate::nn::config::{check_heads, check_rates, check_sizes};
+use crate::nn::config::{check_heads, check_layers, check_rates, check_sizes};
+use crate::nn::head::spec::{ClassifierSpec, MaskedLmSpec, TransformSpec};
 use crate::nn::spec::{Biases, LayerSpec, Names, Positions, Rates, Spec};
+use crate::nn::{Activation, ClassifierPooling};
 
 /// A BERT encoder. The default is small enough to train on a laptop's processor in minutes; the names
 /// are those of `config.json`, keys it does not know are ignored.
@@ -70,6 +72,10 @@ impl Default for BertConfig {
 pub(super) const SIZES: [&str; 5] =
     ["vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"];
 
+/// ELECTRA's own.
+pub(super) const ELECTRA_SIZES: [&str; 6] =
+    ["vocab_size", "hidden_size", "embedding_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"];
+
 pub(super) const NAMES: Names = Names {
     prefix: "bert.",
     words: "embeddings.word_embeddings",
@@ -99,6 +105,7 @@ impl BertConfig {
             ("max_position_embeddings", self.max_position_embeddings),
             ("type_vocab_size", self.type_vocab_size),
         ])?;
+        check_layers(("num_hidden_layers", self.num_hidden_layers))?;
         check_heads(("hidden_size", self.hidden_size), ("num_attention_heads", self.num_attention_heads))?;
         check_rates(&[
             ("hidden_dropout_prob", self.hidden_dropout_prob),
@@ -134,6 +141,52 @@ impl BertConfig {
                 output: hidden,
             },
             deviation: self.initializer_range,
+        }
+    }
+
+    pub(super) fn masked_lm(&self) -> MaskedLmSpec {
+        if self.is_electra() {
+            return MaskedLmSpec {
+                transform: TransformSpec {
+                    dense: "generator_predictions.dense",
+                    dense_bias: true,
+                    activation: Activation::Gelu,
+                    norm: Some(("generator_predictions.LayerNorm", true)),
+                },
+                bias: Some("generator_lm_head.bias"),
+                bias_alias: "",
+                decoder: "generator_lm_head.weight",
+            };
+        }
+        MaskedLmSpec {
+            transform: TransformSpec {
+                dense: "cls.predictions.transform.dense",
+                dense_bias: true,
+                activation: self.hidden_act,
+                norm: Some(("cls.predictions.transform.LayerNorm", true)),
+            },
+            bias: Some("cls.predictions.bias"),
+            bias_alias: "cls.predictions.decoder.bias",
+            decoder: "cls.predictions.decoder.weight",
+        }
+    }
+
+    pub(super) fn classifier(&self) -> ClassifierSpec {
+        let dropout = self.classifier_dropout.unwrap_or(self.hidden_dropout_prob);
+        if self.is_electra() {
+            return roberta::classifier(dropout, Activation::Gelu);
+        }
+        ClassifierSpec {
+            pooling: ClassifierPooling::Cls,
+            dropout_before: 0.0,
+            transform: TransformSpec {
+                dense: "pooler.dense",
+                dense_bias: true,
+                activation: Activation::Tanh,
+                norm: None,
+            },
+            dropout,
+            out: "classifier",
         }
     }
 

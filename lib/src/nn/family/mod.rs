@@ -1,28 +1,44 @@
 //! The families of encoders: one file each, with its `config.json` and the names of its parameters.
 
 mod bert;
+mod distilbert;
+mod modernbert;
+mod mpnet;
+mod roberta;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Activation;
+use super::head::spec::{ClassifierSpec, MaskedLmSpec};
 use super::spec::Spec;
 use crate::{Error, Result};
 
 pub use bert::BertConfig;
+pub use distilbert::DistilBertConfig;
+pub use modernbert::{ClassifierPooling, LayerType, ModernBertConfig, Rope, RopeParameters};
+pub use mpnet::MpnetConfig;
+pub use roberta::RobertaConfig;
 
 /// The settings of an encoder of any family, as its `config.json` has them. `model_type` there tells the family.
 ///
 /// | family | `model_type` |
 /// |---|---|
 /// | [`BertConfig`] | `bert`, `electra` |
+/// | [`DistilBertConfig`] | `distilbert` |
+/// | [`RobertaConfig`] | `roberta`, `xlm-roberta` |
+/// | [`MpnetConfig`] | `mpnet` |
+/// | [`ModernBertConfig`] | `modernbert` |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, try_from = "Value")]
 pub enum EncoderConfig {
     Bert(BertConfig),
+    DistilBert(DistilBertConfig),
+    Roberta(RobertaConfig),
+    Mpnet(MpnetConfig),
+    ModernBert(ModernBertConfig),
 }
-
-/// Every `model_type` that can be read.
-const SUPPORTED: [&str; 2] = ["bert", "electra"];
 
 impl EncoderConfig {
     /// `H`, the width of the hidden states.
@@ -48,6 +64,10 @@ impl EncoderConfig {
     pub fn with_vocab_size(mut self, size: usize) -> Self {
         match &mut self {
             Self::Bert(config) => config.vocab_size = size,
+            Self::DistilBert(config) => config.vocab_size = size,
+            Self::Roberta(config) => config.vocab_size = size,
+            Self::Mpnet(config) => config.vocab_size = size,
+            Self::ModernBert(config) => config.vocab_size = size,
         }
         self
     }
@@ -56,22 +76,57 @@ impl EncoderConfig {
     pub fn model_type(&self) -> &str {
         match self {
             Self::Bert(config) => &config.model_type,
+            Self::DistilBert(config) => &config.model_type,
+            Self::Roberta(config) => &config.model_type,
+            Self::Mpnet(config) => &config.model_type,
+            Self::ModernBert(config) => &config.model_type,
         }
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        if !SUPPORTED.contains(&self.model_type()) {
-            let expected = format!("one of {}", listed(&SUPPORTED));
+        let types = self.model_types();
+        if !types.contains(&self.model_type()) {
+            let expected = listed(types.iter().copied());
             return Err(Error::Setting { field: "model_type", value: self.model_type().to_owned(), expected });
         }
         match self {
             Self::Bert(config) => config.check(),
+            Self::DistilBert(config) => config.check(),
+            Self::Roberta(config) => config.check(),
+            Self::Mpnet(config) => config.check(),
+            Self::ModernBert(config) => config.check(),
         }
     }
 
     pub(crate) fn spec(&self) -> Spec {
         match self {
             Self::Bert(config) => config.spec(),
+            Self::DistilBert(config) => config.spec(),
+            Self::Roberta(config) => config.spec(),
+            Self::Mpnet(config) => config.spec(),
+            Self::ModernBert(config) => config.spec(),
+        }
+    }
+
+    pub(crate) fn masked_lm(&self) -> MaskedLmSpec {
+        match self {
+            Self::Bert(config) => config.masked_lm(),
+            Self::DistilBert(config) => config.masked_lm(),
+            Self::Roberta(_) => roberta::MASKED_LM,
+            Self::Mpnet(_) => roberta::MASKED_LM,
+            Self::ModernBert(config) => config.masked_lm(),
+        }
+    }
+
+    pub(crate) fn classifier(&self) -> ClassifierSpec {
+        match self {
+            Self::Bert(config) => config.classifier(),
+            Self::DistilBert(config) => config.classifier(),
+            Self::Roberta(config) => {
+                roberta::classifier(config.classifier_dropout.unwrap_or(config.hidden_dropout_prob), Activation::Tanh)
+            }
+            Self::Mpnet(config) => roberta::classifier(config.hidden_dropout_prob, Activation::Tanh),
+            Self::ModernBert(config) => config.classifier(),
         }
     }
 
@@ -80,15 +135,52 @@ impl EncoderConfig {
         match self {
             Self::Bert(config) if config.is_electra() => "Electra",
             Self::Bert(_) => "Bert",
+            Self::DistilBert(_) => "DistilBert",
+            Self::Roberta(config) if config.model_type == "xlm-roberta" => "XLMRoberta",
+            Self::Roberta(_) => "Roberta",
+            Self::Mpnet(_) => "MPNet",
+            Self::ModernBert(_) => "ModernBert",
+        }
+    }
+
+    /// The `config.json`, with every key that a version of transformers reads.
+    pub(crate) fn to_json(&self) -> serde_json::Result<Value> {
+        match self {
+            Self::ModernBert(config) => serde_json::to_value(config.resolved()),
+            other => serde_json::to_value(other),
+        }
+    }
+
+    /// The `model_type`s of the family.
+    fn model_types(&self) -> &'static [&'static str] {
+        match self {
+            Self::Bert(_) => &["bert", "electra"],
+            Self::DistilBert(_) => &["distilbert"],
+            Self::Roberta(_) => &["roberta", "xlm-roberta"],
+            Self::Mpnet(_) => &["mpnet"],
+            Self::ModernBert(_) => &["modernbert"],
         }
     }
 }
 
-impl From<BertConfig> for EncoderConfig {
-    fn from(config: BertConfig) -> Self {
-        Self::Bert(config)
-    }
+/// Every `model_type` that can be read.
+const SUPPORTED: [&str; 7] = ["bert", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta"];
+
+macro_rules! family {
+    ($variant:ident, $config:ident) => {
+        impl From<$config> for EncoderConfig {
+            fn from(config: $config) -> Self {
+                Self::$variant(config)
+            }
+        }
+    };
 }
+
+family!(Bert, BertConfig);
+family!(DistilBert, DistilBertConfig);
+family!(Roberta, RobertaConfig);
+family!(Mpnet, MpnetConfig);
+family!(ModernBert, ModernBertConfig);
 
 /// Why a `config.json` describes no encoder.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -105,18 +197,20 @@ impl TryFrom<Value> for EncoderConfig {
     fn try_from(value: Value) -> Result<Self, UnusableConfig> {
         let model_type = value["model_type"].as_str().unwrap_or("bert").to_owned();
         match model_type.as_str() {
-            "bert" | "electra" => Ok(Self::Bert(sized(value, &bert::SIZES)?)),
-            _ => Err(UnusableConfig {
-                problem: format!("model_type is `{model_type}`"),
-                expected: format!("one of {}", listed(&SUPPORTED)),
-            }),
+            "bert" => Ok(Self::Bert(sized(value, &bert::SIZES)?)),
+            "electra" => Ok(Self::Bert(sized(value, &bert::ELECTRA_SIZES)?)),
+            "distilbert" => Ok(Self::DistilBert(sized(value, &distilbert::SIZES)?)),
+            "roberta" | "xlm-roberta" => Ok(Self::Roberta(sized(value, &roberta::SIZES)?)),
+            "mpnet" => Ok(Self::Mpnet(sized(value, &mpnet::SIZES)?)),
+            "modernbert" => Ok(Self::ModernBert(sized(value, &modernbert::SIZES)?)),
+            _ => Err(UnusableConfig { problem: format!("model_type is `{model_type}`"), expected: listed(SUPPORTED) }),
         }
     }
 }
 
 /// A family's settings, which have to name the sizes: with defaults they would describe another model
 /// than the weights.
-fn sized<T: serde::de::DeserializeOwned>(value: Value, sizes: &[&str]) -> Result<T, UnusableConfig> {
+fn sized<T: DeserializeOwned>(value: Value, sizes: &[&str]) -> Result<T, UnusableConfig> {
     if let Some(key) = sizes.iter().find(|key| !value[**key].is_u64()) {
         let problem = format!("`{key}` is {}", value[*key]);
         return Err(UnusableConfig { problem, expected: "a whole number".to_owned() });
@@ -127,6 +221,7 @@ fn sized<T: serde::de::DeserializeOwned>(value: Value, sizes: &[&str]) -> Result
     })
 }
 
-fn listed(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let quoted: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    format!("one of {}", quoted.join(", "))
 }

@@ -30,7 +30,6 @@ pub(crate) fn forward(
     pass: Pass<'_>,
     layout: &Layout,
     values: &[f32],
-    positions: &[u32],
     hidden: &mut [f32],
     cache: &mut EmbeddingCache,
     scratch: &mut Scratch,
@@ -39,7 +38,7 @@ pub(crate) fn forward(
     let rows = &mut scratch.rows[..tokens * width];
     let tables = [
         Some((&layout.words, batch.ids.as_slice())),
-        layout.positions.as_ref().map(|table| (table, positions)),
+        layout.positions.as_ref().map(|table| (table, pass.positions)),
         layout.segments.as_ref().map(|table| (table, batch.token_types.as_slice())),
     ];
     let tables: Vec<_> = tables.into_iter().flatten().map(|(table, ids)| (&values[table.clone()], ids)).collect();
@@ -65,7 +64,6 @@ pub(crate) fn backward(
     layout: &Layout,
     values: &[f32],
     grads: &mut [f32],
-    positions: &[u32],
     d: &[f32],
     cache: &EmbeddingCache,
     scratch: &mut Scratch,
@@ -85,7 +83,7 @@ pub(crate) fn backward(
     norm::backward(rows, layout.norm.weight(values), cache.norm.read(tokens, width), layout.norm.grads(grads));
     embedding::backward(&mut grads[layout.words.clone()], rows, width, &batch.ids);
     if let Some(table) = &layout.positions {
-        embedding::backward(&mut grads[table.clone()], rows, width, positions);
+        embedding::backward(&mut grads[table.clone()], rows, width, pass.positions);
     }
     if let Some(table) = &layout.segments {
         embedding::backward(&mut grads[table.clone()], rows, width, &batch.token_types);

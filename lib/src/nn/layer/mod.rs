@@ -6,9 +6,14 @@ pub(super) mod attention;
 pub(super) mod embedding;
 pub(super) mod feed_forward;
 pub(super) mod post_norm;
+pub(super) mod pre_norm;
+
+use std::ops::Range;
+use std::sync::Arc;
 
 use super::blocks::attention::Heads;
 use super::blocks::dropout::Site;
+use super::blocks::rotary::Rotary;
 use super::spec::Spec;
 use super::{Dropout, PackedBatch};
 
@@ -18,12 +23,20 @@ pub(super) struct Pass<'a> {
     pub(super) spec: &'a Spec,
     pub(super) batch: &'a PackedBatch,
     pub(super) dropout: Option<Dropout>,
+    /// The position of each token, as tables have it.
+    pub(super) positions: &'a [u32],
+    /// One a base of frequencies.
+    pub(super) rotary: &'a [Arc<Rotary>],
+    /// The biases of relative positions `(heads, 2L - 1)`, and where their table lies.
+    pub(super) offsets: &'a [f32],
+    pub(super) relative: Option<&'a Range<usize>>,
 }
 
 /// Dropout layers of a layer.
 pub(super) const WEIGHTS: u32 = 0;
 pub(super) const ATTENTION: u32 = 1;
-pub(super) const FEED_FORWARD: u32 = 2;
+pub(super) const INNER: u32 = 2;
+pub(super) const FEED_FORWARD: u32 = 3;
 
 impl<'a> Pass<'a> {
     pub(super) fn tokens(&self) -> usize {
@@ -36,7 +49,29 @@ impl<'a> Pass<'a> {
     }
 
     /// The batch as the attention of a layer sees it.
-    pub(super) fn heads(&self) -> Heads<'a> {
-        Heads { bounds: &self.batch.bounds, count: self.spec.heads, size: self.spec.head_size() }
+    pub(super) fn heads(&self, layer: usize) -> Heads<'a> {
+        Heads {
+            bounds: &self.batch.bounds,
+            count: self.spec.heads,
+            size: self.spec.head_size(),
+            reach: self.spec.layers[layer].reach,
+            offsets: self.offsets,
+        }
     }
+
+    /// How the queries and keys of a layer turn.
+    pub(super) fn rotary(&self, layer: usize) -> Option<&'a Rotary> {
+        let theta = self.spec.layers[layer].theta?;
+        self.rotary.iter().find(|rotary| rotary.theta() == theta).map(Arc::as_ref)
+    }
+
+    /// `L`, the length of the longest sequence.
+    pub(super) fn longest(&self) -> usize {
+        longest(self.batch)
+    }
+}
+
+/// The length of the longest sequence of a batch.
+pub(super) fn longest(batch: &PackedBatch) -> usize {
+    batch.ranges().map(|range| range.len()).max().unwrap_or(0)
 }

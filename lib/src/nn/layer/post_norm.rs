@@ -25,7 +25,7 @@ pub(crate) fn forward(
     let norm = attention_norm(layer).as_norm(values, spec.eps);
     norm::forward(&mut cache.attended[..size], rows, Some(add), norm, site, parts);
 
-    feed_forward::forward(pass, layer, values, rows, cache);
+    feed_forward::forward(pass, index, layer, values, rows, cache);
     let site = pass.site(index, FEED_FORWARD, spec.rates.output);
     let add = Add { bias: layer.down.bias(values), residual: &cache.attended[..size] };
     let parts = cache.output_norm.parts(tokens, spec.width);
@@ -50,12 +50,12 @@ pub(crate) fn backward(
     let norm = cache.output_norm.read(tokens, spec.width);
     norm::backward(d, layer.output_norm.weight(values), norm, layer.output_norm.grads(grads));
     norm::drop(&mut scratch.d_rows[..size], d, spec.width, pass.site(index, FEED_FORWARD, spec.rates.output));
-    feed_forward::backward(pass, layer, values, grads, d, true, cache, scratch);
+    feed_forward::backward(pass, index, layer, values, grads, Some(&mut *d), cache, scratch);
 
     let place = attention_norm(layer);
     norm::backward(d, place.weight(values), cache.attention_norm.read(tokens, spec.width), place.grads(grads));
     norm::drop(&mut scratch.d_rows[..size], d, spec.width, pass.site(index, ATTENTION, spec.rates.attention));
-    attention::backward(pass, index, layer, values, grads, d, true, cache, scratch);
+    attention::backward(pass, index, layer, values, grads, Some(d), cache, scratch);
 }
 
 /// Only layers with norms first can lack it.

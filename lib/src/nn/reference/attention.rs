@@ -1,0 +1,90 @@
+//! Attention by the definition: one sequence and one head after the other.
+
+use candle_core::{D, Device, Tensor};
+
+use super::Reference;
+use super::ops::drop_rows;
+use crate::Result;
+use crate::nn::blocks::relative::bucket;
+use crate::nn::layer::WEIGHTS;
+use crate::nn::spec::Spec;
+use crate::nn::{Dropout, PackedBatch};
+
+impl Reference {
+    /// The weighted values `(T, H)` of all heads, side by side.
+    pub(super) fn attention(
+        &self,
+        layer: usize,
+        hidden: &Tensor,
+        batch: &PackedBatch,
+        positions: &[u32],
+        dropout: Option<Dropout>,
+    ) -> Result<Tensor> {
+        let Spec { heads, width, rates, .. } = self.spec;
+        let (size, site) = (self.spec.head_size(), self.spec.site(dropout, layer, WEIGHTS, rates.weights));
+        let qkv = self.project(layer, hidden)?;
+        let mut sequences = Vec::with_capacity(batch.sequences());
+        for range in batch.ranges().filter(|range| !range.is_empty()) {
+            let mut contexts = Vec::with_capacity(heads);
+            for head in 0..heads {
+                let part = |part: usize| -> Result<Tensor> {
+                    let columns = qkv.narrow(1, part * width + head * size, size)?;
+                    Ok(columns.narrow(0, range.start, range.len())?.contiguous()?)
+                };
+                let turned = |x: Tensor| self.turn(layer, x, &positions[range.clone()]);
+                let (q, k, v) = (turned(part(0)?)?, turned(part(1)?)?, part(2)?);
+                let scores = (q.matmul(&k.t()?)? / (size as f64).sqrt())?;
+                let scores = self.bias(layer, &scores, head)?;
+                let weights = candle_nn::ops::softmax(&scores, D::Minus1)?;
+                let rows = range.clone().map(|token| token * heads + head);
+                contexts.push(drop_rows(&weights, site, rows)?.matmul(&v)?);
+            }
+            sequences.push(Tensor::cat(&contexts, 1)?);
+        }
+        Ok(Tensor::cat(&sequences, 0)?)
+    }
+
+    /// Queries, keys and values `(T, 3H)`.
+    fn project(&self, layer: usize, hidden: &Tensor) -> Result<Tensor> {
+        let names = &self.spec.names;
+        let parts = names.qkv.iter().map(|part| self.linear(&format!("{}.{layer}.{part}", names.layer), hidden));
+        Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 1)?)
+    }
+
+    /// Rotates the rows of one head `(S, d)` by their positions.
+    fn turn(&self, layer: usize, x: Tensor, positions: &[u32]) -> Result<Tensor> {
+        let Some(theta) = self.spec.layers[layer].theta else { return Ok(x) };
+        let (length, size) = x.dims2()?;
+        let half = size / 2;
+        let frequency = |i: usize| 1.0 / theta.powf((2 * i) as f32 / size as f32);
+        let angles: Vec<f32> =
+            (positions.iter()).flat_map(|position| (0..half).map(move |i| frequency(i) * *position as f32)).collect();
+        let angles = Tensor::from_vec(angles, (length, half), &Device::Cpu)?;
+        let (cosine, sine) = (angles.cos()?, angles.sin()?);
+        let (left, right) = (x.narrow(1, 0, half)?, x.narrow(1, half, half)?);
+        let first = ((&left * &cosine)? - (&right * &sine)?)?;
+        let second = ((right * cosine)? + (left * sine)?)?;
+        Ok(Tensor::cat(&[first, second], 1)?)
+    }
+
+    /// Adds the bias by relative position to scores `(S, S)`, and minus infinity out of reach.
+    fn bias(&self, layer: usize, scores: &Tensor, head: usize) -> Result<Tensor> {
+        let length = scores.dim(0)?;
+        let pairs = || (0..length).flat_map(|query| (0..length).map(move |key| (query, key)));
+        let mut scores = scores.clone();
+        if self.spec.buckets > 0 {
+            let offsets = 2 * length - 1;
+            let rows: Vec<u32> =
+                pairs().map(|(i, j)| bucket(length - 1 + j - i, offsets, self.spec.buckets) as u32).collect();
+            let table = self.get(&format!("{}.weight", self.spec.names.relative))?;
+            let biases = table.narrow(1, head, 1)?.contiguous()?.index_select(&Tensor::new(rows, &Device::Cpu)?, 0)?;
+            scores = (scores + biases.reshape((length, length))?)?;
+        }
+        if let Some(reach) = self.spec.layers[layer].reach {
+            let mask: Vec<f32> =
+                pairs().map(|(i, j)| if i.abs_diff(j) > reach { f32::NEG_INFINITY } else { 0.0 }).collect();
+            scores = (scores + Tensor::from_vec(mask, (length, length), &Device::Cpu)?)?;
+        }
+        Ok(scores)
+    }
+}
