@@ -1,24 +1,44 @@
 //! The arena: what a forward pass leaves for the backward pass, and the scratch of both.
 
+use serde::{Deserialize, Serialize};
+
 use super::blocks::norm::NormCache;
 use super::head::HeadCache;
+use super::int8::Int8Rows;
+use super::kept::{Kept, Storage, grow};
 use super::layer::longest;
 use super::spec::Spec;
 use super::{Dropout, PackedBatch};
+
+/// What a forward pass keeps for the backward pass: memory against time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// Keep each layer's input alone, and compute the layer again in the backward pass: about a third
+    /// more time, a tenth of the memory. The result is the same, bit for bit.
+    pub checkpointing: bool,
+    pub storage: Storage,
+}
 
 /// The memory of forward and backward passes. It grows to the largest batch it has seen and is used
 /// again, so that a steady training loop allocates nothing.
 #[derive(Debug, Default)]
 pub struct Activations {
-    keep: bool,
+    /// None for forward passes alone.
+    pub(crate) memory: Option<Memory>,
     pub(crate) dropout: Option<Dropout>,
     pub(crate) hidden: Vec<f32>,
     pub(crate) embeddings: EmbeddingCache,
     /// The row of the position table that each token takes.
     pub(crate) positions: Vec<u32>,
-    /// `(heads, 2L - 1)` the biases of relative positions.
+    /// The biases of relative positions.
     pub(crate) offsets: Vec<f32>,
+    /// `(T, H)` what goes into the first layer, or into each with checkpointing.
+    pub(crate) inputs: Vec<Vec<f32>>,
+    /// `(T, H)` a layer's input, or with checkpointing its output, computed again.
+    pub(crate) input: Vec<f32>,
     pub(crate) layers: Vec<LayerCache>,
+    /// Of the norm behind the last layer.
     pub(crate) final_norm: NormCache,
     pub(crate) scratch: Scratch,
     pub(crate) head: HeadCache,
@@ -34,41 +54,46 @@ pub(crate) struct EmbeddingCache {
     pub(crate) output: Vec<f32>,
 }
 
-/// What one layer keeps. `T` tokens, `H` hidden, `I` intermediate.
+/// What one layer keeps. `T` tokens, `H` hidden, `U` the width of the feed-forward block's first map. What
+/// is cheap to compute again is not kept: the output of a norm, that of an activation.
 #[derive(Debug, Default)]
 pub(crate) struct LayerCache {
-    /// `(T, H)` the layer's input.
-    pub(crate) input: Vec<f32>,
     /// `(T, 3H)`
-    pub(crate) qkv: Vec<f32>,
+    pub(crate) qkv: Kept,
     /// `(heads, T)`
     pub(crate) log_sums: Vec<f32>,
     /// `(T, H)`
-    pub(crate) context: Vec<f32>,
+    pub(crate) context: Kept,
     pub(crate) attention_norm: NormCache,
-    /// `(T, H)` the input of the feed-forward block.
-    pub(crate) attended: Vec<f32>,
-    /// `(T, I)` before the activation, `(T, 2I)` with a gate, and `(T, I)` behind it.
-    pub(crate) pre: Vec<f32>,
-    pub(crate) activated: Vec<f32>,
+    /// `(T, U)` before the activation.
+    pub(crate) pre: Kept,
     pub(crate) output_norm: NormCache,
 }
 
-/// Buffers that no pass needs again.
+/// Buffers that no pass needs again. Those behind `wide` serve the backward pass, or bf16 storage.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     /// `(T, H)`
     pub(crate) rows: Vec<f32>,
-    /// `(T, max(I, 3H))`, with a gate `(T, max(2I, 3H))`
+    /// `(T, I)` behind the activation.
+    pub(crate) inner: Vec<f32>,
+    /// What goes into a product in int8.
+    pub(crate) bytes: Int8Rows,
+    /// `(T, max(U, 3H))`
     pub(crate) wide: Vec<f32>,
-    /// `(T, H)`
+    /// `(T, H)` the gradient of a block's output.
     pub(crate) d_rows: Vec<f32>,
-    /// `(T, H)` the gradient of a block's input, where norms stand first.
+    /// `(T, H)` the gradient that comes back along a branch.
     pub(crate) d_branch: Vec<f32>,
-    /// `(T, I)` where there is a gate.
+    /// `(T, I)` the gradient behind a gate.
     pub(crate) d_inner: Vec<f32>,
-    /// `(B * heads, 2L - 1)` where there are relative positions.
+    /// The gradient of relative positions, a (sequence, head) a row.
     pub(crate) d_offsets: Vec<f32>,
+    /// `(T, H)` the input of a block, computed again.
+    pub(crate) input: Vec<f32>,
+    /// `(T, max(U, 3H))` and `(T, H)`, widened from bf16.
+    pub(crate) widened: Vec<f32>,
+    pub(crate) widened_rows: Vec<f32>,
 }
 
 impl Activations {
@@ -79,7 +104,12 @@ impl Activations {
 
     /// For a forward and a backward pass.
     pub fn training() -> Self {
-        Self { keep: true, ..Self::default() }
+        Self::with(Memory::default())
+    }
+
+    /// For a forward and a backward pass with less memory.
+    pub fn with(memory: Memory) -> Self {
+        Self { memory: Some(memory), ..Self::default() }
     }
 
     /// What the next forward pass drops; `None` for nothing.
@@ -94,86 +124,96 @@ impl Activations {
 
     /// Bytes that the arena holds.
     pub fn bytes(&self) -> usize {
-        let norm = |cache: &NormCache| cache.normalised.capacity() + cache.inverse_deviation.capacity();
-        let layer = |layer: &LayerCache| {
-            let LayerCache { input, qkv, log_sums, context, attention_norm, attended, pre, activated, output_norm } =
-                layer;
-            let buffers = [input, qkv, log_sums, context, attended, pre, activated];
-            buffers.iter().map(|buffer| buffer.capacity()).sum::<usize>() + norm(attention_norm) + norm(output_norm)
-        };
-        let Scratch { rows, wide, d_rows, d_branch, d_inner, d_offsets } = &self.scratch;
-        let scratch = [rows, wide, d_rows, d_branch, d_inner, d_offsets];
-        let shared = [&self.hidden, &self.embeddings.output, &self.offsets].into_iter().chain(scratch);
-        let norms = norm(&self.embeddings.norm) + norm(&self.final_norm) + self.head.capacity();
-        let shared = shared.map(Vec::capacity).sum::<usize>() + norms;
-        size_of::<f32>() * (shared + self.layers.iter().map(layer).sum::<usize>())
+        let floats = [&self.hidden, &self.offsets, &self.embeddings.output, &self.input];
+        let floats = floats.into_iter().chain(&self.inputs).map(Vec::capacity).sum::<usize>();
+        let norms = self.embeddings.norm.bytes() + self.final_norm.bytes() + self.head.bytes();
+        let layers = self.layers.iter().map(LayerCache::bytes).sum::<usize>();
+        size_of::<f32>() * floats + norms + layers + self.scratch.bytes()
     }
 
     /// Makes room for a batch.
     pub(crate) fn fit(&mut self, spec: &Spec, batch: &PackedBatch) {
-        let (tokens, width, inner) = (batch.tokens(), spec.width, spec.inner);
+        let (tokens, width) = (batch.tokens(), spec.width);
         (self.tokens, self.width) = (tokens, width);
+        let storage = self.memory.unwrap_or_default().storage;
         grow(&mut self.hidden, tokens * width);
         if spec.norm_first {
-            self.final_norm.fit(tokens, width);
+            self.final_norm.fit(tokens, width, Storage::F32);
         }
         let offsets = (2 * longest(batch)).saturating_sub(1);
         if spec.buckets > 0 {
             grow(&mut self.offsets, spec.heads * offsets);
         }
-        self.embeddings.norm.fit(tokens, spec.embedding);
+        self.embeddings.norm.fit(tokens, spec.embedding, Storage::F32);
         if spec.embedding != width {
             grow(&mut self.embeddings.output, tokens * spec.embedding);
         }
-        self.layers.resize_with(if self.keep { spec.layers.len() } else { 1 }, LayerCache::default);
-        for layer in &mut self.layers {
-            grow(&mut layer.input, tokens * width);
-            grow(&mut layer.qkv, tokens * 3 * width);
-            grow(&mut layer.log_sums, tokens * spec.heads);
-            grow(&mut layer.context, tokens * width);
-            layer.attention_norm.fit(tokens, width);
-            grow(&mut layer.attended, tokens * width);
-            grow(&mut layer.pre, tokens * spec.up_width());
-            grow(&mut layer.activated, tokens * inner);
-            layer.output_norm.fit(tokens, width);
+        let count = spec.layers.len();
+        let (inputs, layers) = match self.memory {
+            None => (0, 1),
+            Some(Memory { checkpointing: true, .. }) => (count, 1),
+            Some(Memory { checkpointing: false, .. }) => (1, count),
+        };
+        // Never rounded: a layer is computed again from exactly what it was computed from.
+        self.inputs.resize_with(inputs, Vec::new);
+        self.inputs.iter_mut().for_each(|input| grow(input, tokens * width));
+        if inputs > 0 {
+            grow(&mut self.input, tokens * width);
         }
-        let widest = width.max(spec.embedding);
-        grow(&mut self.scratch.rows, tokens * widest);
-        if self.keep {
-            grow(&mut self.scratch.wide, tokens * spec.up_width().max(3 * width));
-            grow(&mut self.scratch.d_rows, tokens * widest);
-            if spec.norm_first {
-                grow(&mut self.scratch.d_branch, tokens * width);
-            }
-            if spec.gated {
-                grow(&mut self.scratch.d_inner, tokens * inner);
-            }
-            if spec.buckets > 0 {
-                grow(&mut self.scratch.d_offsets, batch.sequences() * spec.heads * offsets);
-            }
-        }
+        self.layers.resize_with(layers, LayerCache::default);
+        self.layers.iter_mut().for_each(|layer| layer.fit(spec, tokens, storage));
+        self.scratch.fit(spec, batch, self.memory, offsets);
     }
 }
 
-impl NormCache {
-    pub(crate) fn fit(&mut self, tokens: usize, width: usize) {
-        grow(&mut self.normalised, tokens * width);
-        grow(&mut self.inverse_deviation, tokens);
+impl LayerCache {
+    fn fit(&mut self, spec: &Spec, tokens: usize, storage: Storage) {
+        self.qkv.fit(tokens * 3 * spec.width, storage);
+        grow(&mut self.log_sums, tokens * spec.heads);
+        self.context.fit(tokens * spec.width, storage);
+        self.attention_norm.fit(tokens, spec.width, storage);
+        self.pre.fit(tokens * spec.up_width(), storage);
+        self.output_norm.fit(tokens, spec.width, storage);
     }
 
-    /// Both buffers, cut to a batch.
-    pub(crate) fn parts(&mut self, tokens: usize, width: usize) -> (&mut [f32], &mut [f32]) {
-        (&mut self.normalised[..tokens * width], &mut self.inverse_deviation[..tokens])
-    }
-
-    /// Both buffers to read, cut to a batch.
-    pub(crate) fn read(&self, tokens: usize, width: usize) -> (&[f32], &[f32]) {
-        (&self.normalised[..tokens * width], &self.inverse_deviation[..tokens])
+    fn bytes(&self) -> usize {
+        let Self { qkv, log_sums, context, attention_norm, pre, output_norm } = self;
+        let kept = [qkv, context, pre].map(Kept::bytes).iter().sum::<usize>();
+        kept + size_of::<f32>() * log_sums.capacity() + attention_norm.bytes() + output_norm.bytes()
     }
 }
 
-fn grow(buffer: &mut Vec<f32>, length: usize) {
-    if buffer.len() < length {
-        buffer.resize(length, 0.0);
+impl Scratch {
+    fn fit(&mut self, spec: &Spec, batch: &PackedBatch, memory: Option<Memory>, offsets: usize) {
+        let tokens = batch.tokens();
+        let rows = tokens * spec.width.max(spec.embedding);
+        let wide = tokens * spec.up_width().max(3 * spec.width);
+        grow(&mut self.rows, rows);
+        grow(&mut self.inner, tokens * spec.inner);
+        if spec.norm_first || memory.is_some() {
+            grow(&mut self.input, tokens * spec.width);
+        }
+        let Some(memory) = memory else { return };
+        grow(&mut self.wide, wide);
+        grow(&mut self.d_rows, rows);
+        if spec.norm_first {
+            grow(&mut self.d_branch, tokens * spec.width);
+        }
+        if spec.gated {
+            grow(&mut self.d_inner, tokens * spec.inner);
+        }
+        if spec.buckets > 0 {
+            grow(&mut self.d_offsets, batch.sequences() * spec.heads * offsets);
+        }
+        if memory.storage == Storage::Bf16 {
+            grow(&mut self.widened, wide);
+            grow(&mut self.widened_rows, tokens * spec.width);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let Self { rows, inner, wide, d_rows, d_branch, d_inner, d_offsets, input, widened, widened_rows, .. } = self;
+        let all = [rows, inner, wide, d_rows, d_branch, d_inner, d_offsets, input, widened, widened_rows];
+        size_of::<f32>() * all.into_iter().map(Vec::capacity).sum::<usize>()
     }
 }

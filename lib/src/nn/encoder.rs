@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::blocks::norm::{self, Before};
+use super::blocks::relative;
 use super::blocks::rotary::Rotary;
-use super::blocks::{norm, relative};
 use super::checkpoint::Tensors;
-use super::layer::{Pass, embedding, longest, post_norm, pre_norm};
+use super::layer::{self, Pass, embedding, longest, post_norm, pre_norm};
 use super::layout::{Layout, lay_out};
 use super::spec::{Positions, Spec};
-use super::{Activations, Dropout, EncoderConfig, Loaded, PackedBatch, Parameter, Parameters, checkpoint};
+use super::{Activations, Dropout, EncoderConfig, Int8Weights, Loaded, PackedBatch, Parameter, Parameters, checkpoint};
 use crate::random::Philox;
 use crate::{Error, Result};
 
@@ -93,33 +94,49 @@ impl Encoder {
 
     /// Computes the hidden states `(T, H)` of a batch into `activations`.
     pub fn forward(&self, batch: &PackedBatch, activations: &mut Activations) -> Result<()> {
+        self.run(batch, activations, None)
+    }
+
+    /// The same with the layers' maps in int8, for inference: [`Encoder::quantize`] makes them.
+    pub fn forward_int8(&self, batch: &PackedBatch, activations: &mut Activations, maps: &Int8Weights) -> Result<()> {
+        self.run(batch, activations, Some(maps))
+    }
+
+    /// The maps of all layers in int8, as they are now.
+    pub fn quantize(&self) -> Int8Weights {
+        Int8Weights::new(&self.layout, &self.parameters.values, self.spec.width, self.spec.up_width())
+    }
+
+    fn run(&self, batch: &PackedBatch, activations: &mut Activations, int8: Option<&Int8Weights>) -> Result<()> {
         activations.fit(&self.spec, batch);
         embedding::number(&self.spec, batch, &mut activations.positions);
         self.check(batch, &activations.positions)?;
         if batch.tokens() == 0 {
             return Ok(());
         }
-        let (tokens, spec, layout) = (batch.tokens(), &self.spec, &self.layout);
-        let size = tokens * spec.width;
-        let Activations { hidden, embeddings, positions, offsets, layers, final_norm, scratch, dropout, .. } =
-            activations;
+        let (spec, layout) = (&self.spec, &self.layout);
+        let size = batch.tokens() * spec.width;
+        let Activations {
+            hidden, embeddings, positions, offsets, layers, inputs, final_norm, scratch, dropout, ..
+        } = activations;
         let (hidden, values) = (&mut hidden[..size], self.parameters.values.as_slice());
         let offsets = &mut offsets[..self.offsets(batch)];
         if let Some(table) = &layout.relative {
             relative::forward(offsets, &values[table.clone()], spec.heads);
         }
-        let pass = self.pass(batch, *dropout, positions, offsets);
+        let pass = Pass { int8, ..self.pass(batch, *dropout, positions, offsets) };
         embedding::forward(pass, layout, values, hidden, embeddings, scratch);
-        let rows = &mut scratch.rows[..size];
-        let forward = if spec.norm_first { pre_norm::forward } else { post_norm::forward };
         for (index, layer) in layout.layers.iter().enumerate() {
+            if let Some(input) = inputs.get_mut(index) {
+                input[..size].copy_from_slice(hidden);
+            }
             let cache = index.min(layers.len() - 1);
-            forward(pass, index, layer, values, hidden, rows, &mut layers[cache]);
+            self.forward_layer()(pass, index, layer, values, hidden, &mut layers[cache], scratch);
         }
         if let Some(place) = &layout.final_norm {
+            let rows = &mut scratch.rows[..size];
             rows.copy_from_slice(hidden);
-            let parts = final_norm.parts(tokens, spec.width);
-            norm::forward(hidden, rows, None, place.as_norm(values, spec.eps), None, parts);
+            norm::forward(hidden, rows, Before::default(), place.as_norm(values, spec.eps), final_norm, &mut []);
         }
         Ok(())
     }
@@ -128,13 +145,14 @@ impl Encoder {
     /// [`Activations::training`]: adds the gradient of every parameter to the table.
     pub fn backward(&mut self, batch: &PackedBatch, activations: &mut Activations, d_hidden: &[f32]) -> Result<()> {
         let size = batch.tokens() * self.spec.width;
-        if d_hidden.len() != size || activations.hidden().len() != size {
+        let memory = activations.memory.filter(|_| d_hidden.len() == size && activations.hidden().len() == size);
+        let Some(memory) = memory else {
             return Err(Error::Shape {
                 what: "gradient of the hidden states".to_owned(),
                 found: format!("{} numbers after {} hidden ones", d_hidden.len(), activations.hidden().len()),
-                expected: format!("{size} numbers after a forward pass of the same batch"),
+                expected: format!("{size} numbers after a forward pass of the same batch for training"),
             });
-        }
+        };
         if size == 0 {
             return Ok(());
         }
@@ -142,19 +160,46 @@ impl Encoder {
         // Moved out while the gradients are written.
         let mut grads = std::mem::take(&mut self.parameters.grads);
         let (spec, layout, values) = (&self.spec, &self.layout, self.parameters.values.as_slice());
-        let Activations { hidden, embeddings, positions, offsets, layers, final_norm, scratch, dropout, .. } =
-            activations;
+        let Activations {
+            hidden,
+            embeddings,
+            positions,
+            offsets,
+            layers,
+            inputs,
+            input,
+            final_norm,
+            scratch,
+            dropout,
+            ..
+        } = activations;
         let pass = self.pass(batch, *dropout, positions, &offsets[..self.offsets(batch)]);
         // The output is not needed any more: its memory holds the gradient that wanders down.
         let d = &mut hidden[..size];
         d.copy_from_slice(d_hidden);
         if let Some(place) = &layout.final_norm {
-            let normalised = final_norm.read(batch.tokens(), spec.width);
-            norm::backward(d, place.weight(values), normalised, place.grads(&mut grads));
+            norm::backward(d, place.weight(values), final_norm, &mut [], place.grads(&mut grads));
         }
         let backward = if spec.norm_first { pre_norm::backward } else { post_norm::backward };
         for (index, layer) in layout.layers.iter().enumerate().rev() {
-            backward(pass, index, layer, values, &mut grads, d, &layers[index], scratch);
+            if memory.checkpointing {
+                let (again, cache) = (&mut input[..size], &mut layers[0]);
+                again.copy_from_slice(&inputs[index][..size]);
+                self.forward_layer()(pass, index, layer, values, again, cache, scratch);
+                backward(pass, index, layer, values, &mut grads, d, &inputs[index][..size], cache, scratch);
+                continue;
+            }
+            // The input of a layer is the first of all, or the output of the norm before it.
+            let layer_input = match (index, spec.norm_first) {
+                (0, _) => &inputs[0][..size],
+                (_, true) => &[],
+                (_, false) => {
+                    let norm = layout.layers[index - 1].output_norm.as_norm(values, spec.eps);
+                    norm::restore(&mut input[..size], norm, &layers[index - 1].output_norm, &mut scratch.widened_rows);
+                    &input[..size]
+                }
+            };
+            backward(pass, index, layer, values, &mut grads, d, layer_input, &layers[index], scratch);
         }
         embedding::backward(pass, layout, values, &mut grads, d, embeddings, scratch);
         self.parameters.grads = grads;
@@ -233,7 +278,11 @@ impl Encoder {
         offsets: &'a [f32],
     ) -> Pass<'a> {
         let (rotary, relative) = (self.rotary.as_slice(), self.layout.relative.as_ref());
-        Pass { spec: &self.spec, batch, dropout, positions, rotary, offsets, relative }
+        Pass { spec: &self.spec, batch, dropout, positions, rotary, offsets, relative, int8: None }
+    }
+
+    fn forward_layer(&self) -> layer::Forward {
+        if self.spec.norm_first { pre_norm::forward } else { post_norm::forward }
     }
 
     /// Biases of relative positions for a batch: one a head and offset.

@@ -1,10 +1,13 @@
 //! Matrix products, all through one function.
+//!
+//! Behind it is the `gemm` crate with its AVX-512 kernels. `examples/gemm.rs` sets its rate beside that of
+//! MKL in PyTorch for the products of an encoder.
 
 use gemm::Parallelism;
 
 /// A matrix in a slice, with strides, so that a transpose or a head of a fused projection is no copy.
 #[derive(Clone, Copy)]
-pub(crate) struct View<'a> {
+pub struct View<'a> {
     data: &'a [f32],
     rows: usize,
     cols: usize,
@@ -14,31 +17,44 @@ pub(crate) struct View<'a> {
 
 impl<'a> View<'a> {
     /// A row-major matrix.
-    pub(crate) fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
+    pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
         Self::strided(data, rows, cols, cols)
     }
 
     /// Rows that lie `row_stride` apart.
-    pub(crate) fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
+    pub fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
         assert!(rows == 0 || cols == 0 || (rows - 1) * row_stride + cols <= data.len(), "matrix outside of its buffer");
         Self { data, rows, cols, row_stride, col_stride: 1 }
     }
 
     /// The transpose.
-    pub(crate) fn t(self) -> Self {
+    pub fn t(self) -> Self {
         Self { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
     }
 }
 
 /// Who computes a product: all threads, or the calling one because others work on other products.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Threads {
+pub enum Threads {
     All,
     This,
 }
 
-/// `dst = scale * lhs rhs`, or `dst += ..` with `accumulate`. `dst` is row-major `(lhs.rows, rhs.cols)`.
-pub(crate) fn gemm(dst: &mut [f32], lhs: View<'_>, rhs: View<'_>, scale: f32, accumulate: bool, threads: Threads) {
+/// `dst = scale * lhs rhs`, or `dst += ..` with `accumulate`. `dst` is row-major `(lhs.rows, rhs.cols)`. The
+/// result does not depend on the number of threads.
+///
+/// ```
+/// use kensaku::nn::{Threads, View, gemm};
+///
+/// let (lhs, rhs) = ([1.0, 2.0, 3.0, 4.0], [1.0, 10.0, 100.0, 1000.0]);
+/// let mut dst = [0.0; 4];
+/// gemm(&mut dst, View::new(&lhs, 2, 2), View::new(&rhs, 2, 2).t(), 1.0, false, Threads::All);
+/// assert_eq!(dst, [21.0, 2100.0, 43.0, 4300.0]);
+/// ```
+///
+/// # Panics
+/// If the shapes do not go together.
+pub fn gemm(dst: &mut [f32], lhs: View<'_>, rhs: View<'_>, scale: f32, accumulate: bool, threads: Threads) {
     let (m, n, k) = (lhs.rows, rhs.cols, lhs.cols);
     assert_eq!(k, rhs.rows, "inner dimensions of a matrix product");
     assert!(m * n <= dst.len(), "product outside of its buffer");
@@ -86,5 +102,33 @@ mod tests {
         gemm(&mut dst, View::new(&lhs, 2, 3), View::new(&rhs, 2, 3).t(), 2.0, true, Threads::This);
         let expected = |i: usize, j: usize| 1.0 + 2.0 * (0..3).map(|k| lhs[i * 3 + k] * rhs[j * 3 + k]).sum::<f32>();
         assert_eq!(dst, [expected(0, 0), expected(0, 1), expected(1, 0), expected(1, 1)]);
+    }
+
+    /// Large enough that threads share a product: forward, gradient of the input, gradient of the weight.
+    #[test]
+    fn does_not_depend_on_threads() {
+        let (tokens, inputs, outputs) = (517, 384, 400);
+        let numbers = |len: usize, seed: u64| -> Vec<f32> {
+            let mut rng = crate::random::Philox::new(seed);
+            (0..len).map(|_| rng.normal() as f32).collect()
+        };
+        let (x, weight, dy) = (numbers(tokens * inputs, 1), numbers(outputs * inputs, 2), numbers(tokens * outputs, 3));
+        let products = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            pool.install(|| {
+                let (mut y, mut dx) = (vec![0.0; tokens * outputs], vec![0.0; tokens * inputs]);
+                let mut d_weight = vec![1.0; outputs * inputs];
+                let (x, dy) = (View::new(&x, tokens, inputs), View::new(&dy, tokens, outputs));
+                let weight = View::new(&weight, outputs, inputs);
+                gemm(&mut y, x, weight.t(), 1.0, false, Threads::All);
+                gemm(&mut dx, dy, weight, 1.0, false, Threads::All);
+                gemm(&mut d_weight, dy.t(), x, 1.0, true, Threads::All);
+                [y, dx, d_weight]
+            })
+        };
+        let one = products(1);
+        for threads in [2, 3, 7, 16] {
+            assert!(one == products(threads), "{threads} threads");
+        }
     }
 }

@@ -18,6 +18,8 @@ mod encoder;
 mod family;
 mod gemm;
 mod head;
+mod int8;
+mod kept;
 mod layer;
 mod layout;
 mod math;
@@ -25,7 +27,7 @@ mod parameters;
 pub mod reference;
 mod spec;
 
-pub use activations::Activations;
+pub use activations::{Activations, Memory};
 pub use batch::PackedBatch;
 pub use blocks::dropout::Dropout;
 pub use checkpoint::Loaded;
@@ -35,6 +37,9 @@ pub use family::{
     BertConfig, ClassifierPooling, DistilBertConfig, EncoderConfig, LayerType, ModernBertConfig, MpnetConfig,
     RobertaConfig, Rope, RopeParameters, UnusableConfig,
 };
+pub use gemm::{Threads, View, gemm};
 pub use head::{Classifier, MaskedLm};
+pub use int8::Int8Weights;
+pub use kept::Storage;
 pub(crate) use math::vectorised;
 pub use parameters::{Parameter, Parameters};

@@ -22,13 +22,15 @@ pub(crate) fn forward(pre: &mut [f32], out: &mut [f32], bias: Option<&[f32]>, ac
     });
 }
 
-/// `d *= act'(pre)`: turns the gradient of the output into that of the input, in place.
-pub(crate) fn backward(d: &mut [f32], pre: &[f32], activation: Activation) {
-    d.par_chunks_mut(TASK).zip(pre.par_chunks(TASK)).for_each(|(d, pre)| match activation {
-        Activation::Gelu => gelu_slopes(d, pre),
-        Activation::GeluTanh => gelu_tanh_slopes(d, pre),
-        Activation::Relu => relu_slopes(d, pre),
-        Activation::Tanh => tanh_slopes(d, pre),
+/// `d *= act'(pre); out = act(pre)`: turns the gradient of the output into that of the input, in place, and
+/// computes the output again, which the gradient of the next map needs.
+pub(crate) fn backward(d: &mut [f32], pre: &[f32], out: &mut [f32], activation: Activation) {
+    let parts = d.par_chunks_mut(TASK).zip(pre.par_chunks(TASK)).zip(out.par_chunks_mut(TASK));
+    parts.for_each(|((d, pre), out)| match activation {
+        Activation::Gelu => gelu_slopes(d, pre, out),
+        Activation::GeluTanh => gelu_tanh_slopes(d, pre, out),
+        Activation::Relu => relu_slopes(d, pre, out),
+        Activation::Tanh => tanh_slopes(d, pre, out),
     });
 }
 
@@ -54,11 +56,12 @@ macro_rules! rows_of {
 }
 
 macro_rules! slope_of {
-    ($name:ident, $slope:expr) => {
+    ($name:ident, $activation:expr, $slope:expr) => {
         vectorised! {
-            fn $name(d: &mut [f32], pre: &[f32]) {
-                for (d, pre) in d.iter_mut().zip(pre) {
+            fn $name(d: &mut [f32], pre: &[f32], out: &mut [f32]) {
+                for (d, (pre, out)) in d.iter_mut().zip(pre.iter().zip(out)) {
                     *d *= $slope(*pre);
+                    *out = $activation(*pre);
                 }
             }
         }
@@ -70,10 +73,10 @@ rows_of!(gelu_tanh_rows, gelu_tanh);
 rows_of!(relu_rows, relu);
 rows_of!(tanh_rows, tanh);
 
-slope_of!(gelu_slopes, gelu_slope);
-slope_of!(gelu_tanh_slopes, gelu_tanh_slope);
-slope_of!(relu_slopes, relu_slope);
-slope_of!(tanh_slopes, tanh_slope);
+slope_of!(gelu_slopes, gelu, gelu_slope);
+slope_of!(gelu_tanh_slopes, gelu_tanh, gelu_tanh_slope);
+slope_of!(relu_slopes, relu, relu_slope);
+slope_of!(tanh_slopes, tanh, tanh_slope);
 
 #[inline(always)]
 pub(super) fn gelu(x: f32) -> f32 {

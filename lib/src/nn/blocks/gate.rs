@@ -22,15 +22,23 @@ pub(crate) fn forward(pre: &mut [f32], out: &mut [f32], bias: Option<&[f32]>, in
     });
 }
 
-/// From `d (T, I)`: `d_pre (T, 2I)`.
-pub(crate) fn backward(d: &[f32], pre: &[f32], d_pre: &mut [f32], inner: usize, activation: Activation) {
+/// From `d (T, I)`: `d_pre (T, 2I)`, and the output again, `out (T, I)`.
+pub(crate) fn backward(
+    d: &[f32],
+    pre: &[f32],
+    d_pre: &mut [f32],
+    out: &mut [f32],
+    inner: usize,
+    activation: Activation,
+) {
     let task = inner * ROWS_PER_TASK;
-    let rows = d.par_chunks(task).zip(pre.par_chunks(2 * task)).zip(d_pre.par_chunks_mut(2 * task));
-    rows.for_each(|((d, pre), d_pre)| match activation {
-        Activation::Gelu => gelu_slopes(d, pre, d_pre, inner),
-        Activation::GeluTanh => gelu_tanh_slopes(d, pre, d_pre, inner),
-        Activation::Relu => relu_slopes(d, pre, d_pre, inner),
-        Activation::Tanh => tanh_slopes(d, pre, d_pre, inner),
+    let rows = d.par_chunks(task).zip(pre.par_chunks(2 * task));
+    let rows = rows.zip(d_pre.par_chunks_mut(2 * task).zip(out.par_chunks_mut(task)));
+    rows.for_each(|((d, pre), (d_pre, out))| match activation {
+        Activation::Gelu => gelu_slopes(d, pre, d_pre, out, inner),
+        Activation::GeluTanh => gelu_tanh_slopes(d, pre, d_pre, out, inner),
+        Activation::Relu => relu_slopes(d, pre, d_pre, out, inner),
+        Activation::Tanh => tanh_slopes(d, pre, d_pre, out, inner),
     });
 }
 
@@ -47,14 +55,17 @@ macro_rules! gated {
             }
         }
         vectorised! {
-            fn $slopes(d: &[f32], pre: &[f32], d_pre: &mut [f32], inner: usize) {
+            fn $slopes(d: &[f32], pre: &[f32], d_pre: &mut [f32], out: &mut [f32], inner: usize) {
                 let rows = d.chunks_exact(inner).zip(pre.chunks_exact(2 * inner));
-                for ((d, pre), d_pre) in rows.zip(d_pre.chunks_exact_mut(2 * inner)) {
+                let rows = rows.zip(d_pre.chunks_exact_mut(2 * inner).zip(out.chunks_exact_mut(inner)));
+                for ((d, pre), (d_pre, out)) in rows {
                     let (x, gate) = pre.split_at(inner);
                     let (d_x, d_gate) = d_pre.split_at_mut(inner);
                     for i in 0..inner {
+                        let activated = $activation(x[i]);
                         d_x[i] = d[i] * gate[i] * $slope(x[i]);
-                        d_gate[i] = d[i] * $activation(x[i]);
+                        d_gate[i] = d[i] * activated;
+                        out[i] = activated * gate[i];
                     }
                 }
             }

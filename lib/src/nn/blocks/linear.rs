@@ -17,33 +17,53 @@ pub(crate) fn add_bias(y: &mut [f32], bias: &[f32]) {
     y.par_chunks_mut(bias.len() * ROWS_PER_TASK).for_each(|rows| add_to_rows(rows, bias));
 }
 
-/// From `dy (T, out)`: `dx (T, in) = dy W` (added to what is there with `accumulate`), `dW += dyᵀ x`,
-/// `db += column sums of dy`, where the map has a bias.
+/// From `dy (T, out)`: `dx (T, in) = dy W`, added to what is there with `accumulate`.
+pub(crate) fn backward_input(dx: &mut [f32], accumulate: bool, dy: &[f32], weight: &[f32], rows: usize) {
+    let (inputs, outputs) = (dx.len() / rows, dy.len() / rows);
+    gemm(dx, View::new(dy, rows, outputs), View::new(weight, outputs, inputs), 1.0, accumulate, Threads::All);
+}
+
+/// From `dy (T, out)` and `x (T, in)`: `dW += dyᵀ x`, `db += column sums of dy`, where the map has a bias.
+pub(crate) fn backward_weight(
+    (d_weight, d_bias): (&mut [f32], Option<&mut [f32]>),
+    dy: &[f32],
+    x: &[f32],
+    rows: usize,
+) {
+    let (inputs, outputs) = (x.len() / rows, dy.len() / rows);
+    gemm(d_weight, View::new(dy, rows, outputs).t(), View::new(x, rows, inputs), 1.0, true, Threads::All);
+    if let Some(d_bias) = d_bias {
+        add_column_sums(d_bias, dy);
+    }
+}
+
+/// Both.
 pub(crate) fn backward(
     dy: &[f32],
     x: &[f32],
     weight: &[f32],
     rows: usize,
     dx: &mut [f32],
-    accumulate: bool,
-    (d_weight, d_bias): (&mut [f32], Option<&mut [f32]>),
+    grads: (&mut [f32], Option<&mut [f32]>),
 ) {
-    let (inputs, outputs) = (x.len() / rows, dy.len() / rows);
-    let dy_view = View::new(dy, rows, outputs);
-    gemm(dx, dy_view, View::new(weight, outputs, inputs), 1.0, accumulate, Threads::All);
-    gemm(d_weight, dy_view.t(), View::new(x, rows, inputs), 1.0, true, Threads::All);
-    if let Some(d_bias) = d_bias {
-        add_column_sums(d_bias, dy);
-    }
+    backward_input(dx, false, dy, weight, rows);
+    backward_weight(grads, dy, x, rows);
 }
 
-/// `sums += column sums of values (T, sums.len())`, a block of columns a task.
+/// Rows that are summed up by themselves, before the sums are: an order that no number of threads changes.
+pub(crate) const ROWS_PER_SUM: usize = 256;
+
+/// `sums += column sums of values (T, sums.len())`.
 pub(crate) fn add_column_sums(sums: &mut [f32], values: &[f32]) {
-    const COLUMNS: usize = 64;
     let width = sums.len();
-    sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(block, sums)| {
-        add_columns(sums, values, width, block * COLUMNS);
-    });
+    add_parts(sums, values.par_chunks(width * ROWS_PER_SUM).map(|rows| column_sums(rows, width)).collect());
+}
+
+/// `sums += parts`, in their order.
+pub(crate) fn add_parts(sums: &mut [f32], parts: Vec<Vec<f32>>) {
+    for part in parts {
+        sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+    }
 }
 
 vectorised! {
@@ -57,11 +77,13 @@ vectorised! {
 }
 
 vectorised! {
-    fn add_columns(sums: &mut [f32], values: &[f32], width: usize, first: usize) {
-        for row in values.chunks_exact(width) {
-            for (sum, value) in sums.iter_mut().zip(&row[first..]) {
+    fn column_sums(rows: &[f32], width: usize) -> Vec<f32> {
+        let mut sums = vec![0.0; width];
+        for row in rows.chunks_exact(width) {
+            for (sum, value) in sums.iter_mut().zip(row) {
                 *sum += value;
             }
         }
+        sums
     }
 }

@@ -4,7 +4,8 @@ use rayon::prelude::*;
 
 use super::ROWS_PER_TASK;
 use super::dropout::Site;
-use super::linear::add_column_sums;
+use super::linear::{ROWS_PER_SUM, add_column_sums, add_parts};
+use crate::nn::kept::{Kept, Storage, grow};
 use crate::nn::math::{lane_sum, vectorised};
 
 /// The weights of a norm.
@@ -15,50 +16,75 @@ pub(crate) struct Norm<'a> {
     pub(crate) eps: f32,
 }
 
-/// What is added before a norm.
-#[derive(Clone, Copy)]
-pub(crate) struct Add<'a> {
-    /// `(H,)`, to each row, before the dropout.
+/// What happens to `x` before the norm, in this order.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Before<'a> {
+    /// `(H,)`, added to each row.
     pub(crate) bias: Option<&'a [f32]>,
-    /// `(T, H)`, behind the dropout.
-    pub(crate) residual: &'a [f32],
+    pub(crate) dropout: Option<Site>,
+    /// Whether the output's old content is added.
+    pub(crate) residual: bool,
 }
 
 /// What the backward pass needs: the normalised rows `(T, H)` and one over each row's deviation `(T,)`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct NormCache {
-    pub(crate) normalised: Vec<f32>,
-    pub(crate) inverse_deviation: Vec<f32>,
+    normalised: Kept,
+    inverse_deviation: Vec<f32>,
+}
+
+impl NormCache {
+    pub(crate) fn fit(&mut self, tokens: usize, width: usize, storage: Storage) {
+        self.normalised.fit(tokens * width, storage);
+        grow(&mut self.inverse_deviation, tokens);
+    }
+
+    /// Bytes that it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.normalised.bytes() + size_of::<f32>() * self.inverse_deviation.capacity()
+    }
 }
 
 /// `y (T, H)` from `x (T, H)`, which is overwritten if anything is added or dropped.
 pub(crate) fn forward(
     y: &mut [f32],
     x: &mut [f32],
-    add: Option<Add<'_>>,
+    before: Before<'_>,
     norm: Norm<'_>,
-    dropout: Option<Site>,
-    cache: (&mut [f32], &mut [f32]),
+    cache: &mut NormCache,
+    scratch: &mut [f32],
 ) {
     let width = norm.gamma.len();
     let task = width * ROWS_PER_TASK;
-    let rows = y.par_chunks_mut(task).zip(x.par_chunks_mut(task)).enumerate();
-    let cached = cache.0.par_chunks_mut(task).zip(cache.1.par_chunks_mut(ROWS_PER_TASK));
-    rows.zip(cached).for_each(|((index, (y, x)), (normalised, inverse_deviation))| {
-        let first = index * ROWS_PER_TASK;
-        for (row, x) in x.chunks_exact_mut(width).enumerate() {
-            if let Some(Add { bias: Some(bias), .. }) = add {
-                add_row(x, bias);
+    let NormCache { normalised, inverse_deviation } = cache;
+    let inverse_deviation = &mut inverse_deviation[..y.len() / width];
+    normalised.fill(y.len(), scratch, |normalised| {
+        let rows = y.par_chunks_mut(task).zip(x.par_chunks_mut(task)).enumerate();
+        let cached = normalised.par_chunks_mut(task).zip(inverse_deviation.par_chunks_mut(ROWS_PER_TASK));
+        rows.zip(cached).for_each(|((index, (y, x)), (normalised, inverse_deviation))| {
+            let rows = x.chunks_exact_mut(width).zip(y.chunks_exact(width));
+            for (row, (x, residual)) in rows.enumerate() {
+                if let Some(bias) = before.bias {
+                    add_row(x, bias);
+                }
+                if let Some(site) = before.dropout {
+                    site.apply(index * ROWS_PER_TASK + row, x);
+                }
+                if before.residual {
+                    add_row(x, residual);
+                }
             }
-            if let Some(site) = dropout {
-                site.apply(first + row, x);
-            }
-            if let Some(Add { residual, .. }) = add {
-                add_row(x, &residual[(first + row) * width..][..width]);
-            }
-        }
-        normalise(y, x, norm, normalised, inverse_deviation);
+            normalise(y, x, norm, normalised, inverse_deviation);
+        });
     });
+}
+
+/// The output of the last forward pass again, `y (T, H)`.
+pub(crate) fn restore(y: &mut [f32], norm: Norm<'_>, cache: &NormCache, widened: &mut [f32]) {
+    let task = norm.gamma.len() * ROWS_PER_TASK;
+    let normalised = cache.normalised.read(y.len(), widened);
+    let rows = y.par_chunks_mut(task).zip(normalised.par_chunks(task));
+    rows.for_each(|(y, normalised)| scale(y, normalised, norm));
 }
 
 /// From `dy (T, H)`: `d_sum`, the gradient of the sum before the norm (that of the residual), in
@@ -66,11 +92,13 @@ pub(crate) fn forward(
 pub(crate) fn backward(
     dy: &mut [f32],
     gamma: &[f32],
-    cache: (&[f32], &[f32]),
+    cache: &NormCache,
+    widened: &mut [f32],
     (d_gamma, d_beta): (&mut [f32], Option<&mut [f32]>),
 ) {
     let width = gamma.len();
-    let (normalised, inverse_deviation) = cache;
+    let normalised = cache.normalised.read(dy.len(), widened);
+    let inverse_deviation = &cache.inverse_deviation[..dy.len() / width];
     if let Some(d_beta) = d_beta {
         add_column_sums(d_beta, dy);
     }
@@ -95,12 +123,11 @@ pub(crate) fn drop(d: &mut [f32], d_sum: &[f32], width: usize, dropout: Option<S
     });
 }
 
+/// `sums += column sums of left * right`, both `(T, sums.len())`.
 fn add_product_sums(sums: &mut [f32], left: &[f32], right: &[f32]) {
-    const COLUMNS: usize = 64;
-    let width = sums.len();
-    sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(block, sums)| {
-        add_products(sums, left, right, width, block * COLUMNS);
-    });
+    let task = sums.len() * ROWS_PER_SUM;
+    let rows = left.par_chunks(task).zip(right.par_chunks(task));
+    add_parts(sums, rows.map(|(left, right)| products(left, right, sums.len())).collect());
 }
 
 vectorised! {
@@ -120,14 +147,34 @@ vectorised! {
             let mean = lane_sum(width, |i| x[i]) / width as f32;
             let variance = lane_sum(width, |i| (x[i] - mean) * (x[i] - mean)) / width as f32;
             *inverse = 1.0 / (variance + norm.eps).sqrt();
-            for i in 0..width {
-                normalised[i] = (x[i] - mean) * *inverse;
-                y[i] = normalised[i] * norm.gamma[i];
+            for (normalised, x) in normalised.iter_mut().zip(x) {
+                *normalised = (x - mean) * *inverse;
             }
-            if let Some(beta) = norm.beta {
-                for (y, beta) in y.iter_mut().zip(beta) {
-                    *y += beta;
-                }
+            scale_row(y, normalised, norm);
+        }
+    }
+}
+
+vectorised! {
+    fn scale(y: &mut [f32], normalised: &[f32], norm: Norm<'_>) {
+        let width = norm.gamma.len();
+        for (y, normalised) in y.chunks_exact_mut(width).zip(normalised.chunks_exact(width)) {
+            scale_row(y, normalised, norm);
+        }
+    }
+}
+
+#[inline(always)]
+fn scale_row(y: &mut [f32], normalised: &[f32], norm: Norm<'_>) {
+    match norm.beta {
+        Some(beta) => {
+            for (y, ((normalised, gamma), beta)) in y.iter_mut().zip(normalised.iter().zip(norm.gamma).zip(beta)) {
+                *y = normalised * gamma + beta;
+            }
+        }
+        None => {
+            for (y, (normalised, gamma)) in y.iter_mut().zip(normalised.iter().zip(norm.gamma)) {
+                *y = normalised * gamma;
             }
         }
     }
@@ -148,11 +195,13 @@ vectorised! {
 }
 
 vectorised! {
-    fn add_products(sums: &mut [f32], left: &[f32], right: &[f32], width: usize, first: usize) {
+    fn products(left: &[f32], right: &[f32], width: usize) -> Vec<f32> {
+        let mut sums = vec![0.0; width];
         for (left, right) in left.chunks_exact(width).zip(right.chunks_exact(width)) {
-            for (sum, (left, right)) in sums.iter_mut().zip(left[first..].iter().zip(&right[first..])) {
+            for (sum, (left, right)) in sums.iter_mut().zip(left.iter().zip(right)) {
                 *sum += left * right;
             }
         }
+        sums
     }
 }

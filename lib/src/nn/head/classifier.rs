@@ -172,7 +172,7 @@ impl Classifier {
             head.d_output.resize(head.output.len(), 0.0);
             let weight = self.out.weight(values);
             let d_out = self.out.grads(grads);
-            linear::backward(d_logits, &head.output, weight, rows, &mut head.d_output, false, d_out);
+            linear::backward(d_logits, &head.output, weight, rows, &mut head.d_output, d_out);
             dropout::apply(&mut head.d_output, width, behind);
             self.transform.backward(values, grads, rows, &mut head);
             dropout::apply(&mut head.d_input, width, before);

@@ -142,7 +142,7 @@ impl MaskedLm {
             let (front, behind) = grads.split_at_mut(self.bias.as_ref().map_or(words.end, |bias| bias.start));
             let d_bias = self.bias.as_ref().map(|bias| &mut behind[..bias.len()]);
             let d_decoder = (&mut front[words.clone()], d_bias);
-            linear::backward(d_logits, &head.output, &values[words], rows, &mut head.d_output, false, d_decoder);
+            linear::backward(d_logits, &head.output, &values[words], rows, &mut head.d_output, d_decoder);
             self.transform.backward(values, grads, rows, &mut head);
             for (token, d) in tokens.iter().zip(head.d_input.chunks_exact(width)) {
                 let row = &mut head.d_hidden[token * width..][..width];

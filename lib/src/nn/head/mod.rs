@@ -8,6 +8,7 @@ mod transform;
 
 use super::Activations;
 use super::blocks::norm::NormCache;
+use super::kept::Storage;
 use super::spec::site_of;
 
 pub use classifier::Classifier;
@@ -42,16 +43,15 @@ impl HeadCache {
         for buffer in [&mut self.pre, &mut self.activated, &mut self.output] {
             buffer.resize(rows * inner, 0.0);
         }
-        self.norm.fit(rows, inner);
+        self.norm.fit(rows, inner, Storage::F32);
         self.logits.resize(rows * labels, 0.0);
     }
 
     /// Bytes that it holds.
-    pub(crate) fn capacity(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let Self { input, pre, activated, norm, output, logits, d_output, d_input, d_hidden } = self;
         let buffers = [input, pre, activated, output, logits, d_output, d_input, d_hidden];
-        let norm = norm.normalised.capacity() + norm.inverse_deviation.capacity();
-        buffers.into_iter().map(Vec::capacity).sum::<usize>() + norm
+        size_of::<f32>() * buffers.into_iter().map(Vec::capacity).sum::<usize>() + norm.bytes()
     }
 }
 

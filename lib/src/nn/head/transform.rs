@@ -2,7 +2,8 @@
 
 use super::HeadCache;
 use super::spec::TransformSpec;
-use crate::nn::blocks::{activation, linear, norm};
+use crate::nn::blocks::norm::{self, Before};
+use crate::nn::blocks::{activation, linear};
 use crate::nn::layout::Place;
 use crate::nn::{Activation, Parameters};
 
@@ -12,7 +13,6 @@ pub(super) struct Transform {
     activation: Activation,
     norm: Option<Place>,
     eps: f32,
-    inner: usize,
 }
 
 impl Transform {
@@ -20,7 +20,7 @@ impl Transform {
     pub(super) fn push(table: &mut Parameters, spec: &TransformSpec, width: usize, inner: usize, eps: f32) -> Self {
         let dense = Place::linear(table, spec.dense, [inner, width], spec.dense_bias);
         let norm = spec.norm.map(|(name, bias)| Place::norm(table, name, inner, bias));
-        Self { dense, activation: spec.activation, norm, eps, inner }
+        Self { dense, activation: spec.activation, norm, eps }
     }
 
     /// From `cache.input (n, H)`: `cache.output (n, E)`.
@@ -32,21 +32,21 @@ impl Transform {
             None => activation::forward(pre, output, bias, self.activation),
             Some(place) => {
                 activation::forward(pre, activated, bias, self.activation);
-                let parts = norm.parts(rows, self.inner);
-                norm::forward(output, activated, None, place.as_norm(values, self.eps), None, parts);
+                let place = place.as_norm(values, self.eps);
+                norm::forward(output, activated, Before::default(), place, norm, &mut []);
             }
         }
     }
 
     /// From `cache.d_output (n, E)`, which is overwritten: `cache.d_input (n, H)`.
     pub(super) fn backward(&self, values: &[f32], grads: &mut [f32], rows: usize, cache: &mut HeadCache) {
-        let HeadCache { input, pre, norm, d_output, d_input, .. } = cache;
+        let HeadCache { input, pre, activated, norm, d_output, d_input, .. } = cache;
         if let Some(place) = &self.norm {
-            norm::backward(d_output, place.weight(values), norm.read(rows, self.inner), place.grads(grads));
+            norm::backward(d_output, place.weight(values), norm, &mut [], place.grads(grads));
         }
-        activation::backward(d_output, pre, self.activation);
+        activation::backward(d_output, pre, activated, self.activation);
         d_input.resize(input.len(), 0.0);
         let weight = self.dense.weight(values);
-        linear::backward(d_output, input, weight, rows, d_input, false, self.dense.grads(grads));
+        linear::backward(d_output, input, weight, rows, d_input, self.dense.grads(grads));
     }
 }

@@ -3,34 +3,42 @@
 use super::{Pass, WEIGHTS};
 use crate::nn::activations::{LayerCache, Scratch};
 use crate::nn::blocks::{attention, linear, relative, rotary};
+use crate::nn::int8::Map;
 use crate::nn::layout::LayerLayout;
 
-/// From `cache.input (T, H)`: `out (T, H)`, whose bias is left to the caller.
+/// From `input (T, H)`: the block's output into `scratch.rows (T, H)`, whose bias is left to the caller.
 pub(super) fn forward(
     pass: Pass<'_>,
     index: usize,
     layer: &LayerLayout,
     values: &[f32],
-    out: &mut [f32],
+    input: &[f32],
     cache: &mut LayerCache,
+    scratch: &mut Scratch,
 ) {
     let (tokens, width) = (pass.tokens(), pass.spec.width);
-    let (input, qkv) = (&cache.input[..tokens * width], &mut cache.qkv[..tokens * 3 * width]);
-    let context = &mut cache.context[..tokens * width];
-    linear::forward(qkv, input, layer.qkv.weight(values), tokens);
-    if let Some(bias) = layer.qkv.bias(values) {
-        linear::add_bias(qkv, bias);
-    }
-    if let Some(rotary) = pass.rotary(index) {
-        rotary::forward(qkv, pass.positions, rotary);
-    }
+    let Scratch { rows, wide, d_rows, bytes, .. } = scratch;
+    cache.qkv.fill(tokens * 3 * width, wide, |qkv| {
+        pass.product(index, Map::Qkv, qkv, input, layer.qkv.weight(values), bytes);
+        if let Some(bias) = layer.qkv.bias(values) {
+            linear::add_bias(qkv, bias);
+        }
+        if let Some(rotary) = pass.rotary(index) {
+            rotary::forward(qkv, pass.positions, rotary);
+        }
+    });
+    // What was kept and not what was rounded, so that the backward pass finds the same attention weights.
+    let qkv = cache.qkv.read(tokens * 3 * width, wide);
     let log_sums = &mut cache.log_sums[..tokens * pass.spec.heads];
-    attention::forward(context, log_sums, qkv, pass.heads(index), pass.site(index, WEIGHTS, pass.spec.rates.weights));
-    linear::forward(out, context, layer.out.weight(values), tokens);
+    cache.context.fill(tokens * width, d_rows, |context| {
+        let site = pass.site(index, WEIGHTS, pass.spec.rates.weights);
+        attention::forward(context, log_sums, qkv, pass.heads(index), site);
+        pass.product(index, Map::Out, &mut rows[..tokens * width], context, layer.out.weight(values), bytes);
+    });
 }
 
-/// From `scratch.d_rows (T, H)`, the gradient of the block's output: that of its input, added to `d`, or
-/// into `scratch.d_branch` without. Overwrites `scratch.rows`.
+/// From `scratch.d_rows (T, H)`, the gradient of the block's output, and its `input (T, H)`: the gradient of
+/// the input, added to `d`, or into `scratch.d_branch` without.
 #[allow(clippy::too_many_arguments)]
 pub(super) fn backward(
     pass: Pass<'_>,
@@ -39,16 +47,18 @@ pub(super) fn backward(
     values: &[f32],
     grads: &mut [f32],
     d: Option<&mut [f32]>,
+    input: &[f32],
     cache: &LayerCache,
     scratch: &mut Scratch,
 ) {
     let (tokens, width) = (pass.tokens(), pass.spec.width);
-    let Scratch { rows, wide, d_rows, d_branch, d_offsets, .. } = scratch;
+    let Scratch { rows, wide, d_rows, d_branch, d_offsets, widened, widened_rows, .. } = scratch;
     let (d_out, d_context) = (&d_rows[..tokens * width], &mut rows[..tokens * width]);
-    let context = &cache.context[..tokens * width];
-    linear::backward(d_out, context, layer.out.weight(values), tokens, d_context, false, layer.out.grads(grads));
+    let context = cache.context.read(tokens * width, widened_rows);
+    linear::backward_input(d_context, false, d_out, layer.out.weight(values), tokens);
+    linear::backward_weight(layer.out.grads(grads), d_out, context, tokens);
 
-    let (d_qkv, qkv) = (&mut wide[..tokens * 3 * width], &cache.qkv[..tokens * 3 * width]);
+    let (d_qkv, qkv) = (&mut wide[..tokens * 3 * width], cache.qkv.read(tokens * 3 * width, widened));
     let (heads, log_sums) = (pass.heads(index), &cache.log_sums[..tokens * pass.spec.heads]);
     let site = pass.site(index, WEIGHTS, pass.spec.rates.weights);
     let d_offsets = &mut d_offsets[..heads.offset_gradients()];
@@ -59,10 +69,8 @@ pub(super) fn backward(
     if let Some(rotary) = pass.rotary(index) {
         rotary::backward(d_qkv, pass.positions, rotary);
     }
-    let input = &cache.input[..tokens * width];
-    let (d_input, accumulate) = match d {
-        Some(d) => (d, true),
-        None => (&mut d_branch[..tokens * width], false),
-    };
-    linear::backward(d_qkv, input, layer.qkv.weight(values), tokens, d_input, accumulate, layer.qkv.grads(grads));
+    let accumulate = d.is_some();
+    let d_input = d.unwrap_or(&mut d_branch[..tokens * width]);
+    linear::backward_input(d_input, accumulate, d_qkv, layer.qkv.weight(values), tokens);
+    linear::backward_weight(layer.qkv.grads(grads), d_qkv, input, tokens);
 }

@@ -3,7 +3,7 @@
 use super::Pass;
 use crate::nn::PackedBatch;
 use crate::nn::activations::{EmbeddingCache, Scratch};
-use crate::nn::blocks::norm::{self, NormCache};
+use crate::nn::blocks::norm::{self, Before, NormCache};
 use crate::nn::blocks::{embedding, linear};
 use crate::nn::layout::Layout;
 use crate::nn::spec::{Positions, Spec};
@@ -76,11 +76,11 @@ pub(crate) fn backward(
         Some(projection) => {
             let d_output = &mut scratch.d_rows[..tokens * width];
             let output = &cache.output[..tokens * width];
-            linear::backward(d, output, projection.weight(values), tokens, d_output, false, projection.grads(grads));
+            linear::backward(d, output, projection.weight(values), tokens, d_output, projection.grads(grads));
             norm::drop(rows, d_output, width, site);
         }
     }
-    norm::backward(rows, layout.norm.weight(values), cache.norm.read(tokens, width), layout.norm.grads(grads));
+    norm::backward(rows, layout.norm.weight(values), &cache.norm, &mut [], layout.norm.grads(grads));
     embedding::backward(&mut grads[layout.words.clone()], rows, width, &batch.ids);
     if let Some(table) = &layout.positions {
         embedding::backward(&mut grads[table.clone()], rows, width, pass.positions);
@@ -100,7 +100,8 @@ fn normalise(
 ) {
     let width = pass.spec.embedding;
     let norm = layout.norm.as_norm(values, pass.spec.eps);
-    norm::forward(out, rows, None, norm, None, cache.parts(pass.tokens(), width));
+    // Never rounded, so without scratch.
+    norm::forward(out, rows, Before::default(), norm, cache, &mut []);
     // Dropped behind the norm, and before the residual everywhere else.
     if let Some(site) = pass.spec.embedding_site(pass.dropout) {
         rows.copy_from_slice(out);

@@ -3,32 +3,36 @@
 use super::{INNER, Pass};
 use crate::nn::activations::{LayerCache, Scratch};
 use crate::nn::blocks::{activation, dropout, gate, linear};
+use crate::nn::int8::Map;
 use crate::nn::layout::LayerLayout;
 
-/// From `cache.attended (T, H)`: `out (T, H)`, whose bias is left to the caller.
+/// From `input (T, H)`: the block's output into `scratch.rows (T, H)`, whose bias is left to the caller.
 pub(super) fn forward(
     pass: Pass<'_>,
     index: usize,
     layer: &LayerLayout,
     values: &[f32],
-    out: &mut [f32],
+    input: &[f32],
     cache: &mut LayerCache,
+    scratch: &mut Scratch,
 ) {
     let (tokens, spec) = (pass.tokens(), pass.spec);
-    let pre = &mut cache.pre[..tokens * spec.up_width()];
-    let activated = &mut cache.activated[..tokens * spec.inner];
-    linear::forward(pre, &cache.attended[..tokens * spec.width], layer.up.weight(values), tokens);
-    if spec.gated {
-        gate::forward(pre, activated, layer.up.bias(values), spec.inner, spec.activation);
-    } else {
-        activation::forward(pre, activated, layer.up.bias(values), spec.activation);
-    }
+    let Scratch { rows, wide, inner, bytes, .. } = scratch;
+    let activated = &mut inner[..tokens * spec.inner];
+    cache.pre.fill(tokens * spec.up_width(), wide, |pre| {
+        pass.product(index, Map::Up, pre, input, layer.up.weight(values), bytes);
+        if spec.gated {
+            gate::forward(pre, activated, layer.up.bias(values), spec.inner, spec.activation);
+        } else {
+            activation::forward(pre, activated, layer.up.bias(values), spec.activation);
+        }
+    });
     dropout::apply(activated, spec.inner, pass.site(index, INNER, spec.rates.inner));
-    linear::forward(out, activated, layer.down.weight(values), tokens);
+    pass.product(index, Map::Down, &mut rows[..tokens * spec.width], activated, layer.down.weight(values), bytes);
 }
 
-/// From `scratch.d_rows (T, H)`, the gradient of the block's output: that of its input, added to `d`, or
-/// into `scratch.d_branch` without.
+/// From `scratch.d_rows (T, H)`, the gradient of the block's output, and its `input (T, H)`: the gradient of
+/// the input, added to `d`, or into `scratch.d_branch` without.
 #[allow(clippy::too_many_arguments)]
 pub(super) fn backward(
     pass: Pass<'_>,
@@ -37,33 +41,33 @@ pub(super) fn backward(
     values: &[f32],
     grads: &mut [f32],
     d: Option<&mut [f32]>,
+    input: &[f32],
     cache: &LayerCache,
     scratch: &mut Scratch,
 ) {
     let (tokens, spec) = (pass.tokens(), pass.spec);
-    let Scratch { wide, d_rows, d_branch, d_inner, .. } = scratch;
-    let (activated, pre) = (&cache.activated[..tokens * spec.inner], &cache.pre[..tokens * spec.up_width()]);
-    let d_out = &d_rows[..tokens * spec.width];
+    let Scratch { wide, inner, d_rows, d_branch, d_inner, widened, .. } = scratch;
+    let pre = cache.pre.read(tokens * spec.up_width(), widened);
+    let (d_out, activated) = (&d_rows[..tokens * spec.width], &mut inner[..tokens * spec.inner]);
     let d_pre = &mut wide[..tokens * spec.up_width()];
     let site = pass.site(index, INNER, spec.rates.inner);
-    let mut down = |d_activated: &mut [f32]| {
-        let grads = layer.down.grads(grads);
-        linear::backward(d_out, activated, layer.down.weight(values), tokens, d_activated, false, grads);
+    let down = |d_activated: &mut [f32]| {
+        linear::backward_input(d_activated, false, d_out, layer.down.weight(values), tokens);
         dropout::apply(d_activated, spec.inner, site);
     };
     if spec.gated {
         // Twice as wide as what comes in, so not in place.
         let d_activated = &mut d_inner[..tokens * spec.inner];
         down(d_activated);
-        gate::backward(d_activated, pre, d_pre, spec.inner, spec.activation);
+        gate::backward(d_activated, pre, d_pre, activated, spec.inner, spec.activation);
     } else {
         down(d_pre);
-        activation::backward(d_pre, pre, spec.activation);
+        activation::backward(d_pre, pre, activated, spec.activation);
     }
-    let attended = &cache.attended[..tokens * spec.width];
-    let (d_input, accumulate) = match d {
-        Some(d) => (d, true),
-        None => (&mut d_branch[..tokens * spec.width], false),
-    };
-    linear::backward(d_pre, attended, layer.up.weight(values), tokens, d_input, accumulate, layer.up.grads(grads));
+    dropout::apply(activated, spec.inner, site);
+    linear::backward_weight(layer.down.grads(grads), d_out, activated, tokens);
+    let accumulate = d.is_some();
+    let d_input = d.unwrap_or(&mut d_branch[..tokens * spec.width]);
+    linear::backward_input(d_input, accumulate, d_pre, layer.up.weight(values), tokens);
+    linear::backward_weight(layer.up.grads(grads), d_pre, input, tokens);
 }

@@ -11,9 +11,13 @@ pub(super) mod pre_norm;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::activations::{LayerCache, Scratch};
 use super::blocks::attention::Heads;
 use super::blocks::dropout::Site;
+use super::blocks::linear;
 use super::blocks::rotary::Rotary;
+use super::int8::{Int8Rows, Int8Weights, Map};
+use super::layout::LayerLayout;
 use super::spec::Spec;
 use super::{Dropout, PackedBatch};
 
@@ -30,7 +34,12 @@ pub(super) struct Pass<'a> {
     /// The biases of relative positions `(heads, 2L - 1)`, and where their table lies.
     pub(super) offsets: &'a [f32],
     pub(super) relative: Option<&'a Range<usize>>,
+    /// The layers' maps in int8, in the place of the f32 ones.
+    pub(super) int8: Option<&'a Int8Weights>,
 }
+
+/// A layer's forward pass: `hidden (T, H)` goes through it, in place.
+pub(super) type Forward = fn(Pass<'_>, usize, &LayerLayout, &[f32], &mut [f32], &mut LayerCache, &mut Scratch);
 
 /// Dropout layers of a layer.
 pub(super) const WEIGHTS: u32 = 0;
@@ -56,6 +65,25 @@ impl<'a> Pass<'a> {
             size: self.spec.head_size(),
             reach: self.spec.layers[layer].reach,
             offsets: self.offsets,
+        }
+    }
+
+    /// `y = x Wᵀ`, a map of a layer, in int8 where the pass has it so; `bytes` is scratch.
+    pub(super) fn product(
+        &self,
+        layer: usize,
+        map: Map,
+        y: &mut [f32],
+        x: &[f32],
+        weight: &[f32],
+        bytes: &mut Int8Rows,
+    ) {
+        match self.int8 {
+            None => linear::forward(y, x, weight, self.tokens()),
+            Some(int8) => {
+                bytes.fill(x, x.len() / self.tokens().max(1));
+                int8.map(layer, map).forward(y, bytes);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{ATTENTION, FEED_FORWARD, Pass, attention, feed_forward};
 use crate::nn::activations::{LayerCache, Scratch};
-use crate::nn::blocks::norm::{self, Add};
+use crate::nn::blocks::norm::{self, Before};
 use crate::nn::layout::{LayerLayout, Place};
 
 /// `hidden (T, H)` goes through the layer, in place.
@@ -12,27 +12,25 @@ pub(crate) fn forward(
     layer: &LayerLayout,
     values: &[f32],
     hidden: &mut [f32],
-    rows: &mut [f32],
     cache: &mut LayerCache,
+    scratch: &mut Scratch,
 ) {
-    let (tokens, spec) = (pass.tokens(), pass.spec);
-    let size = tokens * spec.width;
-    cache.input[..size].copy_from_slice(hidden);
-    attention::forward(pass, index, layer, values, rows, cache);
-    let site = pass.site(index, ATTENTION, spec.rates.attention);
-    let add = Add { bias: layer.out.bias(values), residual: &cache.input[..size] };
-    let parts = cache.attention_norm.parts(tokens, spec.width);
-    let norm = attention_norm(layer).as_norm(values, spec.eps);
-    norm::forward(&mut cache.attended[..size], rows, Some(add), norm, site, parts);
+    let spec = pass.spec;
+    attention::forward(pass, index, layer, values, hidden, cache, scratch);
+    let dropout = pass.site(index, ATTENTION, spec.rates.attention);
+    let before = Before { bias: layer.out.bias(values), dropout, residual: true };
+    let (norm, rows) = (attention_norm(layer).as_norm(values, spec.eps), &mut scratch.rows[..hidden.len()]);
+    norm::forward(hidden, rows, before, norm, &mut cache.attention_norm, &mut scratch.d_rows);
 
-    feed_forward::forward(pass, index, layer, values, rows, cache);
-    let site = pass.site(index, FEED_FORWARD, spec.rates.output);
-    let add = Add { bias: layer.down.bias(values), residual: &cache.attended[..size] };
-    let parts = cache.output_norm.parts(tokens, spec.width);
-    norm::forward(hidden, rows, Some(add), layer.output_norm.as_norm(values, spec.eps), site, parts);
+    feed_forward::forward(pass, index, layer, values, hidden, cache, scratch);
+    let dropout = pass.site(index, FEED_FORWARD, spec.rates.output);
+    let before = Before { bias: layer.down.bias(values), dropout, residual: true };
+    let (norm, rows) = (layer.output_norm.as_norm(values, spec.eps), &mut scratch.rows[..hidden.len()]);
+    norm::forward(hidden, rows, before, norm, &mut cache.output_norm, &mut scratch.d_rows);
 }
 
-/// `d` is the gradient of the layer's output and becomes that of its input.
+/// `d` is the gradient of the layer's output and becomes that of its input; `input (T, H)` is what went
+/// in.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn backward(
     pass: Pass<'_>,
@@ -41,21 +39,26 @@ pub(crate) fn backward(
     values: &[f32],
     grads: &mut [f32],
     d: &mut [f32],
+    input: &[f32],
     cache: &LayerCache,
     scratch: &mut Scratch,
 ) {
-    let (tokens, spec) = (pass.tokens(), pass.spec);
-    let size = tokens * spec.width;
+    let (spec, size) = (pass.spec, d.len());
     // Behind the norm, `d` is the gradient of the sum and so of the residual.
-    let norm = cache.output_norm.read(tokens, spec.width);
-    norm::backward(d, layer.output_norm.weight(values), norm, layer.output_norm.grads(grads));
+    let place = &layer.output_norm;
+    norm::backward(d, place.weight(values), &cache.output_norm, &mut scratch.widened_rows, place.grads(grads));
     norm::drop(&mut scratch.d_rows[..size], d, spec.width, pass.site(index, FEED_FORWARD, spec.rates.output));
-    feed_forward::backward(pass, index, layer, values, grads, Some(&mut *d), cache, scratch);
-
     let place = attention_norm(layer);
-    norm::backward(d, place.weight(values), cache.attention_norm.read(tokens, spec.width), place.grads(grads));
+    // Taken out while the block uses the rest of the scratch.
+    let mut attended = std::mem::take(&mut scratch.input);
+    let norm = place.as_norm(values, spec.eps);
+    norm::restore(&mut attended[..size], norm, &cache.attention_norm, &mut scratch.widened_rows);
+    feed_forward::backward(pass, index, layer, values, grads, Some(&mut *d), &attended[..size], cache, scratch);
+    scratch.input = attended;
+
+    norm::backward(d, place.weight(values), &cache.attention_norm, &mut scratch.widened_rows, place.grads(grads));
     norm::drop(&mut scratch.d_rows[..size], d, spec.width, pass.site(index, ATTENTION, spec.rates.attention));
-    attention::backward(pass, index, layer, values, grads, Some(d), cache, scratch);
+    attention::backward(pass, index, layer, values, grads, Some(d), input, cache, scratch);
 }
 
 /// Only layers with norms first can lack it.

@@ -3,7 +3,7 @@
 
 use super::{ATTENTION, FEED_FORWARD, Pass, attention, feed_forward};
 use crate::nn::activations::{LayerCache, Scratch};
-use crate::nn::blocks::norm;
+use crate::nn::blocks::norm::{self, Before};
 use crate::nn::blocks::residual;
 use crate::nn::layout::LayerLayout;
 
@@ -14,31 +14,34 @@ pub(crate) fn forward(
     layer: &LayerLayout,
     values: &[f32],
     hidden: &mut [f32],
-    rows: &mut [f32],
     cache: &mut LayerCache,
+    scratch: &mut Scratch,
 ) {
-    let (tokens, spec) = (pass.tokens(), pass.spec);
-    let size = tokens * spec.width;
+    let (spec, size) = (pass.spec, hidden.len());
+    // Taken out while the blocks use the rest of the scratch.
+    let mut input = std::mem::take(&mut scratch.input);
     match &layer.attention_norm {
         Some(place) => {
-            let parts = cache.attention_norm.parts(tokens, spec.width);
-            norm::forward(&mut cache.input[..size], hidden, None, place.as_norm(values, spec.eps), None, parts);
+            let norm = place.as_norm(values, spec.eps);
+            let spare = &mut scratch.d_rows;
+            norm::forward(&mut input[..size], hidden, Before::default(), norm, &mut cache.attention_norm, spare);
+            attention::forward(pass, index, layer, values, &input[..size], cache, scratch);
         }
-        None => cache.input[..size].copy_from_slice(hidden),
+        None => attention::forward(pass, index, layer, values, hidden, cache, scratch),
     }
-    attention::forward(pass, index, layer, values, rows, cache);
     let site = pass.site(index, ATTENTION, spec.rates.attention);
-    residual::add(hidden, rows, layer.out.bias(values), spec.width, site);
+    residual::add(hidden, &mut scratch.rows[..size], layer.out.bias(values), spec.width, site);
 
-    let parts = cache.output_norm.parts(tokens, spec.width);
-    let place = layer.output_norm.as_norm(values, spec.eps);
-    norm::forward(&mut cache.attended[..size], hidden, None, place, None, parts);
-    feed_forward::forward(pass, index, layer, values, rows, cache);
+    let (norm, spare) = (layer.output_norm.as_norm(values, spec.eps), &mut scratch.d_rows);
+    norm::forward(&mut input[..size], hidden, Before::default(), norm, &mut cache.output_norm, spare);
+    feed_forward::forward(pass, index, layer, values, &input[..size], cache, scratch);
     let site = pass.site(index, FEED_FORWARD, spec.rates.output);
-    residual::add(hidden, rows, layer.down.bias(values), spec.width, site);
+    residual::add(hidden, &mut scratch.rows[..size], layer.down.bias(values), spec.width, site);
+    scratch.input = input;
 }
 
-/// `d` is the gradient of the layer's output and becomes that of its input.
+/// `d` is the gradient of the layer's output and becomes that of its input; `layer_input (T, H)` is what
+/// went in, which only a layer without a norm at its attention reads.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn backward(
     pass: Pass<'_>,
@@ -47,25 +50,33 @@ pub(crate) fn backward(
     values: &[f32],
     grads: &mut [f32],
     d: &mut [f32],
+    layer_input: &[f32],
     cache: &LayerCache,
     scratch: &mut Scratch,
 ) {
-    let (tokens, spec) = (pass.tokens(), pass.spec);
-    let size = tokens * spec.width;
+    let (spec, size) = (pass.spec, d.len());
+    let mut input = std::mem::take(&mut scratch.input);
     // `d` goes on along the residual; the branch's part is computed aside and added.
     norm::drop(&mut scratch.d_rows[..size], d, spec.width, pass.site(index, FEED_FORWARD, spec.rates.output));
-    feed_forward::backward(pass, index, layer, values, grads, None, cache, scratch);
-    let branch = &mut scratch.d_branch[..size];
     let place = &layer.output_norm;
-    norm::backward(branch, place.weight(values), cache.output_norm.read(tokens, spec.width), place.grads(grads));
+    let norm = place.as_norm(values, spec.eps);
+    norm::restore(&mut input[..size], norm, &cache.output_norm, &mut scratch.widened_rows);
+    feed_forward::backward(pass, index, layer, values, grads, None, &input[..size], cache, scratch);
+    let (branch, widened) = (&mut scratch.d_branch[..size], &mut scratch.widened_rows);
+    norm::backward(branch, place.weight(values), &cache.output_norm, widened, place.grads(grads));
     residual::accumulate(d, branch);
 
     norm::drop(&mut scratch.d_rows[..size], d, spec.width, pass.site(index, ATTENTION, spec.rates.attention));
-    attention::backward(pass, index, layer, values, grads, None, cache, scratch);
-    let branch = &mut scratch.d_branch[..size];
-    if let Some(place) = &layer.attention_norm {
-        let normalised = cache.attention_norm.read(tokens, spec.width);
-        norm::backward(branch, place.weight(values), normalised, place.grads(grads));
+    match &layer.attention_norm {
+        Some(place) => {
+            let norm = place.as_norm(values, spec.eps);
+            norm::restore(&mut input[..size], norm, &cache.attention_norm, &mut scratch.widened_rows);
+            attention::backward(pass, index, layer, values, grads, None, &input[..size], cache, scratch);
+            let (branch, widened) = (&mut scratch.d_branch[..size], &mut scratch.widened_rows);
+            norm::backward(branch, place.weight(values), &cache.attention_norm, widened, place.grads(grads));
+        }
+        None => attention::backward(pass, index, layer, values, grads, None, layer_input, cache, scratch),
     }
-    residual::accumulate(d, branch);
+    residual::accumulate(d, &scratch.d_branch[..size]);
+    scratch.input = input;
 }

@@ -1,0 +1,71 @@
+//! The quantised input.
+
+use rayon::prelude::*;
+
+use super::GROUP;
+use super::kernel::ROWS;
+use crate::nn::math::vectorised;
+
+/// Rows `(T, width)` as unsigned bytes, each with its own scale and zero.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Int8Rows {
+    pub(super) width: usize,
+    /// The width in memory, a multiple of [`GROUP`].
+    pub(super) depth: usize,
+    pub(super) values: Vec<u8>,
+    pub(super) scales: Vec<f32>,
+    pub(super) zeros: Vec<i32>,
+}
+
+impl Int8Rows {
+    #[cfg(test)]
+    pub(crate) fn new(x: &[f32], width: usize) -> Self {
+        let mut rows = Self::default();
+        rows.fill(x, width);
+        rows
+    }
+
+    /// Quantises rows, in the memory of the last ones.
+    pub(crate) fn fill(&mut self, x: &[f32], width: usize) {
+        let count = x.len() / width;
+        (self.width, self.depth) = (width, width.next_multiple_of(GROUP));
+        // The kernel reads whole tiles; what lies behind the last row is not used.
+        self.values.resize(count.next_multiple_of(ROWS) * self.depth, 0);
+        self.scales.resize(count, 0.0);
+        self.zeros.resize(count, 0);
+        let rows = self.values.par_chunks_mut(self.depth).zip(x.par_chunks(width));
+        rows.zip(self.scales.par_iter_mut().zip(&mut self.zeros)).with_min_len(32).for_each(
+            |((values, x), (scale, zero))| {
+                (*scale, *zero) = quantise(values, x);
+            },
+        );
+    }
+
+    /// The bytes from a row on.
+    pub(super) fn from(&self, row: usize) -> &[u8] {
+        &self.values[row * self.depth..]
+    }
+}
+
+vectorised! {
+    /// Returns scale and zero. Zero itself is always exact.
+    fn quantise(values: &mut [u8], x: &[f32]) -> (f32, i32) {
+        let (mut least, mut most) = ([0.0_f32; 16], [0.0_f32; 16]);
+        let (whole, rest) = x.as_chunks::<16>();
+        for part in whole {
+            for lane in 0..16 {
+                least[lane] = if part[lane] < least[lane] { part[lane] } else { least[lane] };
+                most[lane] = if part[lane] > most[lane] { part[lane] } else { most[lane] };
+            }
+        }
+        let least = least.iter().chain(rest).fold(0.0_f32, |least, value| least.min(*value));
+        let most = most.iter().chain(rest).fold(0.0_f32, |most, value| most.max(*value));
+        let scale = if most > least { (most - least) / 255.0 } else { 1.0 };
+        let (inverse, zero) = (1.0 / scale, (-least / scale).round());
+        for (value, x) in values.iter_mut().zip(x) {
+            // The sum is not negative, so that cutting off rounds.
+            *value = (x * inverse + zero + 0.5).clamp(0.0, 255.0) as u8;
+        }
+        (scale, zero as i32)
+    }
+}
