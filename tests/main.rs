@@ -6,6 +6,7 @@ mod data;
 mod golden;
 mod heads;
 mod losses;
+mod memory;
 mod metrics;
 mod minilm;
 mod mining;
@@ -26,6 +27,7 @@ fn main() {
         data::trials(),
         heads::trials(),
         losses::trials(),
+        memory::trials(),
         metrics::trials(),
         minilm::trials(),
         mining::trials(),

@@ -70,7 +70,7 @@ pub(super) fn backward(
         rotary::backward(d_qkv, pass.positions, rotary);
     }
     let accumulate = d.is_some();
-    let d_input = d.unwrap_or(&mut d_branch[..tokens * width]);
+    let d_input = d.unwrap_or_else(|| &mut d_branch[..tokens * width]);
     linear::backward_input(d_input, accumulate, d_qkv, layer.qkv.weight(values), tokens);
     linear::backward_weight(layer.qkv.grads(grads), d_qkv, input, tokens);
 }

@@ -67,7 +67,7 @@ pub(super) fn backward(
     dropout::apply(activated, spec.inner, site);
     linear::backward_weight(layer.down.grads(grads), d_out, activated, tokens);
     let accumulate = d.is_some();
-    let d_input = d.unwrap_or(&mut d_branch[..tokens * spec.width]);
+    let d_input = d.unwrap_or_else(|| &mut d_branch[..tokens * spec.width]);
     linear::backward_input(d_input, accumulate, d_pre, layer.up.weight(values), tokens);
     linear::backward_weight(layer.up.grads(grads), d_pre, input, tokens);
 }

@@ -1,0 +1,123 @@
+//! The engine with less memory, and in int8: what stays the same, and how near the rest is.
+
+use kensaku::nn::{
+    Activations, BertConfig, Dropout, Encoder, EncoderConfig, Memory, ModernBertConfig, MpnetConfig, PackedBatch,
+    Storage,
+};
+use kensaku::random::Philox;
+
+use crate::golden::{relative_distance, within};
+use crate::shared::{Trials, test};
+
+/// Rounding to 8 significant bits moves a number by up to 2^-9 of itself.
+const ROUNDED: f64 = 1e-2;
+
+pub fn trials() -> Trials {
+    let mut trials = Vec::new();
+    for (name, config) in families() {
+        let (again, rounded, bytes) = (config.clone(), config.clone(), config);
+        trials.push(test(&format!("memory::{name}_is_computed_again_bit_for_bit"), move || checkpointing(&again)));
+        trials.push(test(&format!("memory::{name}_in_bf16_is_near"), move || bf16(&rounded)));
+        trials.push(test(&format!("memory::{name}_in_int8_is_near"), move || int8(&bytes)));
+    }
+    trials
+}
+
+/// Norms behind the sums, norms first with a gate, and relative positions.
+fn families() -> [(&'static str, EncoderConfig); 3] {
+    let (vocab_size, hidden_size, num_attention_heads, num_hidden_layers) = (70, 48, 3, 4);
+    let bert = BertConfig {
+        vocab_size,
+        hidden_size,
+        num_attention_heads,
+        num_hidden_layers,
+        intermediate_size: 90,
+        initializer_range: 0.2,
+        ..Default::default()
+    };
+    let modernbert = ModernBertConfig {
+        vocab_size,
+        hidden_size,
+        num_attention_heads,
+        num_hidden_layers,
+        intermediate_size: 80,
+        initializer_range: 0.2,
+        mlp_dropout: 0.1,
+        attention_dropout: 0.1,
+        ..Default::default()
+    };
+    let mpnet = MpnetConfig {
+        vocab_size,
+        hidden_size,
+        num_attention_heads,
+        num_hidden_layers,
+        intermediate_size: 90,
+        initializer_range: 0.2,
+        ..Default::default()
+    };
+    [("bert", bert.into()), ("modernbert", modernbert.into()), ("mpnet", mpnet.into())]
+}
+
+fn batch() -> PackedBatch {
+    let mut rng = Philox::new(11);
+    let lengths = [9, 40, 1, 23];
+    PackedBatch::new(lengths.map(|length| (0..length).map(|_| 2 + rng.below(68) as u32).collect::<Vec<_>>()))
+}
+
+/// Hidden states, gradients and bytes of a pass.
+fn pass(config: &EncoderConfig, memory: Memory, dropout: bool) -> (Vec<f32>, Vec<(String, Vec<f32>)>, usize) {
+    let mut encoder = Encoder::new(config.clone(), 1).unwrap();
+    let (batch, mut activations) = (batch(), Activations::with(memory));
+    activations.set_dropout(dropout.then_some(Dropout { seed: 5, step: 3 }));
+    encoder.forward(&batch, &mut activations).unwrap();
+    let hidden = activations.hidden().to_vec();
+    let mut rng = Philox::new(12);
+    let upstream: Vec<f32> = hidden.iter().map(|_| rng.normal() as f32).collect();
+    encoder.backward(&batch, &mut activations, &upstream).unwrap();
+    let parameters = encoder.parameters();
+    let grad = |name: &str| (name.to_owned(), parameters.grad(name).unwrap());
+    (hidden, parameters.entries().iter().map(|entry| grad(&entry.name)).collect(), activations.bytes())
+}
+
+fn checkpointing(config: &EncoderConfig) {
+    let (hidden, grads, bytes) = pass(config, Memory::default(), true);
+    let (again, again_grads, fewer) = pass(config, Memory { checkpointing: true, ..Default::default() }, true);
+    assert_eq!(hidden, again);
+    for ((name, grad), (_, again)) in grads.iter().zip(&again_grads) {
+        assert_eq!(grad, again, "{name}");
+    }
+    assert!(fewer < bytes, "{fewer} bytes instead of {bytes}");
+}
+
+fn bf16(config: &EncoderConfig) {
+    let (hidden, grads, bytes) = pass(config, Memory::default(), false);
+    let (near, near_grads, fewer) = pass(config, Memory { storage: Storage::Bf16, ..Default::default() }, false);
+    let distance = relative_distance(&near, &hidden);
+    assert!(distance > 0.0, "nothing was rounded");
+    within("hidden states", distance, ROUNDED);
+    for ((name, grad), (_, near)) in grads.iter().zip(&near_grads) {
+        // Rounded in each of four layers. That of a bias of keys is zero but for rounding.
+        if !name.ends_with("key.bias") && !name.ends_with("attn.k.bias") {
+            within(name, relative_distance(near, grad), 3.0 * ROUNDED);
+        }
+    }
+    assert!(fewer < bytes, "{fewer} bytes instead of {bytes}");
+}
+
+/// The cosine of every token's hidden state with that in f32.
+fn int8(config: &EncoderConfig) {
+    let encoder = Encoder::new(config.clone(), 1).unwrap();
+    let (batch, mut activations) = (batch(), Activations::inference());
+    encoder.forward(&batch, &mut activations).unwrap();
+    let exact = activations.hidden().to_vec();
+    encoder.forward_int8(&batch, &mut activations, &encoder.quantize()).unwrap();
+    let width = config.hidden_size();
+    let mut moved = false;
+    for (exact, near) in exact.chunks_exact(width).zip(activations.hidden().chunks_exact(width)) {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        let cosine = dot(exact, near) / (dot(exact, exact) * dot(near, near)).sqrt();
+        assert!(cosine > 0.99, "cosine {cosine}");
+        moved |= exact != near;
+    }
+    assert!(moved, "nothing was quantised");
+}
