@@ -159,7 +159,7 @@ impl Bert {
         linear::forward(qkv, input, self.at(&layer.qkv[0]), tokens);
         linear::add_bias(qkv, self.at(&layer.qkv[1]));
         let log_sums = &mut cache.log_sums[..tokens * self.config.num_attention_heads];
-        let site = self.site(dropout, site_of(index, 0), self.config.attention_probs_dropout_prob);
+        let site = self.attention_site(dropout, index);
         attention::forward(context, log_sums, qkv, self.heads(batch), site);
         linear::forward(rows, context, self.at(&layer.out[0]), tokens);
         let site = self.site(dropout, site_of(index, 1), self.config.hidden_dropout_prob);
@@ -196,7 +196,7 @@ impl Bert {
         let (tokens, width, inner) = (batch.tokens(), self.config.hidden_size, self.config.intermediate_size);
         let hidden_rate = self.config.hidden_dropout_prob;
         let sites = [
-            self.site(dropout, site_of(index, 0), self.config.attention_probs_dropout_prob),
+            self.attention_site(dropout, index),
             self.site(dropout, site_of(index, 1), hidden_rate),
             self.site(dropout, site_of(index, 2), hidden_rate),
         ];
@@ -270,6 +270,11 @@ impl Bert {
     fn heads<'a>(&self, batch: &'a PackedBatch) -> attention::Heads<'a> {
         let (count, size) = (self.config.num_attention_heads, self.config.head_size());
         attention::Heads { bounds: &batch.bounds, count, size }
+    }
+
+    fn attention_site(&self, dropout: Option<Dropout>, layer: usize) -> Option<Site> {
+        let BertConfig { attention_probs_dropout_prob, num_attention_heads, .. } = self.config;
+        dropout?.attention_site(site_of(layer, 0), attention_probs_dropout_prob, num_attention_heads)
     }
 
     fn site(&self, dropout: Option<Dropout>, site: u32, rate: f32) -> Option<Site> {

@@ -44,8 +44,9 @@ impl ReferenceBert {
         for layer in 0..self.config.num_hidden_layers {
             let name = |part: &str| format!("encoder.layer.{layer}.{part}");
             let site = 1 + 3 * layer as u32;
-            let attention_site =
-                dropout.and_then(|dropout| dropout.site(site, self.config.attention_probs_dropout_prob));
+            let BertConfig { attention_probs_dropout_prob, num_attention_heads, .. } = self.config;
+            let attention_site = dropout
+                .and_then(|dropout| dropout.attention_site(site, attention_probs_dropout_prob, num_attention_heads));
             let context = self.attention(&name("attention.self"), &hidden, batch, attention_site)?;
             let out = self.linear(&name("attention.output.dense"), &context)?;
             let attended = (drop(&out, hidden_site(site + 1))? + &hidden)?;

@@ -91,7 +91,7 @@ impl Trainer {
         let start = Instant::now();
         let packed = PackedBatch::new(batch.columns.iter().flatten());
         let skip = self.skips(batch)?;
-        let dropout = Dropout { seed: self.config.seed, step: self.done as u32 };
+        let dropout = Dropout { seed: self.config.seed, step: self.done as u32, first_token: 0 };
         self.activations.set_dropout(self.config.dropout.then_some(dropout));
         let pooled = self.model.forward(&packed, &skip, &mut self.activations)?;
 
