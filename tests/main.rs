@@ -4,14 +4,19 @@ mod backbones;
 mod bm25;
 mod data;
 mod golden;
+mod grad_check;
+mod large_batches;
 mod losses;
 mod metrics;
 mod minilm;
 mod mining;
 mod models;
+mod odd_texts;
+mod preflight;
 mod shared;
 mod tokenizer;
 mod training;
+mod validation;
 
 use libtest_mimic::Arguments;
 
@@ -23,13 +28,18 @@ fn main() {
         backbones::trials(),
         bm25::trials(),
         data::trials(),
+        grad_check::trials(),
+        large_batches::trials(),
         losses::trials(),
         metrics::trials(),
         minilm::trials(),
         mining::trials(),
         models::trials(),
+        odd_texts::trials(),
+        preflight::trials(),
         tokenizer::trials(),
         training::trials(),
+        validation::trials(),
     ];
     libtest_mimic::run(&arguments, subjects.into_iter().flatten().collect()).exit();
 }

@@ -35,7 +35,7 @@ fn chain(name: &str) {
     let tensors = Tensors::read(&fixture("training").join(format!("{name}.safetensors")));
     let model = BiEncoder::load(fixture("models/st62_bi_mean_normalize")).unwrap();
     let columns = (0..3).map(|n| tensors.unpadded(&format!("in.{n}.input_ids"), &format!("in.{n}.attention_mask")));
-    let batch = TokenBatch { columns: columns.collect(), scores: None };
+    let batch = TokenBatch { columns: columns.collect(), ..Default::default() };
     // A constant rate: the golden run has no schedule.
     let config = TrainConfig { learning_rate: 1e-3, dropout: false, total_steps: None, ..Default::default() };
     let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), config).unwrap();
@@ -72,7 +72,7 @@ fn shared_names<'a>(tensors: &'a Tensors, prefix: &str) -> Vec<(String, &'a str)
 }
 
 /// Questions that share words with their answers, enough to learn from.
-fn words() -> Result<TrainingSet> {
+pub fn words() -> Result<TrainingSet> {
     let noun = |n: usize| {
         format!("{}{}", ["red", "blue", "old", "new", "tall"][n % 5], ["car", "tree", "house", "dog"][n / 5 % 4])
     };
@@ -82,7 +82,7 @@ fn words() -> Result<TrainingSet> {
     TrainingSet::new(df!("query" => queries, "positive" => positives)?)
 }
 
-fn small(data: &TrainingSet, seed: u64) -> Result<BiEncoder> {
+pub fn small(data: &TrainingSet, seed: u64) -> Result<BiEncoder> {
     let tokenizer = Tokenizer::train_wordpiece(
         &data.columns().concat(),
         &WordPieceConfig { vocab_size: 150, ..Default::default() },
@@ -91,11 +91,11 @@ fn small(data: &TrainingSet, seed: u64) -> Result<BiEncoder> {
     BiEncoder::new(encoder, tokenizer, BiEncoderConfig { max_length: 32, ..Default::default() }, seed)
 }
 
-fn config() -> TrainConfig {
+pub fn config() -> TrainConfig {
     TrainConfig { batch_size: 12, epochs: 6, learning_rate: 5e-3, ..Default::default() }
 }
 
-fn losses(trainer: &mut Trainer, data: &TrainingSet, at_most: usize) -> Result<Vec<f64>> {
+pub fn losses(trainer: &mut Trainer, data: &TrainingSet, at_most: usize) -> Result<Vec<f64>> {
     trainer.steps(data)?.take(at_most).map(|step| Ok(step?.loss)).collect()
 }
 
@@ -159,7 +159,11 @@ fn mistakes() -> Result<()> {
     let detached = with(|batch| Ok(batch.queries.detach().sqr()?.sum_all()?)).unwrap_err();
     assert!(detached.to_string().contains("got no gradient"), "{detached}");
     let infinite = with(|batch| Ok((batch.queries.sum_all()? * f64::INFINITY)?)).unwrap_err();
-    assert!(matches!(infinite, Error::NotFinite { step: 1, what: "loss", .. }), "{infinite}");
+    let Error::NotFinite { step: 1, what, rows, .. } = &infinite else { panic!("{infinite}") };
+    assert_eq!((what.as_str(), rows.len()), ("loss", 12));
+    // The slope of a root at 0 is infinite, times 0 it is no number.
+    let slope = with(|batch| Ok((batch.queries.sum_all()? * 0.0)?.sqrt()?)).unwrap_err().to_string();
+    assert!(slope.starts_with("step 1: the gradient of `embeddings.word_embeddings.weight` is NaN (rows "), "{slope}");
 
     // A text of one word, an empty one and one far too long still train.
     let odd = df!("query" => ["", "tree"], "positive" => ["house ".repeat(500), String::new()])?;
