@@ -52,7 +52,7 @@ fn right() -> Result<()> {
     }
     let cosine = check(&Triplet { distance: Distance::Cosine, margin: 0.5 })?;
     let text = cosine.to_string();
-    assert!(text.starts_with("column    gradient  deviation\nquery ") && text.contains("\nnegative  "), "{text}");
+    assert!(text.starts_with("column     gradient  deviation\nquery ") && text.contains("\nnegative  "), "{text}");
 
     // Constants of single precision: the check is in single precision, too.
     let weighted = custom(|batch| {
