@@ -9,6 +9,7 @@ mod metrics;
 mod minilm;
 mod mining;
 mod models;
+mod optim;
 mod shared;
 mod tokenizer;
 mod training;
@@ -28,6 +29,7 @@ fn main() {
         minilm::trials(),
         mining::trials(),
         models::trials(),
+        optim::trials(),
         tokenizer::trials(),
         training::trials(),
     ];

@@ -150,7 +150,10 @@ fn mistakes() -> Result<()> {
     };
     assert_eq!(message(TrainConfig { batch_size: 0, ..config() }), "batch_size = 0: expected at least 1");
     let adamw = AdamWConfig { beta1: 1.0, ..Default::default() };
-    assert_eq!(message(TrainConfig { adamw, ..config() }), "beta1 = 1: expected 0 or more and below 1");
+    assert_eq!(
+        message(TrainConfig { optimizer: adamw.into(), ..config() }),
+        "beta1 = 1: expected 0 or more and below 1"
+    );
 
     let with = |loss: fn(&Batch) -> Result<candle_core::Tensor>| {
         let mut trainer = Trainer::new(small(&data, 1)?, custom(loss), config())?;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::seam::{check_reached, gradients, loss_batch, variables};
-use super::{AdamW, TrainConfig, linear_schedule};
+use super::{Optimizer, TrainConfig};
 use crate::data::{TrainingSet, plan_batches};
 use crate::loss::Loss;
 use crate::model::{BiEncoder, Role};
@@ -55,7 +55,7 @@ pub struct Trainer {
     model: BiEncoder,
     loss: Box<dyn Loss>,
     config: TrainConfig,
-    optimizer: AdamW,
+    optimizer: Optimizer,
     activations: Activations,
     done: usize,
 }
@@ -64,7 +64,7 @@ impl Trainer {
     /// Takes the model; [`Trainer::into_model`] gives it back.
     pub fn new(model: BiEncoder, loss: impl Loss + 'static, config: TrainConfig) -> Result<Self> {
         config.check()?;
-        let optimizer = AdamW::new(config.adamw)?;
+        let optimizer = Optimizer::new(&config, model.encoder().parameters())?;
         let activations = Activations::training();
         Ok(Self { model, loss: Box::new(loss), config, optimizer, activations, done: 0 })
     }
@@ -86,7 +86,7 @@ impl Trainer {
     /// 1. all texts of the batch are packed into one forward pass of the encoder;
     /// 2. their vectors become candle variables, and the loss is whatever candle computes of them;
     /// 3. candle's gradient of the vectors goes back through the encoder by hand-written code;
-    /// 4. AdamW applies the gradients, clipped, at the schedule's rate.
+    /// 4. the optimiser applies the gradients, clipped, at the schedule's rate.
     pub fn step(&mut self, batch: &TokenBatch) -> Result<Step> {
         let start = Instant::now();
         let packed = PackedBatch::new(batch.columns.iter().flatten());
@@ -107,10 +107,10 @@ impl Trainer {
         self.model.encoder_mut().parameters_mut().zero_grads();
         self.model.backward(&packed, &skip, &mut self.activations, &pooled, &d_vectors)?;
         if self.done == 0 {
-            check_reached(&self.model, &d_vectors)?;
+            check_reached(&self.model, &self.optimizer, &d_vectors)?;
         }
-        let learning_rate = self.learning_rate();
-        let grad_norm = self.optimizer.step(self.model.encoder_mut().parameters_mut(), learning_rate);
+        let learning_rate = self.config.rate(self.done);
+        let grad_norm = self.optimizer.step(self.model.encoder_mut().parameters_mut(), learning_rate)?;
         if !grad_norm.is_finite() {
             return Err(Error::NotFinite { step, what: "norm of the gradient", value: grad_norm });
         }
@@ -154,13 +154,6 @@ impl Trainer {
             skips.extend(std::iter::repeat_n(self.model.prompt_tokens(role(index))?, column.len()));
         }
         Ok(skips)
-    }
-
-    fn learning_rate(&self) -> f64 {
-        let peak = self.config.learning_rate;
-        let Some(total) = self.config.total_steps else { return peak };
-        let warmup = (self.config.warmup * total as f64).ceil() as usize;
-        linear_schedule(self.done, warmup, total, peak)
     }
 }
 
