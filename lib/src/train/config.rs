@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Norm, OptimizerConfig, Schedule};
+use super::{CheckpointConfig, Norm, OptimizerConfig, Schedule};
 use crate::{Error, Result};
 
 /// How a model is trained. The defaults fine-tune a pretrained encoder; a small one from scratch wants a
@@ -41,6 +41,8 @@ pub struct TrainConfig {
     pub max_grad_norm: Option<f64>,
     /// The norm that is limited.
     pub clip_norm: Norm,
+    /// Where checkpoints go; `None` for none.
+    pub checkpoint: Option<CheckpointConfig>,
 }
 
 impl Default for TrainConfig {
@@ -61,6 +63,7 @@ impl Default for TrainConfig {
             optimizer: OptimizerConfig::default(),
             max_grad_norm: Some(1.0),
             clip_norm: Norm::default(),
+            checkpoint: None,
         }
     }
 }
@@ -87,7 +90,8 @@ impl TrainConfig {
         self.schedule.check(rate)?;
         let limit = self.max_grad_norm.unwrap_or(1.0);
         expect("max_grad_norm", limit, "a number above 0, or none", limit > 0.0 && limit.is_finite())?;
-        self.optimizer.check()
+        self.optimizer.check()?;
+        self.checkpoint.as_ref().map_or(Ok(()), CheckpointConfig::check)
     }
 }
 

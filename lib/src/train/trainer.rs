@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::resume::CheckpointLog;
 use super::seam::{check_reached, gradients, loss_batch, variables};
 use super::{Optimizer, TrainConfig};
 use crate::data::{TrainingSet, plan_batches};
@@ -52,12 +53,14 @@ pub struct TokenBatch {
 /// # }
 /// ```
 pub struct Trainer {
-    model: BiEncoder,
+    pub(super) model: BiEncoder,
     loss: Box<dyn Loss>,
-    config: TrainConfig,
-    optimizer: Optimizer,
+    pub(super) config: TrainConfig,
+    pub(super) optimizer: Optimizer,
     activations: Activations,
-    done: usize,
+    /// Finished steps.
+    pub(super) done: usize,
+    pub(super) log: CheckpointLog,
 }
 
 impl Trainer {
@@ -66,7 +69,7 @@ impl Trainer {
         config.check()?;
         let optimizer = Optimizer::new(&config, model.encoder().parameters())?;
         let activations = Activations::training();
-        Ok(Self { model, loss: Box::new(loss), config, optimizer, activations, done: 0 })
+        Ok(Self { model, loss: Box::new(loss), config, optimizer, activations, done: 0, log: CheckpointLog::default() })
     }
 
     /// The remaining steps of all epochs, as an iterator: each `next` is one step.
@@ -77,8 +80,10 @@ impl Trainer {
         let TrainConfig { batch_size, epochs, seed, no_duplicates, .. } = self.config;
         let plan = (0..epochs).map(|epoch| plan_batches(&columns, batch_size, no_duplicates, seed, epoch as u64));
         let plan: Vec<Vec<usize>> = plan.flatten().collect();
+        let scores = data.scores()?;
+        self.note_data(&columns, scores.as_deref())?;
         self.config.total_steps = Some(plan.len());
-        Ok(Steps { trainer: self, columns, scores: data.scores()?, plan, stopped: false })
+        Ok(Steps { trainer: self, columns, scores, plan, stopped: false })
     }
 
     /// One step: encode, loss, backward, update. This is all there is to it:
@@ -89,6 +94,7 @@ impl Trainer {
     /// 4. the optimiser applies the gradients, clipped, at the schedule's rate.
     pub fn step(&mut self, batch: &TokenBatch) -> Result<Step> {
         let start = Instant::now();
+        self.start_checkpoints()?;
         let packed = PackedBatch::new(batch.columns.iter().flatten());
         let skip = self.skips(batch)?;
         let dropout = Dropout { seed: self.config.seed, step: self.done as u32 };
@@ -116,6 +122,7 @@ impl Trainer {
         }
         self.done = step;
         let (total, tokens, seconds) = (self.config.total_steps, packed.tokens(), start.elapsed().as_secs_f64());
+        self.checkpoint_if_due()?;
         Ok(Step { step, total, loss: value, learning_rate, grad_norm, tokens, seconds })
     }
 
