@@ -2,6 +2,7 @@
 
 mod backbones;
 mod bm25;
+mod checkpoints;
 mod data;
 mod golden;
 mod losses;
@@ -23,6 +24,7 @@ fn main() {
     let subjects = [
         backbones::trials(),
         bm25::trials(),
+        checkpoints::trials(),
         data::trials(),
         losses::trials(),
         metrics::trials(),
