@@ -2,6 +2,7 @@
 
 mod backbones;
 mod bm25;
+mod checkpoints;
 mod data;
 mod golden;
 mod grad_check;
@@ -12,6 +13,7 @@ mod minilm;
 mod mining;
 mod models;
 mod odd_texts;
+mod optim;
 mod preflight;
 mod shared;
 mod tokenizer;
@@ -27,6 +29,7 @@ fn main() {
     let subjects = [
         backbones::trials(),
         bm25::trials(),
+        checkpoints::trials(),
         data::trials(),
         grad_check::trials(),
         large_batches::trials(),
@@ -36,6 +39,7 @@ fn main() {
         mining::trials(),
         models::trials(),
         odd_texts::trials(),
+        optim::trials(),
         preflight::trials(),
         tokenizer::trials(),
         training::trials(),

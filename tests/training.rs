@@ -5,7 +5,7 @@ use kensaku::loss::{Batch, MultipleNegativesRanking, custom};
 use kensaku::model::{BiEncoder, BiEncoderConfig};
 use kensaku::nn::BertConfig;
 use kensaku::text::{Tokenizer, WordPieceConfig};
-use kensaku::train::{AdamWConfig, TokenBatch, TrainConfig, Trainer};
+use kensaku::train::{AdamWConfig, OptimizerConfig, Schedule, SgdConfig, TokenBatch, TrainConfig, Trainer};
 use kensaku::{Error, Result, interrupt};
 use polars::prelude::*;
 
@@ -24,6 +24,8 @@ pub fn trials() -> Trials {
     vec![
         test("training::bi_encoder_mnrl_equals_sentence_transformers", || chain("bi_encoder_mnrl")),
         test("training::learns_and_repeats", || learns().unwrap()),
+        test("training::same_losses_with_any_threads", || threads().unwrap()),
+        test("training::frozen_parameters_stay", || frozen().unwrap()),
         test("training::continues_after_an_interrupt", || continues().unwrap()),
         test("training::memory_is_steady", || steady_memory().unwrap()),
         test("training::says_what_is_wrong", || mistakes().unwrap()),
@@ -113,6 +115,47 @@ fn learns() -> Result<()> {
     Ok(())
 }
 
+/// Losses and weights bit for bit, for every optimiser.
+fn threads() -> Result<()> {
+    let data = words()?;
+    let run = |threads: usize, optimizer: OptimizerConfig| -> Result<_> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let config = TrainConfig { optimizer, schedule: Schedule::named("cosine")?, epochs: 2, ..config() };
+            let mut trainer = Trainer::new(small(&data, 1)?, MultipleNegativesRanking::default(), config)?;
+            let losses = losses(&mut trainer, &data, usize::MAX)?;
+            Ok((losses, weights(trainer.model())))
+        })
+    };
+    for optimizer in [AdamWConfig::default().into(), SgdConfig::default().into()] {
+        assert!(run(1, optimizer)? == run(4, optimizer)?, "{optimizer:?}");
+    }
+    Ok(())
+}
+
+/// All weights, to compare bit for bit.
+pub fn weights(model: &BiEncoder) -> Vec<u32> {
+    let parameters = model.encoder().parameters();
+    let values = parameters.entries().iter().flat_map(|entry| parameters.values(&entry.name).unwrap());
+    values.map(|value| value.to_bits()).collect()
+}
+
+fn frozen() -> Result<()> {
+    let data = words()?;
+    let freeze = vec!["^embeddings".to_owned(), r"layer\.0\.attention".to_owned()];
+    let model = small(&data, 1)?;
+    let mut trainer =
+        Trainer::new(model.clone(), MultipleNegativesRanking::default(), TrainConfig { freeze, ..config() })?;
+    losses(&mut trainer, &data, 5)?;
+    let (before, after) = (model.encoder().parameters(), trainer.model().encoder().parameters());
+    for entry in before.entries() {
+        let same = before.values(&entry.name)? == after.values(&entry.name)?;
+        let frozen = entry.name.starts_with("embeddings") || entry.name.contains("layer.0.attention");
+        assert!(same == frozen || entry.name.ends_with("key.bias"), "{}", entry.name);
+    }
+    Ok(())
+}
+
 fn continues() -> Result<()> {
     let data = words()?;
     let trainer = || Trainer::new(small(&data, 1)?, MultipleNegativesRanking::default(), config());
@@ -150,7 +193,10 @@ fn mistakes() -> Result<()> {
     };
     assert_eq!(message(TrainConfig { batch_size: 0, ..config() }), "batch_size = 0: expected at least 1");
     let adamw = AdamWConfig { beta1: 1.0, ..Default::default() };
-    assert_eq!(message(TrainConfig { adamw, ..config() }), "beta1 = 1: expected 0 or more and below 1");
+    assert_eq!(
+        message(TrainConfig { optimizer: adamw.into(), ..config() }),
+        "beta1 = 1: expected 0 or more and below 1"
+    );
 
     let with = |loss: fn(&Batch) -> Result<candle_core::Tensor>| {
         let mut trainer = Trainer::new(small(&data, 1)?, custom(loss), config())?;

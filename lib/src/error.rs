@@ -1,6 +1,6 @@
 //! The one error type of the library: every message says where, what was found and what was expected.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -74,6 +74,9 @@ pub enum Error {
     /// A training set, or settings, of which no step can learn.
     #[error("nothing to train: {problem}; expected {expected}")]
     NothingToTrain { problem: String, expected: String },
+    /// A checkpoint that a training cannot go on from, and the one before it that it can.
+    #[error("{}: {problem}{}", path.display(), instead(before.as_deref()))]
+    Checkpoint { path: PathBuf, problem: String, before: Option<PathBuf> },
     /// The user could not be asked.
     #[error("no input for `{prompt}`: {problem}")]
     Input { prompt: String, problem: String },
@@ -111,6 +114,9 @@ impl Error {
                 "compute the loss with candle's operations, from what the model gives, without `detach`"
             }
             Self::NotFinite { .. } => "lower the learning rate, or look at the texts of this step",
+            Self::Checkpoint { .. } => {
+                "to start another training from the weights of a checkpoint, `BiEncoder::load` it"
+            }
             Self::Interrupted { .. } => "every variable is as it was left: call it again to go on",
             Self::Candle(_) => "`.shape()`, `.dtype()` and `.device()` of each operand tell what does not go together",
             _ => return None,
@@ -133,6 +139,11 @@ fn of_rows(rows: &[usize]) -> String {
     let named: Vec<String> = rows.iter().take(MOST).map(usize::to_string).collect();
     let more = if rows.len() > MOST { format!(" and {} more", rows.len() - MOST) } else { String::new() };
     format!(" (rows {}{more} of the training set)", named.join(", "))
+}
+
+/// What to resume in place of a checkpoint that cannot be.
+fn instead(before: Option<&Path>) -> String {
+    before.map_or_else(String::new, |before| format!("; the one before it can be resumed: {}", before.display()))
 }
 
 /// The error that a program's `main` returns: anything that can be printed becomes one, so that `?` works

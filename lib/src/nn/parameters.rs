@@ -59,6 +59,12 @@ impl Parameters {
         Ok(if self.grads.is_empty() { vec![0.0; range.len()] } else { self.grads[range].to_vec() })
     }
 
+    /// The gradient of a parameter, to change it.
+    pub fn grad_mut(&mut self, name: &str) -> Result<&mut [f32]> {
+        let range = self.entry(name)?.range.clone();
+        Ok(&mut self.values_and_grads().1[range])
+    }
+
     /// A parameter as a candle tensor (a copy).
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
         let entry = self.entry(name)?;
@@ -71,8 +77,16 @@ impl Parameters {
         self.grads.fill(0.0);
     }
 
+    /// All values and all gradients.
+    pub(crate) fn values_and_grads(&mut self) -> (&mut [f32], &mut [f32]) {
+        if self.grads.len() != self.values.len() {
+            self.zero_grads();
+        }
+        (&mut self.values, &mut self.grads)
+    }
+
     /// Appends a parameter of zeros and returns where its values lie.
-    pub(crate) fn push(&mut self, name: impl Into<String>, shape: &[usize], decay: bool) -> Range<usize> {
+    pub fn push(&mut self, name: impl Into<String>, shape: &[usize], decay: bool) -> Range<usize> {
         let start = self.values.len();
         let range = start..start + shape.iter().product::<usize>();
         self.values.resize(range.end, 0.0);

@@ -1,26 +1,40 @@
 //! Training, one visible step after the other.
 
 mod adamw;
+mod checkpoint;
+mod checkpoints;
+mod clip;
 mod config;
 mod grad_cache;
 mod grad_check;
+mod groups;
+mod manifest;
 mod memory;
+mod optimizer;
 mod preflight;
+mod resume;
 mod schedule;
 mod seam;
+mod sgd;
 mod step;
 mod steps;
 mod token_batch;
 mod trainer;
 mod validation;
 
-pub use adamw::{AdamW, AdamWConfig};
+pub use adamw::AdamWConfig;
+pub use checkpoints::CheckpointConfig;
+pub use clip::Norm;
 pub use config::TrainConfig;
+use config::expect;
 pub use grad_cache::MicroBatch;
 pub use grad_check::{ColumnCheck, GradCheck, grad_check};
 pub use memory::batch_sizes;
+pub use optimizer::{Optimizer, OptimizerConfig};
 pub use preflight::{Check, Preflight, State};
-pub use schedule::linear_schedule;
+pub use resume::Resumed;
+pub use schedule::{Schedule, Slope, WarmupStableDecay};
+pub use sgd::SgdConfig;
 pub use step::Step;
 pub use steps::Steps;
 pub use token_batch::TokenBatch;

@@ -8,7 +8,7 @@ use polars::prelude::*;
 
 use super::memory::{ArenaSize, GIB, available, disk_free, parameter_bytes};
 use super::steps::plan;
-use super::{MicroBatch, Step, TokenBatch, TrainConfig, Trainer};
+use super::{KeepBest, MicroBatch, Step, TokenBatch, TrainConfig, Trainer};
 use crate::data::TrainingSet;
 use crate::{Error, Result};
 
@@ -99,7 +99,7 @@ impl Trainer {
         let rows: Vec<IdxSize> = spread(data.len()).into_iter().map(|row| row as IdxSize).collect();
         let sample = TrainingSet::new(data.frame().take(&IdxCa::new("rows".into(), rows))?)?;
         // Enough epochs for the steps, even if one step takes the whole sample.
-        let config = TrainConfig { epochs: STEPS, total_steps: None, ..self.config.clone() };
+        let config = TrainConfig { epochs: STEPS, total_steps: None, checkpoint: None, ..self.config.clone() };
         let mut copy = Self::from_parts(self.model.clone(), Rc::clone(&self.loss), config)?;
         copy.steps(&sample)?.take(STEPS).collect()
     }
@@ -137,13 +137,15 @@ impl Trainer {
         })
     }
 
+    /// Checkpoints: those that are kept, the best one, and the one that is being written.
     fn disk(&self) -> Check {
         let model = size_of::<f32>() * self.model.encoder().parameters().len();
-        let (folder, needed) = match &self.config.validation.keep_best {
-            super::KeepBest::Directory(folder) if self.validation.asked() => (folder.as_path(), model),
-            _ => return check("disk", State::Ok, "no checkpoints, the best model in memory"),
-        };
-        enough_disk(folder, needed)
+        let one = model * (1 + self.optimizer.moments().len());
+        match (&self.config.checkpoint, &self.config.validation.keep_best) {
+            (Some(config), _) => enough_disk(&config.dir, one * (config.keep + 2)),
+            (None, KeepBest::Directory(folder)) if self.validation.asked() => enough_disk(folder, model),
+            _ => check("disk", State::Ok, "no checkpoints: nothing is written"),
+        }
     }
 
     fn data_format(&self, columns: &[Vec<String>], scores: bool) -> Check {
@@ -195,11 +197,10 @@ impl Trainer {
     }
 
     fn schedule(&self, steps: usize) -> Check {
-        let TrainConfig { learning_rate, warmup, epochs, .. } = self.config;
-        let warmup = (warmup * steps as f64).ceil() as usize;
-        let found = format!("linear to {learning_rate:.1e} in {warmup} of {steps} steps, then to 0; {epochs} epochs");
-        let state = if steps == 0 { State::Fail } else { State::Ok };
-        check("schedule", state, found)
+        let TrainConfig { schedule, learning_rate, epochs, .. } = &self.config;
+        let warmup = self.config.warmup_of(steps);
+        let found = format!("{schedule:?}, {learning_rate:.1e} behind {warmup} of {steps} steps; epochs: {epochs}");
+        check("schedule", if steps == 0 { State::Fail } else { State::Ok }, found)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor, Var};
 
-use super::TokenBatch;
+use super::{Optimizer, TokenBatch};
 use crate::loss::Batch;
 use crate::model::BiEncoder;
 use crate::nn::Parameters;
@@ -63,16 +63,17 @@ pub(super) fn gradients(loss: &Tensor, vectors: &[Var]) -> Result<Vec<f32>> {
     if reached { Ok(d_vectors) } else { Err(Error::MissingGradient { parameter: parameter() }) }
 }
 
-/// An error if the gradient of the vectors is not zero, but that of a parameter is: it would never train.
-pub(super) fn check_reached(model: &BiEncoder, d_vectors: &[f32]) -> Result<()> {
+/// An error if the gradient of the vectors is not zero, but that of a parameter is: it would never train. One that
+/// is frozen need not.
+pub(super) fn check_reached(model: &BiEncoder, optimizer: &Optimizer, d_vectors: &[f32]) -> Result<()> {
     if d_vectors.iter().all(|d| d.abs() < ROUNDING) {
         return Ok(());
     }
     let parameters = model.encoder().parameters();
-    for entry in parameters.entries() {
+    for (index, entry) in parameters.entries().iter().enumerate() {
         // A constant added to all keys of a row cancels in the softmax: the gradient is zero by nature.
-        let cancels = entry.name.ends_with("key.bias");
-        if !cancels && parameters.grads[entry.range.clone()].iter().all(|grad| *grad == 0.0) {
+        let exempt = entry.name.ends_with("key.bias") || optimizer.is_frozen(index);
+        if !exempt && parameters.grads[entry.range.clone()].iter().all(|grad| *grad == 0.0) {
             return Err(Error::MissingGradient { parameter: entry.name.clone() });
         }
     }

@@ -36,7 +36,7 @@ impl Trainer {
     /// 1. all texts of the batch are packed into one forward pass of the encoder;
     /// 2. their vectors become candle variables, and the loss is whatever candle computes of them;
     /// 3. candle's gradient of the vectors goes back through the encoder by hand-written code;
-    /// 4. AdamW applies the gradients, clipped, at the schedule's rate.
+    /// 4. the optimiser applies the gradients, clipped, at the schedule's rate.
     ///
     /// With [`micro_batch`](super::TrainConfig::micro_batch) 1 and 3 take the batch part by part.
     pub fn step(&mut self, batch: &TokenBatch) -> Result<Step> {
@@ -45,7 +45,15 @@ impl Trainer {
 
     /// One step of several batches, whose gradients add up, each weighed by its examples.
     pub fn accumulated_step(&mut self, batches: &[TokenBatch]) -> Result<Step> {
+        let step = self.update(batches)?;
+        self.checkpoint_if_due()?;
+        Ok(step)
+    }
+
+    /// A step without its checkpoint.
+    pub(super) fn update(&mut self, batches: &[TokenBatch]) -> Result<Step> {
         let start = Instant::now();
+        self.start_checkpoints()?;
         let step = self.done + 1;
         let rows = || batches.iter().flat_map(|batch| batch.rows.clone()).collect::<Vec<_>>();
         let examples: usize = batches.iter().map(TokenBatch::examples).sum();
@@ -60,8 +68,8 @@ impl Trainer {
             loss += share * value;
             tokens += batch.tokens();
         }
-        let learning_rate = self.learning_rate();
-        let grad_norm = self.optimizer.step(self.model.encoder_mut().parameters_mut(), learning_rate);
+        let learning_rate = self.config.rate(self.done);
+        let grad_norm = self.optimizer.step(self.model.encoder_mut().parameters_mut(), learning_rate)?;
         if !grad_norm.is_finite() {
             return Err(not_finite(self.model.encoder().parameters(), step, grad_norm, rows()));
         }
@@ -105,7 +113,7 @@ impl Trainer {
             part.backward(&mut self.model, &mut self.activations, &pooled, &d_vectors)?;
         }
         if self.done == 0 {
-            check_reached(&self.model, &d_vectors)?;
+            check_reached(&self.model, &self.optimizer, &d_vectors)?;
         }
         Ok(value)
     }

@@ -31,8 +31,10 @@ impl Trainer {
         let columns = data.columns();
         let plan = plan(&columns, &self.config);
         self.check_plan(&columns, &plan)?;
+        let scores = data.scores()?;
+        self.note_data(&columns, scores.as_deref())?;
         self.config.total_steps = Some(plan.len());
-        Ok(Steps { trainer: self, columns, scores: data.scores()?, plan, stopped: false })
+        Ok(Steps { trainer: self, columns, scores, plan, stopped: false })
     }
 
     /// An error for a plan that cannot train anything.
@@ -89,12 +91,12 @@ impl Steps<'_> {
             let tokens =
                 |rows: &Vec<usize>| TokenBatch::new(&self.trainer.model, &self.columns, self.scores.as_deref(), rows);
             let batches = planned.batches.iter().map(tokens).collect::<Result<Vec<_>>>()?;
-            self.trainer.accumulated_step(&batches)
+            self.trainer.update(&batches)
         }))
     }
 
-    /// Validates the model if that is due behind `step`.
-    fn validated(&mut self, mut step: Step) -> Result<Step> {
+    /// Validates the model and writes a checkpoint, which holds what was found, if that is due behind `step`.
+    fn finish(&mut self, mut step: Step) -> Result<Step> {
         let ends_epoch = self.plan.get(step.step - 1).is_some_and(|planned| planned.ends_epoch);
         let last = step.step == self.plan.len();
         if self.trainer.validation.asked() && due(self.trainer.config.validation.every, step.step, ends_epoch, last) {
@@ -103,6 +105,7 @@ impl Steps<'_> {
             step.evaluation = Some(self.trainer.evaluate()?);
             self.trainer.unvalidated = None;
         }
+        self.trainer.checkpoint_if_due()?;
         Ok(step)
     }
 }
@@ -119,7 +122,7 @@ impl Iterator for Steps<'_> {
             None if self.trainer.out_of_patience() => return None,
             None => self.step()?,
         };
-        let step = step.and_then(|step| self.validated(step));
+        let step = step.and_then(|step| self.finish(step));
         self.stopped = step.is_err();
         Some(step)
     }

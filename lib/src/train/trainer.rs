@@ -3,8 +3,9 @@
 use std::fmt;
 use std::rc::Rc;
 
+use super::resume::CheckpointLog;
 use super::validation::Validation;
-use super::{AdamW, Step, TokenBatch, TrainConfig, linear_schedule};
+use super::{Optimizer, Step, TokenBatch, TrainConfig};
 use crate::Result;
 use crate::data::TrainingSet;
 use crate::loss::Loss;
@@ -30,7 +31,7 @@ pub struct Trainer {
     pub(super) model: BiEncoder,
     pub(super) loss: Rc<dyn Loss>,
     pub(super) config: TrainConfig,
-    pub(super) optimizer: AdamW,
+    pub(super) optimizer: Optimizer,
     pub(super) activations: Activations,
     /// For passes without a backward pass: GradCache's first, validation.
     pub(super) inference: Activations,
@@ -39,6 +40,7 @@ pub struct Trainer {
     pub(super) unvalidated: Option<Step>,
     /// Finished steps.
     pub(super) done: usize,
+    pub(super) log: CheckpointLog,
     /// Texts that lost their end, and batches of a single pair.
     pub(super) truncated: usize,
     pub(super) alone: usize,
@@ -53,7 +55,7 @@ impl Trainer {
     pub(super) fn from_parts(model: BiEncoder, loss: Rc<dyn Loss>, config: TrainConfig) -> Result<Self> {
         config.check()?;
         Ok(Self {
-            optimizer: AdamW::new(config.adamw)?,
+            optimizer: Optimizer::new(&config, model.encoder().parameters())?,
             model,
             loss,
             config,
@@ -62,6 +64,7 @@ impl Trainer {
             validation: Validation::default(),
             unvalidated: None,
             done: 0,
+            log: CheckpointLog::default(),
             truncated: 0,
             alone: 0,
         })
@@ -95,13 +98,6 @@ impl Trainer {
     /// each time it is seen.
     pub fn truncated(&self) -> usize {
         self.truncated
-    }
-
-    pub(super) fn learning_rate(&self) -> f64 {
-        let peak = self.config.learning_rate;
-        let Some(total) = self.config.total_steps else { return peak };
-        let warmup = (self.config.warmup * total as f64).ceil() as usize;
-        linear_schedule(self.done, warmup, total, peak)
     }
 }
 

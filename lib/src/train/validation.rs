@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::grad_cache::{embed, parts};
 use super::seam::{loss_batch, scalar, variables};
-use super::{MicroBatch, TokenBatch, Trainer};
+use super::{MicroBatch, TokenBatch, Trainer, expect};
 use crate::data::{TrainingSet, plan_batches};
 use crate::model::BiEncoder;
 use crate::{Error, Result};
@@ -132,7 +132,8 @@ impl Trainer {
     }
 
     /// Validates the model as it is now. [`Trainer::steps`] calls it when it is due; called before the first
-    /// step it tells where the training starts from.
+    /// step it tells where the training starts from. The best one's checkpoint, if there are checkpoints, is
+    /// marked as such.
     pub fn evaluate(&mut self) -> Result<Evaluation> {
         let start = Instant::now();
         let mut values = Vec::new();
@@ -156,6 +157,9 @@ impl Trainer {
         }
         let evaluation = Evaluation { step: self.done, values, best, seconds: start.elapsed().as_secs_f64() };
         self.validation.history.push(evaluation.clone());
+        if best && self.config.checkpoint.is_some() && self.done > 0 {
+            self.mark_best(gain)?;
+        }
         Ok(evaluation)
     }
 
@@ -175,13 +179,14 @@ impl Trainer {
         if self.best().is_none_or(|best| best.step == self.done) {
             return Ok(self.model);
         }
-        match (&self.config.validation.keep_best, self.validation.best.take()) {
+        if let Some(values) = self.validation.best.take() {
+            self.model.encoder_mut().parameters_mut().values = values;
+            return Ok(self.model);
+        }
+        match (&self.config.validation.keep_best, self.best_checkpoint()?) {
             (KeepBest::Directory(dir), _) => BiEncoder::load(dir),
-            (KeepBest::Memory, Some(values)) => {
-                self.model.encoder_mut().parameters_mut().values = values;
-                Ok(self.model)
-            }
-            (KeepBest::Nowhere | KeepBest::Memory, _) => Err(Error::Setting {
+            (KeepBest::Nowhere | KeepBest::Memory, Some(checkpoint)) => BiEncoder::load(checkpoint),
+            (KeepBest::Nowhere | KeepBest::Memory, None) => Err(Error::Setting {
                 field: "keep_best",
                 value: "nowhere".to_owned(),
                 expected: "memory or a directory, from the start of the training".to_owned(),
@@ -245,6 +250,11 @@ impl Trainer {
 }
 
 impl Validation {
+    /// Takes up the validations of a checkpoint; the best model of those is the best checkpoint.
+    pub(super) fn go_on(&mut self, history: Vec<Evaluation>) {
+        (self.history, self.best) = (history, None);
+    }
+
     /// Whether there is anything to validate with.
     pub(super) fn asked(&self) -> bool {
         !self.held_out.is_empty() || !self.evaluators.is_empty()
@@ -253,13 +263,10 @@ impl Validation {
 
 impl ValidationConfig {
     pub(super) fn check(&self) -> Result<()> {
-        let expect = |field, value: String, expected: &str, holds: bool| {
-            if holds { Ok(()) } else { Err(Error::Setting { field, value, expected: expected.to_owned() }) }
-        };
         let often = self.every != Every::Steps(0);
-        expect("every", "Steps(0)".to_owned(), "at least 1 step", often)?;
-        expect("patience", "0".to_owned(), "at least 1 validation", self.patience != Some(0))?;
-        expect("min_delta", self.min_delta.to_string(), "0 or more", self.min_delta >= 0.0)
+        expect("every", "Steps(0)", "at least 1 step", often)?;
+        expect("patience", 0, "at least 1 validation", self.patience != Some(0))?;
+        expect("min_delta", self.min_delta, "0 or more", self.min_delta >= 0.0)
     }
 }
 

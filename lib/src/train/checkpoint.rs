@@ -1,0 +1,270 @@
+//! One checkpoint: a folder that a training goes on from.
+//!
+//! It is a sentence-transformers directory of the model, `optimizer.safetensors` with the moments,
+//! `state.json` with all other numbers and the settings, and the list of all files. It is written aside,
+//! synced and renamed: it is whole or not there.
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, View, serialize_to_file};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{Evaluation, Optimizer, TrainConfig, manifest};
+use crate::files;
+use crate::model::BiEncoder;
+use crate::nn::Parameters;
+use crate::{Error, Result};
+
+const STATE: &str = "state.json";
+const MOMENTS: &str = "optimizer.safetensors";
+
+/// What a training needs to go on, but weights and moments.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct State {
+    /// Finished steps: the place in the plan of all epochs, in the schedule, and the counter of dropout's
+    /// generator.
+    pub(super) step: usize,
+    pub(super) total_steps: Option<usize>,
+    /// Updates of the optimiser.
+    pub(super) updates: u64,
+    pub(super) data: Option<DataMark>,
+    /// What validations have found so far.
+    #[serde(default)]
+    pub(super) evaluations: Vec<Evaluation>,
+    /// The settings of the training, without those that do not change its course.
+    config: Value,
+    /// The settings of the model.
+    model: String,
+    /// Name and shape of every parameter.
+    parameters: Vec<(String, Vec<usize>)>,
+}
+
+/// By which a training set is known again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DataMark {
+    pub(super) examples: usize,
+    fingerprint: u64,
+}
+
+/// A checkpoint that was read.
+pub(super) struct Loaded {
+    pub(super) state: State,
+    pub(super) model: BiEncoder,
+    pub(super) moments: Vec<Vec<f32>>,
+}
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// The one before it may be whole.
+    Damaged(String),
+    /// It is of another training, and so is the one before it.
+    Foreign(String),
+}
+
+impl DataMark {
+    pub(super) fn of(columns: &[Vec<String>], scores: Option<&[f32]>) -> Self {
+        let mut hash = Xxh3::new();
+        for column in columns {
+            hash.update(&(column.len() as u64).to_le_bytes());
+            for text in column {
+                hash.update(&(text.len() as u64).to_le_bytes());
+                hash.update(text.as_bytes());
+            }
+        }
+        for score in scores.unwrap_or_default() {
+            hash.update(&score.to_le_bytes());
+        }
+        Self { examples: columns.first().map_or(0, Vec::len), fingerprint: hash.digest() }
+    }
+}
+
+impl State {
+    pub(super) fn new(
+        step: usize,
+        config: &TrainConfig,
+        model: &BiEncoder,
+        updates: u64,
+        data: Option<DataMark>,
+        evaluations: Vec<Evaluation>,
+    ) -> Result<Self> {
+        let total_steps = config.total_steps;
+        let (config, parameters) = (settings(config)?, shapes(model.encoder().parameters()));
+        Ok(Self { step, total_steps, updates, data, evaluations, config, model: describe(model), parameters })
+    }
+
+    /// Whether a training with these settings and this model may go on from here.
+    fn check(&self, config: &TrainConfig, model: &BiEncoder) -> Result<(), String> {
+        let parameters = shapes(model.encoder().parameters());
+        let theirs = |name: &str| self.parameters.iter().find(|(theirs, _)| theirs == name).map(|(_, shape)| shape);
+        for (name, shape) in &parameters {
+            match theirs(name) {
+                Some(theirs) if theirs == shape => {}
+                Some(theirs) => return Err(format!("its `{name}` has shape {theirs:?}, that of this model {shape:?}")),
+                None => return Err(format!("its model has no `{name}`")),
+            }
+        }
+        if self.parameters != parameters {
+            return Err("its model has parameters that this one lacks, or another order of them".to_owned());
+        }
+        let ours = describe(model);
+        if let Some((theirs, ours)) = self.model.split(", ").zip(ours.split(", ")).find(|(a, b)| a != b) {
+            return Err(format!("its model has `{theirs}`, this one `{ours}`"));
+        }
+        let (theirs, ours) = (&self.config, settings(config).map_err(|error| error.to_string())?);
+        let keys = ours.as_object().into_iter().chain(theirs.as_object()).flat_map(|object| object.keys());
+        match keys.into_iter().find(|key| ours[*key] != theirs[*key]) {
+            Some(key) => Err(format!("its `{key}` is {}, here it is {}", theirs[key], ours[key])),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Writes a checkpoint to `path`, in place of one that may be there.
+pub(super) fn write(path: &Path, state: &State, model: &BiEncoder, optimizer: &Optimizer) -> Result<()> {
+    let aside = hidden(path, "new");
+    let written = create(&aside, state, model, optimizer).and_then(|()| replace(&aside, path));
+    if written.is_err() {
+        // What was written aside is of no use; that it could not be removed would hide the cause.
+        let _ = fs::remove_dir_all(&aside);
+    }
+    written
+}
+
+/// Reads a checkpoint for a training with these settings and this model, which it does not touch.
+pub(super) fn read(
+    path: &Path,
+    config: &TrainConfig,
+    model: &BiEncoder,
+    optimizer: &Optimizer,
+) -> Result<Loaded, Problem> {
+    manifest::check(path, &[STATE, MOMENTS]).map_err(Problem::Damaged)?;
+    let damaged = |error: Error| Problem::Damaged(error.to_string());
+    let state: State = files::read_json(&path.join(STATE)).map_err(damaged)?;
+    state.check(config, model).map_err(Problem::Foreign)?;
+    let names: Vec<&str> = optimizer.moments().iter().map(|(name, _)| *name).collect();
+    let parameters = model.encoder().parameters();
+    let moments = read_moments(&path.join(MOMENTS), &names, parameters).map_err(Problem::Damaged)?;
+    let loaded = BiEncoder::load(path).map_err(damaged)?;
+    if loaded.encoder().parameters().entries() != parameters.entries() {
+        return Err(Problem::Foreign("its weights are of another model".to_owned()));
+    }
+    Ok(Loaded { state, model: loaded, moments })
+}
+
+/// The hidden neighbour of a checkpoint that is not in its place yet, or any more.
+pub(super) fn hidden(path: &Path, kind: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{kind}"))
+}
+
+fn create(aside: &Path, state: &State, model: &BiEncoder, optimizer: &Optimizer) -> Result<()> {
+    if aside.exists() {
+        fs::remove_dir_all(aside).map_err(Error::io(aside))?;
+    }
+    fs::create_dir_all(aside).map_err(Error::io(aside))?;
+    model.save(aside)?;
+    write_moments(&aside.join(MOMENTS), optimizer, model.encoder().parameters())?;
+    files::write_json(&aside.join(STATE), state)?;
+    manifest::write(aside)
+}
+
+fn replace(aside: &Path, path: &Path) -> Result<()> {
+    let moved = || {
+        let old = hidden(path, "old");
+        if path.exists() {
+            fs::rename(path, &old)?;
+        }
+        fs::rename(aside, path)?;
+        manifest::sync_folder(path.parent().unwrap_or(path))?;
+        if old.exists() { fs::remove_dir_all(&old) } else { Ok(()) }
+    };
+    moved().map_err(Error::io(path))
+}
+
+/// One tensor a moment and parameter, converted as it is written: memory does not hold a second copy.
+fn write_moments(path: &Path, optimizer: &Optimizer, parameters: &Parameters) -> Result<()> {
+    let mut tensors = Vec::new();
+    for (moment, values) in optimizer.moments() {
+        for entry in parameters.entries() {
+            let values = &values[entry.range.clone()];
+            tensors.push((format!("{moment}.{}", entry.name), Numbers { shape: &entry.shape, values }));
+        }
+    }
+    serialize_to_file(tensors, None, path).map_err(|source| Error::Safetensors { path: path.to_owned(), source })
+}
+
+fn read_moments(path: &Path, names: &[&str], parameters: &Parameters) -> Result<Vec<Vec<f32>>, String> {
+    // The whole file, whose length the list of files has told: what its header claims allocates nothing.
+    let bytes = fs::read(path).map_err(|error| format!("{MOMENTS}: {error}"))?;
+    let stored = SafeTensors::deserialize(&bytes).map_err(|error| format!("{MOMENTS}: {error}"))?;
+    let moment = |moment: &&str| {
+        let mut values = vec![0.0; parameters.len()];
+        for entry in parameters.entries() {
+            let name = format!("{moment}.{}", entry.name);
+            let tensor = stored.tensor(&name).map_err(|error| format!("{MOMENTS}: {error}"))?;
+            if tensor.dtype() != Dtype::F32 || tensor.shape() != entry.shape {
+                let (dtype, shape) = (tensor.dtype(), tensor.shape());
+                return Err(format!("{MOMENTS}: `{name}` is {dtype} {shape:?}; expected F32 {:?}", entry.shape));
+            }
+            for (value, bytes) in values[entry.range.clone()].iter_mut().zip(tensor.data().as_chunks().0) {
+                *value = f32::from_le_bytes(*bytes);
+            }
+        }
+        Ok(values)
+    };
+    names.iter().map(moment).collect()
+}
+
+/// The settings that decide the course of a training, as they are read back: both sides of a comparison
+/// have gone through the same parser.
+fn settings(config: &TrainConfig) -> Result<Value> {
+    let json = |source| Error::Json { path: STATE.into(), source };
+    let text = serde_json::to_string(config).map_err(json)?;
+    let mut settings: Value = serde_json::from_str(&text).map_err(json)?;
+    if let Value::Object(settings) = &mut settings {
+        settings.remove("checkpoint");
+        settings.remove("total_steps");
+    }
+    Ok(settings)
+}
+
+fn describe(model: &BiEncoder) -> String {
+    let mut config = model.config().clone();
+    // How texts are cut for `encode` changes nothing.
+    config.encode_tokens = 0;
+    format!("{:?}, {config:?}", model.encoder().config())
+}
+
+fn shapes(parameters: &Parameters) -> Vec<(String, Vec<usize>)> {
+    parameters.entries().iter().map(|entry| (entry.name.clone(), entry.shape.clone())).collect()
+}
+
+/// Numbers on their way to a file.
+struct Numbers<'a> {
+    shape: &'a [usize],
+    values: &'a [f32],
+}
+
+impl View for Numbers<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    fn data_len(&self) -> usize {
+        size_of_val(self.values)
+    }
+}
