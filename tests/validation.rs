@@ -6,7 +6,7 @@ use std::rc::Rc;
 use kensaku::data::TrainingSet;
 use kensaku::loss::MultipleNegativesRanking;
 use kensaku::model::BiEncoder;
-use kensaku::train::{Evaluation, Every, KeepBest, TrainConfig, Trainer, ValidationConfig};
+use kensaku::train::{CheckpointConfig, Evaluation, Every, KeepBest, TrainConfig, Trainer, ValidationConfig};
 use kensaku::{Error, Result, interrupt};
 
 use crate::shared::{Trials, test};
@@ -19,6 +19,7 @@ pub fn trials() -> Trials {
         test("validation::stops_early_and_keeps_the_best", || early().unwrap()),
         test("validation::the_best_in_a_directory", || directory().unwrap()),
         test("validation::an_interrupted_one_is_made_up_for", || interrupted().unwrap()),
+        test("validation::goes_on_from_a_checkpoint", || resumed().unwrap()),
         test("validation::says_what_is_wrong", || mistakes().unwrap()),
     ]
 }
@@ -134,6 +135,38 @@ fn interrupted() -> Result<()> {
     let rest = trainer.steps(&data)?.collect::<Result<Vec<_>>>()?;
     assert_eq!((rest[0].step, rest[0].evaluation.as_ref().map(|found| found.step)), (5, Some(5)));
     assert_eq!((rest[1].step, rest.len()), (6, 26));
+    Ok(())
+}
+
+/// What was found before the checkpoint counts on, and the best checkpoint is the best model.
+fn resumed() -> Result<()> {
+    let data = words()?;
+    let folder = tempfile::tempdir().unwrap();
+    let values = |model: &BiEncoder| model.encoder().parameters().values("embeddings.LayerNorm.bias").unwrap().to_vec();
+    let trainer = || -> Result<Trainer> {
+        let checkpoint = CheckpointConfig { dir: folder.path().join("checkpoints"), every: 5, keep: 1 };
+        let validation = ValidationConfig { patience: Some(3), ..Default::default() };
+        let config = TrainConfig { checkpoint: Some(checkpoint), validation, ..config() };
+        Trainer::new(small(&data, 1)?, MultipleNegativesRanking::default(), config)
+    };
+    let mut first = trainer()?;
+    first.validate_with("score", scripted(&[0.1, 0.7, 0.2]))?;
+    let mut best = Vec::new();
+    let mut steps = first.steps(&data)?;
+    for _ in 0..15 {
+        let step = steps.next().unwrap()?;
+        if step.step == 10 {
+            best = values(steps.model());
+        }
+    }
+    let mut second = trainer()?;
+    assert_eq!(second.resume(folder.path().join("checkpoints"))?.step, 15);
+    assert_eq!(second.evaluations(), first.evaluations());
+    second.validate_with("score", scripted(&[0.3, 0.4]))?;
+    let rest = second.steps(&data)?.collect::<Result<Vec<_>>>()?;
+    assert_eq!(rest.len(), 10, "the third one without a gain is behind step 25");
+    assert_eq!(second.best().map(|best| best.step), Some(10));
+    assert_eq!(values(&second.into_best_model()?), best);
     Ok(())
 }
 

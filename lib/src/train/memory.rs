@@ -15,7 +15,7 @@ pub(super) const GIB: f64 = (1 << 30) as f64;
 /// `tokens` (of each text), `gib`, and `texts`, the most texts that pass through the encoder at once.
 ///
 /// A pair is two texts; with [`MicroBatch::Texts`](super::MicroBatch::Texts) of that number a batch may have any
-/// size. Counted are the parameters, their gradients and two moments each, and the arena of activations, whose
+/// size. Counted are the parameters, their gradients and the two moments of AdamW, and the arena of activations, whose
 /// size is measured with two small batches: all its buffers grow with the tokens. What a loss computes of the
 /// embeddings comes on top. Lengths are cut to the model's `max_length`.
 ///
@@ -40,16 +40,16 @@ pub fn batch_sizes(models: &[(&str, &BiEncoder)], lengths: &[usize], gib: &[f64]
                 tokens.push(length as u64);
                 memories.push(*memory);
                 let left = (memory * GIB) as usize;
-                texts.push((arena.tokens_in(left.saturating_sub(parameter_bytes(model))) / length) as u64);
+                texts.push((arena.tokens_in(left.saturating_sub(parameter_bytes(model, 2))) / length) as u64);
             }
         }
     }
     Ok(df!("model" => names, "tokens" => tokens, "gib" => memories, "texts" => texts)?)
 }
 
-/// Parameters, gradients, and two moments.
-pub(super) fn parameter_bytes(model: &BiEncoder) -> usize {
-    4 * size_of::<f32>() * model.encoder().parameters().len()
+/// Parameters, gradients, and the optimiser's moments.
+pub(super) fn parameter_bytes(model: &BiEncoder, moments: usize) -> usize {
+    (2 + moments) * size_of::<f32>() * model.encoder().parameters().len()
 }
 
 /// How the arena of a training grows.

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::rc::Rc;
 
+use super::evaluation::Validation;
 use super::resume::CheckpointLog;
-use super::validation::Validation;
 use super::{Optimizer, Step, TokenBatch, TrainConfig};
 use crate::Result;
 use crate::data::TrainingSet;
