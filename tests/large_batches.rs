@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use candle_core::Tensor;
-use kensaku::Result;
 use kensaku::data::{TrainingSet, read};
 use kensaku::loss::{
     self, Batch, CosineSimilarity, Difference, Direction, Distance, Hardness, Loss, MultipleNegativesRanking,
@@ -13,6 +12,7 @@ use kensaku::model::BiEncoder;
 use kensaku::nn::BertConfig;
 use kensaku::random::Philox;
 use kensaku::train::{MicroBatch, TokenBatch, TrainConfig, Trainer};
+use kensaku::{Error, Result, interrupt};
 use polars::prelude::*;
 
 use crate::golden::{relative_distance, within};
@@ -27,6 +27,7 @@ pub fn trials() -> Trials {
         test("large_batches::grad_cache_equals_the_whole_batch", || grad_cache().unwrap()),
         test("large_batches::grad_cache_trains_as_the_whole_batch", || trains_alike().unwrap()),
         test("large_batches::grad_cache_holds_less", || holds_less().unwrap()),
+        test("large_batches::a_broken_off_step_changes_nothing", || broken_off().unwrap()),
         test("large_batches::accumulation_equals_the_large_batch", || accumulation().unwrap()),
         test("large_batches::accumulated_steps", || accumulated_steps().unwrap()),
         minilm(),
@@ -38,16 +39,18 @@ fn custom(batch: &Batch) -> Result<Tensor> {
     Ok((loss::log_sum_exp(&logits)? - (&batch.queries * &batch.positives)?.sum(1)?)?.mean(0)?)
 }
 
+type MakeLoss = Box<dyn Fn() -> Box<dyn Loss>>;
+
 /// Every loss there is, in its settings; the first [`PER_EXAMPLE`] are means over examples.
-fn every_loss() -> Vec<(&'static str, Box<dyn Fn() -> Box<dyn Loss>>)> {
-    let ranking = |change: fn(&mut MultipleNegativesRanking)| -> Box<dyn Fn() -> Box<dyn Loss>> {
+fn every_loss() -> Vec<(&'static str, MakeLoss)> {
+    let ranking = |change: fn(&mut MultipleNegativesRanking)| -> MakeLoss {
         Box::new(move || {
             let mut loss = MultipleNegativesRanking::default();
             change(&mut loss);
             Box::new(loss)
         })
     };
-    let mut losses: Vec<(&'static str, Box<dyn Fn() -> Box<dyn Loss>>)> = vec![
+    let mut losses: Vec<(&'static str, MakeLoss)> = vec![
         ("cosine", Box::new(|| Box::new(CosineSimilarity::default()))),
         ("absolute", Box::new(|| Box::new(CosineSimilarity { difference: Difference::Absolute }))),
     ];
@@ -186,6 +189,36 @@ fn holds_less() -> Result<()> {
     let budget = Some(MicroBatch::Tokens(100));
     assert!(held(128, budget)? <= held(16, budget)? * 5 / 4, "bounded by the budget");
     assert!(held(128, None)? > 10 * held(128, budget)?);
+    Ok(())
+}
+
+/// The user interrupts in the middle of a step of many parts: it is taken again as if nothing had been.
+fn broken_off() -> Result<()> {
+    let data = words()?;
+    let config = || TrainConfig { micro_batch: Some(MicroBatch::Texts(5)), epochs: 2, ..config() };
+    let whole = crate::training::losses(
+        &mut Trainer::new(small(&data, 1)?, MultipleNegativesRanking::default(), config())?,
+        &data,
+        usize::MAX,
+    )?;
+    let calls = std::cell::Cell::new(0);
+    let loss = loss::custom(move |batch| {
+        calls.set(calls.get() + 1);
+        interrupt::set(calls.get() == 3);
+        MultipleNegativesRanking::default().loss(batch)
+    });
+    let mut trainer = Trainer::new(small(&data, 1)?, loss, config())?;
+    let mut losses = Vec::new();
+    for step in trainer.steps(&data)? {
+        match step {
+            Ok(step) => losses.push(step.loss),
+            Err(error) => assert!(matches!(error, Error::Interrupted { .. }), "{error}"),
+        }
+    }
+    interrupt::set(false);
+    assert_eq!(losses, whole[..2]);
+    losses.extend(crate::training::losses(&mut trainer, &data, usize::MAX)?);
+    assert_eq!(losses, whole);
     Ok(())
 }
 

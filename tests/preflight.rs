@@ -41,12 +41,13 @@ fn untouched() -> Result<()> {
     Ok(())
 }
 
+fn preflight(loss: impl Loss + 'static, config: TrainConfig, data: &TrainingSet) -> Result<Preflight> {
+    Trainer::new(small(&words()?, 1)?, loss, config)?.preflight(data)
+}
+
 fn against() -> Result<()> {
     let data = words()?;
-    let preflight = |loss: Box<dyn Loss>, config: TrainConfig, data: &TrainingSet| {
-        Trainer::new(small(&words()?, 1)?, loss, config)?.preflight(data)
-    };
-    let ready = preflight(Box::new(MultipleNegativesRanking::default()), config(), &data)?;
+    let ready = preflight(MultipleNegativesRanking::default(), config(), &data)?;
     assert!(ready.passes(), "{ready}");
     for name in ["device", "smoke test", "time", "disk", "data set", "data format", "negatives", "batch", "schedule"] {
         assert_eq!(state_of(&ready, name).state, State::Ok, "{ready}");
@@ -54,27 +55,27 @@ fn against() -> Result<()> {
     assert!(state_of(&ready, "negatives").found.starts_with("in-batch, 11 of others"), "{ready}");
     assert_eq!(state_of(&ready, "batch").found, "12 examples: 1 x 12");
 
-    let triplet = preflight(Box::new(Triplet::default()), config(), &data)?;
+    let triplet = preflight(Triplet::default(), config(), &data)?;
     assert!(!triplet.passes());
     assert_eq!(state_of(&triplet, "data format").found, "Triplet needs negatives; there is: query, positive");
     assert!(
         state_of(&triplet, "smoke test").state == State::Fail && state_of(&triplet, "negatives").state == State::Fail
     );
-    let scores = preflight(Box::new(CosineSimilarity::default()), config(), &data)?;
+    let scores = preflight(CosineSimilarity::default(), config(), &data)?;
     assert!(state_of(&scores, "data format").found.contains("a column `score`"), "{scores}");
     let detached = custom(|batch| Ok(batch.queries.detach().sum_all()?));
-    let detached = preflight(Box::new(detached), config(), &data)?;
+    let detached = preflight(detached, config(), &data)?;
     assert!(state_of(&detached, "smoke test").found.contains("got no gradient"), "{detached}");
 
     let huge = TrainConfig { batch_size: 1 << 24, ..config() };
-    let memory = preflight(Box::new(custom(|batch| Ok(batch.queries.sqr()?.mean_all()?))), huge, &data)?;
+    let memory = preflight(custom(|batch| Ok(batch.queries.sqr()?.mean_all()?)), huge, &data)?;
     assert_eq!(state_of(&memory, "memory").state, State::Fail, "{memory}");
     let few = TrainConfig { batch_size: 2, ..config() };
-    let few = preflight(Box::new(MultipleNegativesRanking::default()), few, &data)?;
+    let few = preflight(MultipleNegativesRanking::default(), few, &data)?;
     assert_eq!(state_of(&few, "negatives").state, State::Warn, "{few}");
     let long = ["house ".repeat(99), "tree ".repeat(99)];
     let long = TrainingSet::new(df!("query" => ["house", "tree"], "positive" => long)?)?;
-    let long = preflight(Box::new(MultipleNegativesRanking::default()), config(), &long)?;
+    let long = preflight(MultipleNegativesRanking::default(), config(), &long)?;
     assert!(state_of(&long, "text length").found.starts_with("2 of 4 texts"), "{long}");
     Ok(())
 }

@@ -105,10 +105,13 @@ impl Trainer {
         };
 
         for part in &parts {
-            interrupt::check("training")?;
             let pooled = match kept.take() {
                 Some(pooled) => pooled,
-                None => part.forward(&self.model, dropout, &mut self.activations)?,
+                None => {
+                    // A step of many parts takes minutes; one that is broken off changes nothing.
+                    interrupt::check("training")?;
+                    part.forward(&self.model, dropout, &mut self.activations)?
+                }
             };
             part.backward(&mut self.model, &mut self.activations, &pooled, &d_vectors)?;
         }
