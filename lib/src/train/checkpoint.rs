@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, View, serialize_to_file};
+use safetensors::{SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xxhash_rust::xxh3::Xxh3;
@@ -192,7 +192,10 @@ fn write_moments(path: &Path, optimizer: &Optimizer, parameters: &Parameters) ->
             tensors.push((format!("{moment}.{}", entry.name), Numbers { shape: &entry.shape, values }));
         }
     }
-    serialize_to_file(tensors, None, path).map_err(|source| Error::Safetensors { path: path.to_owned(), source })
+    serialize_to_file(tensors, None, path).map_err(|source| match source {
+        SafeTensorError::IoError(source) => Error::Io { path: path.to_owned(), source },
+        source => Error::Safetensors { path: path.to_owned(), source },
+    })
 }
 
 fn read_moments(path: &Path, names: &[&str], parameters: &Parameters) -> Result<Vec<Vec<f32>>, String> {
