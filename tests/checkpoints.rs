@@ -111,10 +111,13 @@ fn crash() -> Result<()> {
     Ok(())
 }
 
+/// What happens to the bytes of a file.
+type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 fn damaged() -> Result<()> {
     let (dir, data) = ten_steps()?;
     let [older, newer] = ["step-00000005", "step-00000010"].map(|name| dir.path().join(name));
-    let spoil = |name: &str, change: &dyn Fn(&mut Vec<u8>)| {
+    let spoil = |name: &str, change: Change| {
         let path = newer.join(name);
         let whole = fs::read(&path).unwrap();
         let mut bytes = whole.clone();
@@ -123,7 +126,7 @@ fn damaged() -> Result<()> {
         (path, whole)
     };
     let flip = |place: usize| move |bytes: &mut Vec<u8>| bytes[place] ^= 4;
-    let changes: [(&str, &dyn Fn(&mut Vec<u8>), &str); 6] = [
+    let changes: [(&str, Change, &str); 6] = [
         ("model.safetensors", &flip(5_000), "model.safetensors is damaged: its checksum is"),
         ("model.safetensors", &|bytes| bytes.truncate(10_000), "model.safetensors has 10000 bytes"),
         ("optimizer.safetensors", &|bytes| bytes.push(0), "optimizer.safetensors has"),

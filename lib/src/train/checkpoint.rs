@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, View, serialize_to_file};
+use safetensors::{SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xxhash_rust::xxh3::Xxh3;
@@ -196,7 +196,10 @@ fn write_moments(path: &Path, optimizer: &Optimizer, parameters: &Parameters) ->
             tensors.push((format!("{moment}.{}", entry.name), Numbers { shape: &entry.shape, values }));
         }
     }
-    serialize_to_file(tensors, None, path).map_err(|source| Error::Safetensors { path: path.to_owned(), source })
+    serialize_to_file(tensors, None, path).map_err(|source| match source {
+        SafeTensorError::IoError(source) => Error::Io { path: path.to_owned(), source },
+        source => Error::Safetensors { path: path.to_owned(), source },
+    })
 }
 
 fn read_moments(path: &Path, names: &[&str], parameters: &Parameters) -> Result<Vec<Vec<f32>>, String> {
@@ -266,5 +269,55 @@ impl View for Numbers<'_> {
 
     fn data_len(&self) -> usize {
         size_of_val(self.values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::BiEncoderConfig;
+    use crate::nn::BertConfig;
+    use crate::text::{Tokenizer, WordPieceConfig};
+
+    fn model() -> BiEncoder {
+        let tokenizer = Tokenizer::train_wordpiece(&["a few words"], &WordPieceConfig::default()).unwrap();
+        let encoder = BertConfig { hidden_size: 8, intermediate_size: 16, ..Default::default() };
+        BiEncoder::new(encoder, tokenizer, BiEncoderConfig::default(), 1).unwrap()
+    }
+
+    /// Someone has written the list anew over a file whose header claims more than there is.
+    #[test]
+    fn a_lying_header_is_refused() {
+        let (dir, model, config) = (tempfile::tempdir().unwrap(), model(), TrainConfig::default());
+        let optimizer = Optimizer::new(&config, model.encoder().parameters()).unwrap();
+        let path = dir.path().join("step-00000003");
+        let state = State::new(3, &config, &model, 3, None).unwrap();
+        write(&path, &state, &model, &optimizer).unwrap();
+        let read = || read(&path, &config, &model, &optimizer);
+        assert_eq!(read().ok().unwrap().state, state);
+        let whole = fs::read(path.join(MOMENTS)).unwrap();
+        let text = String::from_utf8_lossy(&whole).replace("[8,8]", "[8,9]");
+        let longer = |length: u64| [&length.to_le_bytes(), &whole[8..]].concat();
+        for lie in [longer(1 << 60), longer(50_000_000), longer(7), text.into_bytes(), whole[..6].to_vec()] {
+            fs::write(path.join(MOMENTS), &lie).unwrap();
+            manifest::write(&path).unwrap();
+            let Err(Problem::Damaged(problem)) = read() else { panic!("{} bytes were read", lie.len()) };
+            assert!(problem.starts_with("optimizer.safetensors: "), "{problem}");
+        }
+        fs::write(path.join(MOMENTS), &whole).unwrap();
+        fs::write(path.join("model.safetensors"), longer(1 << 60)).unwrap();
+        manifest::write(&path).unwrap();
+        assert!(matches!(read(), Err(Problem::Damaged(_))));
+    }
+
+    #[test]
+    fn settings_that_do_not_change_the_course_may_differ() {
+        let (model, config) = (model(), TrainConfig::default());
+        let state = State::new(3, &config, &model, 3, None).unwrap();
+        let checkpoint = Some(super::super::CheckpointConfig::default());
+        let other = TrainConfig { checkpoint, total_steps: Some(9), ..config.clone() };
+        assert_eq!(state.check(&other, &model), Ok(()));
+        let other = TrainConfig { seed: 7, ..config };
+        assert_eq!(state.check(&other, &model), Err("its `seed` is 42, here it is 7".to_owned()));
     }
 }

@@ -32,7 +32,8 @@ struct Entry {
     xxh3: String,
 }
 
-/// Syncs every file below `dir` to the disk, and lists them in a file of their own.
+/// Syncs every file below `dir` to the disk, and lists them in a file of their own, in place of one that is
+/// there.
 pub(super) fn write(dir: &Path) -> Result<()> {
     let entry = |path: String| {
         let place = dir.join(&path);
@@ -45,6 +46,7 @@ pub(super) fn write(dir: &Path) -> Result<()> {
     };
     let mut paths = Vec::new();
     collect(dir, "", &mut paths).map_err(Error::io(dir))?;
+    paths.retain(|path| path != NAME);
     paths.sort();
     let files = paths.into_iter().map(entry).collect::<Result<_>>()?;
     files::write_json(&dir.join(NAME), &Manifest { format: FORMAT.to_owned(), version: VERSION, files })

@@ -234,3 +234,33 @@ fn cosine(done: f64, cycles: f64) -> f64 {
 fn above(share: f64, lowest: f64) -> f64 {
     share * (1.0 - lowest) + lowest
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn between_nothing_and_the_peak(step in 0..5_000_usize, warmup in 0..2_000_usize, total in 0..4_000_usize) {
+            for name in NAMES.split(", ") {
+                let schedule = Schedule::named(name).unwrap();
+                schedule.check(0.25).unwrap();
+                let rate = schedule.rate(step, warmup, total, 0.25);
+                prop_assert!((0.0..=0.25).contains(&rate), "{name}: {rate}");
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_names_and_settings_are_errors() {
+        let message = Schedule::named("greedy").unwrap_err().to_string();
+        assert!(message.starts_with("schedule = greedy: expected one of linear, cosine, "), "{message}");
+        let message = |schedule: Schedule| schedule.check(1.0).unwrap_err().to_string();
+        let cosine = message(Schedule::Cosine { num_cycles: f64::NAN });
+        assert_eq!(cosine, "num_cycles = NaN: expected a number above 0");
+        let lowest = Schedule::CosineWithMinLr { num_cycles: 0.5, min_lr_rate: 1.5 };
+        assert_eq!(message(lowest), "min_lr_rate = 1.5: expected a share from 0 to 1");
+    }
+}
