@@ -91,11 +91,19 @@ impl State {
         model: &BiEncoder,
         updates: u64,
         data: Option<DataMark>,
-        evaluations: Vec<Evaluation>,
     ) -> Result<Self> {
         let total_steps = config.total_steps;
         let (config, parameters) = (settings(config)?, shapes(model.encoder().parameters()));
-        Ok(Self { step, total_steps, updates, data, evaluations, config, model: describe(model), parameters })
+        Ok(Self {
+            step,
+            total_steps,
+            updates,
+            data,
+            evaluations: Vec::new(),
+            config,
+            model: describe(model),
+            parameters,
+        })
     }
 
     /// Whether a training with these settings and this model may go on from here.

@@ -83,9 +83,8 @@ impl Trainer {
     pub fn checkpoint(&mut self) -> Result<PathBuf> {
         let CheckpointConfig { dir, keep, .. } = self.checkpoint_config()?;
         let path = checkpoints::place(dir, self.done);
-        let evaluations = self.evaluations().to_vec();
-        let state =
-            State::new(self.done, &self.config, &self.model, self.optimizer.updates(), self.log.data, evaluations)?;
+        let mut state = State::new(self.done, &self.config, &self.model, self.optimizer.updates(), self.log.data)?;
+        state.evaluations = self.evaluations().to_vec();
         checkpoint::write(&path, &state, &self.model, &self.optimizer)?;
         checkpoints::prune(dir, *keep, self.done)?;
         self.log.latest = Some(self.done);
