@@ -86,6 +86,7 @@ fn table() -> Result<()> {
     let trainer =
         Trainer::new(small(&data, 1)?, MultipleNegativesRanking::default(), TrainConfig { micro_batch, ..config() })?;
     let preflight = trainer.preflight(&data)?;
+    println!("{preflight}");
     let shown = preflight.bundle();
     let html = shown.data["text/html"].as_str().unwrap();
     assert!(html.starts_with("<div><b>Preflight: ready</b></div>"));
