@@ -7,6 +7,7 @@ mod clip;
 mod config;
 mod groups;
 mod manifest;
+mod moments;
 mod optimizer;
 mod resume;
 mod schedule;
