@@ -4,16 +4,14 @@
 //! `state.json` with all other numbers and the settings, and the list of all files. It is written aside,
 //! synced and renamed: it is whole or not there.
 
-use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, View, serialize_to_file};
-use safetensors::{SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::moments::{self, NAME as MOMENTS};
 use super::{Evaluation, Optimizer, TrainConfig, manifest};
 use crate::files;
 use crate::model::BiEncoder;
@@ -21,7 +19,6 @@ use crate::nn::Parameters;
 use crate::{Error, Result};
 
 const STATE: &str = "state.json";
-const MOMENTS: &str = "optimizer.safetensors";
 
 /// What a training needs to go on, but weights and moments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -155,9 +152,8 @@ pub(super) fn read(
     let damaged = |error: Error| Problem::Damaged(error.to_string());
     let state: State = files::read_json(&path.join(STATE)).map_err(damaged)?;
     state.check(config, model).map_err(Problem::Foreign)?;
-    let names: Vec<&str> = optimizer.moments().iter().map(|(name, _)| *name).collect();
     let parameters = model.encoder().parameters();
-    let moments = read_moments(&path.join(MOMENTS), &names, parameters).map_err(Problem::Damaged)?;
+    let moments = moments::read(&path.join(MOMENTS), optimizer, parameters).map_err(Problem::Damaged)?;
     let loaded = BiEncoder::load(path).map_err(damaged)?;
     if loaded.encoder().parameters().entries() != parameters.entries() {
         return Err(Problem::Foreign("its weights are of another model".to_owned()));
@@ -177,7 +173,7 @@ fn create(aside: &Path, state: &State, model: &BiEncoder, optimizer: &Optimizer)
     }
     fs::create_dir_all(aside).map_err(Error::io(aside))?;
     model.save(aside)?;
-    write_moments(&aside.join(MOMENTS), optimizer, model.encoder().parameters())?;
+    moments::write(&aside.join(MOMENTS), optimizer, model.encoder().parameters())?;
     files::write_json(&aside.join(STATE), state)?;
     manifest::write(aside)
 }
@@ -193,43 +189,6 @@ fn replace(aside: &Path, path: &Path) -> Result<()> {
         if old.exists() { fs::remove_dir_all(&old) } else { Ok(()) }
     };
     moved().map_err(Error::io(path))
-}
-
-/// One tensor a moment and parameter, converted as it is written: memory does not hold a second copy.
-fn write_moments(path: &Path, optimizer: &Optimizer, parameters: &Parameters) -> Result<()> {
-    let mut tensors = Vec::new();
-    for (moment, values) in optimizer.moments() {
-        for entry in parameters.entries() {
-            let values = &values[entry.range.clone()];
-            tensors.push((format!("{moment}.{}", entry.name), Numbers { shape: &entry.shape, values }));
-        }
-    }
-    serialize_to_file(tensors, None, path).map_err(|source| match source {
-        SafeTensorError::IoError(source) => Error::Io { path: path.to_owned(), source },
-        source => Error::Safetensors { path: path.to_owned(), source },
-    })
-}
-
-fn read_moments(path: &Path, names: &[&str], parameters: &Parameters) -> Result<Vec<Vec<f32>>, String> {
-    // The whole file, whose length the list of files has told: what its header claims allocates nothing.
-    let bytes = fs::read(path).map_err(|error| format!("{MOMENTS}: {error}"))?;
-    let stored = SafeTensors::deserialize(&bytes).map_err(|error| format!("{MOMENTS}: {error}"))?;
-    let moment = |moment: &&str| {
-        let mut values = vec![0.0; parameters.len()];
-        for entry in parameters.entries() {
-            let name = format!("{moment}.{}", entry.name);
-            let tensor = stored.tensor(&name).map_err(|error| format!("{MOMENTS}: {error}"))?;
-            if tensor.dtype() != Dtype::F32 || tensor.shape() != entry.shape {
-                let (dtype, shape) = (tensor.dtype(), tensor.shape());
-                return Err(format!("{MOMENTS}: `{name}` is {dtype} {shape:?}; expected F32 {:?}", entry.shape));
-            }
-            for (value, bytes) in values[entry.range.clone()].iter_mut().zip(tensor.data().as_chunks().0) {
-                *value = f32::from_le_bytes(*bytes);
-            }
-        }
-        Ok(values)
-    };
-    names.iter().map(moment).collect()
 }
 
 /// The settings that decide the course of a training, as they are read back: both sides of a comparison
@@ -254,30 +213,6 @@ fn describe(model: &BiEncoder) -> String {
 
 fn shapes(parameters: &Parameters) -> Vec<(String, Vec<usize>)> {
     parameters.entries().iter().map(|entry| (entry.name.clone(), entry.shape.clone())).collect()
-}
-
-/// Numbers on their way to a file.
-struct Numbers<'a> {
-    shape: &'a [usize],
-    values: &'a [f32],
-}
-
-impl View for Numbers<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
-    }
-
-    fn data_len(&self) -> usize {
-        size_of_val(self.values)
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod grad_check;
 mod groups;
 mod manifest;
 mod memory;
+mod moments;
 mod optimizer;
 mod preflight;
 mod resume;

@@ -146,7 +146,7 @@ impl Schedule {
                 _ => above(cosine((step - warmup + 1) as f64 / left, num_cycles), min_lr_rate),
             },
             _ if rising => risen,
-            Self::Linear => 1.0 - done,
+            Self::Linear => total.saturating_sub(step) as f64 / left,
             Self::Cosine { num_cycles } => cosine(done, num_cycles),
             Self::CosineWithRestarts { .. } if done >= 1.0 => 0.0,
             Self::CosineWithRestarts { num_cycles } => cosine((num_cycles as f64 * done) % 1.0, 0.5),
