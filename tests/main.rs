@@ -2,18 +2,25 @@
 
 mod backbones;
 mod bm25;
+mod checkpoints;
 mod data;
 mod golden;
+mod grad_check;
 mod heads;
+mod large_batches;
 mod losses;
 mod memory;
 mod metrics;
 mod minilm;
 mod mining;
 mod models;
+mod odd_texts;
+mod optim;
+mod preflight;
 mod shared;
 mod tokenizer;
 mod training;
+mod validation;
 
 use libtest_mimic::Arguments;
 
@@ -24,16 +31,23 @@ fn main() {
     let subjects = [
         backbones::trials(),
         bm25::trials(),
+        checkpoints::trials(),
         data::trials(),
         heads::trials(),
+        grad_check::trials(),
+        large_batches::trials(),
         losses::trials(),
         memory::trials(),
         metrics::trials(),
         minilm::trials(),
         mining::trials(),
         models::trials(),
+        odd_texts::trials(),
+        optim::trials(),
+        preflight::trials(),
         tokenizer::trials(),
         training::trials(),
+        validation::trials(),
     ];
     libtest_mimic::run(&arguments, subjects.into_iter().flatten().collect()).exit();
 }

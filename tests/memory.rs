@@ -68,7 +68,7 @@ fn batch() -> PackedBatch {
 fn pass(config: &EncoderConfig, memory: Memory, dropout: bool) -> (Vec<f32>, Vec<(String, Vec<f32>)>, usize) {
     let mut encoder = Encoder::new(config.clone(), 1).unwrap();
     let (batch, mut activations) = (batch(), Activations::with(memory));
-    activations.set_dropout(dropout.then_some(Dropout { seed: 5, step: 3 }));
+    activations.set_dropout(dropout.then_some(Dropout { seed: 5, step: 3, first_token: 0 }));
     encoder.forward(&batch, &mut activations).unwrap();
     let hidden = activations.hidden().to_vec();
     let mut rng = Philox::new(12);

@@ -55,7 +55,7 @@ fn training(folder: &Path, model: BiEncoder) {
     let tensors = Tensors::read(&folder.join("minilm.safetensors"));
     let column =
         |name: &str| tensors.unpadded(&format!("train.{name}.input_ids"), &format!("train.{name}.attention_mask"));
-    let batch = TokenBatch { columns: vec![column("q"), column("p")], scores: None };
+    let batch = TokenBatch { columns: vec![column("q"), column("p")], ..Default::default() };
     let config = TrainConfig {
         learning_rate: 2e-5,
         // Two warm-up steps of five.

@@ -5,7 +5,7 @@ use kensaku::loss::{Batch, MultipleNegativesRanking, custom};
 use kensaku::model::{BiEncoder, BiEncoderConfig};
 use kensaku::nn::BertConfig;
 use kensaku::text::{Tokenizer, WordPieceConfig};
-use kensaku::train::{AdamWConfig, TokenBatch, TrainConfig, Trainer};
+use kensaku::train::{AdamWConfig, OptimizerConfig, Schedule, SgdConfig, TokenBatch, TrainConfig, Trainer};
 use kensaku::{Error, Result, interrupt};
 use polars::prelude::*;
 
@@ -24,6 +24,8 @@ pub fn trials() -> Trials {
     vec![
         test("training::bi_encoder_mnrl_equals_sentence_transformers", || chain("bi_encoder_mnrl")),
         test("training::learns_and_repeats", || learns().unwrap()),
+        test("training::same_losses_with_any_threads", || threads().unwrap()),
+        test("training::frozen_parameters_stay", || frozen().unwrap()),
         test("training::continues_after_an_interrupt", || continues().unwrap()),
         test("training::memory_is_steady", || steady_memory().unwrap()),
         test("training::says_what_is_wrong", || mistakes().unwrap()),
@@ -35,7 +37,7 @@ fn chain(name: &str) {
     let tensors = Tensors::read(&fixture("training").join(format!("{name}.safetensors")));
     let model = BiEncoder::load(fixture("models/st62_bi_mean_normalize")).unwrap();
     let columns = (0..3).map(|n| tensors.unpadded(&format!("in.{n}.input_ids"), &format!("in.{n}.attention_mask")));
-    let batch = TokenBatch { columns: columns.collect(), scores: None };
+    let batch = TokenBatch { columns: columns.collect(), ..Default::default() };
     // A constant rate: the golden run has no schedule.
     let config = TrainConfig { learning_rate: 1e-3, dropout: false, total_steps: None, ..Default::default() };
     let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), config).unwrap();
@@ -72,7 +74,7 @@ fn shared_names<'a>(tensors: &'a Tensors, prefix: &str) -> Vec<(String, &'a str)
 }
 
 /// Questions that share words with their answers, enough to learn from.
-fn words() -> Result<TrainingSet> {
+pub fn words() -> Result<TrainingSet> {
     let noun = |n: usize| {
         format!("{}{}", ["red", "blue", "old", "new", "tall"][n % 5], ["car", "tree", "house", "dog"][n / 5 % 4])
     };
@@ -82,7 +84,7 @@ fn words() -> Result<TrainingSet> {
     TrainingSet::new(df!("query" => queries, "positive" => positives)?)
 }
 
-fn small(data: &TrainingSet, seed: u64) -> Result<BiEncoder> {
+pub fn small(data: &TrainingSet, seed: u64) -> Result<BiEncoder> {
     let tokenizer = Tokenizer::train_wordpiece(
         &data.columns().concat(),
         &WordPieceConfig { vocab_size: 150, ..Default::default() },
@@ -91,11 +93,11 @@ fn small(data: &TrainingSet, seed: u64) -> Result<BiEncoder> {
     BiEncoder::new(encoder, tokenizer, BiEncoderConfig { max_length: 32, ..Default::default() }, seed)
 }
 
-fn config() -> TrainConfig {
+pub fn config() -> TrainConfig {
     TrainConfig { batch_size: 12, epochs: 6, learning_rate: 5e-3, ..Default::default() }
 }
 
-fn losses(trainer: &mut Trainer, data: &TrainingSet, at_most: usize) -> Result<Vec<f64>> {
+pub fn losses(trainer: &mut Trainer, data: &TrainingSet, at_most: usize) -> Result<Vec<f64>> {
     trainer.steps(data)?.take(at_most).map(|step| Ok(step?.loss)).collect()
 }
 
@@ -110,6 +112,47 @@ fn learns() -> Result<()> {
     assert!(first[29] < 0.5 * first[0], "{first:?}");
     assert_eq!(first, run(1)?, "same seed, same losses");
     assert_ne!(first, run(2)?);
+    Ok(())
+}
+
+/// Losses and weights bit for bit, for every optimiser.
+fn threads() -> Result<()> {
+    let data = words()?;
+    let run = |threads: usize, optimizer: OptimizerConfig| -> Result<_> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let config = TrainConfig { optimizer, schedule: Schedule::named("cosine")?, epochs: 2, ..config() };
+            let mut trainer = Trainer::new(small(&data, 1)?, MultipleNegativesRanking::default(), config)?;
+            let losses = losses(&mut trainer, &data, usize::MAX)?;
+            Ok((losses, weights(trainer.model())))
+        })
+    };
+    for optimizer in [AdamWConfig::default().into(), SgdConfig::default().into()] {
+        assert!(run(1, optimizer)? == run(4, optimizer)?, "{optimizer:?}");
+    }
+    Ok(())
+}
+
+/// All weights, to compare bit for bit.
+pub fn weights(model: &BiEncoder) -> Vec<u32> {
+    let parameters = model.encoder().parameters();
+    let values = parameters.entries().iter().flat_map(|entry| parameters.values(&entry.name).unwrap());
+    values.map(|value| value.to_bits()).collect()
+}
+
+fn frozen() -> Result<()> {
+    let data = words()?;
+    let freeze = vec!["^embeddings".to_owned(), r"layer\.0\.attention".to_owned()];
+    let model = small(&data, 1)?;
+    let mut trainer =
+        Trainer::new(model.clone(), MultipleNegativesRanking::default(), TrainConfig { freeze, ..config() })?;
+    losses(&mut trainer, &data, 5)?;
+    let (before, after) = (model.encoder().parameters(), trainer.model().encoder().parameters());
+    for entry in before.entries() {
+        let same = before.values(&entry.name)? == after.values(&entry.name)?;
+        let frozen = entry.name.starts_with("embeddings") || entry.name.contains("layer.0.attention");
+        assert!(same == frozen || entry.name.ends_with("key.bias"), "{}", entry.name);
+    }
     Ok(())
 }
 
@@ -150,7 +193,10 @@ fn mistakes() -> Result<()> {
     };
     assert_eq!(message(TrainConfig { batch_size: 0, ..config() }), "batch_size = 0: expected at least 1");
     let adamw = AdamWConfig { beta1: 1.0, ..Default::default() };
-    assert_eq!(message(TrainConfig { adamw, ..config() }), "beta1 = 1: expected 0 or more and below 1");
+    assert_eq!(
+        message(TrainConfig { optimizer: adamw.into(), ..config() }),
+        "beta1 = 1: expected 0 or more and below 1"
+    );
 
     let with = |loss: fn(&Batch) -> Result<candle_core::Tensor>| {
         let mut trainer = Trainer::new(small(&data, 1)?, custom(loss), config())?;
@@ -159,10 +205,15 @@ fn mistakes() -> Result<()> {
     let detached = with(|batch| Ok(batch.queries.detach().sqr()?.sum_all()?)).unwrap_err();
     assert!(detached.to_string().contains("got no gradient"), "{detached}");
     let infinite = with(|batch| Ok((batch.queries.sum_all()? * f64::INFINITY)?)).unwrap_err();
-    assert!(matches!(infinite, Error::NotFinite { step: 1, what: "loss", .. }), "{infinite}");
+    let Error::NotFinite { step: 1, what, rows, .. } = &infinite else { panic!("{infinite}") };
+    assert_eq!((what.as_str(), rows.len()), ("loss", 12));
+    // The slope of a root at 0 is infinite, and infinity less itself is no number.
+    let slope = with(|batch| Ok((&batch.queries - batch.queries.affine(1.0, 0.0)?)?.sum_all()?.sqrt()?));
+    let slope = slope.unwrap_err().to_string();
+    assert!(slope.starts_with("step 1: the gradient of `embeddings.word_embeddings.weight` is NaN (rows "), "{slope}");
 
     // A text of one word, an empty one and one far too long still train.
-    let odd = df!("query" => ["", "tree"], "positive" => ["house ".repeat(500), String::new()])?;
+    let odd = df!("query" => ["", "tree"], "positive" => ["house ".repeat(500), "a tree".to_owned()])?;
     let mut trainer = Trainer::new(small(&data, 1)?, MultipleNegativesRanking::default(), config())?;
     assert!(trainer.steps(&TrainingSet::new(odd)?)?.next().unwrap()?.loss.is_finite());
     let empty = trainer.model().encode_queries(&Queries::from_texts([""])?)?;

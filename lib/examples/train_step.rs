@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run --release -p kensaku --example train_step -- --model DIR --tokens tokens.json --plan plan.json
-//!     [--peer record.json] [--dropout 0] [--warmup 2]
+//!     [--peer record.json] [--dropout 0] [--warmup 2] [--storage bf16] [--checkpointing true]
 //! ```
 //!
 //! The loss is the plan's. As there: constant rate 2e-5, no decay, gradients clipped to norm 1, the first
@@ -13,67 +13,130 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use kensaku::candle_core::{Device, Var};
 use kensaku::loss::{Batch, MultipleNegativesRanking, custom};
 use kensaku::model::BiEncoder;
+use kensaku::nn::{Activations, Classifier, Dropout, Memory, PackedBatch, Storage};
 use kensaku::prelude::*;
 use kensaku::serde_json::{self, Value, json};
-use kensaku::train::{AdamWConfig, TokenBatch};
+use kensaku::train::{AdamWConfig, Optimizer, Schedule, TokenBatch};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let options: HashMap<&str, &str> = arguments.chunks_exact(2).map(|pair| (&*pair[0], &*pair[1])).collect();
     let option = |name: &str| options.get(name).copied();
     let path = |name: &str| option(name).map(Path::new).with_context(|| format!("{name} is missing"));
-    let plan = read(path("--plan")?)?;
-    let batches = batches(&read(path("--tokens")?)?, &plan)?;
-    let warmup: usize = option("--warmup").unwrap_or("2").parse()?;
-    let name = plan["loss"].as_str().context("no loss in the plan")?;
-
+    let (model, plan, tokens) = (path("--model")?, read(path("--plan")?)?, read(path("--tokens")?)?);
+    let storage = if option("--storage") == Some("bf16") { Storage::Bf16 } else { Storage::F32 };
     let config = TrainConfig {
         learning_rate: 2e-5,
         dropout: option("--dropout") != Some("0"),
-        adamw: AdamWConfig { weight_decay: 0.0, ..Default::default() },
+        memory: Memory { checkpointing: option("--checkpointing") == Some("true"), storage },
+        optimizer: AdamWConfig { weight_decay: 0.0, ..Default::default() }.into(),
+        schedule: Schedule::Constant,
         ..Default::default()
     };
-    let model = BiEncoder::load(path("--model")?)?;
-    let shape = read(&path("--model")?.join("config.json"))?;
-    let mut trainer = match name {
-        "mnrl" => Trainer::new(model, MultipleNegativesRanking::default(), config)?,
-        "margin_mse" => Trainer::new(model, custom(margin_mse), config)?,
-        other => bail!("the plan's loss is `{other}`: expected mnrl or margin_mse"),
-    };
-    let mut steps = Vec::new();
-    for batch in &batches {
-        let step = trainer.step(batch)?;
-        eprintln!("{step}");
-        steps.push(step);
-    }
 
-    let timed = &steps[warmup..];
+    let steps = match plan["loss"].as_str() {
+        Some("bce-cross") => cross_encoder(model, &config, &tokens)?,
+        Some("mnrl") => bi_encoder(model, MultipleNegativesRanking::default(), config, &tokens, &plan)?,
+        Some("margin_mse") => bi_encoder(model, custom(margin_mse), config, &tokens, &plan)?,
+        other => bail!("the plan's loss is {other:?}: expected mnrl, margin_mse or bce-cross"),
+    };
+    let shape = read(&model.join("config.json"))?;
+    let timed = &steps[option("--warmup").unwrap_or("2").parse()?..];
     let seconds = median(timed.iter().map(|step| step.seconds));
-    let gflop = median(batches[warmup..].iter().map(|batch| 3.0 * forward_flop(&shape, batch) / 1e9));
+    let gflop = median(timed.iter().map(|step| 3.0 * forward_flop(&shape, &step.lengths) / 1e9));
     let record = json!({
-        "bench": "train_step", "loss": name, "dropout": option("--dropout").unwrap_or("model's own"),
-        "step_s": seconds, "tokens": median(timed.iter().map(|step| step.tokens as f64)),
-        "gflops_real": gflop / seconds, "peak_rss_mib": peak_rss_mib(),
+        "step_s": seconds, "gflops_real": gflop / seconds, "peak_rss_mib": peak_rss_mib(),
+        "tokens": median(timed.iter().map(|step| step.lengths.iter().sum::<usize>() as f64)),
         "loss_per_step": steps.iter().map(|step| step.loss).collect::<Vec<_>>(),
         "grad_norm_per_step": steps.iter().map(|step| step.grad_norm).collect::<Vec<_>>(),
     });
     println!("{record}");
     if let Some(peer) = option("--peer") {
         let peer = read(Path::new(peer))?;
-        let theirs = peer["step_s"]["median"].as_f64().context("no step_s in the peer's record")?;
+        let number = |value: &Value| value.as_f64().context("the peer's record lacks a number");
+        let (theirs, memory) = (number(&peer["step_s"]["median"])?, number(&peer["peak_rss_mib"])?);
         let gemm = peer["gemm_gflops"].as_object().into_iter().flatten();
         let best = gemm.filter(|(name, _)| !name.ends_with("_per_cpu_s")).filter_map(|(_, rate)| rate.as_f64());
-        let share = gflop / seconds / best.fold(0.0, f64::max);
+        let best = best.fold(0.0, f64::max);
         println!(
-            "ours {seconds:.3} s  peer {theirs:.3} s  share of the peer's GEMM {share:.2}  ratio={:.2}",
-            theirs / seconds
+            "ours {seconds:.3} s {:.0} MiB  peer {theirs:.3} s {memory:.0} MiB  share of the peer's GEMM {:.2} (peer's own \
+             {:.2})  ratio={:.2}",
+            peak_rss_mib().unwrap_or(f64::NAN),
+            gflop / seconds / best,
+            number(&peer["gflops_real"]["median"])? / best,
+            theirs / seconds,
         );
     }
     Ok(())
+}
+
+/// What a step was.
+struct Record {
+    seconds: f64,
+    loss: f64,
+    grad_norm: f64,
+    lengths: Vec<usize>,
+}
+
+fn bi_encoder(
+    model: &Path,
+    loss: impl kensaku::loss::Loss + 'static,
+    config: TrainConfig,
+    tokens: &Value,
+    plan: &Value,
+) -> Result<Vec<Record>> {
+    let mut trainer = Trainer::new(BiEncoder::load(model)?, loss, config)?;
+    let rows = plan["batches"].as_array().context("no batches in the plan")?;
+    let batch = |(features, rows): (&Value, &Value)| -> Result<Record> {
+        let columns = features.as_array().context("no columns")?.iter().map(|column| unpadded(column, "input_ids"));
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let margins = rows.as_array().into_iter().flatten().filter_map(|row| Some(row["margin"].as_f64()? as f32));
+        let scores = (plan["loss"] == "margin_mse").then(|| margins.collect());
+        let lengths = columns.iter().flatten().map(Vec::len).collect();
+        let step = trainer.step(&TokenBatch { columns, scores, ..Default::default() })?;
+        eprintln!("{step}");
+        Ok(Record { seconds: step.seconds, loss: step.loss, grad_norm: step.grad_norm, lengths })
+    };
+    tokens.as_array().context("no batches of tokens")?.iter().zip(rows).map(batch).collect()
+}
+
+/// Pairs in one text, one score, binary cross-entropy; even rows are relevant.
+fn cross_encoder(model: &Path, config: &TrainConfig, tokens: &Value) -> Result<Vec<Record>> {
+    let mut model = Classifier::load_for(model, 1, 42)?;
+    let mut optimizer = Optimizer::new(config, model.encoder().parameters())?;
+    let mut activations = Activations::with(config.memory);
+    let mut records = Vec::new();
+    for features in tokens.as_array().context("no batches of tokens")? {
+        let features = &features[0];
+        let mut batch = PackedBatch::new(unpadded(features, "input_ids")?);
+        batch.token_types = unpadded(features, "token_type_ids")?.concat();
+        let start = Instant::now();
+        let dropout = Dropout { seed: config.seed, step: records.len() as u32, first_token: 0 };
+        activations.set_dropout(config.dropout.then_some(dropout));
+        model.encoder_mut().parameters_mut().zero_grads();
+        model.forward(&batch, &mut activations)?;
+        let logits = Var::from_slice(activations.logits(), batch.sequences(), &Device::Cpu)?;
+        let relevant: Vec<f32> = (0..batch.sequences()).map(|row| if row % 2 == 0 { 1.0 } else { 0.0 }).collect();
+        let relevant = Tensor::from_vec(relevant, batch.sequences(), &Device::Cpu)?;
+        // max(x, 0) - x y + ln(1 + e^-|x|)
+        let softplus = (logits.abs()?.neg()?.exp()? + 1.0)?.log()?;
+        let loss = ((logits.relu()? - (logits.as_tensor() * relevant)?)? + softplus)?.mean_all()?;
+        let grads = loss.backward()?;
+        let d_logits = grads.get(&logits).context("no gradient")?.to_vec1::<f32>()?;
+        model.backward(&batch, &mut activations, &d_logits)?;
+        let grad_norm = optimizer.step(model.encoder_mut().parameters_mut(), config.learning_rate)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let loss = f64::from(loss.to_scalar::<f32>()?);
+        eprintln!("loss {loss:.4}  grad norm {grad_norm:.3}  {} tokens  {seconds:.3} s", batch.tokens());
+        records.push(Record { seconds, loss, grad_norm, lengths: batch.ranges().map(|range| range.len()).collect() });
+    }
+    Ok(records)
 }
 
 fn read(path: &Path) -> Result<Value> {
@@ -81,29 +144,14 @@ fn read(path: &Path) -> Result<Value> {
     Ok(serde_json::from_reader(std::io::BufReader::new(file))?)
 }
 
-/// The token ids without padding, and the teacher's margins where the loss wants them.
-fn batches(tokens: &Value, plan: &Value) -> Result<Vec<TokenBatch>> {
-    let unpadded = |features: &Value| -> Option<Vec<Vec<u32>>> {
-        let rows = features["input_ids"].as_array()?.iter().zip(features["attention_mask"].as_array()?);
-        let row = |(ids, mask): (&Value, &Value)| {
-            let pairs = ids.as_array()?.iter().zip(mask.as_array()?);
-            pairs.filter(|(_, mask)| **mask == 1).map(|(id, _)| Some(id.as_u64()? as u32)).collect()
-        };
-        rows.map(row).collect()
+/// The rows of a matrix where the attention mask is 1.
+fn unpadded(features: &Value, name: &str) -> Result<Vec<Vec<u32>>> {
+    let rows = |name: &str| features[name].as_array().with_context(|| format!("no {name}"));
+    let row = |(ids, mask): (&Value, &Value)| {
+        let pairs = ids.as_array().into_iter().flatten().zip(mask.as_array().into_iter().flatten());
+        pairs.filter(|(_, mask)| **mask == 1).filter_map(|(id, _)| Some(id.as_u64()? as u32)).collect()
     };
-    let batch = |(features, rows): (&Value, &Value)| {
-        let columns = features.as_array()?.iter().map(unpadded).collect::<Option<_>>()?;
-        let margins = rows.as_array()?.iter().map(|row| Some(row["margin"].as_f64()? as f32));
-        let scores = if plan["loss"] == "margin_mse" { Some(margins.collect::<Option<_>>()?) } else { None };
-        Some(TokenBatch { columns, scores })
-    };
-    let all = tokens.as_array().zip(plan["batches"].as_array()).context("tokens and plan are not lists")?;
-    all.0
-        .iter()
-        .zip(all.1)
-        .map(batch)
-        .collect::<Option<_>>()
-        .context("tokens or plan are not what train_step.py writes")
+    Ok(rows(name)?.iter().zip(rows("attention_mask")?).map(row).collect())
 }
 
 /// `mean((q·p - q·n - margin)²)`
@@ -119,16 +167,12 @@ fn margin_mse(batch: &Batch) -> kensaku::Result<Tensor> {
 }
 
 /// Operations of the matrix products of one forward pass.
-fn forward_flop(shape: &Value, batch: &TokenBatch) -> f64 {
+fn forward_flop(shape: &Value, lengths: &[usize]) -> f64 {
     let size = |name: &str| shape[name].as_f64().unwrap_or(0.0);
     let (hidden, inner, layers) = (size("hidden_size"), size("intermediate_size"), size("num_hidden_layers"));
     let matrices = if shape["model_type"] == "modernbert" { 3.0 } else { 2.0 };
-    let lengths = batch.columns.iter().flatten().map(|ids| ids.len() as f64);
-    lengths
-        .map(|length| {
-            layers * length * (2.0 * (4.0 * hidden * hidden + matrices * hidden * inner) + 4.0 * length * hidden)
-        })
-        .sum()
+    let of_token = 2.0 * (4.0 * hidden * hidden + matrices * hidden * inner);
+    lengths.iter().map(|length| *length as f64).map(|length| layers * length * (of_token + 4.0 * length * hidden)).sum()
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

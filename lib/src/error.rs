@@ -1,6 +1,6 @@
 //! The one error type of the library: every message says where, what was found and what was expected.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -65,9 +65,18 @@ pub enum Error {
     /// A trainable parameter that the loss does not reach.
     #[error("parameter `{parameter}` got no gradient: the loss does not depend on it")]
     MissingGradient { parameter: String },
-    /// A loss or gradient that is NaN or infinite.
-    #[error("step {step}: the {what} is {value}")]
-    NotFinite { step: usize, what: &'static str, value: f64 },
+    /// A loss or gradient that is NaN or infinite; `rows` of the training set made it, where they are known.
+    #[error("step {step}: the {what} is {value}{}", of_rows(rows))]
+    NotFinite { step: usize, what: String, value: f64, rows: Vec<usize> },
+    /// A loss that depends on a column of embeddings, but gives it no gradient.
+    #[error("the loss depends on the {column}, but passes no gradient to it")]
+    CutGradient { column: String },
+    /// A training set, or settings, of which no step can learn.
+    #[error("nothing to train: {problem}; expected {expected}")]
+    NothingToTrain { problem: String, expected: String },
+    /// A checkpoint that a training cannot go on from, and the one before it that it can.
+    #[error("{}: {problem}{}", path.display(), instead(before.as_deref()))]
+    Checkpoint { path: PathBuf, problem: String, before: Option<PathBuf> },
     /// The user could not be asked.
     #[error("no input for `{prompt}`: {problem}")]
     Input { prompt: String, problem: String },
@@ -92,7 +101,8 @@ impl Error {
     /// What to do about it, where the message alone does not say so. Cells show it below the error.
     ///
     /// ```
-    /// let error = kensaku::Error::NotFinite { step: 3, what: "loss", value: f64::NAN };
+    /// let error = kensaku::Error::NotFinite { step: 3, what: "loss".to_owned(), value: f64::NAN, rows: vec![7, 1] };
+    /// assert_eq!(error.to_string(), "step 3: the loss is NaN (rows 7, 1 of the training set)");
     /// assert_eq!(error.hint(), Some("lower the learning rate, or look at the texts of this step"));
     /// ```
     pub fn hint(&self) -> Option<&'static str> {
@@ -100,10 +110,13 @@ impl Error {
             Self::Io { .. } => "relative paths start in the folder of the notebook",
             Self::MissingSource { .. } => "run `cargo fetch` in kensaku's folder",
             Self::NothingJudged { .. } => "a run and its judgements have to name queries by the same ids",
-            Self::MissingGradient { .. } => {
+            Self::MissingGradient { .. } | Self::CutGradient { .. } => {
                 "compute the loss with candle's operations, from what the model gives, without `detach`"
             }
             Self::NotFinite { .. } => "lower the learning rate, or look at the texts of this step",
+            Self::Checkpoint { .. } => {
+                "to start another training from the weights of a checkpoint, `BiEncoder::load` it"
+            }
             Self::Interrupted { .. } => "every variable is as it was left: call it again to go on",
             Self::Candle(_) => "`.shape()`, `.dtype()` and `.device()` of each operand tell what does not go together",
             _ => return None,
@@ -115,6 +128,22 @@ impl Error {
         let path = path.into();
         move |source| Self::Io { path, source }
     }
+}
+
+/// The rows a message names; of many the first ones.
+fn of_rows(rows: &[usize]) -> String {
+    const MOST: usize = 64;
+    if rows.is_empty() {
+        return String::new();
+    }
+    let named: Vec<String> = rows.iter().take(MOST).map(usize::to_string).collect();
+    let more = if rows.len() > MOST { format!(" and {} more", rows.len() - MOST) } else { String::new() };
+    format!(" (rows {}{more} of the training set)", named.join(", "))
+}
+
+/// What to resume in place of a checkpoint that cannot be.
+fn instead(before: Option<&Path>) -> String {
+    before.map_or_else(String::new, |before| format!("; the one before it can be resumed: {}", before.display()))
 }
 
 /// The error that a program's `main` returns: anything that can be printed becomes one, so that `?` works

@@ -47,7 +47,7 @@
 //! | [`nn`] | the encoder engine: hand-written forward and backward over packed batches |
 //! | [`model`] | [`BiEncoder`](model::BiEncoder): load, encode, save |
 //! | [`loss`] | the losses, and closures as losses |
-//! | [`train`] | [`Trainer`](train::Trainer), AdamW, the schedule |
+//! | [`train`] | [`Trainer`](train::Trainer), optimisers, schedules, checkpoints |
 //! | [`mine`] | negatives |
 //! | [`index`] | BM25, exact vector search |
 //! | [`eval`] | runs, measures, [`evaluate`](eval::evaluate) |

@@ -11,7 +11,9 @@ pub use crate::model::{BiEncoder, BiEncoderConfig, Embeddings, Pooling, Role};
 pub use crate::nn::{BertConfig, EncoderConfig};
 pub use crate::show::{self, LossCurve, bars};
 pub use crate::text::{Analyzer, Tokenizer, WordPieceConfig};
-pub use crate::train::{AdamWConfig, Step, TrainConfig, Trainer};
+pub use crate::train::{
+    AdamWConfig, CheckpointConfig, Every, MicroBatch, Schedule, SgdConfig, Step, TrainConfig, Trainer, ValidationConfig,
+};
 pub use crate::{Error, Result, interrupt};
 
 pub use candle_core::{DType, Device, IndexOp, Tensor};

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::similarity::pairwise_cosine;
-use super::{Batch, Loss};
+use super::{Batch, Loss, Needs};
 use crate::{Error, Result};
 
 /// `mean_i f(cos(query_i, positive_i) - score_i)` with `f` the square or the absolute value.
@@ -47,5 +47,9 @@ impl Loss for CosineSimilarity {
             Difference::Absolute => difference.abs()?,
         }
         .mean(0)?)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { name: "CosineSimilarity", scores: true, ..Needs::default() }
     }
 }

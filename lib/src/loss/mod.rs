@@ -72,6 +72,25 @@ impl Batch {
 /// Implemented by the library's losses and by every `Fn(&Batch) -> Result<Tensor>`.
 pub trait Loss {
     fn loss(&self, batch: &Batch) -> Result<Tensor>;
+
+    /// What it asks of the training set, so that a trainer can say beforehand what is missing.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+}
+
+/// What a loss asks of the training set. The default asks for nothing, as a closure does, of which nothing
+/// is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The name, for messages; empty for a closure.
+    pub name: &'static str,
+    /// At least one column of negatives.
+    pub negatives: bool,
+    /// The column `score`.
+    pub scores: bool,
+    /// Other examples of the batch, as negatives.
+    pub in_batch: bool,
 }
 
 impl<F: Fn(&Batch) -> Result<Tensor>> Loss for F {
@@ -83,6 +102,10 @@ impl<F: Fn(&Batch) -> Result<Tensor>> Loss for F {
 impl Loss for Box<dyn Loss> {
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
         self.as_ref().loss(batch)
+    }
+
+    fn needs(&self) -> Needs {
+        self.as_ref().needs()
     }
 }
 
@@ -98,6 +121,10 @@ pub fn custom(loss: impl Fn(&Batch) -> Result<Tensor> + 'static) -> Custom {
 impl Loss for Custom {
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
         self.0.loss(batch)
+    }
+
+    fn needs(&self) -> Needs {
+        self.0.needs()
     }
 }
 

@@ -1,10 +1,10 @@
 //! The loss most retrievers are trained with: the own positive among everybody's documents.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::similarity::{Similarity, log_sum_exp};
-use super::{Batch, Loss};
+use super::{Batch, Loss, Needs};
 use crate::{Error, Result};
 
 /// InfoNCE with in-batch negatives: each query must find its positive among the documents of all
@@ -95,17 +95,17 @@ impl Default for MultipleNegativesRanking {
 impl Loss for MultipleNegativesRanking {
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
         self.check()?;
-        let (examples, device) = (batch.queries.dim(0)?, batch.queries.device());
+        let (examples, like) = (batch.queries.dim(0)?, &batch.queries);
         let docs = batch.docs()?;
         let columns = docs.dim(0)? / examples;
         let similarities = self.similarity.of(&batch.queries, &docs)?;
         let logits = (&similarities * self.scale)?;
-        let own = own_docs(examples, columns, device)?;
+        let own = own_docs(examples, columns, like)?;
         let candidates = |direction: &Direction| -> Result<Tensor> {
             Ok(match direction {
                 Direction::QueryToDoc => match self.hardness {
                     Some(hardness) => {
-                        let negatives = negatives(hardness, examples, columns, device)?;
+                        let negatives = negatives(hardness, examples, columns, like)?;
                         let penalty = (similarities.detach() * self.hardness_strength)?.mul(&negatives)?;
                         (&logits + penalty)?
                     }
@@ -113,7 +113,7 @@ impl Loss for MultipleNegativesRanking {
                 },
                 Direction::QueryToQuery => {
                     let scores = (self.similarity.of(&batch.queries, &batch.queries)? * self.scale)?;
-                    without(&scores, &own_docs(examples, 1, device)?)?
+                    without(&scores, &own_docs(examples, 1, like)?)?
                 }
                 Direction::DocToQuery => (self.similarity.of(&batch.positives, &batch.queries)? * self.scale)?,
                 Direction::DocToDoc => without(&(self.similarity.of(&batch.positives, &docs)? * self.scale)?, &own)?,
@@ -127,8 +127,12 @@ impl Loss for MultipleNegativesRanking {
                 Tensor::stack(&logs, 0)?.mean(0)?
             }
         };
-        let positive = logits.mul(&identity(examples, columns, device)?)?.sum(1)?;
+        let positive = logits.mul(&identity(examples, columns, like)?)?.sum(1)?;
         Ok((log_partition - positive)?.mean(0)?)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { name: "MultipleNegativesRanking", in_batch: true, ..Needs::default() }
     }
 }
 
@@ -150,37 +154,33 @@ impl MultipleNegativesRanking {
 }
 
 /// 1 where column `j` of row `i` is the positive or a negative of example `i`.
-fn own_docs(examples: usize, columns: usize, device: &Device) -> Result<Tensor> {
-    mask(examples, columns, device, |row, example, _| row == example)
+fn own_docs(examples: usize, columns: usize, like: &Tensor) -> Result<Tensor> {
+    mask(examples, columns, like, |row, example, _| row == example)
 }
 
 /// 1 where column `j` is the positive of row `i`.
-fn identity(examples: usize, columns: usize, device: &Device) -> Result<Tensor> {
-    mask(examples, columns, device, |row, example, column| row == example && column == 0)
+fn identity(examples: usize, columns: usize, like: &Tensor) -> Result<Tensor> {
+    mask(examples, columns, like, |row, example, column| row == example && column == 0)
 }
 
-fn negatives(hardness: Hardness, examples: usize, columns: usize, device: &Device) -> Result<Tensor> {
-    mask(examples, columns, device, |row, example, column| match hardness {
+fn negatives(hardness: Hardness, examples: usize, columns: usize, like: &Tensor) -> Result<Tensor> {
+    mask(examples, columns, like, |row, example, column| match hardness {
         Hardness::InBatchNegatives => row != example,
         Hardness::HardNegatives => row == example && column > 0,
         Hardness::AllNegatives => row != example || column > 0,
     })
 }
 
-/// `(examples, columns * examples)`: document `column * examples + example` belongs to `example`.
-fn mask(
-    examples: usize,
-    columns: usize,
-    device: &Device,
-    holds: impl Fn(usize, usize, usize) -> bool,
-) -> Result<Tensor> {
+/// `(examples, columns * examples)` in the type of `like`: document `column * examples + example` belongs to
+/// `example`.
+fn mask(examples: usize, columns: usize, like: &Tensor, holds: impl Fn(usize, usize, usize) -> bool) -> Result<Tensor> {
     let mut values = Vec::with_capacity(examples * columns * examples);
     for row in 0..examples {
         for column in 0..columns {
             values.extend((0..examples).map(|example| if holds(row, example, column) { 1.0_f32 } else { 0.0 }));
         }
     }
-    Ok(Tensor::from_vec(values, (examples, columns * examples), device)?)
+    Ok(Tensor::from_vec(values, (examples, columns * examples), like.device())?.to_dtype(like.dtype())?)
 }
 
 /// Minus infinity where the mask is 1.

@@ -4,7 +4,7 @@ use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::similarity::pairwise_cosine;
-use super::{Batch, Loss};
+use super::{Batch, Loss, Needs};
 use crate::{Error, Result};
 
 /// `mean_i max(d(query_i, positive_i) - d(query_i, negative_i) + margin, 0)`, the mean over all columns
@@ -62,6 +62,10 @@ impl Loss for Triplet {
             });
         }
         Ok(Tensor::cat(&columns, 0)?.mean(0)?)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { name: "Triplet", negatives: true, ..Needs::default() }
     }
 }
 

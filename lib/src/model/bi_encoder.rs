@@ -9,7 +9,7 @@ use super::{Embeddings, Pooled, Pooling, directory};
 use crate::data::{Corpus, Queries};
 use crate::loss::Similarity;
 use crate::nn::{Activations, Encoder, EncoderConfig, PackedBatch};
-use crate::text::Tokenizer;
+use crate::text::{Encodings, Tokenizer};
 use crate::{Error, Result, interrupt, show};
 
 /// A bi-encoder (Reimers and Gurevych 2019, Karpukhin et al. 2020).
@@ -115,7 +115,11 @@ impl BiEncoder {
     /// One vector a text `(n, dim)`, in the order given. Texts are encoded in order of length, so that
     /// the progress is even; no padding is computed, so a vector does not depend on its neighbours.
     pub fn encode<S: AsRef<str>>(&self, texts: &[S], role: Role) -> Result<Tensor> {
-        let tokens = self.tokenize(texts, role)?;
+        let Encodings { ids: tokens, truncated } = self.encodings(texts, role)?;
+        if truncated > 0 {
+            let (all, most) = (texts.len(), self.config.max_length);
+            log::warn!("{truncated} of {all} texts are longer than max_length = {most} tokens and lost their end");
+        }
         let mut order: Vec<usize> = (0..tokens.len()).collect();
         order.sort_by_key(|index| std::cmp::Reverse(tokens[*index].len()));
         let width = self.dim();
@@ -169,13 +173,22 @@ impl BiEncoder {
 
     /// The token ids of each text behind the prompt of its role, special tokens included.
     pub fn tokenize<S: AsRef<str>>(&self, texts: &[S], role: Role) -> Result<Vec<Vec<u32>>> {
+        Ok(self.encodings(texts, role)?.ids)
+    }
+
+    /// The same with the number of texts that were longer than `max_length` and lost their end.
+    pub fn encodings<S: AsRef<str>>(&self, texts: &[S], role: Role) -> Result<Encodings> {
         let prompt = self.prompt(role);
         let prompted: Vec<String> = texts.iter().map(|text| format!("{prompt}{}", text.as_ref())).collect();
-        self.tokenizer.encode_batch(&prompted, self.config.max_length)
+        self.tokenizer.encode(&prompted, self.config.max_length)
     }
 
     /// The first half of a training step: the vectors of a batch.
     pub fn forward(&self, batch: &PackedBatch, skip: &[usize], activations: &mut Activations) -> Result<Pooled> {
+        if batch.tokens() == 0 {
+            // Empty texts, by a tokenizer without special tokens.
+            return Ok(Pooled::zeros(batch.sequences(), self.dim()));
+        }
         self.encoder.forward(batch, activations)?;
         Ok(self.config.pooling.forward(activations.hidden(), batch, skip, self.config.normalize))
     }
@@ -189,6 +202,9 @@ impl BiEncoder {
         pooled: &Pooled,
         d_vectors: &[f32],
     ) -> Result<()> {
+        if batch.tokens() == 0 {
+            return Ok(());
+        }
         let d_hidden = self.config.pooling.backward(pooled, d_vectors, batch, skip);
         self.encoder.backward(batch, activations, &d_hidden)
     }

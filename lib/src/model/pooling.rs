@@ -24,6 +24,13 @@ pub struct Pooled {
     lengths: Vec<f32>,
 }
 
+impl Pooled {
+    /// The vectors of texts without tokens.
+    pub(crate) fn zeros(texts: usize, width: usize) -> Self {
+        Self { vectors: vec![0.0; texts * width], lengths: Vec::new() }
+    }
+}
+
 /// Below this length a vector is not scaled up any more, as in PyTorch's `normalize`.
 const SHORTEST: f32 = 1e-12;
 

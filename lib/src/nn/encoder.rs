@@ -156,7 +156,7 @@ impl Encoder {
         if size == 0 {
             return Ok(());
         }
-        self.parameters.with_grads();
+        self.parameters.values_and_grads();
         // Moved out while the gradients are written.
         let mut grads = std::mem::take(&mut self.parameters.grads);
         let (spec, layout, values) = (&self.spec, &self.layout, self.parameters.values.as_slice());

@@ -77,7 +77,8 @@ impl Kept {
 /// Makes a buffer at least `length` long.
 pub(crate) fn grow<N: Copy + Default>(buffer: &mut Vec<N>, length: usize) {
     if buffer.len() < length {
-        // The old numbers are of no use: nothing is copied.
+        // Not `resize`, which reserves up to twice as much and copies what nobody reads again.
+        *buffer = Vec::new();
         *buffer = vec![N::default(); length];
     }
 }

@@ -55,7 +55,7 @@ pub(crate) fn lay_out(spec: &Spec) -> (Parameters, Layout) {
     let layers = (0..spec.layers.len()).map(|layer| push_layer(&mut table, spec, layer)).collect();
     // A bias by name and nature, so no weight decay.
     let relative = (spec.buckets > 0)
-        .then(|| table.push(format!("{}.weight", names.relative), &[spec.buckets, spec.heads], false));
+        .then(|| table.outline(format!("{}.weight", names.relative), &[spec.buckets, spec.heads], false));
     let final_norm = spec.norm_first.then(|| Place::norm(&mut table, names.final_norm, *width, spec.biases.norm));
     (table, Layout { words, positions, segments, norm, projection, relative, layers, final_norm })
 }
@@ -65,9 +65,9 @@ fn push_layer(table: &mut Parameters, spec: &Spec, layer: usize) -> LayerLayout 
     let name = |part: &str| format!("{}.{layer}.{part}", names.layer);
     let rows = 3 * width / names.qkv.len();
     let weights: Vec<_> =
-        names.qkv.iter().map(|part| table.push(format!("{}.weight", name(part)), &[rows, *width], true)).collect();
+        names.qkv.iter().map(|part| table.outline(format!("{}.weight", name(part)), &[rows, *width], true)).collect();
     let qkv_biases: Vec<_> = (names.qkv.iter().filter(|_| biases.attention))
-        .map(|part| table.push(format!("{}.bias", name(part)), &[rows], false))
+        .map(|part| table.outline(format!("{}.bias", name(part)), &[rows], false))
         .collect();
     LayerLayout {
         qkv: Place { weight: joined(&weights).unwrap_or_default(), bias: joined(&qkv_biases) },
@@ -82,7 +82,7 @@ fn push_layer(table: &mut Parameters, spec: &Spec, layer: usize) -> LayerLayout 
 }
 
 fn push_table(table: &mut Parameters, name: &str, rows: usize, width: usize) -> Range<usize> {
-    table.push(format!("{name}.weight"), &[rows, width], true)
+    table.outline(format!("{name}.weight"), &[rows, width], true)
 }
 
 /// One range of several that follow each other.
@@ -93,14 +93,14 @@ fn joined(ranges: &[Range<usize>]) -> Option<Range<usize>> {
 impl Place {
     /// Appends a linear map `(outputs, inputs)`.
     pub(crate) fn linear(table: &mut Parameters, name: &str, shape: [usize; 2], bias: bool) -> Self {
-        let weight = table.push(format!("{name}.weight"), &shape, true);
-        Self { weight, bias: bias.then(|| table.push(format!("{name}.bias"), &shape[..1], false)) }
+        let weight = table.outline(format!("{name}.weight"), &shape, true);
+        Self { weight, bias: bias.then(|| table.outline(format!("{name}.bias"), &shape[..1], false)) }
     }
 
     /// Appends a norm.
     pub(crate) fn norm(table: &mut Parameters, name: &str, width: usize, bias: bool) -> Self {
-        let weight = table.push(format!("{name}.weight"), &[width], false);
-        Self { weight, bias: bias.then(|| table.push(format!("{name}.bias"), &[width], false)) }
+        let weight = table.outline(format!("{name}.weight"), &[width], false);
+        Self { weight, bias: bias.then(|| table.outline(format!("{name}.bias"), &[width], false)) }
     }
 
     pub(crate) fn weight<'a>(&self, values: &'a [f32]) -> &'a [f32] {

@@ -59,6 +59,12 @@ impl Parameters {
         Ok(if self.grads.is_empty() { vec![0.0; range.len()] } else { self.grads[range].to_vec() })
     }
 
+    /// The gradient of a parameter, to change it.
+    pub fn grad_mut(&mut self, name: &str) -> Result<&mut [f32]> {
+        let range = self.entry(name)?.range.clone();
+        Ok(&mut self.values_and_grads().1[range])
+    }
+
     /// A parameter as a candle tensor (a copy).
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
         let entry = self.entry(name)?;
@@ -71,8 +77,17 @@ impl Parameters {
         self.grads.fill(0.0);
     }
 
+    /// Appends a parameter of zeros.
+    ///
+    /// # Errors
+    /// If memory does not hold it.
+    pub fn push(&mut self, name: impl Into<String>, shape: &[usize], decay: bool) -> Result<()> {
+        self.outline(name, shape, decay);
+        self.allocate()
+    }
+
     /// Appends a parameter and returns where its values will lie. [`Parameters::allocate`] makes room.
-    pub(crate) fn push(&mut self, name: impl Into<String>, shape: &[usize], decay: bool) -> Range<usize> {
+    pub(crate) fn outline(&mut self, name: impl Into<String>, shape: &[usize], decay: bool) -> Range<usize> {
         let start = self.len();
         // Saturated, a size that no memory holds is an error of `allocate`.
         let size = shape.iter().fold(1_usize, |size, side| size.saturating_mul(*side));
@@ -89,11 +104,11 @@ impl Parameters {
     }
 
     /// The values, and the gradients to add to; those are zero before the first backward pass.
-    pub(crate) fn with_grads(&mut self) -> (&[f32], &mut [f32]) {
+    pub(crate) fn values_and_grads(&mut self) -> (&mut [f32], &mut [f32]) {
         if self.grads.len() != self.values.len() {
             self.zero_grads();
         }
-        (&self.values, &mut self.grads)
+        (&mut self.values, &mut self.grads)
     }
 
     /// Makes room for all values; new ones are zero.

@@ -1,5 +1,6 @@
 //! What an encoder is made of, in one description for all families.
 
+use super::layer::WEIGHTS;
 use super::{Activation, Dropout};
 use crate::nn::blocks::dropout::Site;
 
@@ -132,6 +133,11 @@ impl Spec {
     /// The dropout layer at `place` of a layer; `None` if it drops nothing.
     pub(crate) fn site(&self, dropout: Option<Dropout>, layer: usize, place: u32, rate: f32) -> Option<Site> {
         dropout.and_then(|dropout| dropout.site(site_of(layer, place), rate))
+    }
+
+    /// That of a layer's attention weights, which has a row for each token and head.
+    pub(crate) fn weights_site(&self, dropout: Option<Dropout>, layer: usize) -> Option<Site> {
+        dropout?.attention_site(site_of(layer, WEIGHTS), self.rates.weights, self.heads)
     }
 
     /// The dropout layer behind the embeddings.

@@ -8,6 +8,7 @@ use super::text::{count, escape, shorten};
 use super::{Message, Show};
 use crate::data::{Corpus, Qrels, Queries, TrainingSet};
 use crate::eval::{Report, Run};
+use crate::train::Preflight;
 
 /// Frames with more rows are shown by their first and last five.
 const MAX_ROWS: usize = 12;
@@ -111,6 +112,20 @@ impl Show for Report {
     }
 }
 
+/// Every check, in full.
+impl Show for Preflight {
+    fn bundle(&self) -> Message {
+        let caption = format!("Preflight: {}", if self.passes() { "ready" } else { "not ready" });
+        let message = Message::text(self.to_string());
+        match self.frame() {
+            Ok(frame) => {
+                message.with("text/html", format!("<div><b>{caption}</b></div>{}", table_of(&frame, usize::MAX)))
+            }
+            Err(_) => message,
+        }
+    }
+}
+
 fn captioned(caption: String, frame: &DataFrame) -> Message {
     let html = format!("<div><b>{}</b></div>{}", escape(&caption), table(frame));
     Message::text(format!("{caption}\n{frame}")).with("text/html", html)
@@ -122,8 +137,12 @@ fn plural(n: usize, one: &str, many: &str) -> String {
 
 /// Inline styles only, no colours of its own: front ends strip style sheets, and the theme may be dark.
 fn table(frame: &DataFrame) -> String {
+    table_of(frame, MAX_ROWS)
+}
+
+fn table_of(frame: &DataFrame, most: usize) -> String {
     let (height, width) = frame.shape();
-    let rows = ends(height, MAX_ROWS, 5);
+    let rows = ends(height, most, 5);
     let columns = ends(width, MAX_COLUMNS, MAX_COLUMNS / 2);
     let mut html = String::from(
         "<div style=\"overflow-x:auto\"><table style=\"border-collapse:collapse;text-align:left\"><thead><tr>",

@@ -1,12 +1,15 @@
-//! AdamW, fused: one pass over memory for the norm, one for everything else.
+//! AdamW, fused: one pass over memory.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::nn::Parameters;
-use crate::{Error, Result};
+use super::expect;
+use super::optimizer::{Piece, Slices, cut};
+use crate::Result;
 
 /// Settings of AdamW (Loshchilov and Hutter 2019); the defaults are PyTorch's.
+///
+/// `θ -= rate * (m̂ / (sqrt(v̂) + eps) + weight_decay * θ)`
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AdamWConfig {
@@ -15,77 +18,72 @@ pub struct AdamWConfig {
     pub eps: f64,
     /// Applies to matrices, not to biases and norms.
     pub weight_decay: f64,
-    /// The gradient is scaled down to this norm over all parameters; infinity for no limit.
-    pub max_grad_norm: f64,
 }
 
 impl Default for AdamWConfig {
     fn default() -> Self {
-        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01, max_grad_norm: 1.0 }
+        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01 }
     }
 }
 
-/// The optimiser and its moments.
-#[derive(Debug, Clone)]
-pub struct AdamW {
-    config: AdamWConfig,
-    first: Vec<f32>,
-    second: Vec<f32>,
-    steps: i32,
+impl AdamWConfig {
+    pub(super) fn check(&self) -> Result<()> {
+        expect("beta1", self.beta1, "0 or more and below 1", (0.0..1.0).contains(&self.beta1))?;
+        expect("beta2", self.beta2, "0 or more and below 1", (0.0..1.0).contains(&self.beta2))?;
+        // In f32, as it is used: 0 / 0 would be NaN where a gradient is 0.
+        expect("eps", self.eps, "above 1e-38", self.eps > 1e-38 && self.eps.is_finite())?;
+        let decay = self.weight_decay;
+        expect("weight_decay", decay, "0 or more", decay >= 0.0 && decay.is_finite())
+    }
 }
 
-/// Elements that one task takes; fixed, so that the norm does not depend on the number of threads.
-const TASK: usize = 1 << 14;
+/// The moments of all parameters.
+#[derive(Debug, Clone)]
+pub(super) struct AdamW {
+    pub(super) config: AdamWConfig,
+    pub(super) first: Vec<f32>,
+    pub(super) second: Vec<f32>,
+    /// For each piece, which of its blocks have had a gradient. The moments of the others are 0, so only
+    /// the decay acts on them: rows of the word embedding that no text has named. Empty: to be found.
+    pub(super) live: Vec<Vec<bool>>,
+}
+
+/// Elements that are live together, less than a row of most word embeddings.
+const BLOCK: usize = 128;
 
 impl AdamW {
-    /// Checks the settings; the moments are made at the first step.
-    pub fn new(config: AdamWConfig) -> Result<Self> {
-        let expect = |field, value: f64, expected: &str, holds: bool| {
-            let error = || Error::Setting { field, value: value.to_string(), expected: expected.to_owned() };
-            if holds { Ok(()) } else { Err(error()) }
-        };
-        expect("beta1", config.beta1, "0 or more and below 1", (0.0..1.0).contains(&config.beta1))?;
-        expect("beta2", config.beta2, "0 or more and below 1", (0.0..1.0).contains(&config.beta2))?;
-        expect("eps", config.eps, "above 0", config.eps > 0.0)?;
-        expect("weight_decay", config.weight_decay, "0 or more", config.weight_decay >= 0.0)?;
-        expect("max_grad_norm", config.max_grad_norm, "above 0", config.max_grad_norm > 0.0)?;
-        Ok(Self { config, first: Vec::new(), second: Vec::new(), steps: 0 })
+    pub(super) fn new(config: AdamWConfig, len: usize) -> Self {
+        Self { config, first: vec![0.0; len], second: vec![0.0; len], live: Vec::new() }
     }
 
-    /// Applies the gradients of the table, scaled down to `max_grad_norm`. Returns their norm before.
-    /// Nothing is changed if it is not finite.
-    ///
-    /// `θ -= rate * (m̂ / (sqrt(v̂) + eps) + weight_decay * θ)`
-    pub fn step(&mut self, parameters: &mut Parameters, rate: f64) -> f64 {
-        let squares: Vec<f64> = parameters
-            .grads
-            .par_chunks(TASK)
-            .map(|grads| grads.iter().map(|grad| f64::from(*grad) * f64::from(*grad)).sum())
-            .collect();
-        let norm = squares.iter().sum::<f64>().sqrt();
-        if !norm.is_finite() {
-            return norm;
+    /// Update number `number`, from 1, at the schedule's rate.
+    pub(super) fn update(&mut self, slices: Slices, pieces: &[Piece], number: u64, rate: f64, clip: f64) {
+        if self.live.is_empty() {
+            self.live = pieces.iter().map(|piece| live_blocks(&self.first, &self.second, piece)).collect();
         }
-        self.steps += 1;
-        self.first.resize(parameters.len(), 0.0);
-        self.second.resize(parameters.len(), 0.0);
-        let clip = (self.config.max_grad_norm / (norm + 1e-6)).min(1.0);
-        let update = Update::new(&self.config, rate, clip, self.steps);
-        for entry in parameters.entries().to_vec() {
-            let decay = if entry.decay { 1.0 - rate * self.config.weight_decay } else { 1.0 };
-            let range = entry.range;
-            let values = parameters.values[range.clone()].par_chunks_mut(TASK);
-            let grads = parameters.grads[range.clone()].par_chunks(TASK);
-            let moments = self.first[range.clone()].par_chunks_mut(TASK).zip(self.second[range].par_chunks_mut(TASK));
-            values.zip(grads).zip(moments).for_each(|((values, grads), (first, second))| {
-                apply(values, grads, first, second, update, decay as f32);
-            });
-        }
-        norm
+        let moments = cut(&mut self.first, pieces).into_par_iter().zip(cut(&mut self.second, pieces));
+        let slices = slices.into_par_iter().zip(pieces);
+        slices.zip(moments).zip(&mut self.live).for_each(|((((values, grads), piece), (first, second)), live)| {
+            let update = Update::new(&self.config, piece, number, rate, clip);
+            apply(values, grads, first, second, live, update);
+        });
     }
 }
 
-/// The numbers that are the same for every element of a step.
+/// The blocks of a piece that have a moment other than 0.
+fn live_blocks(first: &[f32], second: &[f32], piece: &Piece) -> Vec<bool> {
+    let blocks = |moments: &[f32]| moments[piece.range.clone()].chunks(BLOCK).map(any).collect::<Vec<bool>>();
+    blocks(first).into_iter().zip(blocks(second)).map(|(first, second)| first || second).collect()
+}
+
+/// Whether a number is not 0.
+#[inline(always)]
+fn any(numbers: &[f32]) -> bool {
+    // The shift drops the sign: -0 is 0.
+    numbers.iter().fold(0, |bits, number| bits | number.to_bits() << 1) != 0
+}
+
+/// The numbers that are the same for every element of a piece.
 #[derive(Clone, Copy)]
 struct Update {
     clip: f32,
@@ -96,29 +94,42 @@ struct Update {
     rate: f32,
     /// One over the root of the bias correction of the second.
     root: f32,
+    decay: f32,
 }
 
 impl Update {
-    fn new(config: &AdamWConfig, rate: f64, clip: f64, steps: i32) -> Self {
+    fn new(config: &AdamWConfig, piece: &Piece, number: u64, rate: f64, clip: f64) -> Self {
+        let rate = rate * piece.group.ratio;
+        let correction = |beta: f64| 1.0 - beta.powf(number as f64);
         Self {
             clip: clip as f32,
             beta1: config.beta1 as f32,
             beta2: config.beta2 as f32,
             eps: config.eps as f32,
-            rate: (rate / (1.0 - config.beta1.powi(steps))) as f32,
-            root: (1.0 / (1.0 - config.beta2.powi(steps)).sqrt()) as f32,
+            rate: (rate / correction(config.beta1)) as f32,
+            root: (1.0 / correction(config.beta2).sqrt()) as f32,
+            decay: if piece.group.decay { (1.0 - rate * config.weight_decay) as f32 } else { 1.0 },
         }
     }
 }
 
 crate::nn::vectorised! {
-    fn apply(values: &mut [f32], grads: &[f32], first: &mut [f32], second: &mut [f32], update: Update, decay: f32) {
-        let moments = first.iter_mut().zip(second);
-        for ((value, grad), (first, second)) in values.iter_mut().zip(grads).zip(moments) {
-            let grad = grad * update.clip;
-            *first = update.beta1 * *first + (1.0 - update.beta1) * grad;
-            *second = update.beta2 * *second + (1.0 - update.beta2) * grad * grad;
-            *value = *value * decay - update.rate * *first / (second.sqrt() * update.root + update.eps);
+    fn apply(values: &mut [f32], grads: &[f32], first: &mut [f32], second: &mut [f32], live: &mut [bool], update: Update) {
+        let moments = first.chunks_mut(BLOCK).zip(second.chunks_mut(BLOCK)).zip(live);
+        for ((values, grads), ((first, second), live)) in values.chunks_mut(BLOCK).zip(grads.chunks(BLOCK)).zip(moments) {
+            *live |= any(grads);
+            if !*live {
+                // What the formula below comes to, bit for bit, where gradient and moments are 0.
+                values.iter_mut().for_each(|value| *value *= update.decay);
+                continue;
+            }
+            let moments = first.iter_mut().zip(second);
+            for ((value, grad), (first, second)) in values.iter_mut().zip(grads).zip(moments) {
+                let grad = grad * update.clip;
+                *first = update.beta1 * *first + (1.0 - update.beta1) * grad;
+                *second = update.beta2 * *second + (1.0 - update.beta2) * grad * grad;
+                *value = *value * update.decay - update.rate * *first / (second.sqrt() * update.root + update.eps);
+            }
         }
     }
 }

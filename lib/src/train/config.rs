@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::AdamWConfig;
+use super::{CheckpointConfig, MicroBatch, Norm, OptimizerConfig, Schedule, ValidationConfig};
+use crate::nn::Memory;
 use crate::{Error, Result};
 
 /// How a model is trained. The defaults fine-tune a pretrained encoder; a small one from scratch wants a
@@ -10,53 +11,119 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainConfig {
-    /// Examples a step.
+    /// Examples a batch.
     pub batch_size: usize,
+    /// Batches a step: their gradients add up, each weighed by its examples, so a step's gradient is that of
+    /// one batch of `accumulate * batch_size` examples for every loss that is a mean over examples. A loss
+    /// with in-batch negatives sees those of each batch alone: for more of them, raise `batch_size` and set
+    /// `micro_batch`.
+    #[doc(alias = "gradient_accumulation_steps")]
+    pub accumulate: usize,
+    /// Texts or tokens that pass through the encoder at a time, for batches that memory does not hold at
+    /// once: GradCache, see [`MicroBatch`]. `None` for the whole batch.
+    #[doc(alias = "mini_batch_size")]
+    pub micro_batch: Option<MicroBatch>,
+    /// What waits for the backward pass, and how: less memory for more time, or fewer bits.
+    #[doc(alias = "gradient_checkpointing")]
+    pub memory: Memory,
     /// Passes over the training set.
     pub epochs: usize,
     /// The peak of the schedule.
     pub learning_rate: f64,
-    /// The share of all steps that the learning rate rises, before it falls to 0.
+    pub schedule: Schedule,
+    /// The share of all steps that the learning rate rises.
     pub warmup: f64,
+    /// The same as a number of steps; it counts, where there is one.
+    pub warmup_steps: Option<usize>,
+    /// Peaks of their own: a regular expression and the rate of the parameters whose name it finds, such as
+    /// `("word_embeddings", 1e-5)`. Of several that match, the last one counts.
+    pub learning_rate_mapping: Vec<(String, f64)>,
+    /// Parameters whose name one of these regular expressions finds stay as they are: no update, no part in
+    /// the norm of the gradient.
+    pub freeze: Vec<String>,
     /// Keep examples that share a text out of one batch: it would be its own negative.
     pub no_duplicates: bool,
     /// Drop activations at the rates of the encoder's configuration.
     pub dropout: bool,
     /// Decides order of examples and dropout.
     pub seed: u64,
-    /// For [`Trainer::step`](super::Trainer::step) by hand: the number of steps the schedule spans. [`Trainer::steps`](super::Trainer::steps) counts
-    /// for itself.
+    /// For [`Trainer::step`](super::Trainer::step) by hand: the number of steps the schedule spans; without it, a
+    /// schedule that ends stays at its peak. [`Trainer::steps`](super::Trainer::steps) counts for itself.
     pub total_steps: Option<usize>,
-    pub adamw: AdamWConfig,
+    pub optimizer: OptimizerConfig,
+    /// The gradient is scaled down to this norm over all parameters; `None` for no limit.
+    pub max_grad_norm: Option<f64>,
+    /// The norm that is limited.
+    pub clip_norm: Norm,
+    /// Where checkpoints go; `None` for none.
+    pub checkpoint: Option<CheckpointConfig>,
+    /// When the model is validated, when the training stops for it, where the best model is kept.
+    pub validation: ValidationConfig,
 }
 
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             batch_size: 32,
+            accumulate: 1,
+            micro_batch: None,
+            memory: Memory::default(),
             epochs: 1,
             learning_rate: 5e-5,
+            schedule: Schedule::default(),
             warmup: 0.1,
+            warmup_steps: None,
+            learning_rate_mapping: Vec::new(),
+            freeze: Vec::new(),
             no_duplicates: true,
             dropout: true,
             seed: 42,
             total_steps: None,
-            adamw: AdamWConfig::default(),
+            optimizer: OptimizerConfig::default(),
+            max_grad_norm: Some(1.0),
+            clip_norm: Norm::default(),
+            checkpoint: None,
+            validation: ValidationConfig::default(),
         }
     }
 }
 
 impl TrainConfig {
+    /// The learning rate that step `step` (from 0) uses.
+    pub(super) fn rate(&self, step: usize) -> f64 {
+        let Self { learning_rate: peak, schedule, total_steps, .. } = self;
+        if total_steps.is_none() && schedule.needs_total() {
+            return *peak;
+        }
+        let total = total_steps.unwrap_or_default();
+        schedule.rate(step, self.warmup_of(total), total, *peak)
+    }
+
+    /// The steps of the warm-up.
+    pub(super) fn warmup_of(&self, total: usize) -> usize {
+        self.warmup_steps.unwrap_or((self.warmup * total as f64).ceil() as usize)
+    }
+
     /// An error that names the first setting that makes no sense.
     pub(super) fn check(&self) -> Result<()> {
-        let expect = |field, value: String, expected: &str, holds: bool| {
-            if holds { Ok(()) } else { Err(Error::Setting { field, value, expected: expected.to_owned() }) }
-        };
-        let Self { batch_size, epochs, learning_rate, warmup, .. } = self;
-        expect("batch_size", batch_size.to_string(), "at least 1", *batch_size > 0)?;
-        expect("epochs", epochs.to_string(), "at least 1", *epochs > 0)?;
-        let positive = *learning_rate > 0.0 && learning_rate.is_finite();
-        expect("learning_rate", learning_rate.to_string(), "a number above 0", positive)?;
-        expect("warmup", warmup.to_string(), "a share from 0 to 1", (0.0..=1.0).contains(warmup))
+        expect("batch_size", self.batch_size, "at least 1", self.batch_size > 0)?;
+        expect("accumulate", self.accumulate, "at least 1", self.accumulate > 0)?;
+        let micro_batch = self.micro_batch.map_or(1, MicroBatch::size);
+        expect("micro_batch", micro_batch, "at least 1 text or token", micro_batch > 0)?;
+        expect("epochs", self.epochs, "at least 1", self.epochs > 0)?;
+        let (rate, warmup) = (self.learning_rate, self.warmup);
+        expect("learning_rate", rate, "a number above 0", rate > 0.0 && rate.is_finite())?;
+        expect("warmup", warmup, "a share from 0 to 1", (0.0..=1.0).contains(&warmup))?;
+        self.schedule.check(rate)?;
+        let limit = self.max_grad_norm.unwrap_or(1.0);
+        expect("max_grad_norm", limit, "a number above 0, or none", limit > 0.0 && limit.is_finite())?;
+        self.optimizer.check()?;
+        self.validation.check()?;
+        self.checkpoint.as_ref().map_or(Ok(()), CheckpointConfig::check)
     }
+}
+
+/// An error that names the field, unless it `holds`.
+pub(super) fn expect(field: &'static str, value: impl ToString, expected: &str, holds: bool) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Setting { field, value: value.to_string(), expected: expected.to_owned() }) }
 }

@@ -1,24 +1,30 @@
 //! Where the engine's vectors become candle variables, and candle's gradients go back to the engine.
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
-use super::TokenBatch;
+use super::{Optimizer, TokenBatch};
 use crate::loss::Batch;
 use crate::model::BiEncoder;
+use crate::nn::Parameters;
 use crate::{Error, Result};
 
+/// What rounding leaves of a gradient that is zero.
+const ROUNDING: f32 = 1e-6;
+
 /// One candle variable `(B, dim)` a column.
-pub(super) fn variables(batch: &TokenBatch, vectors: &[f32], dim: usize) -> Result<Vec<Var>> {
+pub(super) fn variables(batch: &TokenBatch, vectors: &[f32], dim: usize, dtype: DType) -> Result<Vec<Var>> {
     let mut rest = vectors;
     let mut variables = Vec::with_capacity(batch.columns.len());
     for column in &batch.columns {
         let (own, others) = rest.split_at(column.len() * dim);
-        variables.push(Var::from_slice(own, (column.len(), dim), &Device::Cpu)?);
+        variables
+            .push(Var::from_tensor(&Tensor::from_slice(own, (column.len(), dim), &Device::Cpu)?.to_dtype(dtype)?)?);
         rest = others;
     }
     Ok(variables)
 }
 
+/// What a loss sees: the variables, and the scores in their type.
 pub(super) fn loss_batch(batch: &TokenBatch, vectors: &[Var]) -> Result<Batch> {
     let [queries, positives, negatives @ ..] = vectors else {
         return Err(Error::Shape {
@@ -27,10 +33,16 @@ pub(super) fn loss_batch(batch: &TokenBatch, vectors: &[Var]) -> Result<Batch> {
             expected: "queries, positives and any number of negatives".to_owned(),
         });
     };
-    let scores = batch.scores.as_ref().map(|scores| Tensor::new(scores.as_slice(), &Device::Cpu)).transpose()?;
+    let scores = |scores: &Vec<f32>| Tensor::new(scores.as_slice(), &Device::Cpu)?.to_dtype(queries.dtype());
+    let scores = batch.scores.as_ref().map(scores).transpose()?;
     let tensor = |variable: &Var| variable.as_tensor().clone();
     let negatives = negatives.iter().map(tensor).collect();
     Ok(Batch { queries: tensor(queries), positives: tensor(positives), negatives, scores })
+}
+
+/// The number that a loss is.
+pub(super) fn scalar(loss: &Tensor) -> Result<f64> {
+    Ok(loss.to_dtype(DType::F64)?.to_scalar()?)
 }
 
 /// `dLoss/dE` of all columns, one behind the other. A column that the loss leaves out has gradient 0.
@@ -51,18 +63,32 @@ pub(super) fn gradients(loss: &Tensor, vectors: &[Var]) -> Result<Vec<f32>> {
     if reached { Ok(d_vectors) } else { Err(Error::MissingGradient { parameter: parameter() }) }
 }
 
-/// An error if the gradient of the vectors is not zero, but that of a parameter is: it would never train.
-pub(super) fn check_reached(model: &BiEncoder, d_vectors: &[f32]) -> Result<()> {
-    if d_vectors.iter().all(|d| *d == 0.0) {
+/// An error if the gradient of the vectors is not zero, but that of a parameter is: it would never train. One that
+/// is frozen need not.
+pub(super) fn check_reached(model: &BiEncoder, optimizer: &Optimizer, d_vectors: &[f32]) -> Result<()> {
+    if d_vectors.iter().all(|d| d.abs() < ROUNDING) {
         return Ok(());
     }
     let parameters = model.encoder().parameters();
-    for entry in parameters.entries() {
+    for (index, entry) in parameters.entries().iter().enumerate() {
         // A constant added to all keys of a row cancels in the softmax: the gradient is zero by nature.
-        let cancels = model.encoder().cancels(&entry.name);
-        if !cancels && parameters.grads[entry.range.clone()].iter().all(|grad| *grad == 0.0) {
+        let exempt = model.encoder().cancels(&entry.name) || optimizer.is_frozen(index);
+        if !exempt && parameters.grads[entry.range.clone()].iter().all(|grad| *grad == 0.0) {
             return Err(Error::MissingGradient { parameter: entry.name.clone() });
         }
     }
     Ok(())
+}
+
+/// The error for gradients whose norm is not finite: the first parameter that has such a one.
+pub(super) fn not_finite(parameters: &Parameters, step: usize, norm: f64, rows: Vec<usize>) -> Error {
+    let first = parameters.entries().iter().find_map(|entry| {
+        let grads = &parameters.grads[entry.range.clone()];
+        grads.iter().find(|grad| !grad.is_finite()).map(|grad| (&entry.name, f64::from(*grad)))
+    });
+    let (what, value) = match first {
+        Some((name, value)) => (format!("gradient of `{name}`"), value),
+        None => ("norm of the gradient".to_owned(), norm),
+    };
+    Error::NotFinite { step, what, value, rows }
 }

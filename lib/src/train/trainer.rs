@@ -1,40 +1,16 @@
-//! The trainer: a step is one function, and training is an iterator of steps.
+//! The trainer: a model, a loss, an optimiser, and how far they have come.
 
 use std::fmt;
-use std::time::Instant;
+use std::rc::Rc;
 
-use serde::{Deserialize, Serialize};
-
-use super::seam::{check_reached, gradients, loss_batch, variables};
-use super::{AdamW, TrainConfig, linear_schedule};
-use crate::data::{TrainingSet, plan_batches};
+use super::evaluation::Validation;
+use super::resume::CheckpointLog;
+use super::{Optimizer, Step, TokenBatch, TrainConfig};
+use crate::Result;
+use crate::data::TrainingSet;
 use crate::loss::Loss;
-use crate::model::{BiEncoder, Role};
-use crate::nn::{Activations, Dropout, PackedBatch};
-use crate::{Error, Result, interrupt};
-
-/// What one step did.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Step {
-    /// From 1.
-    pub step: usize,
-    /// Of so many, where that is known.
-    pub total: Option<usize>,
-    pub loss: f64,
-    pub learning_rate: f64,
-    /// The norm of the gradient over all parameters, before clipping.
-    pub grad_norm: f64,
-    /// Tokens of the batch; none is padding.
-    pub tokens: usize,
-    pub seconds: f64,
-}
-
-/// The token ids of a batch: column (query, positive, negatives..), row, ids.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TokenBatch {
-    pub columns: Vec<Vec<Vec<u32>>>,
-    pub scores: Option<Vec<f32>>,
-}
+use crate::model::BiEncoder;
+use crate::nn::Activations;
 
 /// Trains a [`BiEncoder`] with any [`Loss`].
 ///
@@ -52,81 +28,60 @@ pub struct TokenBatch {
 /// # }
 /// ```
 pub struct Trainer {
-    model: BiEncoder,
-    loss: Box<dyn Loss>,
-    config: TrainConfig,
-    optimizer: AdamW,
-    activations: Activations,
-    done: usize,
+    pub(super) model: BiEncoder,
+    pub(super) loss: Rc<dyn Loss>,
+    pub(super) config: TrainConfig,
+    pub(super) optimizer: Optimizer,
+    pub(super) activations: Activations,
+    /// For passes without a backward pass: GradCache's first, validation.
+    pub(super) inference: Activations,
+    pub(super) validation: Validation,
+    /// The last step, if its validation was interrupted.
+    pub(super) unvalidated: Option<Step>,
+    /// Finished steps.
+    pub(super) done: usize,
+    pub(super) log: CheckpointLog,
+    /// Texts that lost their end, and batches of a single pair.
+    pub(super) truncated: usize,
+    pub(super) alone: usize,
 }
 
 impl Trainer {
     /// Takes the model; [`Trainer::into_model`] gives it back.
     pub fn new(model: BiEncoder, loss: impl Loss + 'static, config: TrainConfig) -> Result<Self> {
+        Self::from_parts(model, Rc::new(loss), config)
+    }
+
+    pub(super) fn from_parts(model: BiEncoder, loss: Rc<dyn Loss>, config: TrainConfig) -> Result<Self> {
         config.check()?;
-        let optimizer = AdamW::new(config.adamw)?;
-        let activations = Activations::training();
-        Ok(Self { model, loss: Box::new(loss), config, optimizer, activations, done: 0 })
-    }
-
-    /// The remaining steps of all epochs, as an iterator: each `next` is one step.
-    ///
-    /// After an interrupt (or a `break`) call it again: it goes on behind the last finished step.
-    pub fn steps(&mut self, data: &TrainingSet) -> Result<Steps<'_>> {
-        let columns = data.columns();
-        let TrainConfig { batch_size, epochs, seed, no_duplicates, .. } = self.config;
-        let plan = (0..epochs).map(|epoch| plan_batches(&columns, batch_size, no_duplicates, seed, epoch as u64));
-        let plan: Vec<Vec<usize>> = plan.flatten().collect();
-        self.config.total_steps = Some(plan.len());
-        Ok(Steps { trainer: self, columns, scores: data.scores()?, plan, stopped: false })
-    }
-
-    /// One step: encode, loss, backward, update. This is all there is to it:
-    ///
-    /// 1. all texts of the batch are packed into one forward pass of the encoder;
-    /// 2. their vectors become candle variables, and the loss is whatever candle computes of them;
-    /// 3. candle's gradient of the vectors goes back through the encoder by hand-written code;
-    /// 4. AdamW applies the gradients, clipped, at the schedule's rate.
-    pub fn step(&mut self, batch: &TokenBatch) -> Result<Step> {
-        let start = Instant::now();
-        let packed = PackedBatch::new(batch.columns.iter().flatten());
-        let skip = self.skips(batch)?;
-        let dropout = Dropout { seed: self.config.seed, step: self.done as u32 };
-        self.activations.set_dropout(self.config.dropout.then_some(dropout));
-        let pooled = self.model.forward(&packed, &skip, &mut self.activations)?;
-
-        let vectors = variables(batch, &pooled.vectors, self.model.dim())?;
-        let loss = self.loss.loss(&loss_batch(batch, &vectors)?)?;
-        let value = f64::from(loss.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?);
-        let step = self.done + 1;
-        if !value.is_finite() {
-            return Err(Error::NotFinite { step, what: "loss", value });
-        }
-        let d_vectors = gradients(&loss, &vectors)?;
-
-        self.model.encoder_mut().parameters_mut().zero_grads();
-        self.model.backward(&packed, &skip, &mut self.activations, &pooled, &d_vectors)?;
-        if self.done == 0 {
-            check_reached(&self.model, &d_vectors)?;
-        }
-        let learning_rate = self.learning_rate();
-        let grad_norm = self.optimizer.step(self.model.encoder_mut().parameters_mut(), learning_rate);
-        if !grad_norm.is_finite() {
-            return Err(Error::NotFinite { step, what: "norm of the gradient", value: grad_norm });
-        }
-        self.done = step;
-        let (total, tokens, seconds) = (self.config.total_steps, packed.tokens(), start.elapsed().as_secs_f64());
-        Ok(Step { step, total, loss: value, learning_rate, grad_norm, tokens, seconds })
+        Ok(Self {
+            optimizer: Optimizer::new(&config, model.encoder().parameters())?,
+            activations: Activations::with(config.memory),
+            model,
+            loss,
+            config,
+            inference: Activations::inference(),
+            validation: Validation::default(),
+            unvalidated: None,
+            done: 0,
+            log: CheckpointLog::default(),
+            truncated: 0,
+            alone: 0,
+        })
     }
 
     /// The token ids of some rows of a training set, for [`Trainer::step`].
     pub fn batch(&self, data: &TrainingSet, rows: &[usize]) -> Result<TokenBatch> {
-        self.tokenize(&data.columns(), data.scores()?.as_deref(), rows)
+        TokenBatch::new(&self.model, &data.columns(), data.scores()?.as_deref(), rows)
     }
 
     /// The model as it is now.
     pub fn model(&self) -> &BiEncoder {
         &self.model
+    }
+
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
     }
 
     /// Ends the training.
@@ -136,31 +91,13 @@ impl Trainer {
 
     /// Bytes that activations and scratch hold between steps.
     pub fn arena_bytes(&self) -> usize {
-        self.activations.bytes()
+        self.activations.bytes() + self.inference.bytes()
     }
 
-    fn tokenize(&self, columns: &[Vec<String>], scores: Option<&[f32]>, rows: &[usize]) -> Result<TokenBatch> {
-        let pick = |(index, column): (usize, &Vec<String>)| {
-            let texts: Vec<&str> = rows.iter().map(|row| column[*row].as_str()).collect();
-            self.model.tokenize(&texts, role(index))
-        };
-        let scores = scores.map(|scores| rows.iter().map(|row| scores[*row]).collect());
-        Ok(TokenBatch { columns: columns.iter().enumerate().map(pick).collect::<Result<_>>()?, scores })
-    }
-
-    fn skips(&self, batch: &TokenBatch) -> Result<Vec<usize>> {
-        let mut skips = Vec::new();
-        for (index, column) in batch.columns.iter().enumerate() {
-            skips.extend(std::iter::repeat_n(self.model.prompt_tokens(role(index))?, column.len()));
-        }
-        Ok(skips)
-    }
-
-    fn learning_rate(&self) -> f64 {
-        let peak = self.config.learning_rate;
-        let Some(total) = self.config.total_steps else { return peak };
-        let warmup = (self.config.warmup * total as f64).ceil() as usize;
-        linear_schedule(self.done, warmup, total, peak)
+    /// How many texts were longer than the model's `max_length` so far and lost their end; a text counts
+    /// each time it is seen.
+    pub fn truncated(&self) -> usize {
+        self.truncated
     }
 }
 
@@ -168,61 +105,4 @@ impl fmt::Debug for Trainer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Trainer after {} steps, {:?}", self.done, self.config)
     }
-}
-
-/// The iterator of [`Trainer::steps`].
-pub struct Steps<'a> {
-    trainer: &'a mut Trainer,
-    columns: Vec<Vec<String>>,
-    scores: Option<Vec<f32>>,
-    plan: Vec<Vec<usize>>,
-    stopped: bool,
-}
-
-impl Steps<'_> {
-    /// All steps of the training, finished ones included.
-    pub fn total(&self) -> usize {
-        self.plan.len()
-    }
-
-    /// The model between two steps, to evaluate it.
-    pub fn model(&self) -> &BiEncoder {
-        &self.trainer.model
-    }
-}
-
-impl Iterator for Steps<'_> {
-    type Item = Result<Step>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.stopped {
-            return None;
-        }
-        let rows = self.plan.get(self.trainer.done)?;
-        let step = interrupt::check("training").and_then(|()| {
-            let batch = self.trainer.tokenize(&self.columns, self.scores.as_deref(), rows)?;
-            self.trainer.step(&batch)
-        });
-        self.stopped = step.is_err();
-        Some(step)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.plan.len().saturating_sub(self.trainer.done);
-        (0, Some(left))
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { step, loss, learning_rate, grad_norm, tokens, seconds, .. } = self;
-        let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
-        write!(f, "step {step}{of}  loss {loss:.4}  lr {learning_rate:.2e}  grad norm {grad_norm:.3}  ")?;
-        write!(f, "{tokens} tokens  {seconds:.3} s")
-    }
-}
-
-/// The first column holds queries, all others documents.
-fn role(column: usize) -> Role {
-    if column == 0 { Role::Query } else { Role::Doc }
 }

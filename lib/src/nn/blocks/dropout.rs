@@ -6,10 +6,13 @@ use crate::nn::math::vectorised;
 use crate::random::philox;
 
 /// What a training step drops: the same seed and step give the same masks, forward and backward.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Dropout {
     pub seed: u64,
     pub step: u32,
+    /// The number of the batch's first token. A part of a larger batch that starts at its `n`th token
+    /// draws with `n` what the whole batch draws there.
+    pub first_token: u32,
 }
 
 /// One dropout layer of the model within one step.
@@ -18,23 +21,42 @@ pub(crate) struct Site {
     key: [u32; 2],
     step: u32,
     site: u32,
+    first_row: u32,
     threshold: u32,
     scale: f32,
 }
 
 impl Dropout {
-    /// The `site`th dropout layer, at a rate; `None` if it drops nothing.
+    /// The `site`th dropout layer, one row a token, at a rate; `None` if it drops nothing.
     pub(crate) fn site(&self, site: u32, rate: f32) -> Option<Site> {
+        self.site_of_rows(site, rate, 1)
+    }
+
+    /// The same for attention weights: a token has one row a head, `token * heads + head`.
+    pub(crate) fn attention_site(&self, site: u32, rate: f32, heads: usize) -> Option<Site> {
+        self.site_of_rows(site, rate, heads as u32)
+    }
+
+    fn site_of_rows(&self, site: u32, rate: f32, rows: u32) -> Option<Site> {
         let threshold = (f64::from(rate) * 4_294_967_296.0) as u32;
         let key = [self.seed as u32, (self.seed >> 32) as u32];
-        (rate > 0.0).then_some(Site { key, step: self.step, site, threshold, scale: 1.0 / (1.0 - rate) })
+        let first_row = self.first_token.wrapping_mul(rows);
+        (rate > 0.0).then_some(Site { key, step: self.step, site, first_row, threshold, scale: 1.0 / (1.0 - rate) })
     }
 }
 
 impl Site {
     /// Zeroes the dropped elements of one row of the layer's tensor and scales the others up.
     pub(crate) fn apply(&self, row: usize, values: &mut [f32]) {
-        mask(values, row as u32, self.site, self.step, self.key, self.threshold, self.scale);
+        mask(
+            values,
+            self.first_row.wrapping_add(row as u32),
+            self.site,
+            self.step,
+            self.key,
+            self.threshold,
+            self.scale,
+        );
     }
 }
 
@@ -68,7 +90,7 @@ mod tests {
 
     #[test]
     fn drops_the_rate_and_keeps_the_mean() {
-        let site = Dropout { seed: 3, step: 9 }.site(1, 0.25).expect("a rate above zero");
+        let site = Dropout { seed: 3, step: 9, first_token: 0 }.site(1, 0.25).expect("a rate above zero");
         let mut values = vec![1.0; 4_000];
         for (row, values) in values.chunks_mut(100).enumerate() {
             site.apply(row, values);
@@ -82,12 +104,26 @@ mod tests {
     fn depends_on_seed_step_site_and_row_alone() {
         let masked = |seed, step, site, row| {
             let mut values = vec![1.0; 77];
-            Dropout { seed, step }.site(site, 0.5).expect("a rate above zero").apply(row, &mut values);
+            Dropout { seed, step, first_token: 0 }.site(site, 0.5).expect("a rate above zero").apply(row, &mut values);
             values
         };
         assert_eq!(masked(1, 2, 3, 4), masked(1, 2, 3, 4));
         for other in [masked(0, 2, 3, 4), masked(1, 0, 3, 4), masked(1, 2, 0, 4), masked(1, 2, 3, 0)] {
             assert_ne!(masked(1, 2, 3, 4), other);
         }
+    }
+
+    #[test]
+    fn a_part_draws_what_the_whole_draws_there() {
+        let row_of = |first_token, token: usize, head: usize| {
+            let dropout = Dropout { seed: 1, step: 2, first_token };
+            let mut values = [vec![1.0; 40], vec![1.0; 40]];
+            dropout.site(3, 0.5).expect("a rate above zero").apply(token, &mut values[0]);
+            let site = dropout.attention_site(4, 0.5, 12).expect("a rate above zero");
+            site.apply(token * 12 + head, &mut values[1]);
+            values
+        };
+        assert_eq!(row_of(0, 107, 5), row_of(100, 7, 5));
+        assert_ne!(row_of(0, 7, 5), row_of(100, 7, 5));
     }
 }

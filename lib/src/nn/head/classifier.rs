@@ -168,7 +168,7 @@ impl Classifier {
         head.d_hidden.clear();
         head.d_hidden.resize(batch.tokens() * width, 0.0);
         if rows > 0 {
-            let (values, grads) = self.encoder.parameters_mut().with_grads();
+            let (values, grads) = self.encoder.parameters_mut().values_and_grads();
             head.d_output.resize(head.output.len(), 0.0);
             let weight = self.out.weight(values);
             let d_out = self.out.grads(grads);

@@ -136,7 +136,7 @@ impl MaskedLm {
         head.d_hidden.clear();
         head.d_hidden.resize(batch.tokens() * width, 0.0);
         if rows > 0 {
-            let (values, grads) = self.encoder.parameters_mut().with_grads();
+            let (values, grads) = self.encoder.parameters_mut().values_and_grads();
             head.d_output.resize(head.output.len(), 0.0);
             // The decoder's bias lies behind all of the encoder.
             let (front, behind) = grads.split_at_mut(self.bias.as_ref().map_or(words.end, |bias| bias.start));
@@ -162,7 +162,7 @@ fn push(encoder: &mut Encoder) -> (Transform, Option<Range<usize>>) {
     let vocab = encoder.spec().vocab;
     let table = encoder.parameters_mut();
     let transform = Transform::push(table, &spec.transform, width, embedding, eps);
-    (transform, spec.bias.map(|name| table.push(name, &[vocab], false)))
+    (transform, spec.bias.map(|name| table.outline(name, &[vocab], false)))
 }
 
 /// The stored name of the decoder's weight, if there is one.

@@ -1,6 +1,6 @@
 //! The attention block: query, key and value by one product, attention, the output map.
 
-use super::{Pass, WEIGHTS};
+use super::Pass;
 use crate::nn::activations::{LayerCache, Scratch};
 use crate::nn::blocks::{attention, linear, relative, rotary};
 use crate::nn::int8::Map;
@@ -31,7 +31,7 @@ pub(super) fn forward(
     let qkv = cache.qkv.read(tokens * 3 * width, wide);
     let log_sums = &mut cache.log_sums[..tokens * pass.spec.heads];
     cache.context.fill(tokens * width, d_rows, |context| {
-        let site = pass.site(index, WEIGHTS, pass.spec.rates.weights);
+        let site = pass.weights_site(index);
         attention::forward(context, log_sums, qkv, pass.heads(index), site);
         pass.product(index, Map::Out, &mut rows[..tokens * width], context, layer.out.weight(values), bytes);
     });
@@ -60,7 +60,7 @@ pub(super) fn backward(
 
     let (d_qkv, qkv) = (&mut wide[..tokens * 3 * width], cache.qkv.read(tokens * 3 * width, widened));
     let (heads, log_sums) = (pass.heads(index), &cache.log_sums[..tokens * pass.spec.heads]);
-    let site = pass.site(index, WEIGHTS, pass.spec.rates.weights);
+    let site = pass.weights_site(index);
     let d_offsets = &mut d_offsets[..heads.offset_gradients()];
     attention::backward(d_qkv, d_offsets, d_context, qkv, log_sums, heads, site);
     if let Some(table) = pass.relative {

@@ -57,6 +57,11 @@ impl<'a> Pass<'a> {
         self.spec.site(self.dropout, layer, place, rate)
     }
 
+    /// The dropout layer of a layer's attention weights.
+    pub(super) fn weights_site(&self, layer: usize) -> Option<Site> {
+        self.spec.weights_site(self.dropout, layer)
+    }
+
     /// The batch as the attention of a layer sees it.
     pub(super) fn heads(&self, layer: usize) -> Heads<'a> {
         Heads {

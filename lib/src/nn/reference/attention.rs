@@ -6,7 +6,6 @@ use super::Reference;
 use super::ops::drop_rows;
 use crate::Result;
 use crate::nn::blocks::relative::bucket;
-use crate::nn::layer::WEIGHTS;
 use crate::nn::spec::Spec;
 use crate::nn::{Dropout, PackedBatch};
 
@@ -20,8 +19,8 @@ impl Reference {
         positions: &[u32],
         dropout: Option<Dropout>,
     ) -> Result<Tensor> {
-        let Spec { heads, width, rates, .. } = self.spec;
-        let (size, site) = (self.spec.head_size(), self.spec.site(dropout, layer, WEIGHTS, rates.weights));
+        let Spec { heads, width, .. } = self.spec;
+        let (size, site) = (self.spec.head_size(), self.spec.weights_site(dropout, layer));
         let qkv = self.project(layer, hidden)?;
         let mut sequences = Vec::with_capacity(batch.sequences());
         for range in batch.ranges().filter(|range| !range.is_empty()) {

@@ -1,0 +1,204 @@
+//! The folder of a training's checkpoints: which are there, which are kept.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{expect, manifest};
+use crate::files;
+use crate::{Error, Result};
+
+/// Where and how often a training writes checkpoints.
+///
+/// A checkpoint holds three numbers a parameter (SGD: two); the folder holds `keep` checkpoints, the best
+/// one, and for a moment one more.
+///
+/// ```
+/// use kensaku::train::{CheckpointConfig, TrainConfig};
+///
+/// let checkpoint = CheckpointConfig { dir: "my-model-checkpoints".into(), every: 100, ..Default::default() };
+/// let config = TrainConfig { checkpoint: Some(checkpoint), ..Default::default() };
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CheckpointConfig {
+    /// A folder for this training alone; it is made.
+    pub dir: PathBuf,
+    /// Steps between two checkpoints; one more is written behind the last step.
+    pub every: usize,
+    /// The last so many are kept.
+    pub keep: usize,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self { dir: "checkpoints".into(), every: 500, keep: 2 }
+    }
+}
+
+impl CheckpointConfig {
+    pub(super) fn check(&self) -> Result<()> {
+        let named = !self.dir.as_os_str().is_empty();
+        expect("checkpoint.dir", self.dir.display(), "a folder", named)?;
+        expect("checkpoint.every", self.every, "at least 1", self.every > 0)?;
+        expect("checkpoint.keep", self.keep, "at least 1", self.keep > 0)
+    }
+}
+
+/// The best checkpoint, in `best.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Best {
+    checkpoint: String,
+    score: f64,
+}
+
+const BEST: &str = "best.json";
+const PREFIX: &str = "step-";
+
+/// Where the checkpoint behind a step lies.
+pub(super) fn place(dir: &Path, step: usize) -> PathBuf {
+    dir.join(format!("{PREFIX}{step:08}"))
+}
+
+/// Whether this is one checkpoint, whole or not, and not a folder of them.
+pub(super) fn is_one(path: &Path) -> bool {
+    step_of(path).is_some() || path.join(manifest::NAME).exists()
+}
+
+/// The checkpoints of a folder in the order of their steps; none if there is no such folder.
+pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>> {
+    if !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let mut found = entries(dir)?;
+    found.retain(|path| path.is_dir() && step_of(path).is_some());
+    found.sort_by_key(|path| step_of(path));
+    Ok(found)
+}
+
+/// The checkpoints beside this one with earlier steps, in order.
+pub(super) fn before(path: &Path) -> Result<Vec<PathBuf>> {
+    let Some(step) = step_of(path) else { return Ok(Vec::new()) };
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut found = list(dir)?;
+    found.retain(|path| step_of(path) < Some(step));
+    Ok(found)
+}
+
+/// An error if the folder holds the checkpoints of another training, and the folder if there is none yet.
+pub(super) fn start(dir: &Path) -> Result<()> {
+    match list(dir)?.pop() {
+        Some(path) => Err(Error::Checkpoint {
+            path,
+            problem: "is of an earlier training: resume it, remove the folder or choose another one".to_owned(),
+            before: None,
+        }),
+        None => fs::create_dir_all(dir).map_err(Error::io(dir)),
+    }
+}
+
+/// The checkpoint that was marked as the best, if it is there.
+pub(super) fn best(dir: &Path) -> Result<Option<PathBuf>> {
+    let path = dir.join(BEST);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let Best { checkpoint, .. } = files::read_json(&path)?;
+    Ok(Some(dir.join(checkpoint)).filter(|path| path.is_dir()))
+}
+
+/// Marks the checkpoint behind a step as the best.
+pub(super) fn mark_best(dir: &Path, step: usize, score: f64) -> Result<()> {
+    let checkpoint = place(Path::new(""), step).to_string_lossy().into_owned();
+    files::write_json(&dir.join(BEST), &Best { checkpoint, score })
+}
+
+/// Of the checkpoints up to a step, removes all but the last `keep` and the best; and what a crash has left
+/// half-written. Those of later steps are there when a training has gone back: they are not its own.
+pub(super) fn prune(dir: &Path, keep: usize, step: usize) -> Result<()> {
+    for path in entries(dir)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let hidden = name.strip_prefix('.').and_then(|name| name.rsplit_once('.'));
+        let Some((name, kind)) = hidden.filter(|(name, _)| step_of(Path::new(name)).is_some()) else { continue };
+        match kind {
+            // The crash came between the two renames of a replacement.
+            "old" if !dir.join(name).exists() => {
+                fs::rename(&path, dir.join(name)).map_err(Error::io(path))?;
+            }
+            "new" | "old" => fs::remove_dir_all(&path).map_err(Error::io(path))?,
+            _ => {}
+        }
+    }
+    let best = best(dir)?;
+    let reached = list(dir)?.into_iter().rev().filter(|path| step_of(path) <= Some(step));
+    for path in reached.skip(keep).filter(|path| best.as_ref() != Some(path)) {
+        fs::remove_dir_all(&path).map_err(Error::io(path))?;
+    }
+    Ok(())
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
+    let paths = || fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>();
+    paths().map_err(Error::io(dir))
+}
+
+fn step_of(path: &Path) -> Option<usize> {
+    let digits = path.file_name()?.to_str()?.strip_prefix(PREFIX)?;
+    let plain = digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(steps: &[usize]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for step in steps {
+            fs::create_dir(place(dir.path(), *step)).unwrap();
+        }
+        dir
+    }
+
+    fn steps(dir: &tempfile::TempDir) -> Vec<usize> {
+        list(dir.path()).unwrap().iter().filter_map(|path| step_of(path)).collect()
+    }
+
+    #[test]
+    fn keeps_the_last_and_the_best() {
+        let dir = folder(&[9, 10, 20, 100_000_000, 99_999_999]);
+        fs::write(dir.path().join("step-notes"), "mine").unwrap();
+        fs::create_dir(dir.path().join("step-7")).unwrap();
+        mark_best(dir.path(), 10, 0.5).unwrap();
+        prune(dir.path(), 1, 20).unwrap();
+        assert_eq!(steps(&dir), [10, 20, 99_999_999, 100_000_000]);
+        prune(dir.path(), 2, 100_000_000).unwrap();
+        assert_eq!(steps(&dir), [10, 99_999_999, 100_000_000]);
+        mark_best(dir.path(), 99_999_999, 0.6).unwrap();
+        prune(dir.path(), 1, 100_000_000).unwrap();
+        assert_eq!(steps(&dir), [99_999_999, 100_000_000]);
+        assert!(dir.path().join("step-notes").exists() && dir.path().join("step-7").exists());
+    }
+
+    #[test]
+    fn an_unreadable_best_deletes_nothing() {
+        let dir = folder(&[1, 2, 3]);
+        fs::write(dir.path().join(BEST), "{").unwrap();
+        assert!(prune(dir.path(), 1, 3).unwrap_err().to_string().contains(BEST));
+        assert_eq!(steps(&dir), [1, 2, 3]);
+    }
+
+    #[test]
+    fn clears_up_behind_a_crash() {
+        let dir = folder(&[10]);
+        for name in [".step-00000020.new", ".step-00000005.old", ".step-00000010.old", ".other.new"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        prune(dir.path(), 3, 10).unwrap();
+        assert_eq!(steps(&dir), [5, 10]);
+        let left: Vec<PathBuf> = entries(dir.path()).unwrap();
+        assert_eq!(left.len(), 3, "{left:?}");
+        assert!(start(dir.path()).unwrap_err().to_string().contains("step-00000010: is of an earlier training"));
+    }
+}

@@ -1,0 +1,237 @@
+//! Validation during the training: how good the model is, and which weights are the best.
+
+use std::fmt;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::grad_cache::{embed, parts};
+use super::seam::{loss_batch, scalar, variables};
+use super::validation::validations_without_gain;
+use super::{KeepBest, MicroBatch, TokenBatch, Trainer, ValidationConfig};
+use crate::data::{TrainingSet, plan_batches};
+use crate::model::BiEncoder;
+use crate::{Error, Result};
+
+/// What one validation found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Behind which step; 0 for the model as it came.
+    pub step: usize,
+    /// The held-out loss as `loss`, then each evaluator by its name.
+    pub values: Vec<(String, f64)>,
+    /// Whether the value that decides is the best so far.
+    pub best: bool,
+    pub seconds: f64,
+}
+
+/// The name of the held-out loss.
+const LOSS: &str = "loss";
+
+/// What a trainer validates with, and what it found.
+#[derive(Default)]
+pub(super) struct Validation {
+    held_out: Vec<TokenBatch>,
+    evaluators: Vec<Evaluator>,
+    history: Vec<Evaluation>,
+    best: Option<Vec<f32>>,
+}
+
+struct Evaluator {
+    name: String,
+    run: Box<Measure>,
+}
+
+type Measure = dyn Fn(&BiEncoder) -> Result<f64>;
+
+impl Trainer {
+    /// Adds the mean loss on held-out examples to each validation, as `loss`: without dropout, in batches as
+    /// in training, the same ones every time.
+    pub fn validate_on(&mut self, held_out: &TrainingSet) -> Result<()> {
+        let (columns, scores) = (held_out.columns(), held_out.scores()?);
+        let plan = plan_batches(&columns, self.config.batch_size, self.config.no_duplicates, self.config.seed, 0);
+        if plan.is_empty() {
+            let problem = "the held-out set has no rows".to_owned();
+            return Err(Error::NothingToTrain { problem, expected: "at least one example".to_owned() });
+        }
+        let batch = |rows: &Vec<usize>| TokenBatch::new(&self.model, &columns, scores.as_deref(), rows);
+        self.validation.held_out = plan.iter().map(batch).collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    /// Adds a measure, of which more is better, to each validation.
+    ///
+    /// ```no_run
+    /// # use kensaku::prelude::*;
+    /// # fn main() -> Result<()> {
+    /// # let (data, train) = (rustdoc()?, rustdoc()?.pairs("train")?);
+    /// # let model = BiEncoder::load("all-MiniLM-L6-v2")?;
+    /// # let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), TrainConfig::default())?;
+    /// let test = data.split("test")?;
+    /// trainer.validate_with("nDCG@10", move |model| {
+    ///     let index = FlatIndex::new(model.encode_docs(&data.corpus)?, model.config().similarity)?;
+    ///     let run = index.search(&model.encode_queries(&test.queries)?, 10)?;
+    ///     evaluate(&test.qrels, &run, &["nDCG@10"])?.mean("nDCG@10")
+    /// })?;
+    /// for step in trainer.steps(&train)? {
+    ///     if let Some(evaluation) = step?.evaluation {
+    ///         println!("{evaluation}");
+    ///     }
+    /// }
+    /// let model = trainer.into_best_model()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn validate_with(
+        &mut self,
+        name: impl Into<String>,
+        evaluator: impl Fn(&BiEncoder) -> Result<f64> + 'static,
+    ) -> Result<()> {
+        let name = name.into();
+        if name == LOSS || self.validation.evaluators.iter().any(|known| known.name == name) {
+            let expected = "a name that no other value of the validation has".to_owned();
+            return Err(Error::Setting { field: "name", value: name, expected });
+        }
+        self.validation.evaluators.push(Evaluator { name, run: Box::new(evaluator) });
+        Ok(())
+    }
+
+    /// Validates the model as it is now. [`Trainer::steps`] calls it when it is due; called before the first
+    /// step it tells where the training starts from. The best one's checkpoint, if there are checkpoints, is
+    /// marked as such.
+    pub fn evaluate(&mut self) -> Result<Evaluation> {
+        let start = Instant::now();
+        let mut values = Vec::new();
+        if !self.validation.held_out.is_empty() {
+            values.push((LOSS.to_owned(), self.held_out_loss()?));
+        }
+        for Evaluator { name, run } in &self.validation.evaluators {
+            values.push((name.clone(), run(&self.model)?));
+        }
+        for (name, value) in &values {
+            if !value.is_finite() {
+                let what = format!("validation's `{name}`");
+                return Err(Error::NotFinite { step: self.done, what, value: *value, rows: Vec::new() });
+            }
+        }
+        let gains = self.gains()?;
+        let gain = self.gain(&values)?;
+        let best = gains.iter().all(|earlier| gain > *earlier);
+        if best {
+            self.keep_best()?;
+        }
+        let evaluation = Evaluation { step: self.done, values, best, seconds: start.elapsed().as_secs_f64() };
+        self.validation.history.push(evaluation.clone());
+        if best && self.config.checkpoint.is_some() && self.done > 0 {
+            self.mark_best(gain)?;
+        }
+        Ok(evaluation)
+    }
+
+    /// Every validation so far.
+    pub fn evaluations(&self) -> &[Evaluation] {
+        &self.validation.history
+    }
+
+    /// The best validation so far.
+    pub fn best(&self) -> Option<&Evaluation> {
+        self.validation.history.iter().rev().find(|evaluation| evaluation.best)
+    }
+
+    /// Ends the training with the model of the [best](Self::best) validation, or with the last one if
+    /// nothing was validated. Fails if the best one was kept nowhere.
+    pub fn into_best_model(mut self) -> Result<BiEncoder> {
+        if self.best().is_none_or(|best| best.step == self.done) {
+            return Ok(self.model);
+        }
+        if let Some(values) = self.validation.best.take() {
+            self.model.encoder_mut().parameters_mut().values = values;
+            return Ok(self.model);
+        }
+        match (&self.config.validation.keep_best, self.best_checkpoint()?) {
+            (KeepBest::Directory(dir), _) => BiEncoder::load(dir),
+            (KeepBest::Nowhere | KeepBest::Memory, Some(checkpoint)) => BiEncoder::load(checkpoint),
+            (KeepBest::Nowhere | KeepBest::Memory, None) => Err(Error::Setting {
+                field: "keep_best",
+                value: "nowhere".to_owned(),
+                expected: "memory or a directory, from the start of the training".to_owned(),
+            }),
+        }
+    }
+
+    /// Whether the last validations were too many without getting better.
+    pub(super) fn out_of_patience(&self) -> bool {
+        let ValidationConfig { patience, min_delta, .. } = self.config.validation;
+        let gains = self.gains().unwrap_or_default();
+        patience.is_some_and(|patience| validations_without_gain(&gains, min_delta) >= patience)
+    }
+
+    fn held_out_loss(&mut self) -> Result<f64> {
+        let budget = Some(MicroBatch::Tokens(self.model.config().encode_tokens));
+        let (mut sum, mut examples) = (0.0, 0);
+        for batch in &self.validation.held_out {
+            let vectors = embed(&self.model, &parts(&self.model, batch, budget)?, None, &mut self.inference)?;
+            let variables = variables(batch, &vectors, self.model.dim(), candle_core::DType::F32)?;
+            let loss = self.loss.loss(&loss_batch(batch, &variables)?)?;
+            sum += scalar(&loss)? * batch.examples() as f64;
+            examples += batch.examples();
+        }
+        Ok(sum / examples as f64)
+    }
+
+    /// The value that decides in every validation so far, its sign such that more is better.
+    fn gains(&self) -> Result<Vec<f64>> {
+        self.validation.history.iter().map(|evaluation| self.gain(&evaluation.values)).collect()
+    }
+
+    fn gain(&self, values: &[(String, f64)]) -> Result<f64> {
+        let monitor = self.config.validation.monitor.as_deref();
+        let first = self.validation.evaluators.first().map(|evaluator| evaluator.name.as_str());
+        let monitor = monitor.or(first).unwrap_or(LOSS);
+        match values.iter().find(|(name, _)| name == monitor) {
+            Some((name, value)) => Ok(if name == LOSS { -value } else { *value }),
+            None => Err(Error::Setting {
+                field: "monitor",
+                value: monitor.to_owned(),
+                expected: match values {
+                    [] => "something to validate with: `validate_on` or `validate_with`".to_owned(),
+                    values => values.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" or "),
+                },
+            }),
+        }
+    }
+
+    fn keep_best(&mut self) -> Result<()> {
+        match &self.config.validation.keep_best {
+            KeepBest::Memory => {
+                let values = &self.model.encoder().parameters().values;
+                self.validation.best.get_or_insert_default().clone_from(values);
+            }
+            KeepBest::Directory(dir) => self.model.save(dir)?,
+            KeepBest::Nowhere => {}
+        }
+        Ok(())
+    }
+}
+
+impl Validation {
+    /// Takes up the validations of a checkpoint; the best model of those is the best checkpoint.
+    pub(super) fn go_on(&mut self, history: Vec<Evaluation>) {
+        (self.history, self.best) = (history, None);
+    }
+
+    /// Whether there is anything to validate with.
+    pub(super) fn asked(&self) -> bool {
+        !self.held_out.is_empty() || !self.evaluators.is_empty()
+    }
+}
+
+impl fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "validation behind step {}", self.step)?;
+        for (name, value) in &self.values {
+            write!(f, "  {name} {value:.4}")?;
+        }
+        write!(f, "  {:.1} s{}", self.seconds, if self.best { "  best so far" } else { "" })
+    }
+}

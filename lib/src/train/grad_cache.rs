@@ -1,0 +1,169 @@
+//! GradCache: a batch that passes through the encoder part by part.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::TokenBatch;
+use super::token_batch::role;
+use crate::model::{BiEncoder, Pooled};
+use crate::nn::{Activations, Dropout, PackedBatch};
+use crate::{Result, interrupt};
+
+/// How much of a batch passes through the encoder at a time.
+///
+/// Activations are most of what a training step holds, and they grow with the batch; the embeddings, which
+/// are all that a loss sees, are small. So (Gao et al. 2021, "Scaling deep contrastive learning batch size
+/// under memory limited setup"): encode the batch part by part and keep the embeddings alone, compute the loss
+/// once on all of them, then encode each part again, now with its activations, and take its share of
+/// `dLoss/dE` back through it. The gradient is that of the whole batch, in-batch negatives and dropout
+/// included: the second pass draws the masks of the first. It costs a second forward pass, about a third
+/// more time.
+///
+/// ```
+/// use kensaku::train::{MicroBatch, TrainConfig};
+/// let config = TrainConfig { batch_size: 4_096, micro_batch: Some(MicroBatch::Tokens(8_192)), ..Default::default() };
+/// # let _ = config;
+/// ```
+#[doc(alias = "GradCache")]
+#[doc(alias = "CachedMultipleNegativesRankingLoss")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MicroBatch {
+    /// So many texts.
+    Texts(usize),
+    /// As many texts as hold together at most so many tokens, but at least one: memory is then bounded
+    /// whatever the texts.
+    #[doc(alias = "mini_batch_num_tokens")]
+    Tokens(usize),
+}
+
+impl MicroBatch {
+    pub(super) fn size(self) -> usize {
+        match self {
+            Self::Texts(size) | Self::Tokens(size) => size,
+        }
+    }
+}
+
+/// Texts of a batch that pass through the encoder together.
+pub(super) struct Part {
+    packed: PackedBatch,
+    skip: Vec<usize>,
+    /// Where its first token stands in the whole batch.
+    first_token: usize,
+    /// Which texts of the batch it holds, columns one behind the other.
+    texts: Range<usize>,
+}
+
+/// Cuts a batch, in its order, into parts of at most `size`.
+pub(super) fn parts(model: &BiEncoder, batch: &TokenBatch, size: Option<MicroBatch>) -> Result<Vec<Part>> {
+    let texts: Vec<&[u32]> = batch.columns.iter().flatten().map(Vec::as_slice).collect();
+    let mut skip = Vec::with_capacity(texts.len());
+    for (index, column) in batch.columns.iter().enumerate() {
+        skip.extend(std::iter::repeat_n(model.prompt_tokens(role(index))?, column.len()));
+    }
+    let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
+    let mut first_token = 0;
+    let part = |range: Range<usize>| {
+        let packed = PackedBatch::new(&texts[range.clone()]);
+        let part = Part { skip: skip[range.clone()].to_vec(), first_token, texts: range, packed };
+        first_token += part.packed.tokens();
+        part
+    };
+    Ok(cut(&lengths, size).into_iter().map(part).collect())
+}
+
+/// The embeddings of all texts `(B, dim)`: nothing else is kept.
+pub(super) fn embed(
+    model: &BiEncoder,
+    parts: &[Part],
+    dropout: Option<Dropout>,
+    activations: &mut Activations,
+) -> Result<Vec<f32>> {
+    let mut vectors = Vec::new();
+    for part in parts {
+        interrupt::check("training")?;
+        vectors.extend(part.forward(model, dropout, activations)?.vectors);
+    }
+    Ok(vectors)
+}
+
+impl Part {
+    /// The embeddings of its texts, with the masks that the whole batch draws for them.
+    pub(super) fn forward(
+        &self,
+        model: &BiEncoder,
+        dropout: Option<Dropout>,
+        activations: &mut Activations,
+    ) -> Result<Pooled> {
+        let shifted = |dropout: Dropout| Dropout {
+            first_token: dropout.first_token.wrapping_add(self.first_token as u32),
+            ..dropout
+        };
+        activations.set_dropout(dropout.map(shifted));
+        model.forward(&self.packed, &self.skip, activations)
+    }
+
+    /// Adds the gradient of the parameters, from that of the whole batch's embeddings.
+    pub(super) fn backward(
+        &self,
+        model: &mut BiEncoder,
+        activations: &mut Activations,
+        pooled: &Pooled,
+        d_vectors: &[f32],
+    ) -> Result<()> {
+        let width = model.dim();
+        let own = &d_vectors[self.texts.start * width..self.texts.end * width];
+        model.backward(&self.packed, &self.skip, activations, pooled, own)
+    }
+}
+
+/// Ranges of neighbours of at most `size`, at least one text each.
+fn cut(lengths: &[usize], size: Option<MicroBatch>) -> Vec<Range<usize>> {
+    let mut ranges = Vec::new();
+    let (mut start, mut tokens) = (0, 0);
+    for (text, length) in lengths.iter().enumerate() {
+        let full = match size {
+            None => false,
+            Some(MicroBatch::Texts(most)) => text - start >= most,
+            Some(MicroBatch::Tokens(most)) => tokens + length > most,
+        };
+        if full && text > start {
+            ranges.push(start..text);
+            (start, tokens) = (text, 0);
+        }
+        tokens += length;
+    }
+    if start < lengths.len() {
+        ranges.push(start..lengths.len());
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn parts_are_the_batch_in_order_and_within_the_budget(lengths in prop::collection::vec(0..9_usize, 0..40), most in 1..20_usize) {
+            for size in [None, Some(MicroBatch::Texts(most)), Some(MicroBatch::Tokens(most))] {
+                let ranges = cut(&lengths, size);
+                let texts: Vec<usize> = ranges.iter().cloned().flatten().collect();
+                prop_assert_eq!(texts, (0..lengths.len()).collect::<Vec<_>>());
+                for range in ranges {
+                    let tokens: usize = lengths[range.clone()].iter().sum();
+                    let within = match size {
+                        None => range.len() == lengths.len(),
+                        Some(MicroBatch::Texts(most)) => range.len() <= most,
+                        Some(MicroBatch::Tokens(most)) => tokens <= most || range.len() == 1,
+                    };
+                    prop_assert!(within);
+                }
+            }
+        }
+    }
+}

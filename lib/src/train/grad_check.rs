@@ -1,0 +1,214 @@
+//! Whether the gradient of a loss is the slope of its value.
+
+use std::fmt;
+
+use candle_core::{DType, Var};
+
+use super::TokenBatch;
+use super::grad_cache::{embed, parts};
+use super::seam::{loss_batch, scalar, variables};
+use crate::loss::Loss;
+use crate::model::BiEncoder;
+use crate::nn::Activations;
+use crate::random::Philox;
+use crate::{Error, Result};
+
+/// What [`grad_check`] found. Printed, it is a table.
+#[derive(Clone, PartialEq)]
+pub struct GradCheck {
+    pub loss: f64,
+    pub columns: Vec<ColumnCheck>,
+    /// `F64`, or `F32` for a loss that takes nothing else.
+    pub precision: DType,
+}
+
+/// One column of the batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnCheck {
+    /// `query`, `positive`, `negative`, `negative_2`, ..
+    pub name: String,
+    /// The norm of its gradient.
+    pub norm: f64,
+    /// How far gradient and slope are apart, relative to the larger of both.
+    pub deviation: f64,
+}
+
+/// Directions a column is moved in, beside that of its gradient. They are the same at every call.
+const DIRECTIONS: usize = 12;
+
+/// Compares the gradient of a loss with its slope, column by column of the batch's embeddings `(B, dim)`.
+///
+/// The slope along a direction `u` is `(4 D(h/2) - D(h)) / 3` with `D(h) = (loss(E + hu) - loss(E - hu)) / 2h`.
+/// It is taken along the gradient itself, where a missing factor shows, and along random directions, where
+/// a missing part shows: over those, `n (slope - gradient · u)²` of `n = B dim` numbers is on average the
+/// squared length of what is wrong.
+///
+/// The embeddings are doubles, so that a right gradient is right to [`GradCheck::limit`] = 1e-5. A loss that
+/// mixes in single-precision tensors of its own is checked in single precision, where rounding hides what is
+/// below 5e-2 of the gradient, or below 1e-4 or so of the loss: take a model that is not trained yet, and few
+/// examples. A loss with a kink (a margin, an absolute value) may deviate if an example lies on it, and one
+/// that detaches a part on purpose (weights by hardness) does deviate.
+///
+/// Fails with [`Error::CutGradient`] if the loss depends on a column to which no gradient comes back, and with
+/// [`Error::MissingGradient`] if it depends on none.
+///
+/// ```no_run
+/// # use kensaku::prelude::*;
+/// # use kensaku::train::grad_check;
+/// # fn main() -> Result<()> {
+/// # let (model, data) = (BiEncoder::load("all-MiniLM-L6-v2")?, rustdoc()?.pairs("train")?);
+/// let loss = loss::custom(|batch| Ok(pairwise_cosine(&batch.queries, &batch.positives)?.neg()?.mean(0)?));
+/// let trainer = Trainer::new(model.clone(), loss.clone(), TrainConfig::default())?;
+/// let check = grad_check(&model, &loss, &trainer.batch(&data, &[0, 1, 2, 3])?)?;
+/// assert!(check.passes(), "{check}");
+/// # Ok(())
+/// # }
+/// ```
+pub fn grad_check(model: &BiEncoder, loss: &dyn Loss, batch: &TokenBatch) -> Result<GradCheck> {
+    let parts = parts(model, batch, None)?;
+    let vectors = embed(model, &parts, None, &mut Activations::inference())?;
+    let inputs = |dtype| variables(batch, &vectors, model.dim(), dtype);
+    let doubles = inputs(DType::F64)?;
+    let precise = loss.loss(&loss_batch(batch, &doubles)?).is_ok();
+    let (inputs, precision) = if precise { (doubles, DType::F64) } else { (inputs(DType::F32)?, DType::F32) };
+
+    let value = loss.loss(&loss_batch(batch, &inputs)?)?;
+    let grads = value.backward()?;
+    let slopes = Slopes { loss, batch, inputs: &inputs, value: scalar(&value)?, precision };
+    let mut columns = Vec::new();
+    for (index, input) in inputs.iter().enumerate() {
+        let gradient = match grads.get(input) {
+            Some(grad) => grad.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?,
+            None => vec![0.0; input.elem_count()],
+        };
+        columns.push(slopes.check(index, &gradient)?);
+    }
+    if columns.iter().all(|column| column.norm == 0.0) {
+        return Err(Error::MissingGradient { parameter: "embeddings of queries and documents".to_owned() });
+    }
+    Ok(GradCheck { loss: slopes.value, columns, precision })
+}
+
+impl GradCheck {
+    /// The deviation up to which a gradient counts as right.
+    pub fn limit(&self) -> f64 {
+        if self.precision == DType::F64 { 1e-5 } else { 5e-2 }
+    }
+
+    /// The largest relative deviation of all columns.
+    pub fn largest(&self) -> f64 {
+        self.columns.iter().map(|column| column.deviation).fold(0.0, f64::max)
+    }
+
+    /// Whether no column deviates by more than the limit.
+    pub fn passes(&self) -> bool {
+        self.largest() <= self.limit()
+    }
+}
+
+/// A loss around the embeddings of a batch.
+struct Slopes<'a> {
+    loss: &'a dyn Loss,
+    batch: &'a TokenBatch,
+    inputs: &'a [Var],
+    value: f64,
+    precision: DType,
+}
+
+impl Slopes<'_> {
+    /// Compares the gradient of one column with slopes.
+    fn check(&self, column: usize, gradient: &[f64]) -> Result<ColumnCheck> {
+        let name = column_name(column);
+        let norm = length(gradient);
+        let (mut along, mut off, mut steep) = (0.0, 0.0, 0.0);
+        let mut rng = Philox::new(column as u64);
+        for probe in 0..=DIRECTIONS {
+            let mut direction = match probe {
+                0 => gradient.to_vec(),
+                _ => (0..gradient.len()).map(|_| rng.normal()).collect(),
+            };
+            let scale = length(&direction);
+            if scale == 0.0 {
+                continue;
+            }
+            direction.iter_mut().for_each(|part| *part /= scale);
+            let (slope, rounding) = self.slope(column, &direction)?;
+            let expected: f64 = gradient.iter().zip(&direction).map(|(grad, part)| grad * part).sum();
+            let difference = ((slope - expected).abs() - rounding).max(0.0);
+            match probe {
+                0 => along = difference / slope.abs().max(norm),
+                _ => {
+                    off += difference.powi(2);
+                    steep += (slope.abs() - rounding).max(0.0).powi(2);
+                }
+            }
+        }
+        let mean_square = |sum: f64| (sum / DIRECTIONS as f64 * gradient.len() as f64).sqrt();
+        let (off, steep) = (mean_square(off), mean_square(steep));
+        if norm == 0.0 && steep > 0.0 {
+            return Err(Error::CutGradient { column: format!("column `{name}`") });
+        }
+        let across = if off == 0.0 { 0.0 } else { off / steep.max(norm) };
+        Ok(ColumnCheck { name, norm, deviation: along.max(across) })
+    }
+
+    /// The slope along a direction of length 1, and how far rounding may have moved it.
+    fn slope(&self, column: usize, direction: &[f64]) -> Result<(f64, f64)> {
+        let input = self.inputs[column].as_detached_tensor();
+        let rows = input.dim(0)?.max(1);
+        let size = scalar(&input.sqr()?.sum_all()?)?.sqrt() / (rows as f64).sqrt();
+        let (share, epsilon) = match self.precision {
+            DType::F64 => (1e-4, f64::EPSILON),
+            _ => (5e-2, f64::from(f32::EPSILON)),
+        };
+        let step = share * if size > 0.0 { size } else { 1.0 };
+        let difference = |step: f64| -> Result<f64> {
+            let ends = [step, -step].map(|step| self.moved(column, direction, step));
+            let [ahead, behind] = ends;
+            Ok((ahead? - behind?) / (2.0 * step))
+        };
+        let slope = (4.0 * difference(step / 2.0)? - difference(step)?) / 3.0;
+        Ok((slope, 8.0 * epsilon * self.value.abs().max(1.0) / step))
+    }
+
+    /// The loss with one column moved.
+    fn moved(&self, column: usize, direction: &[f64], step: f64) -> Result<f64> {
+        let mut inputs = self.inputs.to_vec();
+        let input = self.inputs[column].as_detached_tensor();
+        let shift: Vec<f64> = direction.iter().map(|part| part * step).collect();
+        let shift = candle_core::Tensor::from_vec(shift, input.shape(), input.device())?.to_dtype(self.precision)?;
+        inputs[column] = Var::from_tensor(&(input + shift)?)?;
+        scalar(&self.loss.loss(&loss_batch(self.batch, &inputs)?)?)
+    }
+}
+
+fn column_name(column: usize) -> String {
+    match column {
+        0 => "query".to_owned(),
+        1 => "positive".to_owned(),
+        column => crate::data::negative_column(column - 1),
+    }
+}
+
+fn length(vector: &[f64]) -> f64 {
+    vector.iter().map(|value| value * value).sum::<f64>().sqrt()
+}
+
+impl fmt::Display for GradCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.columns.iter().map(|column| column.name.len()).chain([6]).max().unwrap_or(6);
+        writeln!(f, "{:width$}  {:>9}  {:>9}", "column", "gradient", "deviation")?;
+        for ColumnCheck { name, norm, deviation } in &self.columns {
+            let state = if *deviation <= self.limit() { "ok" } else { "wrong" };
+            writeln!(f, "{name:width$}  {norm:>9.2e}  {deviation:>9.1e}  {state}")?;
+        }
+        let precision = if self.precision == DType::F64 { "double" } else { "single" };
+        write!(f, "loss {:.6}, in {precision} precision, limit {:.0e}", self.loss, self.limit())
+    }
+}
+
+impl fmt::Debug for GradCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

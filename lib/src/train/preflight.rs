@@ -1,0 +1,148 @@
+//! The smoke test and the plan, before the first step.
+
+use std::fmt;
+use std::rc::Rc;
+
+use polars::prelude::*;
+
+use super::checks::{check, data_memory, device, smoke_test, texts, time};
+use super::steps::plan;
+use super::{Step, TokenBatch, TrainConfig, Trainer};
+use crate::data::TrainingSet;
+use crate::{Error, Result};
+
+/// What [`Trainer::preflight`] found: a check list. Shown, it is a table.
+#[derive(Clone, PartialEq)]
+pub struct Preflight {
+    pub checks: Vec<Check>,
+}
+
+/// One line of the check list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    pub name: &'static str,
+    pub state: State,
+    pub found: String,
+}
+
+/// Whether a training may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    Ok,
+    /// It may, but look at it.
+    Warn,
+    /// It would break, or learn nothing.
+    Fail,
+}
+
+/// Examples of the smoke test, and its steps: the first one warms up.
+pub(super) const EXAMPLES: usize = 100;
+const STEPS: usize = 3;
+
+impl Trainer {
+    /// Trains a copy of the model for a few steps on 100 examples, evenly spread over `data`, and tells what
+    /// the whole training would take and what stands against it. The trainer itself stays as it is.
+    ///
+    /// ```no_run
+    /// # use kensaku::prelude::*;
+    /// # fn main() -> Result<()> {
+    /// # let data = rustdoc()?.pairs("train")?;
+    /// # let model = BiEncoder::load("all-MiniLM-L6-v2")?;
+    /// let trainer = Trainer::new(model, MultipleNegativesRanking::default(), TrainConfig::default())?;
+    /// let preflight = trainer.preflight(&data)?;
+    /// println!("{preflight}");
+    /// assert!(preflight.passes());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn preflight(&self, data: &TrainingSet) -> Result<Preflight> {
+        let columns = data.columns();
+        let plan = plan(&columns, &self.config);
+        let left = plan.len().saturating_sub(self.done);
+        let sample = self.sample(data, &columns)?;
+        let steps = self.rehearse(data);
+        let mut checks = vec![device()];
+        checks.push(match &steps {
+            Ok(steps) => smoke_test(steps),
+            // The user interrupts the whole of it, not one check.
+            Err(Error::Interrupted { during }) => return Err(Error::Interrupted { during }),
+            Err(error) => check("smoke test", State::Fail, error.to_string()),
+        });
+        checks.push(self.memory(&sample)?);
+        checks.push(time(steps.as_deref().unwrap_or_default(), &sample, left, &self.config));
+        checks.push(self.disk());
+        checks.push(data_memory(data, &columns));
+        checks.push(self.data_format(&columns, data.scores()?.is_some()));
+        checks.push(self.negatives(columns.len().saturating_sub(2)));
+        checks.push(texts(&sample, self.model.config().max_length));
+        checks.push(check("precision", State::Ok, "f32: weights, activations, gradients and moments"));
+        checks.push(self.effective_batch());
+        checks.push(self.schedule(plan.len()));
+        checks.push(check("seed", State::Ok, format!("{}: order of examples and dropout", self.config.seed)));
+        checks.push(check("tracker", State::Ok, "none: each step is what the iterator yields"));
+        Ok(Preflight { checks })
+    }
+
+    /// The examples of the smoke test as tokens.
+    fn sample(&self, data: &TrainingSet, columns: &[Vec<String>]) -> Result<TokenBatch> {
+        TokenBatch::new(&self.model, columns, None, &spread(data.len()))
+    }
+
+    /// A few steps of a copy.
+    fn rehearse(&self, data: &TrainingSet) -> Result<Vec<Step>> {
+        let rows: Vec<IdxSize> = spread(data.len()).into_iter().map(|row| row as IdxSize).collect();
+        let sample = TrainingSet::new(data.frame().take(&IdxCa::new("rows".into(), rows))?)?;
+        // Enough epochs for the steps, even if one step takes the whole sample.
+        let config = TrainConfig { epochs: STEPS, total_steps: None, checkpoint: None, ..self.config.clone() };
+        let mut copy = Self::from_parts(self.model.clone(), Rc::clone(&self.loss), config)?;
+        copy.steps(&sample)?.take(STEPS).collect()
+    }
+}
+
+/// At most [`EXAMPLES`] rows, evenly spread.
+fn spread(rows: usize) -> Vec<usize> {
+    let count = rows.min(EXAMPLES);
+    (0..count).map(|index| index * rows / count).collect()
+}
+
+impl Preflight {
+    /// Whether no check fails.
+    pub fn passes(&self) -> bool {
+        self.checks.iter().all(|check| check.state < State::Fail)
+    }
+
+    /// One row a check: `check`, `state`, `found`.
+    pub fn frame(&self) -> Result<DataFrame> {
+        let column = |of: fn(&Check) -> String| self.checks.iter().map(of).collect::<Vec<_>>();
+        Ok(df!(
+            "check" => column(|check| check.name.to_owned()),
+            "state" => column(|check| check.state.to_string()),
+            "found" => column(|check| check.found.clone()),
+        )?)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        })
+    }
+}
+
+impl fmt::Display for Preflight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Check { name, state, found } in &self.checks {
+            writeln!(f, "{state:4}  {name:11}  {found}")?;
+        }
+        f.write_str(if self.passes() { "ready" } else { "not ready" })
+    }
+}
+
+impl fmt::Debug for Preflight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,159 @@
+//! One step of the training.
+
+use std::fmt;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::grad_cache::{embed, parts};
+use super::seam::{check_reached, gradients, loss_batch, not_finite, scalar, variables};
+use super::{Evaluation, TokenBatch, Trainer};
+use crate::nn::Dropout;
+use crate::{Error, Result, interrupt};
+
+/// What one step did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// From 1.
+    pub step: usize,
+    /// Of so many, where that is known.
+    pub total: Option<usize>,
+    pub loss: f64,
+    pub learning_rate: f64,
+    /// The norm of the gradient over all parameters, before clipping.
+    pub grad_norm: f64,
+    /// Tokens of the batch; none is padding.
+    pub tokens: usize,
+    pub seconds: f64,
+    /// The validation behind this step, if one was due.
+    #[serde(default)]
+    pub evaluation: Option<Evaluation>,
+}
+
+impl Trainer {
+    /// One step: encode, loss, backward, update. This is all there is to it:
+    ///
+    /// 1. all texts of the batch are packed into one forward pass of the encoder;
+    /// 2. their vectors become candle variables, and the loss is whatever candle computes of them;
+    /// 3. candle's gradient of the vectors goes back through the encoder by hand-written code;
+    /// 4. the optimiser applies the gradients, clipped, at the schedule's rate.
+    ///
+    /// With [`micro_batch`](super::TrainConfig::micro_batch) 1 and 3 take the batch part by part.
+    pub fn step(&mut self, batch: &TokenBatch) -> Result<Step> {
+        self.accumulated_step(std::slice::from_ref(batch))
+    }
+
+    /// One step of several batches, whose gradients add up, each weighed by its examples.
+    pub fn accumulated_step(&mut self, batches: &[TokenBatch]) -> Result<Step> {
+        let step = self.update(batches)?;
+        self.checkpoint_if_due()?;
+        Ok(step)
+    }
+
+    /// A step without its checkpoint.
+    pub(super) fn update(&mut self, batches: &[TokenBatch]) -> Result<Step> {
+        let start = Instant::now();
+        self.start_checkpoints()?;
+        let step = self.done + 1;
+        let rows = || batches.iter().flat_map(|batch| batch.rows.clone()).collect::<Vec<_>>();
+        let examples: usize = batches.iter().map(TokenBatch::examples).sum();
+        self.model.encoder_mut().parameters_mut().zero_grads();
+        let (mut loss, mut tokens) = (0.0, 0);
+        for batch in batches {
+            let share = batch.examples() as f64 / examples.max(1) as f64;
+            let value = self.add_gradient(batch, share, tokens)?;
+            if !value.is_finite() {
+                return Err(Error::NotFinite { step, what: "loss".to_owned(), value, rows: rows() });
+            }
+            loss += share * value;
+            tokens += batch.tokens();
+        }
+        let learning_rate = self.config.rate(self.done);
+        let grad_norm = self.optimizer.step(self.model.encoder_mut().parameters_mut(), learning_rate)?;
+        if !grad_norm.is_finite() {
+            return Err(not_finite(self.model.encoder().parameters(), step, grad_norm, rows()));
+        }
+        self.done = step;
+        self.report_oddities(batches);
+        let (total, seconds) = (self.config.total_steps, start.elapsed().as_secs_f64());
+        Ok(Step { step, total, loss, learning_rate, grad_norm, tokens, seconds, evaluation: None })
+    }
+
+    /// Adds the gradient of `share * loss(batch)` to the table and returns the loss; a loss that is not
+    /// finite has no gradient. `first_token` tells the masks of this batch from those of others in the step.
+    fn add_gradient(&mut self, batch: &TokenBatch, share: f64, first_token: usize) -> Result<f64> {
+        let dropout = Dropout { seed: self.config.seed, step: self.done as u32, first_token: first_token as u32 };
+        let dropout = self.config.dropout.then_some(dropout);
+        let parts = parts(&self.model, batch, self.config.micro_batch)?;
+        // A batch of one part is not encoded twice.
+        let (vectors, mut kept) = match parts.as_slice() {
+            [whole] => {
+                let pooled = whole.forward(&self.model, dropout, &mut self.activations)?;
+                (pooled.vectors.clone(), Some(pooled))
+            }
+            parts => (embed(&self.model, parts, dropout, &mut self.inference)?, None),
+        };
+
+        let (value, d_vectors) = {
+            let variables = variables(batch, &vectors, self.model.dim(), candle_core::DType::F32)?;
+            let loss = self.loss.loss(&loss_batch(batch, &variables)?)?;
+            let value = scalar(&loss)?;
+            if !value.is_finite() {
+                return Ok(value);
+            }
+            (value, gradients(&(loss * share)?, &variables)?)
+        };
+
+        for part in &parts {
+            let pooled = match kept.take() {
+                Some(pooled) => pooled,
+                None => {
+                    // A step of many parts takes minutes; one that is broken off changes nothing.
+                    interrupt::check("training")?;
+                    part.forward(&self.model, dropout, &mut self.activations)?
+                }
+            };
+            part.backward(&mut self.model, &mut self.activations, &pooled, &d_vectors)?;
+        }
+        if self.done == 0 {
+            check_reached(&self.model, &self.optimizer, &d_vectors)?;
+        }
+        Ok(value)
+    }
+
+    /// Says once what is not wrong, but hardly meant.
+    fn report_oddities(&mut self, batches: &[TokenBatch]) {
+        let (step, cut) = (self.done, batches.iter().map(|batch| batch.truncated).sum::<usize>());
+        if self.truncated == 0 && cut > 0 {
+            let texts: usize = batches.iter().flat_map(|batch| &batch.columns).map(Vec::len).sum();
+            let most = self.model.config().max_length;
+            log::warn!(
+                "step {step}: {cut} of {texts} texts are longer than max_length = {most} tokens and lost their end \
+                 (said once; `trainer.truncated()` counts on)"
+            );
+        }
+        self.truncated += cut;
+        let alone = |batch: &TokenBatch| batch.examples() == 1 && batch.columns.len() == 2;
+        if self.loss.needs().in_batch && batches.iter().any(alone) {
+            if self.alone == 0 {
+                log::warn!(
+                    "step {step}: a batch of one pair has no negatives: its loss is 0 and trains nothing (said once)"
+                );
+            }
+            self.alone += 1;
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { step, loss, learning_rate, grad_norm, tokens, seconds, .. } = self;
+        let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
+        write!(f, "step {step}{of}  loss {loss:.4}  lr {learning_rate:.2e}  grad norm {grad_norm:.3}  ")?;
+        write!(f, "{tokens} tokens  {seconds:.3} s")?;
+        match &self.evaluation {
+            Some(evaluation) => write!(f, "\n{evaluation}"),
+            None => Ok(()),
+        }
+    }
+}

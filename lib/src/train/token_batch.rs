@@ -1,0 +1,57 @@
+//! A batch of examples as token ids.
+
+use crate::Result;
+use crate::model::{BiEncoder, Role};
+
+/// The token ids of a batch: column (query, positive, negatives..), row, ids.
+///
+/// ```
+/// use kensaku::train::TokenBatch;
+/// let columns = vec![vec![vec![2, 7, 3]], vec![vec![2, 9, 8, 3]]];
+/// let batch = TokenBatch { columns, ..Default::default() };
+/// assert_eq!((batch.examples(), batch.tokens()), (1, 7));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TokenBatch {
+    pub columns: Vec<Vec<Vec<u32>>>,
+    pub scores: Option<Vec<f32>>,
+    /// The rows of the training set that it is made of, for messages; empty where it is made by hand.
+    pub rows: Vec<usize>,
+    /// How many of its texts were longer than the model takes, and lost their end.
+    pub truncated: usize,
+}
+
+impl TokenBatch {
+    /// Some rows of the columns of a training set.
+    pub(super) fn new(
+        model: &BiEncoder,
+        columns: &[Vec<String>],
+        scores: Option<&[f32]>,
+        rows: &[usize],
+    ) -> Result<Self> {
+        let scores = scores.map(|scores| rows.iter().map(|row| scores[*row]).collect());
+        let mut batch = Self { scores, rows: rows.to_vec(), ..Self::default() };
+        for (index, column) in columns.iter().enumerate() {
+            let texts: Vec<&str> = rows.iter().map(|row| column[*row].as_str()).collect();
+            let encodings = model.encodings(&texts, role(index))?;
+            batch.truncated += encodings.truncated;
+            batch.columns.push(encodings.ids);
+        }
+        Ok(batch)
+    }
+
+    /// Rows.
+    pub fn examples(&self) -> usize {
+        self.columns.first().map_or(0, Vec::len)
+    }
+
+    /// Tokens of all texts.
+    pub fn tokens(&self) -> usize {
+        self.columns.iter().flatten().map(Vec::len).sum()
+    }
+}
+
+/// The first column holds queries, all others documents.
+pub(super) fn role(column: usize) -> Role {
+    if column == 0 { Role::Query } else { Role::Doc }
+}

@@ -1,0 +1,276 @@
+//! Checkpoints: going on bit for bit, and what is refused.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kensaku::data::TrainingSet;
+use kensaku::loss::MultipleNegativesRanking;
+use kensaku::model::{BiEncoder, BiEncoderConfig, Role};
+use kensaku::nn::{BertConfig, EncoderConfig};
+use kensaku::train::{CheckpointConfig, Optimizer, OptimizerConfig, SgdConfig, TrainConfig, Trainer};
+use kensaku::{Error, Result, interrupt};
+use tempfile::TempDir;
+
+use crate::golden::floats;
+use crate::shared::{Trials, test};
+use crate::training::{config, losses, small, weights, words};
+
+pub fn trials() -> Trials {
+    vec![
+        test("checkpoints::resume_bit_for_bit", || bit_for_bit().unwrap()),
+        test("checkpoints::resume_behind_a_crash", || crash().unwrap()),
+        test("checkpoints::damaged_ones_are_passed_over", || damaged().unwrap()),
+        test("checkpoints::foreign_ones_are_refused", || foreign().unwrap()),
+        test("checkpoints::keep_the_last_and_the_best", || kept().unwrap()),
+        test("checkpoints::an_interrupt_leaves_them_whole", || interrupted().unwrap()),
+        test("checkpoints::say_where_writing_failed", || unwritable().unwrap()),
+    ]
+}
+
+fn saving(dir: &Path, every: usize) -> TrainConfig {
+    TrainConfig { checkpoint: Some(CheckpointConfig { dir: dir.to_owned(), every, keep: 2 }), ..config() }
+}
+
+fn trainer(data: &TrainingSet, seed: u64, config: TrainConfig) -> Result<Trainer> {
+    Trainer::new(small(data, seed)?, MultipleNegativesRanking::default(), config)
+}
+
+/// A folder with checkpoints behind steps 5 and 10, and the training set.
+fn ten_steps() -> Result<(TempDir, TrainingSet)> {
+    let (dir, data) = (tempfile::tempdir().unwrap(), words()?);
+    losses(&mut trainer(&data, 1, saving(dir.path(), 5))?, &data, 12)?;
+    assert_eq!(names(dir.path()), ["step-00000005", "step-00000010"]);
+    Ok((dir, data))
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// 30 steps in one go, and 13, a new trainer from other weights, and 17; dropout is on.
+fn bit_for_bit() -> Result<()> {
+    let data = words()?;
+    let in_pool = |threads: usize, run: &mut (dyn FnMut() -> Result<()> + Send)| {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
+    };
+    let nesterov = SgdConfig { nesterov: true, weight_decay: 0.01, ..Default::default() };
+    for optimizer in [OptimizerConfig::default(), nesterov.into()] {
+        let with = |config: TrainConfig| TrainConfig {
+            optimizer,
+            learning_rate_mapping: vec![("word_embeddings".to_owned(), 1e-3)],
+            ..config
+        };
+        for (first, second) in [(1, 1), (4, 4), (1, 4)] {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut whole, mut expected) = (Vec::new(), Vec::new());
+            in_pool(second, &mut || {
+                let mut trainer = Trainer::new(small(&data, 1)?, MultipleNegativesRanking::default(), with(config()))?;
+                whole = losses(&mut trainer, &data, usize::MAX)?;
+                expected = weights(trainer.model());
+                Ok(())
+            })?;
+            assert_eq!(whole.len(), 30);
+            let mut parts = Vec::new();
+            in_pool(first, &mut || {
+                let mut trainer = trainer(&data, 1, with(saving(dir.path(), 13)))?;
+                parts = losses(&mut trainer, &data, 13)?;
+                Ok(())
+            })?;
+            in_pool(second, &mut || {
+                let mut trainer = trainer(&data, 2, with(saving(dir.path(), 100)))?;
+                let resumed = trainer.resume(dir.path())?;
+                assert_eq!((resumed.step, resumed.passed_over.len()), (13, 0));
+                parts.extend(losses(&mut trainer, &data, usize::MAX)?);
+                assert!(weights(trainer.model()) == expected, "weights after the last step");
+                Ok(())
+            })?;
+            assert_eq!(parts, whole, "{optimizer:?} with {first} and {second} threads");
+            assert_eq!(names(dir.path()), ["step-00000013", "step-00000030"], "the last step is kept");
+        }
+    }
+    Ok(())
+}
+
+/// What a crash leaves: steps behind the last checkpoint are lost, a half-written one is cleared away.
+fn crash() -> Result<()> {
+    let (dir, data) = ten_steps()?;
+    let whole = losses(&mut trainer(&data, 1, config())?, &data, usize::MAX)?;
+    fs::create_dir(dir.path().join(".step-00000015.new")).unwrap();
+    fs::write(dir.path().join(".step-00000015.new/model.safetensors"), "half").unwrap();
+    let mut again = trainer(&data, 2, saving(dir.path(), 5))?;
+    let resumed = again.resume(dir.path())?;
+    assert_eq!(resumed.to_string(), format!("goes on behind step 10, from {}/step-00000010", dir.path().display()));
+    assert_eq!(losses(&mut again, &data, 7)?, whole[10..17]);
+    assert_eq!(names(dir.path()), ["step-00000010", "step-00000015"]);
+    // Twice in one session: back to the checkpoint, and the same again.
+    assert_eq!(again.resume(dir.path().join("step-00000010"))?.step, 10);
+    assert_eq!(losses(&mut again, &data, usize::MAX)?, whole[10..]);
+    Ok(())
+}
+
+/// What happens to the bytes of a file.
+type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
+
+fn damaged() -> Result<()> {
+    let (dir, data) = ten_steps()?;
+    let [older, newer] = ["step-00000005", "step-00000010"].map(|name| dir.path().join(name));
+    let spoil = |name: &str, change: Change| {
+        let path = newer.join(name);
+        let whole = fs::read(&path).unwrap();
+        let mut bytes = whole.clone();
+        change(&mut bytes);
+        fs::write(&path, bytes).unwrap();
+        (path, whole)
+    };
+    let flip = |place: usize| move |bytes: &mut Vec<u8>| bytes[place] ^= 4;
+    let changes: [(&str, Change, &str); 6] = [
+        ("model.safetensors", &flip(5_000), "model.safetensors is damaged: its checksum is"),
+        ("model.safetensors", &|bytes| bytes.truncate(10_000), "model.safetensors has 10000 bytes"),
+        ("optimizer.safetensors", &|bytes| bytes.push(0), "optimizer.safetensors has"),
+        // The length of the header, 2^58 bytes more.
+        ("optimizer.safetensors", &flip(7), "optimizer.safetensors is damaged"),
+        ("state.json", &flip(40), "state.json is damaged"),
+        ("checkpoint.json", &|bytes| bytes.clear(), "checkpoint.json cannot be read"),
+    ];
+    for (name, change, problem) in changes {
+        let (path, whole) = spoil(name, change);
+        let mut trainer = trainer(&data, 2, config())?;
+        let before = weights(trainer.model());
+        let error = trainer.resume(&newer).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{}: {problem}", newer.display())), "{error}");
+        assert!(error.ends_with(&format!("the one before it can be resumed: {}", older.display())), "{error}");
+        assert!(weights(trainer.model()) == before, "a refused checkpoint changes nothing");
+        let resumed = trainer.resume(dir.path())?;
+        assert_eq!((resumed.step, &resumed.path), (5, &older));
+        assert!(resumed.passed_over[0].contains(problem), "{resumed}");
+        fs::write(path, whole).unwrap();
+    }
+    // None is whole.
+    for checkpoint in [&older, &newer] {
+        fs::remove_file(checkpoint.join("checkpoint.json")).unwrap();
+    }
+    let error = trainer(&data, 2, config())?.resume(dir.path()).unwrap_err().to_string();
+    assert_eq!(error, format!("{}: there is no checkpoint.json: it was never finished", newer.display()));
+    Ok(())
+}
+
+fn foreign() -> Result<()> {
+    let (dir, data) = ten_steps()?;
+    let newer = dir.path().join("step-00000010");
+    let problem = |trainer: &mut Trainer| match trainer.resume(dir.path()).unwrap_err() {
+        Error::Checkpoint { path, problem, before: None } if path == newer => problem,
+        other => panic!("{other}"),
+    };
+    let mut other = trainer(&data, 1, TrainConfig { learning_rate: 0.25, ..config() })?;
+    assert_eq!(problem(&mut other), "its `learning_rate` is 0.005, here it is 0.25");
+    let mut other = trainer(&data, 1, TrainConfig { optimizer: SgdConfig::default().into(), ..config() })?;
+    assert!(problem(&mut other).starts_with("its `optimizer` is {\"adamw\":"));
+
+    let model = small(&data, 1)?;
+    let with = |encoder: BertConfig, pooling: BiEncoderConfig| {
+        let model = BiEncoder::new(encoder, model.tokenizer().clone(), pooling, 1)?;
+        Trainer::new(model, MultipleNegativesRanking::default(), config())
+    };
+    let (EncoderConfig::Bert(encoder), pooling) = (model.encoder().config().clone(), model.config().clone()) else {
+        panic!("{:?}", model.encoder().config());
+    };
+    let found = problem(&mut with(BertConfig { intermediate_size: 60, ..encoder.clone() }, pooling.clone())?);
+    assert!(found.contains("has shape [64, 32], that of this model [60, 32]"), "{found}");
+    let found = problem(&mut with(BertConfig { num_hidden_layers: 1, ..encoder.clone() }, pooling.clone())?);
+    assert!(found.starts_with("its model has parameters that this one lacks"), "{found}");
+    let found = problem(&mut with(BertConfig { num_attention_heads: 2, ..encoder.clone() }, pooling.clone())?);
+    assert_eq!(found, "its model has `num_attention_heads: 4`, this one `num_attention_heads: 2`");
+    let found = problem(&mut with(encoder, BiEncoderConfig { normalize: false, ..pooling })?);
+    assert_eq!(found, "its model has `normalize: true`, this one `normalize: false`");
+
+    // Another training set shows when the steps begin.
+    let mut resumed = trainer(&data, 1, config())?;
+    resumed.resume(dir.path())?;
+    let fewer = TrainingSet::new(data.frame().head(Some(50)))?;
+    let error = resumed.steps(&fewer).err().unwrap().to_string();
+    assert!(error.contains("its training set is another one (60 examples; this one has 50)"), "{error}");
+    assert!(resumed.steps(&data)?.next().unwrap().is_ok());
+
+    // A new training does not mix with an old one, and a folder without checkpoints is none to resume.
+    let error = trainer(&data, 1, saving(dir.path(), 5))?.steps(&data)?.next().unwrap().unwrap_err().to_string();
+    assert!(error.contains("step-00000010: is of an earlier training: resume it"), "{error}");
+    let empty = tempfile::tempdir().unwrap();
+    for dir in [empty.path().to_owned(), empty.path().join("nowhere")] {
+        let error = trainer(&data, 1, config())?.resume(&dir).unwrap_err().to_string();
+        assert_eq!(error, format!("{}: there is no checkpoint in this folder", dir.display()));
+    }
+    let text = fs::read_to_string(newer.join("checkpoint.json")).unwrap();
+    fs::write(newer.join("checkpoint.json"), text.replace("kensaku checkpoint", "torch")).unwrap();
+    let error = trainer(&data, 1, config())?.resume(&newer).unwrap_err().to_string();
+    assert!(error.contains("its format is `torch` 1; expected `kensaku checkpoint` 1"), "{error}");
+    Ok(())
+}
+
+fn kept() -> Result<()> {
+    let (dir, data) = (tempfile::tempdir().unwrap(), words()?);
+    let mut trainer = trainer(&data, 1, saving(dir.path(), 4))?;
+    assert_eq!(trainer.best_checkpoint()?, None);
+    let vectors = |model: &BiEncoder| Ok::<_, Error>(floats(&model.encode(&["where is the red car"], Role::Query)?));
+    let mut best = Vec::new();
+    for step in 1..=30 {
+        losses(&mut trainer, &data, 1)?;
+        if [4, 6].contains(&step) {
+            trainer.mark_best(0.1 * step as f64)?;
+            best = vectors(trainer.model())?;
+        }
+    }
+    assert_eq!(names(dir.path()), ["best.json", "step-00000006", "step-00000028", "step-00000030"]);
+    let path: PathBuf = trainer.best_checkpoint()?.unwrap();
+    assert_eq!(path, dir.path().join("step-00000006"));
+    assert_eq!(vectors(&BiEncoder::load(path)?)?, best, "a checkpoint is a model directory");
+    assert_eq!(trainer.mark_best(f64::NAN).unwrap_err().to_string(), "score = NaN: expected a finite number");
+    Ok(())
+}
+
+fn interrupted() -> Result<()> {
+    let (dir, data) = (tempfile::tempdir().unwrap(), words()?);
+    let mut trainer = trainer(&data, 1, saving(dir.path(), 1))?;
+    let batch = trainer.batch(&data, &[0, 1, 2])?;
+    interrupt::set(true);
+    let step = trainer.step(&batch);
+    interrupt::set(false);
+    step?;
+    assert_eq!(names(dir.path()), ["step-00000001"]);
+    assert_eq!(trainer.resume(dir.path())?.step, 1);
+    Ok(())
+}
+
+fn unwritable() -> Result<()> {
+    let (dir, data) = (tempfile::tempdir().unwrap(), words()?);
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let first = |config| trainer(&data, 1, config)?.steps(&data)?.next().unwrap();
+    let error = first(saving(&file.join("below"), 5)).unwrap_err();
+    assert!(matches!(&error, Error::Io { path, .. } if path.starts_with(&file)), "{error}");
+
+    // A write that fails half-way leaves the checkpoints there are, and the training can go on.
+    let (dir, data) = ten_steps()?;
+    let mut trainer = trainer(&data, 2, saving(dir.path(), 1))?;
+    trainer.resume(dir.path())?;
+    let blocked = dir.path().join(".step-00000011.new");
+    fs::write(&blocked, "").unwrap();
+    let error = losses(&mut trainer, &data, 1).unwrap_err();
+    assert!(matches!(&error, Error::Io { path, .. } if *path == blocked), "{error}");
+    fs::remove_file(&blocked).unwrap();
+    losses(&mut trainer, &data, 1)?;
+    assert_eq!(names(dir.path()), ["step-00000010", "step-00000012"]);
+
+    let nowhere = Trainer::new(small(&data, 1)?, MultipleNegativesRanking::default(), config())?
+        .checkpoint()
+        .unwrap_err()
+        .to_string();
+    assert_eq!(nowhere, "checkpoint = none: expected a folder for checkpoints");
+    let bad = CheckpointConfig { every: 0, ..Default::default() };
+    let bad = TrainConfig { checkpoint: Some(bad), ..config() };
+    let message = Optimizer::new(&bad, small(&data, 1)?.encoder().parameters()).unwrap_err().to_string();
+    assert_eq!(message, "checkpoint.every = 0: expected at least 1");
+    Ok(())
+}
