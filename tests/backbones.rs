@@ -181,7 +181,7 @@ pub fn equal_gradients(dir: &Path, encoder: &Encoder, expected: &Tensors) {
 }
 
 /// A name without what stands before it in a model with a head.
-fn plain(name: &str) -> &str {
+pub fn plain(name: &str) -> &str {
     let prefixes = ["bert.", "distilbert.", "electra.", "model.", "mpnet.", "roberta."];
     prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }

@@ -2,6 +2,8 @@
 
 mod backbones;
 mod bm25;
+mod chains;
+mod checkpoints;
 mod data;
 mod golden;
 mod heads;
@@ -23,6 +25,8 @@ fn main() {
     let subjects = [
         backbones::trials(),
         bm25::trials(),
+        chains::trials(),
+        checkpoints::trials(),
         data::trials(),
         heads::trials(),
         losses::trials(),

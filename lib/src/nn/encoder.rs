@@ -135,6 +135,13 @@ impl Encoder {
                 expected: format!("{size} numbers after a forward pass of the same batch"),
             });
         }
+        if activations.layers.len() != self.layout.layers.len() {
+            return Err(Error::Shape {
+                what: "activations of a backward pass".to_owned(),
+                found: format!("those of {} layers", activations.layers.len()),
+                expected: format!("{}, from a forward pass with `Activations::training`", self.layout.layers.len()),
+            });
+        }
         if size == 0 {
             return Ok(());
         }
@@ -181,7 +188,8 @@ impl Encoder {
     pub(super) fn draw(&mut self, first: usize, seed: u64, wanted: impl Fn(&Parameter) -> bool) {
         // A head's numbers are not those of the encoder's first matrices.
         let mut rng = Philox::stream(seed, u64::from(first > 0));
-        for entry in self.parameters.entries()[first..].to_vec() {
+        let entries = self.parameters.entries()[first..].to_vec();
+        for entry in entries {
             let values = &mut self.parameters.values[entry.range.clone()];
             if !wanted(&entry) {
                 continue;
