@@ -72,6 +72,18 @@ impl EncoderConfig {
         self
     }
 
+    /// The same encoder for another id of the padding token: RoBERTa and XLM-R count positions from it on.
+    pub fn with_pad_token_id(mut self, id: u32) -> Self {
+        match &mut self {
+            Self::Bert(config) => config.pad_token_id = id,
+            Self::DistilBert(config) => config.pad_token_id = id,
+            Self::Roberta(config) => config.pad_token_id = id,
+            Self::Mpnet(config) => config.pad_token_id = id,
+            Self::ModernBert(config) => config.pad_token_id = id,
+        }
+        self
+    }
+
     /// As in `config.json`.
     pub fn model_type(&self) -> &str {
         match self {
