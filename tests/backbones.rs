@@ -4,12 +4,18 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Tensor};
+use kensaku::data::TrainingSet;
+use kensaku::loss::MultipleNegativesRanking;
+use kensaku::model::{BiEncoder, BiEncoderConfig, Role};
 use kensaku::nn::reference::Reference;
 use kensaku::nn::{
     Activation, Activations, BertConfig, DistilBertConfig, Dropout, Encoder, EncoderConfig, LayerType, Loaded,
     ModernBertConfig, MpnetConfig, PackedBatch, RobertaConfig,
 };
 use kensaku::random::Philox;
+use kensaku::text::Tokenizer;
+use kensaku::train::{TrainConfig, Trainer};
+use polars::prelude::df;
 
 use crate::golden::{Tensors, distance, fixture, floats, json, relative_distance, within};
 use crate::shared::{Trials, test};
@@ -51,6 +57,7 @@ pub fn trials() -> Trials {
         trials.push(with("does_not_depend_on_neighbours", neighbours));
         trials.push(with("finite_differences", finite_differences));
         trials.push(with("is_saved_and_loaded_bit_for_bit", saved));
+        trials.push(with("trains_as_a_bi_encoder", |config| trains(config).unwrap()));
     }
     trials
 }
@@ -181,7 +188,7 @@ pub fn equal_gradients(dir: &Path, encoder: &Encoder, expected: &Tensors) {
 }
 
 /// A name without what stands before it in a model with a head.
-fn plain(name: &str) -> &str {
+pub fn plain(name: &str) -> &str {
     let prefixes = ["bert.", "distilbert.", "electra.", "model.", "mpnet.", "roberta."];
     prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }
@@ -309,6 +316,48 @@ fn saved(config: EncoderConfig) {
         let bytes = |dir: &tempfile::TempDir| std::fs::read(dir.path().join(file)).unwrap();
         assert_eq!(bytes(&first), bytes(&second), "{file}");
     }
+}
+
+/// Every parameter is reached, the loss falls, and the directory gives back the same vectors, special tokens
+/// included.
+fn trains(config: EncoderConfig) -> kensaku::Result<()> {
+    let words = ["red", "blue", "old", "new", "car", "tree", "house", "dog"];
+    let data = df!("query" => words, "positive" => words.map(|word| format!("{word} {word}")))?;
+    let model =
+        BiEncoder::new(config, word_tokenizer(&words), BiEncoderConfig { max_length: 32, ..Default::default() }, 1)?;
+    let config = TrainConfig { batch_size: 8, epochs: 20, learning_rate: 1e-3, dropout: false, ..Default::default() };
+    let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), config)?;
+    let losses: Vec<f64> =
+        trainer.steps(&TrainingSet::new(data)?)?.map(|step| Ok(step?.loss)).collect::<kensaku::Result<_>>()?;
+    assert!(losses[19] < 0.7 * losses[0], "{losses:?}");
+    let (model, dir) = (trainer.into_model(), tempfile::tempdir().unwrap());
+    model.save(dir.path())?;
+    let vectors = |model: &BiEncoder| Ok::<_, kensaku::Error>(floats(&model.encode(&words, Role::Plain)?));
+    assert_eq!(vectors(&BiEncoder::load(dir.path())?)?, vectors(&model)?);
+    let tokens = json(&dir.path().join("special_tokens_map.json"));
+    assert_eq!((&tokens["pad_token"], &tokens["cls_token"]), (&"<pad>".into(), &"<s>".into()));
+    assert_eq!(tokens["mask_token"], serde_json::Value::Null, "the vocabulary has none");
+    Ok(())
+}
+
+/// A tokenizer of whole words with RoBERTa's special tokens.
+fn word_tokenizer(words: &[&str]) -> Tokenizer {
+    let special = ["<s>", "<pad>", "</s>", "<unk>"];
+    let vocab: serde_json::Map<String, serde_json::Value> =
+        special.iter().chain(words).enumerate().map(|(id, word)| (word.to_string(), id.into())).collect();
+    let added = |(id, content)| {
+        serde_json::json!({ "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true })
+    };
+    let tokenizer = serde_json::json!({
+        "version": "1.0",
+        "added_tokens": special.iter().enumerate().map(added).collect::<Vec<_>>(),
+        "pre_tokenizer": { "type": "WhitespaceSplit" },
+        "post_processor": { "type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0],
+            "trim_offsets": true, "add_prefix_space": false },
+        "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "<unk>" },
+    });
+    Tokenizer::from_bytes(tokenizer.to_string()).unwrap()
 }
 
 /// The rows `(T, H)` of `(B, S, H)` where the mask is 1.

@@ -2,8 +2,10 @@
 
 mod backbones;
 mod bm25;
+mod chains;
 mod checkpoints;
 mod data;
+mod directories;
 mod golden;
 mod grad_check;
 mod heads;
@@ -31,8 +33,10 @@ fn main() {
     let subjects = [
         backbones::trials(),
         bm25::trials(),
+        chains::trials(),
         checkpoints::trials(),
         data::trials(),
+        directories::trials(),
         heads::trials(),
         grad_check::trials(),
         large_batches::trials(),

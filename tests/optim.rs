@@ -211,7 +211,7 @@ fn frozen() {
         // The same without the frozen ones: their gradients must not count in the norm.
         let mut alone = Parameters::default();
         for name in ["w", "norm"] {
-            alone.push(name, &[tensors.floats(&format!("init.{name}")).len()], true);
+            alone.push(name, &[tensors.floats(&format!("init.{name}")).len()], true).unwrap();
             alone.values_mut(name).unwrap().copy_from_slice(&tensors.floats(&format!("init.{name}")));
         }
         let mut optimizer_alone = Optimizer::new(&config, &alone).unwrap();

@@ -74,14 +74,14 @@ pub enum Role {
 }
 
 impl BiEncoder {
-    /// An untrained model; the encoder's vocabulary is made the tokenizer's.
+    /// An untrained model; the encoder's vocabulary and padding are made the tokenizer's.
     pub fn new(
         encoder: impl Into<EncoderConfig>,
         tokenizer: Tokenizer,
         config: BiEncoderConfig,
         seed: u64,
     ) -> Result<Self> {
-        let encoder = encoder.into().with_vocab_size(tokenizer.vocab_size());
+        let encoder = encoder.into().with_vocab_size(tokenizer.vocab_size()).with_pad_token_id(tokenizer.pad_id());
         Self::from_parts(Encoder::new(encoder, seed)?, tokenizer, config)
     }
 

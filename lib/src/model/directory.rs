@@ -54,8 +54,8 @@ pub(super) fn write(dir: &Path, model: &BiEncoder) -> Result<()> {
     folder("1_Pooling")?;
     model.encoder().save(dir)?;
     model.tokenizer().save(dir.join("tokenizer.json"))?;
-    files::write_json(&dir.join("tokenizer_config.json"), &tokenizer_config(config.max_length))?;
-    files::write_json(&dir.join("special_tokens_map.json"), &special_tokens())?;
+    files::write_json(&dir.join("tokenizer_config.json"), &tokenizer_config(config.max_length, model.tokenizer()))?;
+    files::write_json(&dir.join("special_tokens_map.json"), &special_tokens(model.tokenizer()))?;
     let lengths = json!({ "max_seq_length": config.max_length, "do_lower_case": false });
     files::write_json(&dir.join("sentence_bert_config.json"), &lengths)?;
     let pooling = json!({
@@ -170,24 +170,30 @@ fn optional(path: &Path) -> Result<Value> {
     if path.exists() { files::read_json(path) } else { Ok(Value::Null) }
 }
 
-fn tokenizer_config(max_length: usize) -> Value {
+fn tokenizer_config(max_length: usize, tokenizer: &Tokenizer) -> Value {
     let mut config = json!({
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": max_length,
         "clean_up_tokenization_spaces": true,
     });
-    if let (Value::Object(config), Value::Object(tokens)) = (&mut config, special_tokens()) {
+    if let (Value::Object(config), Value::Object(tokens)) = (&mut config, special_tokens(tokenizer)) {
         config.extend(tokens);
     }
     config
 }
 
-fn special_tokens() -> Value {
-    json!({
-        "unk_token": "[UNK]",
-        "sep_token": "[SEP]",
-        "pad_token": "[PAD]",
-        "cls_token": "[CLS]",
-        "mask_token": "[MASK]",
-    })
+/// The special tokens that the vocabulary has, BERT's or RoBERTa's: Python would append others to it.
+fn special_tokens(tokenizer: &Tokenizer) -> Value {
+    let names = [
+        ("unk_token", ["[UNK]", "<unk>"]),
+        ("sep_token", ["[SEP]", "</s>"]),
+        ("pad_token", ["[PAD]", "<pad>"]),
+        ("cls_token", ["[CLS]", "<s>"]),
+        ("mask_token", ["[MASK]", "<mask>"]),
+    ];
+    let known = |(key, tokens): (&str, [&str; 2])| {
+        let token = tokens.into_iter().find(|token| tokenizer.id(token).is_some())?;
+        Some((key.to_owned(), json!(token)))
+    };
+    Value::Object(names.into_iter().filter_map(known).collect())
 }

@@ -226,7 +226,8 @@ impl Encoder {
     pub(super) fn draw(&mut self, first: usize, seed: u64, wanted: impl Fn(&Parameter) -> bool) {
         // A head's numbers are not those of the encoder's first matrices.
         let mut rng = Philox::stream(seed, u64::from(first > 0));
-        for entry in self.parameters.entries()[first..].to_vec() {
+        let entries = self.parameters.entries()[first..].to_vec();
+        for entry in entries {
             let values = &mut self.parameters.values[entry.range.clone()];
             if !wanted(&entry) {
                 continue;

@@ -72,6 +72,18 @@ impl EncoderConfig {
         self
     }
 
+    /// The same encoder for another id of the padding token: RoBERTa and XLM-R count positions from it on.
+    pub fn with_pad_token_id(mut self, id: u32) -> Self {
+        match &mut self {
+            Self::Bert(config) => config.pad_token_id = id,
+            Self::DistilBert(config) => config.pad_token_id = id,
+            Self::Roberta(config) => config.pad_token_id = id,
+            Self::Mpnet(config) => config.pad_token_id = id,
+            Self::ModernBert(config) => config.pad_token_id = id,
+        }
+        self
+    }
+
     /// As in `config.json`.
     pub fn model_type(&self) -> &str {
         match self {
@@ -145,10 +157,16 @@ impl EncoderConfig {
 
     /// The `config.json`, with every key that a version of transformers reads.
     pub(crate) fn to_json(&self) -> serde_json::Result<Value> {
-        match self {
-            Self::ModernBert(config) => serde_json::to_value(config.resolved()),
-            other => serde_json::to_value(other),
+        let text = match self {
+            Self::ModernBert(config) => serde_json::to_string(&config.resolved()),
+            other => serde_json::to_string(other),
+        };
+        // By way of text, in which an f32 of 0.1 stays 0.1.
+        let mut value: Value = serde_json::from_str(&text?)?;
+        if matches!(self, Self::Bert(_) | Self::Roberta(_)) {
+            value["position_embedding_type"] = "absolute".into();
         }
+        Ok(value)
     }
 
     /// The `model_type`s of the family.

@@ -42,11 +42,11 @@ impl Reference {
         let mut positions = Vec::new();
         embedding::number(&self.spec, batch, &mut positions);
         let mut hidden = self.embed(batch, &positions, dropout)?;
-        for layer in 0..layers.len() {
+        for (layer, own) in layers.iter().enumerate() {
             let name = |part: &str| format!("{}.{layer}.{part}", names.layer);
             let site = |place, rate| self.spec.site(dropout, layer, place, rate);
             let residual = hidden.clone();
-            if self.spec.norm_first && layers[layer].attention_norm {
+            if self.spec.norm_first && own.attention_norm {
                 hidden = self.norm(&name(names.attention_norm), &hidden)?;
             }
             let context = self.attention(layer, &hidden, batch, &positions, dropout)?;
