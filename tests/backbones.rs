@@ -80,7 +80,7 @@ pub fn families() -> Vec<(&'static str, EncoderConfig)> {
         n_heads: 3,
         hidden_dim: 50,
         max_position_embeddings: 64,
-        initializer_range: 0.3,
+        initializer_range: 0.2,
         ..Default::default()
     };
     let roberta = RobertaConfig {
