@@ -1,6 +1,5 @@
 //! The library's dylib: where it is, whether it is fresh, and how it is built.
 
-use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
@@ -8,6 +7,8 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::rustc::joined;
 
 /// A built dylib and what cells need besides it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -254,7 +255,6 @@ fn link(dylib: &Dylib) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let source = folder.path().join("cells.rs");
     std::fs::write(&source, "pub use kensaku_preload::*;\n").context("writing the dylib's source")?;
-    let joined = |parts: [&OsStr; 2]| parts.iter().copied().collect::<OsString>();
     let status = Command::new("rustc")
         .args(["--edition=2024", "--crate-name=kensaku", "--crate-type=dylib"])
         .args(["-Cmetadata=cells", "-Cprefer-dynamic", "-Copt-level=3", "-Cstrip=debuginfo"])

@@ -16,6 +16,7 @@ mod ipynb;
 mod jupyter;
 mod lab;
 mod run;
+mod rustc;
 mod session;
 mod toolchain;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

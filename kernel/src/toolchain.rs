@@ -44,6 +44,13 @@ pub(crate) struct Build {
     pub(crate) library: PathBuf,
 }
 
+impl Build {
+    pub(crate) fn new(rustc: &Command, library: PathBuf) -> Self {
+        let arguments = rustc.get_args().map(|argument| argument.to_string_lossy().into_owned());
+        Self { rustc: rustc.get_program().into(), arguments: arguments.collect(), library }
+    }
+}
+
 /// Puts the stand-ins into the session's folder; gives what has to be set for evcxr to find them.
 pub(crate) fn stand_in(session: &Path, answers: &Path) -> Result<Vec<(&'static str, OsString)>> {
     // rust-analyzer looks into cargo's home before anything else.

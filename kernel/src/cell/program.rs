@@ -36,7 +36,7 @@ pub(crate) struct Variable {
 }
 
 /// What is known about a cell besides its text. Compiling it teaches more.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Plan {
     /// The variables it uses.
     pub(crate) used: Vec<Variable>,
@@ -217,14 +217,7 @@ mod tests {
     fn plan(used: &[(&str, &str)]) -> Plan {
         let used =
             used.iter().map(|(name, ty)| Variable { name: (*name).to_owned(), ty: (*ty).to_owned(), mutable: false });
-        Plan {
-            used: used.collect(),
-            moved: BTreeSet::new(),
-            local: BTreeSet::new(),
-            pointers: BTreeMap::new(),
-            forgotten: Vec::new(),
-            tried: Tried::Text,
-        }
+        Plan { used: used.collect(), tried: Tried::Text, ..Plan::default() }
     }
 
     fn cell(code: &str) -> Cell {

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::dependencies::Added;
 use super::evaluator::Session;
 use super::{Event, Failure, Stream};
-use crate::cell::{Cell, Directive, Inferred, Plan, Tried, Variable, inferred_types, probe};
+use crate::cell::{Cell, Directive, Inferred, Plan, Tried, Variable};
 use crate::toolchain;
 
 /// The commands and what they do.
@@ -89,17 +89,9 @@ impl Session {
                 self.say(&format!("{} {version} is part of kensaku: taken from it\n", part.name));
                 vec![part]
             }
-            Added::Built(crates) => {
-                self.compiler.search = vec![self.dependencies.libraries()];
-                crates
-            }
+            Added::Built(crates) => crates,
         };
-        for part in new {
-            self.compiler.crates.retain(|known| known.name != part.name);
-            self.compiler.crates.push(part);
-        }
-        let crates = self.compiler.crates.clone();
-        self.write_scope(|scope| scope.crates = crates);
+        self.write_scope(|scope| new.into_iter().for_each(|part| scope.add(part)));
         Ok(())
     }
 
@@ -109,24 +101,14 @@ impl Session {
         let cell = Cell::parse(&format!("let it = {expression};")).map_err(|_| unknown())?;
         let words = cell.words();
         let used = self.read_scope(|scope| scope.used(|name| words.contains(name)));
-        let plan = Plan {
-            used,
-            moved: Default::default(),
-            local: Default::default(),
-            pointers: Default::default(),
-            forgotten: Vec::new(),
-            tried: Tried::Text,
-        };
-        let program = self.read_scope(|scope| probe(&scope.items, &cell, usize::MAX, &plan));
-        let thread =
-            self.compiler.check(&program, 0).map_err(|error| Failure::new("KernelError", format!("{error:#}")))?;
-        let errors = thread.join().unwrap_or_default();
-        match inferred_types(&program, &errors).pop() {
-            Some((_, Inferred::Named(ty) | Inferred::Function(ty))) => {
+        let plan = Plan { used, tried: Tried::Text, ..Plan::default() };
+        let items = self.read_scope(|scope| scope.items.clone());
+        match self.ask(&items, &cell, usize::MAX, &plan)?.answer("it") {
+            Some(Inferred::Named(ty) | Inferred::Function(ty)) => {
                 self.value(ty);
                 Ok(())
             }
-            Some((_, Inferred::Nameless)) => {
+            Some(Inferred::Nameless) => {
                 self.value("a closure, a future or an opaque type".to_owned());
                 Ok(())
             }

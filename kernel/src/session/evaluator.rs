@@ -1,6 +1,6 @@
 //! One cell after the other: parse, compile, run, explain.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -18,9 +18,7 @@ use super::traces::Traces;
 use super::verdict::{Verdict, verdict};
 use super::workplace::Workplace;
 use super::{Event, Events, Failure, Stream};
-use crate::cell::{
-    Cell, Diagnostic, Inferred, Item, Plan, Program, Source, Tried, Variable, drawn, items, probe, runnable,
-};
+use crate::cell::{Cell, Diagnostic, Inferred, Item, Plan, Program, Source, Variable, drawn, items, probe, runnable};
 use crate::complete::Completer;
 use crate::dylib::Dylib;
 
@@ -72,7 +70,7 @@ impl Session {
         let child = workplace.child(dylib, &token, arguments)?;
         let compiler = Compiler::new(dylib, workplace.folder());
         // evcxr runs a first cell of its own.
-        compiler.prepare(&Program::default(), 0)?;
+        compiler.prepare(&Program::default(), 0, &[])?;
         let (evcxr, outputs) = EvalContext::with_subprocess_command(child).map_err(|error| anyhow!("{error}"))?;
         // What is left of these streams is empty: the process's own go through the link.
         drop(outputs);
@@ -135,11 +133,9 @@ impl Session {
         let closures = cell.kept().into_iter().filter(|(_, binding)| binding.closure);
         let mut plan = Plan {
             used,
-            moved: BTreeSet::new(),
             local: closures.map(|(_, binding)| binding.name.clone()).collect(),
-            pointers: BTreeMap::new(),
             forgotten: lost.iter().chain(&self.nameless).cloned().collect(),
-            tried: Tried::Whole,
+            ..Plan::default()
         };
         let mut question = self.ask(&items, cell, source, &plan)?;
         if cell.kept().iter().any(|(_, binding)| binding.path) {
@@ -167,18 +163,19 @@ impl Session {
     }
 
     /// Asks rustc for the types of new variables.
-    fn ask(&mut self, items: &[Item], cell: &Cell, source: usize, plan: &Plan) -> Result<Question, Failure> {
+    pub(super) fn ask(&mut self, items: &[Item], cell: &Cell, source: usize, plan: &Plan) -> Result<Question, Failure> {
         if !cell.kept().iter().any(|(_, binding)| binding.is_open()) {
             return Ok(Question::default());
         }
         let program = probe(items, cell, source, plan);
-        let rustc = self.compiler.check(&program, self.programs).map_err(|error| internal(&error))?;
-        Ok(Question::new(program, rustc))
+        let rustc = self.read_scope(|scope| self.compiler.check(&program, self.programs, &scope.crates));
+        Ok(Question::new(program, rustc.map_err(|error| internal(&error))?))
     }
 
     fn build_and_run(&mut self, program: &Program) -> Result<Built, Failure> {
         self.programs += 1;
-        let file = self.compiler.prepare(program, self.programs).map_err(|error| internal(&error))?;
+        let prepared = self.read_scope(|scope| self.compiler.prepare(program, self.programs, &scope.crates));
+        let file = prepared.map_err(|error| internal(&error))?;
         // evcxr gets the same words for every cell: they name the program.
         let code = format!("#[path = {file:?}] {} cell::run();", crate::toolchain::CELL);
         let result = self.evcxr.eval(&code);

@@ -69,6 +69,12 @@ impl Scope {
     pub(crate) fn remove(&mut self, name: &str) {
         self.variables.retain(|variable| variable.name != name);
     }
+
+    /// Adds a crate in place of one of its name.
+    pub(crate) fn add(&mut self, part: Crate) {
+        self.crates.retain(|known| known.name != part.name);
+        self.crates.push(part);
+    }
 }
 
 /// Adds to `changed` what is made of it: a struct with a field of a changed type has changed, too.
