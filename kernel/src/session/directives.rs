@@ -33,7 +33,7 @@ impl Session {
     }
 
     fn docs(&self, name: &str, whole: bool) -> Result<(), Failure> {
-        match self.completer.docs(name, whole) {
+        match self.completer().docs(name, whole) {
             Some(page) => {
                 self.link.show(Event::Page(page));
                 Ok(())

@@ -1,7 +1,7 @@
 //! One cell after the other: parse, compile, run, explain.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
@@ -13,7 +13,7 @@ use super::interrupt::{Interrupter, Stopped};
 use super::link::{Ended, Link, Ran};
 use super::lost;
 use super::question::Question;
-use super::scope::Scope;
+use super::scope::{Scope, SharedScope};
 use super::traces::Traces;
 use super::verdict::{Verdict, verdict};
 use super::workplace::Workplace;
@@ -21,9 +21,6 @@ use super::{Event, Events, Failure, Stream};
 use crate::cell::{Cell, Diagnostic, Inferred, Item, Plan, Program, Source, Variable, drawn, items, probe, runnable};
 use crate::complete::Completer;
 use crate::dylib::Dylib;
-
-/// What cells can see, shared with completion and inspection.
-pub(crate) type SharedScope = Arc<RwLock<Scope>>;
 
 /// A session: variables, items, and the process that holds them.
 pub struct Session {
@@ -41,7 +38,7 @@ pub struct Session {
     /// Values that no later cell can name.
     nameless: BTreeSet<String>,
     pub(super) timing: bool,
-    pub(super) completer: Completer,
+    completer: Arc<Completer>,
     _workplace: Workplace,
     _dylib: std::fs::File,
 }
@@ -82,7 +79,7 @@ impl Session {
             dependencies: Dependencies::new(workplace.folder().join("dependencies"), dylib),
             link,
             interrupter,
-            completer: Completer::new(dylib, scope.clone()),
+            completer: Arc::new(Completer::new(dylib, scope.clone())),
             scope,
             sources: Vec::new(),
             programs: 0,
@@ -92,6 +89,11 @@ impl Session {
             _workplace: workplace,
             _dylib: held,
         })
+    }
+
+    /// Answers questions about code, also while a cell runs.
+    pub(crate) fn completer(&self) -> &Arc<Completer> {
+        &self.completer
     }
 
     /// Runs one cell, which `name` names in errors: "cell [3]".

@@ -26,11 +26,10 @@ use serde_json::Value;
 pub(crate) use dependencies::parse as dependency;
 pub(crate) use directives::COMMANDS;
 pub use evaluator::Session;
-pub(crate) use evaluator::SharedScope;
 pub use failure::Failure;
 pub use input::Question;
 pub use interrupt::Interrupter;
-pub(crate) use scope::{Crate, Scope};
+pub(crate) use scope::{Crate, Scope, SharedScope};
 pub(crate) use workplace::PREFIX as FOLDER_PREFIX;
 
 /// What a running cell puts out.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
 
 use crate::cell::{Item, Sort, Variable};
 
@@ -15,6 +16,9 @@ pub(crate) struct Scope {
     /// Crates added by `:dep`.
     pub(crate) crates: Vec<Crate>,
 }
+
+/// Shared by the session, which writes it, and those who look.
+pub(crate) type SharedScope = Arc<RwLock<Scope>>;
 
 /// A crate that cells can name.
 #[derive(Debug, Clone, PartialEq)]
