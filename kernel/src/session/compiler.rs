@@ -62,14 +62,9 @@ impl Compiler {
         Ok(file)
     }
 
-    /// What rustc said about the program that was compiled last.
-    pub(crate) fn said(&self) -> Vec<Diagnostic> {
-        let lines = std::fs::read_to_string(self.folder.join(DIAGNOSTICS)).unwrap_or_default();
-        Diagnostic::errors(&lines)
-    }
-
-    /// What rustc said, as it stands: a linker's words are not in its errors.
-    pub(crate) fn said_whole(&self) -> String {
+    /// What rustc said about the program that was compiled last, as it stands: a linker's words are not
+    /// in its errors.
+    pub(crate) fn said(&self) -> String {
         std::fs::read_to_string(self.folder.join(DIAGNOSTICS)).unwrap_or_default()
     }
 }

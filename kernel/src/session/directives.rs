@@ -83,8 +83,8 @@ impl Session {
             link.show(Event::Stream { stream: Stream::Stderr, text: text.to_owned() });
         };
         let added = self.dependencies.add(line, progress);
-        let added = added.map_err(|error| Failure::new("DependencyError", format!("`{line}`: {error:#}")))?;
-        let new = match added {
+        let failed = |error| self.unless_stopped(|| Failure::new("DependencyError", format!("`{line}`: {error:#}")));
+        let new = match added.map_err(failed)? {
             Added::Held(part, version) => {
                 self.say(&format!("{} {version} is part of kensaku: taken from it\n", part.name));
                 vec![part]

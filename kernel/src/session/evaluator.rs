@@ -108,11 +108,7 @@ impl Session {
         if self.timing {
             self.say(&format!("{:.2?}\n", started.elapsed()));
         }
-        result.map_err(|failure| match stopped {
-            Stopped::No => failure,
-            Stopped::Asked => interrupted(failure),
-            Stopped::Killed => killed(),
-        })
+        result.map_err(|failure| if stopped == Stopped::Killed { killed() } else { failure })
     }
 
     fn run_cell(&mut self, code: &str, name: &str) -> Result<(), Failure> {
@@ -188,13 +184,14 @@ impl Session {
                 self.write_scope(|scope| scope.variables.clear());
                 Err(lost::process_ended(&message))
             }
-            Err(_) if self.interrupter.stopped() != Stopped::No => {
-                Err(Failure::new("Interrupted", "while the cell was compiled"))
+            Err(_) if self.interrupter.stopped() != Stopped::No => Err(interrupted()),
+            Err(error) => {
+                let said = self.compiler.said();
+                match Diagnostic::errors(&said) {
+                    errors if errors.is_empty() => Err(not_compiled(&error, &said)),
+                    errors => Ok(Built::Refused(errors)),
+                }
             }
-            Err(error) => match self.compiler.said() {
-                errors if errors.is_empty() => Err(self.not_compiled(&error)),
-                errors => Ok(Built::Refused(errors)),
-            },
         }
     }
 
@@ -209,8 +206,8 @@ impl Session {
         }
         if ran.ended != Some(Ended::Well) {
             let moved = plan.moved.iter().map(|name| format!("`{name}` was moved into the cell and is lost"));
-            let failure = self.traces.failure(&self.sources, ran).with(moved);
-            return Err(failure);
+            let failure = self.unless_stopped(|| self.traces.failure(&self.sources, ran));
+            return Err(failure.with(moved));
         }
         self.mention(ran);
         self.keep(cell, plan, question);
@@ -260,15 +257,12 @@ impl Session {
         Failure::compile(&[drawn(found, at, &error.to_string(), "")])
     }
 
-    /// The linker's words, or what else went wrong beside the code.
-    fn not_compiled(&self, error: &evcxr::Error) -> Failure {
-        let said = self.compiler.said_whole();
-        let plain: Vec<&str> = said.lines().filter(|line| !line.starts_with('{')).collect();
-        let error = error.to_string();
-        // evcxr puts what the stand-in for cargo says between words of its own.
-        let ours = error.split("kensaku: ").nth(1).and_then(|rest| rest.lines().next());
-        let message = ours.map_or_else(|| plain.join("\n"), str::to_owned);
-        Failure::new("CompileError", if message.is_empty() { error } else { message })
+    /// What has failed; where the user has stopped the cell, that.
+    pub(super) fn unless_stopped(&self, failure: impl FnOnce() -> Failure) -> Failure {
+        match self.interrupter.stopped() {
+            Stopped::No => failure(),
+            Stopped::Asked | Stopped::Killed => interrupted(),
+        }
     }
 
     pub(super) fn say(&self, text: &str) {
@@ -305,10 +299,18 @@ fn internal(error: &anyhow::Error) -> Failure {
     Failure::new("KernelError", format!("{error:#}"))
 }
 
-fn interrupted(failure: Failure) -> Failure {
-    let told = Failure::new("Interrupted", "variables of earlier cells are kept");
-    let rest = failure.traceback.into_iter().filter(|line| line.contains("moved"));
-    told.with(rest)
+/// The linker's words, or what else went wrong beside the code.
+fn not_compiled(error: &evcxr::Error, said: &str) -> Failure {
+    let plain: Vec<&str> = said.lines().filter(|line| !line.starts_with('{')).collect();
+    let error = error.to_string();
+    // evcxr puts what the stand-in for cargo says between words of its own.
+    let ours = error.split("kensaku: ").nth(1).and_then(|rest| rest.lines().next());
+    let message = ours.map_or_else(|| plain.join("\n"), str::to_owned);
+    Failure::new("CompileError", if message.is_empty() { error } else { message })
+}
+
+fn interrupted() -> Failure {
+    Failure::new("Interrupted", "variables of earlier cells are kept")
 }
 
 fn killed() -> Failure {
