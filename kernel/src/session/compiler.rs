@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result};
 
 use super::scope::Crate;
+use super::workplace::{PROBES, PROGRAMS};
 use crate::cell::{Diagnostic, Program, file_name};
 use crate::dylib::Dylib;
 use crate::rustc::Rustc;
@@ -31,7 +32,7 @@ impl Compiler {
         number: usize,
         crates: &[Crate],
     ) -> Result<JoinHandle<Vec<Diagnostic>>> {
-        let folder = self.folder.join("probe");
+        let folder = self.folder.join(PROBES);
         let file = folder.join(file_name(number));
         write(&file, &program.text)?;
         let mut rustc = self.rustc.types(crates);
@@ -45,9 +46,10 @@ impl Compiler {
 
     /// Writes down how the `number`th program is compiled when evcxr asks for it; gives its file.
     pub(crate) fn prepare(&self, program: &Program, number: usize, crates: &[Crate]) -> Result<PathBuf> {
-        let file = self.folder.join("programs").join(file_name(number));
+        let folder = self.folder.join(PROGRAMS);
+        let file = folder.join(file_name(number));
         write(&file, &program.text)?;
-        let library = self.folder.join(format!("programs/libctx.{}", std::env::consts::DLL_EXTENSION));
+        let library = folder.join(format!("libctx.{}", std::env::consts::DLL_EXTENSION));
         let mut rustc = self.rustc.call(crates);
         rustc
             .args(["--crate-name=ctx", "--crate-type=cdylib", "--emit=link", "--error-format=json", "src/lib.rs"])

@@ -16,7 +16,7 @@ use super::question::Question;
 use super::scope::{Scope, SharedScope};
 use super::traces::Traces;
 use super::verdict::{Verdict, verdict};
-use super::workplace::Workplace;
+use super::workplace::{PROGRAMS, Workplace};
 use super::{Event, Events, Failure, Stream};
 use crate::cell::{Cell, Diagnostic, Inferred, Item, Plan, Program, Source, Variable, drawn, items, probe, runnable};
 use crate::complete::Completer;
@@ -83,7 +83,7 @@ impl Session {
             scope,
             sources: Vec::new(),
             programs: 0,
-            traces: Traces::default(),
+            traces: Traces::new(workplace.folder().join(PROGRAMS)),
             nameless: BTreeSet::new(),
             timing: false,
             _workplace: workplace,
@@ -150,7 +150,7 @@ impl Session {
                 },
             }
         };
-        self.traces.add(self.programs, program);
+        self.traces.add(self.programs, program.origins);
         self.write_scope(|scope| scope.items = items);
         self.nameless.clear();
         for name in &lost {

@@ -17,6 +17,10 @@ const SPIN_LIMIT: &str = "64";
 /// The folder's name: this, the process, something random.
 pub(crate) const PREFIX: &str = "kensaku-session-";
 
+/// In it: the programs of cells, and those that are only checked.
+pub(super) const PROGRAMS: &str = "programs";
+pub(super) const PROBES: &str = "probe";
+
 /// A folder that lives as long as the session.
 pub(super) struct Workplace {
     folder: TempDir,
@@ -31,7 +35,7 @@ impl Workplace {
             format!("no folder can be made in {}: TMPDIR names another place with room", place.display())
         })?;
         let workplace = Self { folder };
-        for part in ["probe", "programs"] {
+        for part in [PROBES, PROGRAMS] {
             let part = workplace.folder().join(part);
             std::fs::create_dir_all(&part).with_context(|| format!("creating {}", part.display()))?;
         }
