@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::dependencies::Added;
 use super::evaluator::Session;
+use super::filter::whole_characters;
 use super::{Event, Failure, Stream};
 use crate::cell::{Cell, Directive, Inferred, Plan, Tried, Variable};
 use crate::toolchain;
@@ -156,14 +157,6 @@ impl Session {
             self.say_error(&format!("{status}\n"));
         }
         Ok(())
-    }
-}
-
-/// How many bytes are whole characters: the rest of the last one is still to come.
-fn whole_characters(bytes: &[u8]) -> usize {
-    match std::str::from_utf8(bytes) {
-        Err(error) if error.error_len().is_none() => error.valid_up_to(),
-        _ => bytes.len(),
     }
 }
 

@@ -166,8 +166,12 @@ impl Link {
             let shown = match piece {
                 Piece::Text(text) => Some(Event::Stream { stream, text }),
                 Piece::Event(event) => self.lock().take_event(event, &self.control),
-                Piece::Marker(marker) => {
-                    self.lock().take_marker(&marker, &self.control);
+                Piece::Complete => {
+                    self.lock().complete(&self.control);
+                    None
+                }
+                Piece::Panicked => {
+                    self.lock().ran.ended.get_or_insert(Ended::Panic);
                     None
                 }
             };
@@ -217,14 +221,11 @@ impl State {
         None
     }
 
-    fn take_marker(&mut self, marker: &str, control: &Control) {
-        if marker == COMPLETE {
-            self.round += 1;
-            self.flushed = [false; 2];
-            control.say(&format!("flush {}", self.round));
-        } else {
-            control.say(&format!("relay {marker}"));
-        }
+    /// evcxr hears of the end once both streams are flushed.
+    fn complete(&mut self, control: &Control) {
+        self.round += 1;
+        self.flushed = [false; 2];
+        control.say(&format!("flush {}", self.round));
     }
 }
 
