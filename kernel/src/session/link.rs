@@ -63,8 +63,6 @@ pub(super) struct Report {
 /// A place in a program.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub(super) struct Frame {
-    #[serde(default)]
-    pub(super) function: String,
     pub(super) file: Option<String>,
     pub(super) line: Option<usize>,
     pub(super) column: Option<usize>,
