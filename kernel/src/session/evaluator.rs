@@ -12,7 +12,7 @@ use super::dependencies::Dependencies;
 use super::interrupt::{Interrupter, Stopped};
 use super::link::{Ended, Link, Ran};
 use super::lost;
-use super::question::Question;
+use super::probe::Probe;
 use super::scope::{Scope, SharedScope};
 use super::traces::Traces;
 use super::verdict::{Verdict, verdict};
@@ -135,9 +135,9 @@ impl Session {
             forgotten: lost.iter().chain(&self.nameless).cloned().collect(),
             ..Plan::default()
         };
-        let mut question = self.ask(&items, cell, source, &plan)?;
+        let mut types = self.ask(&items, cell, source, &plan)?;
         if cell.kept().iter().any(|(_, binding)| binding.path) {
-            plan.pointers = question.answers().iter().filter_map(function).collect();
+            plan.pointers = types.answers().iter().filter_map(function).collect();
         }
         let (program, ran) = loop {
             let program = runnable(&items, cell, source, &plan);
@@ -145,7 +145,7 @@ impl Session {
                 Built::Ran(ran) => break (program, ran),
                 Built::Refused(errors) => match verdict(&self.sources, &program, cell, source, &errors, &mut plan) {
                     Verdict::Again => {}
-                    Verdict::OtherTried => question = self.ask(&items, cell, source, &plan)?,
+                    Verdict::OtherTried => types = self.ask(&items, cell, source, &plan)?,
                     Verdict::Failed(failure) => return Err(failure),
                 },
             }
@@ -157,17 +157,17 @@ impl Session {
             self.write_scope(|scope| scope.remove(name));
             self.say_error(&format!("dropped `{name}`: its type is redefined\n"));
         }
-        self.conclude(cell, &plan, &ran, question)
+        self.conclude(cell, &plan, &ran, types)
     }
 
     /// Asks rustc for the types of new variables.
-    pub(super) fn ask(&mut self, items: &[Item], cell: &Cell, source: usize, plan: &Plan) -> Result<Question, Failure> {
+    pub(super) fn ask(&mut self, items: &[Item], cell: &Cell, source: usize, plan: &Plan) -> Result<Probe, Failure> {
         if !cell.kept().iter().any(|(_, binding)| binding.is_open()) {
-            return Ok(Question::default());
+            return Ok(Probe::default());
         }
         let program = probe(items, cell, source, plan);
         let rustc = self.read_scope(|scope| self.compiler.check(&program, self.programs, &scope.crates));
-        Ok(Question::new(program, rustc.map_err(|error| internal(&error))?))
+        Ok(Probe::new(program, rustc.map_err(|error| internal(&error))?))
     }
 
     fn build_and_run(&mut self, program: &Program) -> Result<Built, Failure> {
@@ -196,7 +196,7 @@ impl Session {
     }
 
     /// What the cell told about its end, and what is left of its variables.
-    fn conclude(&mut self, cell: &Cell, plan: &Plan, ran: &Ran, question: Question) -> Result<(), Failure> {
+    fn conclude(&mut self, cell: &Cell, plan: &Plan, ran: &Ran, types: Probe) -> Result<(), Failure> {
         if let Some((name, problem)) = ran.lost.first() {
             self.write_scope(|scope| scope.remove(name));
             return Err(Failure::new("Lost", format!("{problem}: define it again")));
@@ -210,15 +210,15 @@ impl Session {
             return Err(failure.with(moved));
         }
         self.mention(ran);
-        self.keep(cell, plan, question);
+        self.keep(cell, plan, types);
         Ok(())
     }
 
     /// Notes the new variables and their types.
-    fn keep(&mut self, cell: &Cell, plan: &Plan, mut question: Question) {
+    fn keep(&mut self, cell: &Cell, plan: &Plan, mut types: Probe) {
         for (_, binding) in cell.kept().into_iter().filter(|(_, binding)| !plan.local.contains(&binding.name)) {
             let name = binding.name.clone();
-            let found = binding.ty.clone().map(Inferred::Named).or_else(|| question.answer(&name));
+            let found = binding.ty.clone().map(Inferred::Named).or_else(|| types.answer(&name));
             let ty = match (found, plan.pointers.get(&name)) {
                 (Some(Inferred::Named(ty)), _) => ty,
                 (_, Some(pointer)) => pointer.clone(),

@@ -12,7 +12,7 @@ mod input;
 mod interrupt;
 mod link;
 mod lost;
-mod question;
+mod probe;
 mod scope;
 mod streams;
 mod traces;
