@@ -30,7 +30,7 @@ pub use failure::Failure;
 pub use input::Question;
 pub use interrupt::Interrupter;
 pub(crate) use scope::{Crate, Scope, SharedScope};
-pub(crate) use workplace::PREFIX as FOLDER_PREFIX;
+pub(crate) use workplace::{PREFIX as FOLDER_PREFIX, limit_threads};
 
 /// What a running cell puts out.
 #[derive(Debug, Clone, PartialEq)]
