@@ -41,7 +41,7 @@ pub(crate) fn serve(connection_file: &Path) -> Result<()> {
         let (shutdowns, from_shell) = mpsc::unbounded_channel();
         tokio::spawn(wire::echo_heartbeats(channels.heartbeat));
         tokio::spawn(input::serve(channels.stdin, asks, iopub.clone()));
-        tokio::spawn(control::interrupt_on_signal(interrupter.clone()));
+        tokio::spawn(interrupter.clone().at_signals());
         tokio::spawn(shell::serve(channels.shell, worker, shutdowns, scope, Questions(completer), iopub.clone()));
         control::serve(channels.control, from_shell, interrupter, iopub).await;
         anyhow::Ok(thread)

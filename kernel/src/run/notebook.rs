@@ -106,12 +106,7 @@ fn default_output(file: &Path) -> Result<PathBuf> {
 /// Ctrl-C interrupts the cell, as the stop button does.
 fn interrupt_on_signal(interrupter: Interrupter) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name("kensaku-signals".to_owned()).spawn(move || {
-        runtime.block_on(async {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                interrupter.interrupt();
-            }
-        });
-    })?;
+    let signals = std::thread::Builder::new().name("kensaku-signals".to_owned());
+    signals.spawn(move || runtime.block_on(interrupter.at_signals()))?;
     Ok(())
 }

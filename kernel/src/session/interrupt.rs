@@ -68,6 +68,13 @@ impl Interrupter {
         }
     }
 
+    /// Interrupts at each Ctrl-C, and where a front end sends its signal.
+    pub(crate) async fn at_signals(self) {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            self.interrupt();
+        }
+    }
+
     /// Ends the process for cells and every compiler. The session does not survive it.
     pub fn kill(&self) {
         if let Some(target) = &self.lock().target {
