@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use evcxr::EvalContext;
 
 use super::compiler::Compiler;
@@ -18,7 +18,7 @@ use super::traces::Traces;
 use super::verdict::{Verdict, verdict};
 use super::workplace::{PROGRAMS, Workplace};
 use super::{Event, Events, Failure, Stream};
-use crate::cell::{Cell, Diagnostic, Inferred, Item, Plan, Program, Source, Variable, drawn, items, probe, runnable};
+use crate::cell::{Cell, Diagnostic, Inferred, Item, Plan, Program, Source, drawn, items, probe, runnable};
 use crate::complete::Completer;
 use crate::dylib::Dylib;
 
@@ -36,7 +36,7 @@ pub struct Session {
     programs: usize,
     traces: Traces,
     /// Values that no later cell can name.
-    nameless: BTreeSet<String>,
+    pub(super) nameless: BTreeSet<String>,
     pub(super) timing: bool,
     completer: Arc<Completer>,
     _workplace: Workplace,
@@ -60,11 +60,10 @@ impl Session {
     ) -> Result<Self> {
         let held = dylib.hold()?;
         let workplace = Workplace::new()?;
-        let token = token()?;
         // Safety: the kernel's other threads do not look at the environment.
         unsafe { workplace.enter(dylib)? };
-        let link = Link::listen(&workplace.socket(), token.clone(), events)?;
-        let child = workplace.child(dylib, &token, arguments)?;
+        let link = Link::listen(&workplace.socket(), events)?;
+        let child = workplace.child(dylib, link.token(), arguments)?;
         let compiler = Compiler::new(dylib, workplace.folder());
         // evcxr runs a first cell of its own.
         compiler.prepare(&Program::default(), 0, &[])?;
@@ -108,7 +107,7 @@ impl Session {
         if self.timing {
             self.say(&format!("{:.2?}\n", started.elapsed()));
         }
-        result.map_err(|failure| if stopped == Stopped::Killed { killed() } else { failure })
+        result.map_err(|failure| if stopped == Stopped::Killed { lost::killed() } else { failure })
     }
 
     fn run_cell(&mut self, code: &str, name: &str) -> Result<(), Failure> {
@@ -184,7 +183,7 @@ impl Session {
                 self.write_scope(|scope| scope.variables.clear());
                 Err(lost::process_ended(&message))
             }
-            Err(_) if self.interrupter.stopped() != Stopped::No => Err(interrupted()),
+            Err(_) if self.interrupter.stopped() != Stopped::No => Err(lost::interrupted()),
             Err(error) => {
                 let said = self.compiler.said();
                 match Diagnostic::errors(&said) {
@@ -214,34 +213,6 @@ impl Session {
         Ok(())
     }
 
-    /// Notes the new variables and their types.
-    fn keep(&mut self, cell: &Cell, plan: &Plan, mut types: Probe) {
-        for (_, binding) in cell.kept().into_iter().filter(|(_, binding)| !plan.local.contains(&binding.name)) {
-            let name = binding.name.clone();
-            let found = binding.ty.clone().map(Inferred::Named).or_else(|| types.answer(&name));
-            let ty = match (found, plan.pointers.get(&name)) {
-                (Some(Inferred::Named(ty)), _) => ty,
-                (_, Some(pointer)) => pointer.clone(),
-                (Some(Inferred::Nameless), None) => {
-                    self.let_go(name);
-                    continue;
-                }
-                _ => {
-                    self.say_error(&format!("`{name}` is not kept, as rustc does not tell its type: write it down\n"));
-                    self.let_go(name);
-                    continue;
-                }
-            };
-            self.write_scope(|scope| scope.put(Variable { name, ty, mutable: binding.mutable }));
-        }
-    }
-
-    /// Forgets a variable that no later cell can name; the next one drops its value.
-    fn let_go(&mut self, name: String) {
-        self.write_scope(|scope| scope.remove(&name));
-        self.nameless.insert(name);
-    }
-
     /// Panics of other threads, and those that the cell caught itself.
     fn mention(&self, ran: &Ran) {
         for report in ran.reports.iter().filter(|report| report.kind == "panic") {
@@ -261,7 +232,7 @@ impl Session {
     pub(super) fn unless_stopped(&self, failure: impl FnOnce() -> Failure) -> Failure {
         match self.interrupter.stopped() {
             Stopped::No => failure(),
-            Stopped::Asked | Stopped::Killed => interrupted(),
+            Stopped::Asked | Stopped::Killed => lost::interrupted(),
         }
     }
 
@@ -307,22 +278,4 @@ fn not_compiled(error: &evcxr::Error, said: &str) -> Failure {
     let ours = error.split("kensaku: ").nth(1).and_then(|rest| rest.lines().next());
     let message = ours.map_or_else(|| plain.join("\n"), str::to_owned);
     Failure::new("CompileError", if message.is_empty() { error } else { message })
-}
-
-fn interrupted() -> Failure {
-    Failure::new("Interrupted", "variables of earlier cells are kept")
-}
-
-fn killed() -> Failure {
-    let message = "the cell did not stop when asked, so its process was ended: all variables are lost, \
-                   functions, types and imports are kept";
-    Failure::new("Killed", message)
-}
-
-/// Random, so that nothing a user prints begins like it.
-fn token() -> Result<String> {
-    let mut bytes = [0; 16];
-    let mut source = std::fs::File::open("/dev/urandom").context("opening /dev/urandom")?;
-    std::io::Read::read_exact(&mut source, &mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

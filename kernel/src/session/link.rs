@@ -80,14 +80,20 @@ struct State {
 }
 
 impl Link {
-    /// Listens at `socket`. `token` begins the preload's own lines.
-    pub(super) fn listen(socket: &Path, token: String, events: Events) -> Result<Self> {
+    /// Listens at `socket`.
+    pub(super) fn listen(socket: &Path, events: Events) -> Result<Self> {
+        let token = token()?;
         let listener = UnixListener::bind(socket).with_context(|| format!("listening at {}", socket.display()))?;
         let state = State { muted: true, interrupted: false, round: 0, flushed: [false; 2], ran: Ran::default() };
         let link = Self { state: Arc::new(Mutex::new(state)), control: Control::default(), events, token };
         let accepting = link.clone();
         spawn("kensaku-accept", move || accepting.accept(&listener))?;
         Ok(link)
+    }
+
+    /// What begins the preload's own lines.
+    pub(super) fn token(&self) -> &str {
+        &self.token
     }
 
     /// Shows output from now on.
@@ -225,6 +231,14 @@ impl State {
         self.flushed = [false; 2];
         control.say(&format!("flush {}", self.round));
     }
+}
+
+/// Random, so that nothing a user prints begins like it.
+fn token() -> Result<String> {
+    let mut bytes = [0; 16];
+    let mut source = std::fs::File::open("/dev/urandom").context("opening /dev/urandom")?;
+    std::io::Read::read_exact(&mut source, &mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {

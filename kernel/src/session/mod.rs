@@ -10,6 +10,7 @@ mod filter;
 mod frames;
 mod input;
 mod interrupt;
+mod keep;
 mod link;
 mod lost;
 mod probe;
