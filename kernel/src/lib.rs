@@ -24,9 +24,7 @@ mod writes;
 
 use std::process::ExitCode;
 
-pub use cell::Completeness;
 pub use dylib::Dylib;
-pub use session::{Event, Events, Failure, Interrupter, Question, Session, Stream};
 
 /// The binary.
 pub fn main() -> ExitCode {

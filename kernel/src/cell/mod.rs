@@ -12,8 +12,7 @@ mod script;
 mod types;
 mod weave;
 
-pub use completeness::Completeness;
-pub(crate) use completeness::is_complete;
+pub(crate) use completeness::{Completeness, is_complete};
 pub(crate) use diagnostic::{Diagnostic, file_name, number_of};
 pub(crate) use directives::{Directive, split};
 pub(crate) use draw::{CompileError, Source, compile_errors, drawn, place};

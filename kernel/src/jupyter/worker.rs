@@ -59,7 +59,7 @@ pub(super) fn start(
     let thread = std::thread::Builder::new().name("kensaku-cells".to_owned()).stack_size(STACK);
     let handle = thread.spawn(move || {
         let events = Arc::new(move |event| events.take(event));
-        let started = |dylib| Session::start_with(&dylib, &[], interrupter, events, scope);
+        let started = |dylib| Session::start(&dylib, interrupter, events, scope);
         let mut session = Dylib::installed().and_then(started);
         // Not before: the start sets the environment, and completion calls rustc.
         let _ = completer.set(session.as_ref().ok().map(|session| session.completer().clone()));

@@ -12,7 +12,7 @@ use super::outputs::Outputs;
 use super::terminal::Terminal;
 use crate::dylib::Dylib;
 use crate::ipynb;
-use crate::session::{Failure, Interrupter, Session};
+use crate::session::{Failure, Interrupter, Session, SharedScope};
 
 /// Runs `file`; the first failed cell ends the run. The executed notebook goes to `output`, a file
 /// or a folder, or beside the build: running a notebook leaves no file in the repository.
@@ -29,7 +29,8 @@ pub(super) fn notebook(run: &Run) -> Result<ExitCode> {
     let interrupter = Interrupter::default();
     interrupt_on_signal(interrupter.clone())?;
     let events = shown.clone();
-    let mut session = Session::start(&dylib, &[], interrupter, Arc::new(move |event| events.event(&event)))?;
+    let mut session =
+        Session::start(&dylib, interrupter, Arc::new(move |event| events.event(&event)), SharedScope::default())?;
 
     let result = run_cells(&mut session, &notebook, &shown);
     let code = match &result {

@@ -23,7 +23,7 @@ use crate::complete::Completer;
 use crate::dylib::Dylib;
 
 /// A session: variables, items, and the process that holds them.
-pub struct Session {
+pub(crate) struct Session {
     evcxr: EvalContext,
     pub(super) compiler: Compiler,
     pub(super) dependencies: Dependencies,
@@ -44,26 +44,15 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts a session. It sets this process's environment, so it is to be called before threads
-    /// that look at it; `arguments` are what cells see as the program's own.
-    pub fn start(dylib: &Dylib, arguments: &[String], interrupter: Interrupter, events: Events) -> Result<Self> {
-        Self::start_with(dylib, arguments, interrupter, events, SharedScope::default())
-    }
-
-    /// The same, with a scope that others look at.
-    pub(crate) fn start_with(
-        dylib: &Dylib,
-        arguments: &[String],
-        interrupter: Interrupter,
-        events: Events,
-        scope: SharedScope,
-    ) -> Result<Self> {
+    /// Starts a session. It sets this process's environment, so it is to be called before threads that look
+    /// at it. Others may look at `scope`.
+    pub(crate) fn start(dylib: &Dylib, interrupter: Interrupter, events: Events, scope: SharedScope) -> Result<Self> {
         let held = dylib.hold()?;
         let workplace = Workplace::new()?;
         // Safety: the kernel's other threads do not look at the environment.
         unsafe { workplace.enter(dylib)? };
         let link = Link::listen(&workplace.socket(), events)?;
-        let child = workplace.child(dylib, link.token(), arguments)?;
+        let child = workplace.child(dylib, link.token())?;
         let compiler = Compiler::new(dylib, workplace.folder());
         // evcxr runs a first cell of its own.
         compiler.prepare(&Program::default(), 0, &[])?;
@@ -96,7 +85,7 @@ impl Session {
     }
 
     /// Runs one cell, which `name` names in errors: "cell [3]".
-    pub fn run(&mut self, code: &str, name: &str) -> Result<(), Failure> {
+    pub(crate) fn run(&mut self, code: &str, name: &str) -> Result<(), Failure> {
         let started = Instant::now();
         self.link.reset();
         self.interrupter.cell_begins();

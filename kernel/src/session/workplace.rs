@@ -72,9 +72,8 @@ impl Workplace {
     }
 
     /// The command by which evcxr starts the process for cells.
-    pub(super) fn child(&self, dylib: &Dylib, token: &str, arguments: &[String]) -> Result<Command> {
+    pub(super) fn child(&self, dylib: &Dylib, token: &str) -> Result<Command> {
         let mut command = Command::new(std::env::current_exe().context("finding this binary")?);
-        command.args(arguments);
         toolchain::as_before(&mut command)
             .env(DYLIB_VARIABLE, &dylib.library)
             .env(SOCKET_VARIABLE, self.socket())
