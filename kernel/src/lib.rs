@@ -16,6 +16,7 @@ mod ipynb;
 mod jupyter;
 mod lab;
 mod run;
+mod rustc;
 mod session;
 mod toolchain;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -23,9 +24,7 @@ mod writes;
 
 use std::process::ExitCode;
 
-pub use cell::Completeness;
 pub use dylib::Dylib;
-pub use session::{Event, Events, Failure, Interrupter, Question, Session, Stream};
 
 /// The binary.
 pub fn main() -> ExitCode {

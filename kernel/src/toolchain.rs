@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::files;
 
 /// The session's folder; set for evcxr, and for nothing that cells start.
-pub(crate) const SESSION_VARIABLE: &str = "KENSAKU_SESSION";
+const SESSION_VARIABLE: &str = "KENSAKU_SESSION";
 /// Where answers are remembered.
-pub(crate) const ANSWERS_VARIABLE: &str = "KENSAKU_ANSWERS";
+const ANSWERS_VARIABLE: &str = "KENSAKU_ANSWERS";
 /// `PATH` and `CARGO_HOME` as they were before the session.
 const PATH_BEFORE: &str = "KENSAKU_PATH_BEFORE";
 const CARGO_HOME_BEFORE: &str = "KENSAKU_CARGO_HOME_BEFORE";
@@ -36,12 +36,19 @@ const FOR_EVCXR: [&str; 3] = ["EVCXR_CONFIG_DIR", "EVCXR_TMPDIR", "RUST_SRC_PATH
 const TOOLS: [&str; 3] = ["cargo", "rustc", "rustup"];
 
 /// The call of rustc that compiles a cell.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Build {
     pub(crate) rustc: PathBuf,
     pub(crate) arguments: Vec<String>,
     /// The library it makes.
     pub(crate) library: PathBuf,
+}
+
+impl Build {
+    pub(crate) fn new(rustc: &Command, library: PathBuf) -> Self {
+        let arguments = rustc.get_args().map(|argument| argument.to_string_lossy().into_owned());
+        Self { rustc: rustc.get_program().into(), arguments: arguments.collect(), library }
+    }
 }
 
 /// Puts the stand-ins into the session's folder; gives what has to be set for evcxr to find them.

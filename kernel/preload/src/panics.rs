@@ -44,25 +44,18 @@ fn message(payload: &dyn Any) -> String {
         .unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
-/// The frames in cells, the innermost first: a line with the function's name, one with its place.
+/// The places in cells, the innermost first: a line with a function's name, one with its place.
 fn frames(backtrace: &str) -> Vec<Value> {
-    let mut frames = Vec::new();
-    let mut function = "";
-    for line in backtrace.lines().map(str::trim_start) {
-        match line.strip_prefix("at ") {
-            Some(place) => {
-                let mut parts = place.rsplitn(3, ':');
-                let mut number = || parts.next().and_then(|part| part.parse::<u32>().ok());
-                let (column, row) = (number(), number());
-                let file = parts.next().unwrap_or_default();
-                if file.rsplit('/').next().is_some_and(|name| name.starts_with(CELL)) {
-                    frames.push(json!({ "function": function, "file": file, "line": row, "column": column }));
-                }
-            }
-            None => function = line.split_once(": ").map_or(line, |(_, name)| name),
-        }
-    }
-    frames
+    let places = backtrace.lines().filter_map(|line| line.trim_start().strip_prefix("at "));
+    let frames = places.filter_map(|place| {
+        let mut parts = place.rsplitn(3, ':');
+        let mut number = || parts.next().and_then(|part| part.parse::<u32>().ok());
+        let (column, row) = (number(), number());
+        let file = parts.next()?;
+        let of_cell = file.rsplit('/').next().is_some_and(|name| name.starts_with(CELL));
+        of_cell.then(|| json!({ "file": file, "line": row, "column": column }))
+    });
+    frames.collect()
 }
 
 #[cfg(test)]
@@ -73,7 +66,7 @@ mod tests {
     fn frames_of_cells_are_found() {
         let text = "   0: std::panicking::begin\n             at /rustc/library/std/src/panicking.rs:1:2\n   \
                     1: ctx::cell::first\n             at /tmp/x/cell_3.rs:7:5\n   2: main\n";
-        let expected = json!({ "function": "ctx::cell::first", "file": "/tmp/x/cell_3.rs", "line": 7, "column": 5 });
+        let expected = json!({ "file": "/tmp/x/cell_3.rs", "line": 7, "column": 5 });
         assert_eq!(frames(text), [expected]);
     }
 }

@@ -13,7 +13,7 @@ const LONG: usize = 1 << 20;
 
 /// Whether a cell can be run as it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Completeness {
+pub(crate) enum Completeness {
     Complete,
     /// The next line is best indented by this many spaces.
     Incomplete {

@@ -87,7 +87,7 @@ impl Span {
 
     /// The place in the cells.
     pub(crate) fn origin(&self, program: &Program) -> Option<(usize, Range<usize>)> {
-        program.origin(self.in_program()?)
+        program.origins.of(self.in_program()?)
     }
 }
 

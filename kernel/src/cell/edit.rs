@@ -21,7 +21,8 @@ impl Edits {
             copied = *offset;
         }
         text.push_str(&code[copied..range.end]);
-        Edited { text, insertions: self.0, original: range }
+        let insertions = self.0.iter().map(|(offset, insertion)| (*offset, insertion.len())).collect();
+        Edited { text, back: WayBack { insertions, original: range } }
     }
 }
 
@@ -29,29 +30,39 @@ impl Edits {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Edited {
     pub(crate) text: String,
-    insertions: Vec<(usize, String)>,
+    pub(crate) back: WayBack,
+}
+
+/// From an edited text to its original.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct WayBack {
+    /// Where something was inserted, and how many bytes.
+    insertions: Vec<(usize, usize)>,
     original: std::ops::Range<usize>,
 }
 
 impl Edited {
     /// Text that stands for a part of the original, without being made of it.
     pub(crate) fn standing_for(text: String, original: std::ops::Range<usize>) -> Self {
-        Self { insertions: vec![(original.start, text.clone())], text, original }
+        let insertions = vec![(original.start, text.len())];
+        Self { text, back: WayBack { insertions, original } }
     }
+}
 
+impl WayBack {
     /// Where `offset` of the edited text lies in the original; the place of the insertion for what
     /// was inserted.
-    pub(crate) fn original_offset(&self, offset: usize) -> usize {
+    pub(crate) fn offset(&self, offset: usize) -> usize {
         let mut shift = 0;
-        for (at, text) in &self.insertions {
+        for (at, length) in &self.insertions {
             let start = at - self.original.start + shift;
             if start > offset {
                 break;
             }
-            if offset < start + text.len() {
+            if offset < start + length {
                 return *at;
             }
-            shift += text.len();
+            shift += length;
         }
         (self.original.start + offset - shift).min(self.original.end)
     }
@@ -89,18 +100,18 @@ mod tests {
         edits.insert(9, "end");
         let edited = edits.apply("one\ntwo\n3", 1..9);
         assert_eq!(edited.text, "<ne\nXXtwo\n3end");
-        assert_eq!(edited.original_offset(0), 1);
-        assert_eq!(edited.original_offset(1), 1);
-        assert_eq!(edited.original_offset(5), 4);
-        assert_eq!(edited.original_offset(7), 5);
-        assert_eq!(edited.original_offset(edited.text.len()), 9);
+        assert_eq!(edited.back.offset(0), 1);
+        assert_eq!(edited.back.offset(1), 1);
+        assert_eq!(edited.back.offset(5), 4);
+        assert_eq!(edited.back.offset(7), 5);
+        assert_eq!(edited.back.offset(edited.text.len()), 9);
     }
 
     #[test]
     fn text_that_stands_for_other() {
         let stands = Edited::standing_for("use a::b;".to_owned(), 10..12);
-        assert_eq!(stands.original_offset(4), 10);
-        assert_eq!(stands.original_offset(9), 10);
+        assert_eq!(stands.back.offset(4), 10);
+        assert_eq!(stands.back.offset(9), 10);
     }
 
     #[test]

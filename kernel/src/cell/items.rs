@@ -152,7 +152,7 @@ fn imports(import: &ItemUse, source: usize) -> Vec<Item> {
 }
 
 /// Calls `each` with the path, the name and the place of everything a `use` brings.
-fn leaves(tree: &UseTree, path: String, each: &mut impl FnMut(String, Option<String>, Span)) {
+pub(crate) fn leaves(tree: &UseTree, path: String, each: &mut impl FnMut(String, Option<String>, Span)) {
     match tree {
         UseTree::Path(part) => leaves(&part.tree, format!("{path}{}::", part.ident), each),
         UseTree::Group(group) => group.items.iter().for_each(|tree| leaves(tree, path.clone(), each)),

@@ -12,15 +12,14 @@ mod script;
 mod types;
 mod weave;
 
-pub use completeness::Completeness;
-pub(crate) use completeness::is_complete;
+pub(crate) use completeness::{Completeness, is_complete};
 pub(crate) use diagnostic::{Diagnostic, file_name, number_of};
 pub(crate) use directives::{Directive, split};
 pub(crate) use draw::{CompileError, Source, compile_errors, drawn, place};
 pub(crate) use edit::offset_of;
-pub(crate) use items::{Item, Sort, items, makes_items};
+pub(crate) use items::{Item, Sort, items, leaves, makes_items};
 pub(crate) use parse::{Cell, Kind, Statement};
-pub(crate) use program::{Plan, Program, Role, Variable, probe, runnable};
+pub(crate) use program::{Origins, Plan, Program, Role, Variable, probe, runnable};
 pub(crate) use script::script_program;
 pub(crate) use types::{Inferred, answer, inferred_types};
 pub(crate) use weave::{Tried, awaits};

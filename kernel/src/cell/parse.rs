@@ -94,9 +94,8 @@ impl Cell {
     /// is not among them is not used.
     pub(crate) fn words(&self) -> HashSet<String> {
         let mut words = HashSet::new();
-        let (_, rust) = directives::split(&self.code);
-        if let Ok(tokens) = rust.parse() {
-            collect_words(tokens, &mut words);
+        for statement in &self.statements {
+            collect_words(statement.syntax.to_token_stream(), &mut words);
         }
         words
     }

@@ -21,7 +21,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::edit::Edited;
+use super::edit::{Edited, WayBack};
 use super::items::{Item, Sort};
 use super::parse::{Binding, Cell, Kind};
 use super::weave::{Tried, awaits, woven};
@@ -36,7 +36,7 @@ pub(crate) struct Variable {
 }
 
 /// What is known about a cell besides its text. Compiling it teaches more.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Plan {
     /// The variables it uses.
     pub(crate) used: Vec<Variable>,
@@ -55,15 +55,20 @@ pub(crate) struct Plan {
 #[derive(Debug, Default)]
 pub(crate) struct Program {
     pub(crate) text: String,
-    pieces: Vec<Piece>,
+    pub(crate) origins: Origins,
     pub(crate) marks: Vec<Mark>,
 }
+
+/// Where the parts of a program come from. Unlike its text, which has every item in it, this can be kept
+/// for each program of a session.
+#[derive(Debug, Default)]
+pub(crate) struct Origins(Vec<Piece>);
 
 #[derive(Debug)]
 struct Piece {
     at: Range<usize>,
     source: usize,
-    edited: Edited,
+    back: WayBack,
 }
 
 /// A line of the frame that is about one variable.
@@ -154,25 +159,27 @@ fn new_names(cell: &Cell) -> impl Iterator<Item = String> {
     cell.kept().into_iter().map(|(_, binding)| binding.name.clone())
 }
 
-impl Program {
-    /// A program that is one text with insertions, the `source`th.
-    pub(super) fn whole(edited: Edited, source: usize) -> Self {
-        let mut program = Self::default();
-        program.original(source, edited);
-        program
-    }
-
+impl Origins {
     /// Where a part of the program comes from: the cell, and the range in it.
-    pub(crate) fn origin(&self, range: Range<usize>) -> Option<(usize, Range<usize>)> {
-        let first = self.pieces.iter().find(|piece| piece.at.contains(&range.start))?;
-        let start = first.edited.original_offset(range.start - first.at.start);
-        let last = self.pieces.iter().find(|piece| piece.at.start < range.end && range.end <= piece.at.end);
+    pub(crate) fn of(&self, range: Range<usize>) -> Option<(usize, Range<usize>)> {
+        let first = self.0.iter().find(|piece| piece.at.contains(&range.start))?;
+        let start = first.back.offset(range.start - first.at.start);
+        let last = self.0.iter().find(|piece| piece.at.start < range.end && range.end <= piece.at.end);
         let end = match last.filter(|last| last.source == first.source) {
             // The place behind the last character, not that of an insertion there.
-            Some(last) => last.edited.original_offset(range.end - 1 - last.at.start) + 1,
+            Some(last) => last.back.offset(range.end - 1 - last.at.start) + 1,
             None => start,
         };
         Some((first.source, start..end.max(start)))
+    }
+}
+
+impl Program {
+    /// A program that is one text with insertions, the `source`th.
+    pub(super) fn whole(edited: &Edited, source: usize) -> Self {
+        let mut program = Self::default();
+        program.original(source, edited);
+        program
     }
 
     fn line(&mut self, text: &str) {
@@ -186,10 +193,10 @@ impl Program {
         self.marks.push(Mark { at: start..self.text.len(), role, name: name.to_owned() });
     }
 
-    fn original(&mut self, source: usize, edited: Edited) {
+    fn original(&mut self, source: usize, edited: &Edited) {
         let start = self.text.len();
         self.text.push_str(&edited.text);
-        self.pieces.push(Piece { at: start..self.text.len(), source, edited });
+        self.origins.0.push(Piece { at: start..self.text.len(), source, back: edited.back.clone() });
         self.text.push('\n');
     }
 
@@ -198,13 +205,13 @@ impl Program {
         self.text.push_str(HEAD);
         let (macros, others): (Vec<&Item>, Vec<&Item>) = items.iter().partition(|item| item.sort == Sort::Macro);
         for item in macros.into_iter().chain(others) {
-            self.original(item.source, item.edited.clone());
+            self.original(item.source, &item.edited);
         }
     }
 
     fn statements(&mut self, cell: &Cell, source: usize, tried: Tried) {
         for statement in cell.statements.iter().filter(|statement| statement.kind != Kind::Item) {
-            self.original(source, woven(&cell.code, statement, tried));
+            self.original(source, &woven(&cell.code, statement, tried));
         }
     }
 }
@@ -217,14 +224,7 @@ mod tests {
     fn plan(used: &[(&str, &str)]) -> Plan {
         let used =
             used.iter().map(|(name, ty)| Variable { name: (*name).to_owned(), ty: (*ty).to_owned(), mutable: false });
-        Plan {
-            used: used.collect(),
-            moved: BTreeSet::new(),
-            local: BTreeSet::new(),
-            pointers: BTreeMap::new(),
-            forgotten: Vec::new(),
-            tried: Tried::Text,
-        }
+        Plan { used: used.collect(), tried: Tried::Text, ..Plan::default() }
     }
 
     fn cell(code: &str) -> Cell {
@@ -276,7 +276,7 @@ mod tests {
         let program = runnable(&items(&cell, 3), &cell, 4, &plan(&[]));
         let origin = |text: &str| {
             let start = program.text.find(text).expect("the text is there");
-            program.origin(start..start + text.len())
+            program.origins.of(start..start + text.len())
         };
         assert_eq!(origin("fn one"), Some((3, 0..6)));
         assert_eq!(origin("one();"), Some((4, 30..36)));

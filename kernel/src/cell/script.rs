@@ -42,7 +42,7 @@ pub(crate) fn script_program(script: &str) -> Option<Program> {
         }
     }
     body.insert(script.len(), TAIL);
-    Some(Program::whole(body.apply(&script, 0..script.len()), 0))
+    Some(Program::whole(&body.apply(&script, 0..script.len()), 0))
 }
 
 fn has_main(script: &str) -> bool {
@@ -97,7 +97,7 @@ mod tests {
         let script = "1;\n// %%\nmissing(2)";
         let program = script_program(script).expect("it has no main");
         let start = program.text.find("missing").expect("it is there");
-        assert_eq!(program.origin(start..start + 7), Some((0, 9..16)));
+        assert_eq!(program.origins.of(start..start + 7), Some((0, 9..16)));
     }
 
     #[test]

@@ -25,9 +25,10 @@ const EXPRESSION_MACROS: [&str; 12] = [
 ];
 
 /// Which macro notes the error that `?` returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Tried {
     /// With its causes.
+    #[default]
     Whole,
     /// Its text alone, which asks less of its type.
     Text,

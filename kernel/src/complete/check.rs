@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
 use crate::cell::{Diagnostic, answer};
 use crate::dylib::Dylib;
+use crate::rustc::Rustc;
 use crate::session::{FOLDER_PREFIX, Scope};
 
 /// How many answers are kept: the same expression is asked about with every letter typed behind it.
@@ -17,26 +17,13 @@ const KEPT: usize = 64;
 
 /// Asks rustc for types.
 pub(super) struct Checker {
-    rustc: PathBuf,
-    arguments: Vec<String>,
+    rustc: Rustc,
     pub(super) answers: Mutex<HashMap<String, Option<String>>>,
 }
 
 impl Checker {
     pub(super) fn new(dylib: &Dylib) -> Self {
-        let arguments = [
-            "--crate-name=cell".to_owned(),
-            "--edition=2024".to_owned(),
-            "--crate-type=lib".to_owned(),
-            "--emit=metadata".to_owned(),
-            "--error-format=json".to_owned(),
-            "--diagnostic-width=100000".to_owned(),
-            "-Ztrim-diagnostic-paths=no".to_owned(),
-            "-Zwrite-long-types-to-disk=no".to_owned(),
-            format!("--extern=kensaku={}", dylib.library.display()),
-            format!("-Ldependency={}", dylib.dependencies.display()),
-        ];
-        Self { rustc: dylib.compiler(), arguments: arguments.to_vec(), answers: Mutex::default() }
+        Self { rustc: Rustc::new(dylib), answers: Mutex::default() }
     }
 
     /// The type that the question in `source` asks for, as rustc prints it.
@@ -57,13 +44,8 @@ impl Checker {
         // Removed by the next kernel, should this one be killed meanwhile.
         let prefix = format!("{FOLDER_PREFIX}{}-types-", std::process::id());
         let folder = tempfile::Builder::new().prefix(&prefix).tempdir()?;
-        let mut rustc = Command::new(&self.rustc);
-        rustc.args(&self.arguments).arg("-").env("RUSTC_BOOTSTRAP", "1").current_dir(folder.path());
-        for added in &scope.crates {
-            rustc.arg(format!("--extern={}={}", added.name, added.library.display()));
-            rustc.args(added.library.parent().map(|folder| format!("-Ldependency={}", folder.display())));
-        }
-        crate::toolchain::as_before(&mut rustc);
+        let mut rustc = self.rustc.types(&scope.crates);
+        rustc.arg("-").current_dir(folder.path());
         let mut process = rustc.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         // rustc reads all of its input before it says anything.
         process.stdin.take().context("rustc has no input")?.write_all(source.as_bytes())?;

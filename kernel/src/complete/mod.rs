@@ -54,6 +54,9 @@ pub(crate) struct Completer {
     held: Vec<String>,
 }
 
+/// What the session leaves here once it has started: none where it could not.
+pub(crate) type Awaited = Arc<OnceLock<Option<Arc<Completer>>>>;
+
 /// Writes the index of the dylib's crates and of std beside the dylib, unless it is there.
 pub(crate) fn update_index(dylib: &Dylib, workspace: &Path) -> Result<()> {
     let sysroot = dylib.sysroot().context("the toolchain has no folder")?;
@@ -82,10 +85,9 @@ impl Completer {
         }
     }
 
-    /// The content of a `complete_reply`. Offsets are counted in code points.
+    /// The content of a `complete_reply`. The cursor and all offsets count code points.
     pub(crate) fn complete(&self, code: &str, cursor: usize) -> Value {
         let (offers, written) = self.offers(code, byte_of(code, cursor));
-        let cursor = cursor.min(code.chars().count());
         let start = cursor - written.chars().count();
         let offers = rank::ranked(offers, &written);
         let view = self.latest_view();

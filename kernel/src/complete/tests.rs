@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Completer;
+use super::{Completer, byte_of};
 use crate::cell::{Cell, Variable, items};
 use crate::dylib::Dylib;
 use crate::session::Scope;
@@ -189,6 +189,13 @@ fn nothing_where_nothing_is_named() {
     assert!(first("let s = \"df.la<TAB>\";").is_empty());
     assert!(first("1234<TAB>").is_empty());
     assert!(first("zzz.qqq.<TAB>").is_empty());
+}
+
+#[test]
+fn cursors_count_code_points() {
+    // An emoji of four bytes, kanji of three, an accent that combines.
+    let bytes: Vec<usize> = (0..8).map(|point| byte_of("a🦀検e\u{301}b", point)).collect();
+    assert_eq!(bytes, [0, 1, 5, 8, 9, 11, 12, 12]);
 }
 
 #[test]

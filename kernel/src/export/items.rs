@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use quote::ToTokens;
-use syn::{Item, UseTree};
+use syn::Item;
+
+use crate::cell::leaves;
 
 /// What the program defines so far.
 #[derive(Default)]
@@ -81,34 +83,16 @@ fn names(item: &Item) -> Vec<(String, Meaning)> {
             None => whole.clone(),
         },
         Item::Use(item) => {
-            let mut leaves = Vec::new();
-            leaves_of(&item.tree, "", &mut leaves);
-            let import = |(name, text)| (name, Meaning { text, import: true });
-            return leaves.into_iter().map(import).collect();
+            let mut names = Vec::new();
+            leaves(&item.tree, String::new(), &mut |text, name, _| {
+                // Any number of globs and of `as _` may stand beside each other.
+                names.push((name.unwrap_or_else(|| text.clone()), Meaning { text, import: true }));
+            });
+            return names;
         }
         _ => return Vec::new(),
     };
     vec![(name, Meaning { text: whole, import: false })]
-}
-
-/// Each name of an import, with the path that brings it alone.
-fn leaves_of(tree: &UseTree, path: &str, leaves: &mut Vec<(String, String)>) {
-    match tree {
-        UseTree::Path(step) => leaves_of(&step.tree, &format!("{path}{}::", step.ident), leaves),
-        UseTree::Group(group) => group.items.iter().for_each(|tree| leaves_of(tree, path, leaves)),
-        UseTree::Glob(_) => leaves.push((format!("{path}*"), format!("{path}*"))),
-        UseTree::Name(name) if name.ident == "self" => {
-            let module = path.trim_end_matches("::");
-            leaves.push((module.rsplit("::").next().unwrap_or(module).to_owned(), module.to_owned()));
-        }
-        UseTree::Name(name) => leaves.push((name.ident.to_string(), format!("{path}{}", name.ident))),
-        UseTree::Rename(name) => {
-            let text = format!("{path}{} as {}", name.ident, name.rename);
-            // Any number of `as _` may stand beside each other.
-            let key = if name.rename == "_" { text.clone() } else { name.rename.to_string() };
-            leaves.push((key, text));
-        }
-    }
 }
 
 #[cfg(test)]

@@ -43,13 +43,6 @@ pub(super) async fn serve(
     }
 }
 
-/// Ctrl-C, or a front end that interrupts by signal.
-pub(super) async fn interrupt_on_signal(interrupter: Interrupter) {
-    while tokio::signal::ctrl_c().await.is_ok() {
-        interrupter.interrupt();
-    }
-}
-
 fn answer(request: &Request, interrupter: &Interrupter) -> Option<Value> {
     match request.kind.as_str() {
         "kernel_info_request" => Some(info::reply()),

@@ -8,7 +8,6 @@ mod input;
 mod iopub;
 mod limits;
 mod message;
-mod offsets;
 mod output;
 mod queue;
 mod requests;
@@ -22,7 +21,9 @@ use std::path::Path;
 use anyhow::Result;
 use tokio::sync::mpsc;
 
+use crate::complete::Awaited;
 use crate::session::{Interrupter, SharedScope};
+use requests::Questions;
 
 /// Serves one front end's connection until it asks for a shutdown.
 pub(crate) fn serve(connection_file: &Path) -> Result<()> {
@@ -34,12 +35,14 @@ pub(crate) fn serve(connection_file: &Path) -> Result<()> {
         // Answered at once, while the session starts in the background.
         let (asking, asks) = input::Asking::new();
         let scope = SharedScope::default();
-        let (worker, thread) = worker::start(interrupter.clone(), scope.clone(), iopub.clone(), asking)?;
+        let completer = Awaited::default();
+        let (worker, thread) =
+            worker::start(interrupter.clone(), scope.clone(), completer.clone(), iopub.clone(), asking)?;
         let (shutdowns, from_shell) = mpsc::unbounded_channel();
         tokio::spawn(wire::echo_heartbeats(channels.heartbeat));
         tokio::spawn(input::serve(channels.stdin, asks, iopub.clone()));
-        tokio::spawn(control::interrupt_on_signal(interrupter.clone()));
-        tokio::spawn(shell::serve(channels.shell, worker, shutdowns, scope, iopub.clone()));
+        tokio::spawn(interrupter.clone().at_signals());
+        tokio::spawn(shell::serve(channels.shell, worker, shutdowns, scope, Questions(completer), iopub.clone()));
         control::serve(channels.control, from_shell, interrupter, iopub).await;
         anyhow::Ok(thread)
     })?;

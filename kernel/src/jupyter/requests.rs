@@ -1,14 +1,9 @@
 //! Requests that are answered at once, also while a cell runs: what is in them, and their answers.
 
-use std::sync::OnceLock;
-
 use serde_json::{Map, Value, json};
 
-use super::offsets::{byte_of, point_of};
 use crate::cell::{self, Completeness};
-use crate::complete::Completer;
-use crate::dylib::Dylib;
-use crate::session::SharedScope;
+use crate::complete::{Awaited, Completer};
 
 /// An execute request. Front ends leave fields out.
 pub(super) struct Execute {
@@ -44,17 +39,11 @@ pub(super) fn is_complete(content: &Value) -> Value {
     }
 }
 
-/// Questions about code, answered on threads that may block.
-pub(super) struct Questions {
-    scope: SharedScope,
-    completer: OnceLock<Option<Completer>>,
-}
+/// Questions about code, answered on threads that may block: they wait for the session's start.
+#[derive(Clone)]
+pub(super) struct Questions(pub(super) Awaited);
 
 impl Questions {
-    pub(super) fn new(scope: SharedScope) -> Self {
-        Self { scope, completer: OnceLock::new() }
-    }
-
     pub(super) fn complete(&self, content: &Value) -> Value {
         let (code, cursor) = asked(content);
         match self.completer() {
@@ -74,8 +63,7 @@ impl Questions {
     }
 
     fn completer(&self) -> Option<&Completer> {
-        let start = || Some(Completer::new(&Dylib::installed().ok()?, self.scope.clone()));
-        self.completer.get_or_init(start).as_ref()
+        self.0.wait().as_deref()
     }
 }
 
@@ -83,7 +71,7 @@ impl Questions {
 fn asked(content: &Value) -> (&str, usize) {
     let code = content["code"].as_str().unwrap_or_default();
     let asked = content["cursor_pos"].as_u64().and_then(|point| usize::try_from(point).ok());
-    (code, point_of(code, asked.map_or(code.len(), |point| byte_of(code, point))))
+    (code, asked.unwrap_or(usize::MAX).min(code.chars().count()))
 }
 
 #[cfg(test)]

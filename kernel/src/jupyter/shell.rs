@@ -1,7 +1,6 @@
 //! The shell channel: cells one after the other, and everything else at once.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -26,7 +25,7 @@ struct Shell {
     iopub: IoPub,
     history: History,
     comms: Comms,
-    questions: Arc<Questions>,
+    questions: Questions,
     /// Cells that wait for their turn.
     waiting: VecDeque<Request>,
     running: Option<Running>,
@@ -49,10 +48,10 @@ pub(super) async fn serve(
     worker: mpsc::UnboundedSender<Job>,
     shutdowns: mpsc::UnboundedSender<(Request, Replies)>,
     scope: SharedScope,
+    questions: Questions,
     iopub: IoPub,
 ) {
     let mut comms = Comms::default();
-    let questions = Arc::new(Questions::new(scope.clone()));
     comms.register(variables::TARGET, move |_| variables::list(&scope));
     let mut shell = Shell {
         replies: channel.replies,

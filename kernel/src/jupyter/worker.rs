@@ -13,6 +13,7 @@ use super::input::Asking;
 use super::iopub::IoPub;
 use super::message::Header;
 use super::output::{Capture, Current};
+use crate::complete::Awaited;
 use crate::dylib::Dylib;
 use crate::session::{Failure, Interrupter, Session, SharedScope};
 
@@ -48,6 +49,7 @@ pub(super) struct Done {
 pub(super) fn start(
     interrupter: Interrupter,
     scope: SharedScope,
+    completer: Awaited,
     iopub: IoPub,
     asking: Asking,
 ) -> Result<(mpsc::UnboundedSender<Job>, JoinHandle<()>)> {
@@ -57,8 +59,10 @@ pub(super) fn start(
     let thread = std::thread::Builder::new().name("kensaku-cells".to_owned()).stack_size(STACK);
     let handle = thread.spawn(move || {
         let events = Arc::new(move |event| events.take(event));
-        let started = |dylib| Session::start_with(&dylib, &[], interrupter, events, scope);
+        let started = |dylib| Session::start(&dylib, interrupter, events, scope);
         let mut session = Dylib::installed().and_then(started);
+        // Not before: the start sets the environment, and completion calls rustc.
+        let _ = completer.set(session.as_ref().ok().map(|session| session.completer().clone()));
         while let Some(job) = jobs.blocking_recv() {
             let name = format!("cell [{}]", job.count);
             let mut run = |code: &str, name: &str| match &mut session {

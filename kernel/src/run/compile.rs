@@ -1,6 +1,5 @@
 //! From a script to a program that links to the dylib, compiled once for each content.
 
-use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -12,6 +11,7 @@ use super::terminal::for_terminal;
 use crate::cell::{CompileError, Diagnostic, Program, Source, compile_errors, file_name, script_program};
 use crate::dylib::Dylib;
 use crate::files;
+use crate::rustc::{Rustc, joined};
 
 /// Programs that were compiled longer ago are removed.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -77,12 +77,8 @@ fn explain(file: &Path, script: String, cells: &Program, said: &str) {
 
 /// rustc, as it makes a program that links to the dylib.
 pub(crate) fn rustc(dylib: &Dylib, source: &Path, program: &Path) -> Command {
-    let mut rustc = Command::new(dylib.compiler());
-    rustc
-        .args(["--edition=2024", "--crate-name=script", "-Cprefer-dynamic", "--cap-lints=allow"])
-        .arg("--extern")
-        .arg(joined(["kensaku=".as_ref(), dylib.library.as_os_str()]))
-        .arg(joined(["-Ldependency=".as_ref(), dylib.dependencies.as_os_str()]));
+    let mut rustc = Rustc::new(dylib).call(&[]);
+    rustc.args(["--crate-name=script", "-Cprefer-dynamic", "--cap-lints=allow"]);
     // An RPATH, which comes before LD_LIBRARY_PATH.
     rustc.arg("-Clink-arg=-Wl,--disable-new-dtags");
     for folder in dylib.run_time_folders() {
@@ -90,10 +86,6 @@ pub(crate) fn rustc(dylib: &Dylib, source: &Path, program: &Path) -> Command {
     }
     rustc.arg("-o").arg(program).arg(source);
     rustc
-}
-
-fn joined<const N: usize>(parts: [&OsStr; N]) -> OsString {
-    parts.into_iter().collect()
 }
 
 /// Names all that a program is made of. The script's place is part of it: panics tell it.

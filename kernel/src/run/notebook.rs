@@ -12,7 +12,7 @@ use super::outputs::Outputs;
 use super::terminal::Terminal;
 use crate::dylib::Dylib;
 use crate::ipynb;
-use crate::session::{Failure, Interrupter, Session};
+use crate::session::{Failure, Interrupter, Session, SharedScope};
 
 /// Runs `file`; the first failed cell ends the run. The executed notebook goes to `output`, a file
 /// or a folder, or beside the build: running a notebook leaves no file in the repository.
@@ -29,7 +29,8 @@ pub(super) fn notebook(run: &Run) -> Result<ExitCode> {
     let interrupter = Interrupter::default();
     interrupt_on_signal(interrupter.clone())?;
     let events = shown.clone();
-    let mut session = Session::start(&dylib, &[], interrupter, Arc::new(move |event| events.event(&event)))?;
+    let mut session =
+        Session::start(&dylib, interrupter, Arc::new(move |event| events.event(&event)), SharedScope::default())?;
 
     let result = run_cells(&mut session, &notebook, &shown);
     let code = match &result {
@@ -106,12 +107,7 @@ fn default_output(file: &Path) -> Result<PathBuf> {
 /// Ctrl-C interrupts the cell, as the stop button does.
 fn interrupt_on_signal(interrupter: Interrupter) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name("kensaku-signals".to_owned()).spawn(move || {
-        runtime.block_on(async {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                interrupter.interrupt();
-            }
-        });
-    })?;
+    let signals = std::thread::Builder::new().name("kensaku-signals".to_owned());
+    signals.spawn(move || runtime.block_on(interrupter.at_signals()))?;
     Ok(())
 }

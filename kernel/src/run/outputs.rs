@@ -183,6 +183,7 @@ mod tests {
         assert_eq!(cells[0][0]["data"]["text/plain"], "2");
         assert_eq!(cells[1].len(), 0);
     }
+
     #[test]
     fn cleared_outputs_go_at_once_or_with_the_next() {
         let mut outputs = Outputs::default();

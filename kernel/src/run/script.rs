@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use super::Run;
 use super::compile::compiled;
 use crate::dylib::Dylib;
+use crate::session::limit_threads;
 
 /// The library writes its displays into the folder that this names.
 const DISPLAYS_VARIABLE: &str = "KENSAKU_DISPLAYS";
@@ -24,10 +25,6 @@ pub(super) fn script(run: &Run) -> Result<ExitCode> {
         std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         command.env(DISPLAYS_VARIABLE, std::path::absolute(folder)?);
     }
-    // candle counts physical cores of the machine, not those this process may use.
-    if std::env::var_os("RAYON_NUM_THREADS").is_none() {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        command.env("RAYON_NUM_THREADS", threads.to_string());
-    }
+    limit_threads(&mut command);
     Err(command.exec()).context("starting the program")
 }

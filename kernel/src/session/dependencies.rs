@@ -58,11 +58,6 @@ impl Dependencies {
         Ok(Added::Built(built?))
     }
 
-    /// Where what was built lies.
-    pub(super) fn libraries(&self) -> PathBuf {
-        self.folder.join("target/release/deps")
-    }
-
     /// The newest crate of the dylib that `value` asks for.
     fn held(&self, name: &str, value: &Value) -> Option<&Part> {
         let simple = ["version", "features", "package", "default-features"];

@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::dependencies::Added;
 use super::evaluator::Session;
+use super::filter::whole_characters;
 use super::{Event, Failure, Stream};
-use crate::cell::{Cell, Directive, Inferred, Plan, Tried, Variable, inferred_types, probe};
+use crate::cell::{Cell, Directive, Inferred, Plan, Tried, Variable};
 use crate::toolchain;
 
 /// The commands and what they do.
@@ -33,7 +34,7 @@ impl Session {
     }
 
     fn docs(&self, name: &str, whole: bool) -> Result<(), Failure> {
-        match self.completer.docs(name, whole) {
+        match self.completer().docs(name, whole) {
             Some(page) => {
                 self.link.show(Event::Page(page));
                 Ok(())
@@ -83,23 +84,15 @@ impl Session {
             link.show(Event::Stream { stream: Stream::Stderr, text: text.to_owned() });
         };
         let added = self.dependencies.add(line, progress);
-        let added = added.map_err(|error| Failure::new("DependencyError", format!("`{line}`: {error:#}")))?;
-        let new = match added {
+        let failed = |error| self.unless_stopped(|| Failure::new("DependencyError", format!("`{line}`: {error:#}")));
+        let new = match added.map_err(failed)? {
             Added::Held(part, version) => {
                 self.say(&format!("{} {version} is part of kensaku: taken from it\n", part.name));
                 vec![part]
             }
-            Added::Built(crates) => {
-                self.compiler.search = vec![self.dependencies.libraries()];
-                crates
-            }
+            Added::Built(crates) => crates,
         };
-        for part in new {
-            self.compiler.crates.retain(|known| known.name != part.name);
-            self.compiler.crates.push(part);
-        }
-        let crates = self.compiler.crates.clone();
-        self.write_scope(|scope| scope.crates = crates);
+        self.write_scope(|scope| new.into_iter().for_each(|part| scope.add(part)));
         Ok(())
     }
 
@@ -109,24 +102,14 @@ impl Session {
         let cell = Cell::parse(&format!("let it = {expression};")).map_err(|_| unknown())?;
         let words = cell.words();
         let used = self.read_scope(|scope| scope.used(|name| words.contains(name)));
-        let plan = Plan {
-            used,
-            moved: Default::default(),
-            local: Default::default(),
-            pointers: Default::default(),
-            forgotten: Vec::new(),
-            tried: Tried::Text,
-        };
-        let program = self.read_scope(|scope| probe(&scope.items, &cell, usize::MAX, &plan));
-        let thread =
-            self.compiler.check(&program, 0).map_err(|error| Failure::new("KernelError", format!("{error:#}")))?;
-        let errors = thread.join().unwrap_or_default();
-        match inferred_types(&program, &errors).pop() {
-            Some((_, Inferred::Named(ty) | Inferred::Function(ty))) => {
+        let plan = Plan { used, tried: Tried::Text, ..Plan::default() };
+        let items = self.read_scope(|scope| scope.items.clone());
+        match self.ask(&items, &cell, usize::MAX, &plan)?.answer("it") {
+            Some(Inferred::Named(ty) | Inferred::Function(ty)) => {
                 self.value(ty);
                 Ok(())
             }
-            Some((_, Inferred::Nameless)) => {
+            Some(Inferred::Nameless) => {
                 self.value("a closure, a future or an opaque type".to_owned());
                 Ok(())
             }
@@ -174,14 +157,6 @@ impl Session {
             self.say_error(&format!("{status}\n"));
         }
         Ok(())
-    }
-}
-
-/// How many bytes are whole characters: the rest of the last one is still to come.
-fn whole_characters(bytes: &[u8]) -> usize {
-    match std::str::from_utf8(bytes) {
-        Err(error) if error.error_len().is_none() => error.valid_up_to(),
-        _ => bytes.len(),
     }
 }
 

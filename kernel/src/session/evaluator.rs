@@ -1,10 +1,10 @@
 //! One cell after the other: parse, compile, run, explain.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use evcxr::EvalContext;
 
 use super::compiler::Compiler;
@@ -12,23 +12,18 @@ use super::dependencies::Dependencies;
 use super::interrupt::{Interrupter, Stopped};
 use super::link::{Ended, Link, Ran};
 use super::lost;
-use super::question::Question;
-use super::scope::Scope;
+use super::probe::Probe;
+use super::scope::{Scope, SharedScope};
 use super::traces::Traces;
 use super::verdict::{Verdict, verdict};
-use super::workplace::Workplace;
+use super::workplace::{PROGRAMS, Workplace};
 use super::{Event, Events, Failure, Stream};
-use crate::cell::{
-    Cell, Diagnostic, Inferred, Item, Plan, Program, Source, Tried, Variable, drawn, items, probe, runnable,
-};
+use crate::cell::{Cell, Diagnostic, Inferred, Item, Plan, Program, Source, drawn, items, probe, runnable};
 use crate::complete::Completer;
 use crate::dylib::Dylib;
 
-/// What cells can see, shared with completion and inspection.
-pub(crate) type SharedScope = Arc<RwLock<Scope>>;
-
 /// A session: variables, items, and the process that holds them.
-pub struct Session {
+pub(crate) struct Session {
     evcxr: EvalContext,
     pub(super) compiler: Compiler,
     pub(super) dependencies: Dependencies,
@@ -41,38 +36,26 @@ pub struct Session {
     programs: usize,
     traces: Traces,
     /// Values that no later cell can name.
-    nameless: BTreeSet<String>,
+    pub(super) nameless: BTreeSet<String>,
     pub(super) timing: bool,
-    pub(super) completer: Completer,
+    completer: Arc<Completer>,
     _workplace: Workplace,
     _dylib: std::fs::File,
 }
 
 impl Session {
-    /// Starts a session. It sets this process's environment, so it is to be called before threads
-    /// that look at it; `arguments` are what cells see as the program's own.
-    pub fn start(dylib: &Dylib, arguments: &[String], interrupter: Interrupter, events: Events) -> Result<Self> {
-        Self::start_with(dylib, arguments, interrupter, events, SharedScope::default())
-    }
-
-    /// The same, with a scope that others look at.
-    pub(crate) fn start_with(
-        dylib: &Dylib,
-        arguments: &[String],
-        interrupter: Interrupter,
-        events: Events,
-        scope: SharedScope,
-    ) -> Result<Self> {
+    /// Starts a session. It sets this process's environment, so it is to be called before threads that look
+    /// at it. Others may look at `scope`.
+    pub(crate) fn start(dylib: &Dylib, interrupter: Interrupter, events: Events, scope: SharedScope) -> Result<Self> {
         let held = dylib.hold()?;
         let workplace = Workplace::new()?;
-        let token = token()?;
         // Safety: the kernel's other threads do not look at the environment.
         unsafe { workplace.enter(dylib)? };
-        let link = Link::listen(&workplace.socket(), token.clone(), events)?;
-        let child = workplace.child(dylib, &token, arguments)?;
+        let link = Link::listen(&workplace.socket(), events)?;
+        let child = workplace.child(dylib, link.token())?;
         let compiler = Compiler::new(dylib, workplace.folder());
         // evcxr runs a first cell of its own.
-        compiler.prepare(&Program::default(), 0)?;
+        compiler.prepare(&Program::default(), 0, &[])?;
         let (evcxr, outputs) = EvalContext::with_subprocess_command(child).map_err(|error| anyhow!("{error}"))?;
         // What is left of these streams is empty: the process's own go through the link.
         drop(outputs);
@@ -84,11 +67,11 @@ impl Session {
             dependencies: Dependencies::new(workplace.folder().join("dependencies"), dylib),
             link,
             interrupter,
-            completer: Completer::new(dylib, scope.clone()),
+            completer: Arc::new(Completer::new(dylib, scope.clone())),
             scope,
             sources: Vec::new(),
             programs: 0,
-            traces: Traces::default(),
+            traces: Traces::new(workplace.folder().join(PROGRAMS)),
             nameless: BTreeSet::new(),
             timing: false,
             _workplace: workplace,
@@ -96,8 +79,13 @@ impl Session {
         })
     }
 
+    /// Answers questions about code, also while a cell runs.
+    pub(crate) fn completer(&self) -> &Arc<Completer> {
+        &self.completer
+    }
+
     /// Runs one cell, which `name` names in errors: "cell [3]".
-    pub fn run(&mut self, code: &str, name: &str) -> Result<(), Failure> {
+    pub(crate) fn run(&mut self, code: &str, name: &str) -> Result<(), Failure> {
         let started = Instant::now();
         self.link.reset();
         self.interrupter.cell_begins();
@@ -108,11 +96,7 @@ impl Session {
         if self.timing {
             self.say(&format!("{:.2?}\n", started.elapsed()));
         }
-        result.map_err(|failure| match stopped {
-            Stopped::No => failure,
-            Stopped::Asked => interrupted(failure),
-            Stopped::Killed => killed(),
-        })
+        result.map_err(|failure| if stopped == Stopped::Killed { lost::killed() } else { failure })
     }
 
     fn run_cell(&mut self, code: &str, name: &str) -> Result<(), Failure> {
@@ -135,15 +119,13 @@ impl Session {
         let closures = cell.kept().into_iter().filter(|(_, binding)| binding.closure);
         let mut plan = Plan {
             used,
-            moved: BTreeSet::new(),
             local: closures.map(|(_, binding)| binding.name.clone()).collect(),
-            pointers: BTreeMap::new(),
             forgotten: lost.iter().chain(&self.nameless).cloned().collect(),
-            tried: Tried::Whole,
+            ..Plan::default()
         };
-        let mut question = self.ask(&items, cell, source, &plan)?;
+        let mut types = self.ask(&items, cell, source, &plan)?;
         if cell.kept().iter().any(|(_, binding)| binding.path) {
-            plan.pointers = question.answers().iter().filter_map(function).collect();
+            plan.pointers = types.answers().iter().filter_map(function).collect();
         }
         let (program, ran) = loop {
             let program = runnable(&items, cell, source, &plan);
@@ -151,34 +133,35 @@ impl Session {
                 Built::Ran(ran) => break (program, ran),
                 Built::Refused(errors) => match verdict(&self.sources, &program, cell, source, &errors, &mut plan) {
                     Verdict::Again => {}
-                    Verdict::OtherTried => question = self.ask(&items, cell, source, &plan)?,
+                    Verdict::OtherTried => types = self.ask(&items, cell, source, &plan)?,
                     Verdict::Failed(failure) => return Err(failure),
                 },
             }
         };
-        self.traces.add(self.programs, program);
+        self.traces.add(self.programs, program.origins);
         self.write_scope(|scope| scope.items = items);
         self.nameless.clear();
         for name in &lost {
             self.write_scope(|scope| scope.remove(name));
             self.say_error(&format!("dropped `{name}`: its type is redefined\n"));
         }
-        self.conclude(cell, &plan, &ran, question)
+        self.conclude(cell, &plan, &ran, types)
     }
 
     /// Asks rustc for the types of new variables.
-    fn ask(&mut self, items: &[Item], cell: &Cell, source: usize, plan: &Plan) -> Result<Question, Failure> {
+    pub(super) fn ask(&mut self, items: &[Item], cell: &Cell, source: usize, plan: &Plan) -> Result<Probe, Failure> {
         if !cell.kept().iter().any(|(_, binding)| binding.is_open()) {
-            return Ok(Question::default());
+            return Ok(Probe::default());
         }
         let program = probe(items, cell, source, plan);
-        let rustc = self.compiler.check(&program, self.programs).map_err(|error| internal(&error))?;
-        Ok(Question::new(program, rustc))
+        let rustc = self.read_scope(|scope| self.compiler.check(&program, self.programs, &scope.crates));
+        Ok(Probe::new(program, rustc.map_err(|error| internal(&error))?))
     }
 
     fn build_and_run(&mut self, program: &Program) -> Result<Built, Failure> {
         self.programs += 1;
-        let file = self.compiler.prepare(program, self.programs).map_err(|error| internal(&error))?;
+        let prepared = self.read_scope(|scope| self.compiler.prepare(program, self.programs, &scope.crates));
+        let file = prepared.map_err(|error| internal(&error))?;
         // evcxr gets the same words for every cell: they name the program.
         let code = format!("#[path = {file:?}] {} cell::run();", crate::toolchain::CELL);
         let result = self.evcxr.eval(&code);
@@ -189,18 +172,19 @@ impl Session {
                 self.write_scope(|scope| scope.variables.clear());
                 Err(lost::process_ended(&message))
             }
-            Err(_) if self.interrupter.stopped() != Stopped::No => {
-                Err(Failure::new("Interrupted", "while the cell was compiled"))
+            Err(_) if self.interrupter.stopped() != Stopped::No => Err(lost::interrupted()),
+            Err(error) => {
+                let said = self.compiler.said();
+                match Diagnostic::errors(&said) {
+                    errors if errors.is_empty() => Err(not_compiled(&error, &said)),
+                    errors => Ok(Built::Refused(errors)),
+                }
             }
-            Err(error) => match self.compiler.said() {
-                errors if errors.is_empty() => Err(self.not_compiled(&error)),
-                errors => Ok(Built::Refused(errors)),
-            },
         }
     }
 
     /// What the cell told about its end, and what is left of its variables.
-    fn conclude(&mut self, cell: &Cell, plan: &Plan, ran: &Ran, question: Question) -> Result<(), Failure> {
+    fn conclude(&mut self, cell: &Cell, plan: &Plan, ran: &Ran, types: Probe) -> Result<(), Failure> {
         if let Some((name, problem)) = ran.lost.first() {
             self.write_scope(|scope| scope.remove(name));
             return Err(Failure::new("Lost", format!("{problem}: define it again")));
@@ -210,40 +194,12 @@ impl Session {
         }
         if ran.ended != Some(Ended::Well) {
             let moved = plan.moved.iter().map(|name| format!("`{name}` was moved into the cell and is lost"));
-            let failure = self.traces.failure(&self.sources, ran).with(moved);
-            return Err(failure);
+            let failure = self.unless_stopped(|| self.traces.failure(&self.sources, ran));
+            return Err(failure.with(moved));
         }
         self.mention(ran);
-        self.keep(cell, plan, question);
+        self.keep(cell, plan, types);
         Ok(())
-    }
-
-    /// Notes the new variables and their types.
-    fn keep(&mut self, cell: &Cell, plan: &Plan, mut question: Question) {
-        for (_, binding) in cell.kept().into_iter().filter(|(_, binding)| !plan.local.contains(&binding.name)) {
-            let name = binding.name.clone();
-            let found = binding.ty.clone().map(Inferred::Named).or_else(|| question.answer(&name));
-            let ty = match (found, plan.pointers.get(&name)) {
-                (Some(Inferred::Named(ty)), _) => ty,
-                (_, Some(pointer)) => pointer.clone(),
-                (Some(Inferred::Nameless), None) => {
-                    self.let_go(name);
-                    continue;
-                }
-                _ => {
-                    self.say_error(&format!("`{name}` is not kept, as rustc does not tell its type: write it down\n"));
-                    self.let_go(name);
-                    continue;
-                }
-            };
-            self.write_scope(|scope| scope.put(Variable { name, ty, mutable: binding.mutable }));
-        }
-    }
-
-    /// Forgets a variable that no later cell can name; the next one drops its value.
-    fn let_go(&mut self, name: String) {
-        self.write_scope(|scope| scope.remove(&name));
-        self.nameless.insert(name);
     }
 
     /// Panics of other threads, and those that the cell caught itself.
@@ -261,15 +217,12 @@ impl Session {
         Failure::compile(&[drawn(found, at, &error.to_string(), "")])
     }
 
-    /// The linker's words, or what else went wrong beside the code.
-    fn not_compiled(&self, error: &evcxr::Error) -> Failure {
-        let said = self.compiler.said_whole();
-        let plain: Vec<&str> = said.lines().filter(|line| !line.starts_with('{')).collect();
-        let error = error.to_string();
-        // evcxr puts what the stand-in for cargo says between words of its own.
-        let ours = error.split("kensaku: ").nth(1).and_then(|rest| rest.lines().next());
-        let message = ours.map_or_else(|| plain.join("\n"), str::to_owned);
-        Failure::new("CompileError", if message.is_empty() { error } else { message })
+    /// What has failed; where the user has stopped the cell, that.
+    pub(super) fn unless_stopped(&self, failure: impl FnOnce() -> Failure) -> Failure {
+        match self.interrupter.stopped() {
+            Stopped::No => failure(),
+            Stopped::Asked | Stopped::Killed => lost::interrupted(),
+        }
     }
 
     pub(super) fn say(&self, text: &str) {
@@ -306,22 +259,12 @@ fn internal(error: &anyhow::Error) -> Failure {
     Failure::new("KernelError", format!("{error:#}"))
 }
 
-fn interrupted(failure: Failure) -> Failure {
-    let told = Failure::new("Interrupted", "variables of earlier cells are kept");
-    let rest = failure.traceback.into_iter().filter(|line| line.contains("moved"));
-    told.with(rest)
-}
-
-fn killed() -> Failure {
-    let message = "the cell did not stop when asked, so its process was ended: all variables are lost, \
-                   functions, types and imports are kept";
-    Failure::new("Killed", message)
-}
-
-/// Random, so that nothing a user prints begins like it.
-fn token() -> Result<String> {
-    let mut bytes = [0; 16];
-    let mut source = std::fs::File::open("/dev/urandom").context("opening /dev/urandom")?;
-    std::io::Read::read_exact(&mut source, &mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+/// The linker's words, or what else went wrong beside the code.
+fn not_compiled(error: &evcxr::Error, said: &str) -> Failure {
+    let plain: Vec<&str> = said.lines().filter(|line| !line.starts_with('{')).collect();
+    let error = error.to_string();
+    // evcxr puts what the stand-in for cargo says between words of its own.
+    let ours = error.split("kensaku: ").nth(1).and_then(|rest| rest.lines().next());
+    let message = ours.map_or_else(|| plain.join("\n"), str::to_owned);
+    Failure::new("CompileError", if message.is_empty() { error } else { message })
 }

@@ -4,11 +4,11 @@ use crate::cell::CompileError;
 
 /// A failed cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    pub name: String,
-    pub message: String,
+pub(crate) struct Failure {
+    pub(crate) name: String,
+    pub(crate) message: String,
     /// With colours, as terminals and front ends show them.
-    pub traceback: Vec<String>,
+    pub(crate) traceback: Vec<String>,
 }
 
 impl Failure {

@@ -1,20 +1,17 @@
-//! Takes the output of a cell apart: the user's text, events of the preload, evcxr's marker lines.
+//! Takes the output of a cell apart: the user's text, events of the preload, evcxr's marker lines. Only those
+//! of evcxr's that the program of a cell can print are known.
 
 use serde_json::{Map, Value, json};
 
 /// Where the cell has ended. Printed by evcxr's run time.
 pub(super) const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
-/// Printed where a panic reached evcxr.
+/// Printed where a panic reached evcxr: the preload catches those of the statements.
 const PANICKED: &str = "EVCXR_PANIC_NOTIFICATION";
-/// Printed where `?` ended the cell.
-const ERRORED: &str = "EVCXR_ERROR_OCCURRED";
-
-const CHANGED_TYPE: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
-const INPUT: &str = "EVCXR_INPUT_REQUEST";
+/// A display in the form that stock evcxr asks for, as crates print it.
 const BEGIN_CONTENT: &str = "EVCXR_BEGIN_CONTENT ";
 const END_CONTENT: &str = "EVCXR_END_CONTENT";
 
-const MARKERS: [&str; 7] = [COMPLETE, PANICKED, ERRORED, CHANGED_TYPE, INPUT, BEGIN_CONTENT, END_CONTENT];
+const MARKERS: [&str; 4] = [COMPLETE, PANICKED, BEGIN_CONTENT, END_CONTENT];
 
 /// One part of the output.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,8 +19,9 @@ pub(super) enum Piece {
     Text(String),
     /// A line of the preload.
     Event(Value),
-    /// A line for evcxr.
-    Marker(String),
+    /// The end of the cell.
+    Complete,
+    Panicked,
 }
 
 /// The state between two reads.
@@ -31,7 +29,7 @@ pub(super) struct Filter {
     /// What begins a line of the preload.
     event: String,
     pending: Vec<u8>,
-    /// A display in the form stock evcxr asks for, while its lines come in.
+    /// A display for stock evcxr, while its lines come in.
     content: Option<(String, String)>,
     bundle: Map<String, Value>,
 }
@@ -121,7 +119,7 @@ impl Filter {
             self.content = Some((mime.to_owned(), String::new()));
         } else if marker != END_CONTENT {
             self.end_bundle(pieces);
-            pieces.0.push(Piece::Marker(marker.to_owned()));
+            pieces.0.push(if marker == COMPLETE { Piece::Complete } else { Piece::Panicked });
         }
     }
 
@@ -159,10 +157,7 @@ impl Filter {
         let pending = &self.pending;
         let starts = markers.iter().copied().chain([self.event.as_str()]);
         let held = starts.filter_map(|start| held_from(pending, start.as_bytes())).min();
-        let whole = match std::str::from_utf8(pending) {
-            Err(error) if error.error_len().is_none() => error.valid_up_to(),
-            _ => pending.len(),
-        };
+        let whole = whole_characters(pending);
         held.unwrap_or(whole).min(whole)
     }
 }
@@ -183,9 +178,16 @@ impl Pieces {
 fn marker(line: &str) -> Option<usize> {
     let at = line.rfind("EVCXR_")?;
     let candidate = &line[at..];
-    let whole = [COMPLETE, PANICKED, ERRORED, END_CONTENT].contains(&candidate);
-    let open = [CHANGED_TYPE, INPUT, BEGIN_CONTENT].iter().any(|start| candidate.starts_with(start));
-    (whole || open).then_some(at)
+    let known = [COMPLETE, PANICKED, END_CONTENT].contains(&candidate) || candidate.starts_with(BEGIN_CONTENT);
+    known.then_some(at)
+}
+
+/// How many bytes are whole characters: the rest of the last one is still to come.
+pub(super) fn whole_characters(bytes: &[u8]) -> usize {
+    match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => bytes.len(),
+    }
 }
 
 /// From where `pending` may turn out to be `start` and what follows it.
@@ -203,10 +205,6 @@ mod tests {
 
     fn text(text: &str) -> Piece {
         Piece::Text(text.to_owned())
-    }
-
-    fn marker(marker: &str) -> Piece {
-        Piece::Marker(marker.to_owned())
     }
 
     #[test]
@@ -232,8 +230,9 @@ mod tests {
         let mut filter = Filter::new("t");
         let mut pieces = filter.push(b"abcEVCXR_EXEC");
         pieces.extend(filter.push(b"UTION_COMPLETE\nx"));
-        assert_eq!(pieces, [text("abc"), marker(COMPLETE), text("x")]);
+        assert_eq!(pieces, [text("abc"), Piece::Complete, text("x")]);
         assert_eq!(filter.push(b"EVCXR_PANIC_NOTIFICATION!\n"), [text("EVCXR_PANIC_NOTIFICATION!\n")]);
+        assert_eq!(filter.push(b"EVCXR_PANIC_NOTIFICATION\n"), [Piece::Panicked]);
     }
 
     #[test]

@@ -10,10 +10,10 @@ use serde_json::json;
 /// A question of the running cell. It is answered once, from any thread; an answer that comes after
 /// the cell has ended does nothing.
 #[derive(Clone)]
-pub struct Question {
-    pub prompt: String,
+pub(crate) struct Question {
+    pub(crate) prompt: String,
     /// Whether what is typed must not be seen.
-    pub password: bool,
+    pub(crate) password: bool,
     pub(super) number: u64,
     pub(super) control: Control,
 }
@@ -24,7 +24,7 @@ pub(super) struct Control(Arc<Mutex<Option<UnixStream>>>);
 
 impl Question {
     /// Gives the cell what the user typed, without the line end; nothing where nobody can be asked.
-    pub fn answer(&self, text: Option<&str>) {
+    pub(crate) fn answer(&self, text: Option<&str>) {
         self.control.say(&format!("input {} {}", self.number, json!(text)));
     }
 }

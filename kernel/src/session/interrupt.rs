@@ -17,7 +17,7 @@ const DOUBLE: Duration = Duration::from_secs(2);
 
 /// Stops the cell of a session, from any thread.
 #[derive(Clone, Default)]
-pub struct Interrupter(Arc<Mutex<State>>);
+pub(crate) struct Interrupter(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -49,7 +49,7 @@ pub(super) enum Stopped {
 
 impl Interrupter {
     /// Stops the running cell; does nothing between cells.
-    pub fn interrupt(&self) {
+    pub(crate) fn interrupt(&self) {
         let mut state = self.lock();
         let count = state.count;
         let State { target: Some(target), cell: Some(cell), .. } = &mut *state else { return };
@@ -68,8 +68,15 @@ impl Interrupter {
         }
     }
 
+    /// Interrupts at each Ctrl-C, and where a front end sends its signal.
+    pub(crate) async fn at_signals(self) {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            self.interrupt();
+        }
+    }
+
     /// Ends the process for cells and every compiler. The session does not survive it.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         if let Some(target) = &self.lock().target {
             target.kill();
         }

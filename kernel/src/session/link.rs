@@ -63,8 +63,6 @@ pub(super) struct Report {
 /// A place in a program.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub(super) struct Frame {
-    #[serde(default)]
-    pub(super) function: String,
     pub(super) file: Option<String>,
     pub(super) line: Option<usize>,
     pub(super) column: Option<usize>,
@@ -82,14 +80,20 @@ struct State {
 }
 
 impl Link {
-    /// Listens at `socket`. `token` begins the preload's own lines.
-    pub(super) fn listen(socket: &Path, token: String, events: Events) -> Result<Self> {
+    /// Listens at `socket`.
+    pub(super) fn listen(socket: &Path, events: Events) -> Result<Self> {
+        let token = token()?;
         let listener = UnixListener::bind(socket).with_context(|| format!("listening at {}", socket.display()))?;
         let state = State { muted: true, interrupted: false, round: 0, flushed: [false; 2], ran: Ran::default() };
         let link = Self { state: Arc::new(Mutex::new(state)), control: Control::default(), events, token };
         let accepting = link.clone();
         spawn("kensaku-accept", move || accepting.accept(&listener))?;
         Ok(link)
+    }
+
+    /// What begins the preload's own lines.
+    pub(super) fn token(&self) -> &str {
+        &self.token
     }
 
     /// Shows output from now on.
@@ -166,8 +170,12 @@ impl Link {
             let shown = match piece {
                 Piece::Text(text) => Some(Event::Stream { stream, text }),
                 Piece::Event(event) => self.lock().take_event(event, &self.control),
-                Piece::Marker(marker) => {
-                    self.lock().take_marker(&marker, &self.control);
+                Piece::Complete => {
+                    self.lock().complete(&self.control);
+                    None
+                }
+                Piece::Panicked => {
+                    self.lock().ran.ended.get_or_insert(Ended::Panic);
                     None
                 }
             };
@@ -217,15 +225,20 @@ impl State {
         None
     }
 
-    fn take_marker(&mut self, marker: &str, control: &Control) {
-        if marker == COMPLETE {
-            self.round += 1;
-            self.flushed = [false; 2];
-            control.say(&format!("flush {}", self.round));
-        } else {
-            control.say(&format!("relay {marker}"));
-        }
+    /// evcxr hears of the end once both streams are flushed.
+    fn complete(&mut self, control: &Control) {
+        self.round += 1;
+        self.flushed = [false; 2];
+        control.say(&format!("flush {}", self.round));
     }
+}
+
+/// Random, so that nothing a user prints begins like it.
+fn token() -> Result<String> {
+    let mut bytes = [0; 16];
+    let mut source = std::fs::File::open("/dev/urandom").context("opening /dev/urandom")?;
+    std::io::Read::read_exact(&mut source, &mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {

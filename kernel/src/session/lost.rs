@@ -1,14 +1,24 @@
-//! The end of the process that runs cells, in words.
+//! What ends a cell from outside, in words.
 
 use super::failure::Failure;
 
-/// `message` is evcxr's, which ends in the status: "signal: 11 (SIGSEGV)".
+/// The process has ended. `message` is evcxr's, which ends in the status: "signal: 11 (SIGSEGV)".
 pub(super) fn process_ended(message: &str) -> Failure {
     let how = signal(message).map_or_else(|| exit(message), |signal| format!("signal {signal}: {}", meaning(signal)));
     let text = format!(
         "the process of the cells was ended by {how}. All variables are lost; functions, types and imports are kept"
     );
     Failure::new("ProcessEnded", text)
+}
+
+pub(super) fn killed() -> Failure {
+    let message = "the cell did not stop when asked, so its process was ended: all variables are lost, \
+                   functions, types and imports are kept";
+    Failure::new("Killed", message)
+}
+
+pub(super) fn interrupted() -> Failure {
+    Failure::new("Interrupted", "variables of earlier cells are kept")
 }
 
 fn signal(message: &str) -> Option<u32> {

@@ -10,9 +10,10 @@ mod filter;
 mod frames;
 mod input;
 mod interrupt;
+mod keep;
 mod link;
 mod lost;
-mod question;
+mod probe;
 mod scope;
 mod streams;
 mod traces;
@@ -25,17 +26,16 @@ use serde_json::Value;
 
 pub(crate) use dependencies::parse as dependency;
 pub(crate) use directives::COMMANDS;
-pub use evaluator::Session;
-pub(crate) use evaluator::SharedScope;
-pub use failure::Failure;
-pub use input::Question;
-pub use interrupt::Interrupter;
-pub(crate) use scope::{Crate, Scope};
-pub(crate) use workplace::PREFIX as FOLDER_PREFIX;
+pub(crate) use evaluator::Session;
+pub(crate) use failure::Failure;
+pub(crate) use input::Question;
+pub(crate) use interrupt::Interrupter;
+pub(crate) use scope::{Crate, Scope, SharedScope};
+pub(crate) use workplace::{PREFIX as FOLDER_PREFIX, limit_threads};
 
 /// What a running cell puts out.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Event {
+pub(crate) enum Event {
     Stream {
         stream: Stream,
         text: String,
@@ -56,14 +56,14 @@ pub enum Event {
 
 /// One of the two text streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
+pub(crate) enum Stream {
     Stdout,
     Stderr,
 }
 
 impl Stream {
     /// The stream's name in the protocol and in notebooks.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",
             Self::Stderr => "stderr",
@@ -72,4 +72,4 @@ impl Stream {
 }
 
 /// Takes events, from any thread, in order.
-pub type Events = Arc<dyn Fn(Event) + Send + Sync>;
+pub(crate) type Events = Arc<dyn Fn(Event) + Send + Sync>;

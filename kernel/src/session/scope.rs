@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
 
 use crate::cell::{Item, Sort, Variable};
 
@@ -15,6 +16,9 @@ pub(crate) struct Scope {
     /// Crates added by `:dep`.
     pub(crate) crates: Vec<Crate>,
 }
+
+/// Shared by the session, which writes it, and those who look.
+pub(crate) type SharedScope = Arc<RwLock<Scope>>;
 
 /// A crate that cells can name.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +72,12 @@ impl Scope {
 
     pub(crate) fn remove(&mut self, name: &str) {
         self.variables.retain(|variable| variable.name != name);
+    }
+
+    /// Adds a crate in place of one of its name.
+    pub(crate) fn add(&mut self, part: Crate) {
+        self.crates.retain(|known| known.name != part.name);
+        self.crates.push(part);
     }
 }
 

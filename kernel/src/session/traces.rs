@@ -1,25 +1,33 @@
 //! From a place in a program back to the cell that holds it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::failure::Failure;
 use super::link::{Ended, Frame, Ran};
-use crate::cell::{Program, Source, number_of, offset_of, place};
+use crate::cell::{Origins, Source, file_name, number_of, offset_of, place};
 
 /// The programs that ran: a panic may come from a function of an earlier one.
-#[derive(Default)]
-pub(super) struct Traces(BTreeMap<usize, Program>);
+pub(super) struct Traces {
+    /// The folder of their texts.
+    folder: PathBuf,
+    programs: BTreeMap<usize, Origins>,
+}
 
 impl Traces {
-    pub(super) fn add(&mut self, number: usize, program: Program) {
-        self.0.insert(number, program);
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder, programs: BTreeMap::new() }
+    }
+
+    pub(super) fn add(&mut self, number: usize, program: Origins) {
+        self.programs.insert(number, program);
     }
 
     /// The failure that a cell told of when it ended.
     pub(super) fn failure(&self, sources: &[Source], ran: &Ran) -> Failure {
         let kind = if ran.ended == Some(Ended::Panic) { "panic" } else { "error" };
         let Some(report) = ran.reports.iter().rfind(|report| report.kind == kind) else {
-            return Failure::new("Interrupted", "the cell was stopped");
+            return Failure::new(kind, "a panic hook of the cell's own took the message");
         };
         let mut places: Vec<String> = Vec::new();
         for frame in report.frames.iter().rev().chain([&report.place]) {
@@ -37,9 +45,11 @@ impl Traces {
     }
 
     fn place(&self, sources: &[Source], frame: &Frame) -> Option<String> {
-        let program = self.0.get(&number_of(frame.file.as_deref()?)?)?;
-        let offset = offset_of(&program.text, frame.line?, frame.column.unwrap_or(1));
-        let (source, at) = program.origin(offset..offset + 1)?;
+        let number = number_of(frame.file.as_deref()?)?;
+        let program = self.programs.get(&number)?;
+        let text = std::fs::read_to_string(self.folder.join(file_name(number))).ok()?;
+        let offset = offset_of(&text, frame.line?, frame.column.unwrap_or(1));
+        let (source, at) = program.of(offset..offset + 1)?;
         Some(place(sources.get(source)?, at.start))
     }
 }

@@ -17,6 +17,10 @@ const SPIN_LIMIT: &str = "64";
 /// The folder's name: this, the process, something random.
 pub(crate) const PREFIX: &str = "kensaku-session-";
 
+/// In it: the programs of cells, and those that are only checked.
+pub(super) const PROGRAMS: &str = "programs";
+pub(super) const PROBES: &str = "probe";
+
 /// A folder that lives as long as the session.
 pub(super) struct Workplace {
     folder: TempDir,
@@ -31,7 +35,7 @@ impl Workplace {
             format!("no folder can be made in {}: TMPDIR names another place with room", place.display())
         })?;
         let workplace = Self { folder };
-        for part in ["probe", "programs"] {
+        for part in [PROBES, PROGRAMS] {
             let part = workplace.folder().join(part);
             std::fs::create_dir_all(&part).with_context(|| format!("creating {}", part.display()))?;
         }
@@ -68,20 +72,15 @@ impl Workplace {
     }
 
     /// The command by which evcxr starts the process for cells.
-    pub(super) fn child(&self, dylib: &Dylib, token: &str, arguments: &[String]) -> Result<Command> {
+    pub(super) fn child(&self, dylib: &Dylib, token: &str) -> Result<Command> {
         let mut command = Command::new(std::env::current_exe().context("finding this binary")?);
-        command.args(arguments);
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).to_string();
         toolchain::as_before(&mut command)
             .env(DYLIB_VARIABLE, &dylib.library)
             .env(SOCKET_VARIABLE, self.socket())
             .env(TOKEN_VARIABLE, token)
             .env("LD_LIBRARY_PATH", library_path(dylib))
             .env("CANDLE_BARRIER_POOL_SPIN_LIMIT", SPIN_LIMIT);
-        // candle counts physical cores of the machine, not those this process may use.
-        if std::env::var_os("RAYON_NUM_THREADS").is_none() {
-            command.env("RAYON_NUM_THREADS", threads);
-        }
+        limit_threads(&mut command);
         Ok(command)
     }
 
@@ -100,6 +99,14 @@ impl Workplace {
     /// evcxr compiles cells with optimisation unless told before it starts.
     fn write_settings(&self) -> Result<()> {
         write(&self.folder.path().join("evcxr.toml"), "[evcxr]\nopt_level = \"0\"\n")
+    }
+}
+
+/// Lets libraries take the processors that this process may use: candle counts physical cores of the machine.
+pub(crate) fn limit_threads(program: &mut Command) {
+    if std::env::var_os("RAYON_NUM_THREADS").is_none() {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        program.env("RAYON_NUM_THREADS", threads.to_string());
     }
 }
 

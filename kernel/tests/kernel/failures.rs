@@ -108,6 +108,28 @@ async fn the_way_to_a_panic_is_told() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_panic_before_the_statements_is_told() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let code = "struct D;\nimpl Drop for D { fn drop(&mut self) { panic!(\"dropped\") } }\nlet d = D;";
+    kernel.execute(code).await?.expect_ok();
+    // The variable's type is redefined, so it is dropped first.
+    let failed = kernel.execute("struct D(u8);\nlet after = 1;").await?;
+    assert_eq!((&failed.reply["ename"], &failed.reply["evalue"]), (&"panic".into(), &"dropped".into()));
+    assert_eq!(kernel.execute("1 + 1").await?.expect_ok().value(), Some("2"));
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn a_panic_behind_a_hook_of_the_users_is_one() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("let kept = 3;\nstd::panic::set_hook(Box::new(|_| println!(\"mine\")));").await?.expect_ok();
+    let failed = kernel.execute("panic!(\"told to the hook\");").await?;
+    assert_eq!((failed.text("stdout").as_str(), &failed.reply["ename"]), ("mine\n", &"panic".into()));
+    assert_eq!(kernel.execute("kept").await?.expect_ok().value(), Some("3"));
+    kernel.shutdown().await
+}
+
+#[tokio::test]
 async fn an_error_tells_its_causes() -> Result<()> {
     let mut kernel = Client::start().await?;
     let error = "#[derive(Debug)]\nstruct Outer(std::io::Error);\nimpl std::fmt::Display for Outer { fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result { write!(f, \"outer\") } }\nimpl std::error::Error for Outer { fn source(&self) -> Option<&(dyn std::error::Error + 'static)> { Some(&self.0) } }";

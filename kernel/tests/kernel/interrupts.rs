@@ -24,6 +24,22 @@ async fn an_interrupted_loop_keeps_its_variables() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_interrupt_tells_what_was_moved_away() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("let items = vec![20_u64];").await?.expect_ok();
+    let code = "println!(\"running\");\nfor item in items {\n    \
+                loop { std::thread::sleep(std::time::Duration::from_millis(item)); }\n}";
+    let id = kernel.begin(code).await?;
+    kernel.wait_for(&id, "stream").await?;
+    kernel.interrupt().await?;
+    let stopped = kernel.finish(&id).await?;
+    assert_eq!(stopped.reply["ename"], "Interrupted");
+    assert!(stopped.traceback().contains("`items` was moved into the cell and is lost"), "{}", stopped.traceback());
+    assert!(kernel.execute("items").await?.traceback().contains("E0425"));
+    kernel.shutdown().await
+}
+
+#[tokio::test]
 async fn the_librarys_loops_obey() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let kept = 3;").await?.expect_ok();

@@ -9,10 +9,10 @@ use syn::{
     TraitItem, Type, TypeParamBound, Visibility, WherePredicate,
 };
 
+use super::cfg::Cfg;
 use super::docs::{docs_of, is_deprecated, is_hidden};
 use super::print::print;
 use super::record::{Bound, Impl, Kind, Member, Ty};
-use super::{cfg::Cfg, record};
 
 /// A path before it is resolved; an empty first part stands for a leading `::`.
 pub(crate) type Path = Vec<String>;
@@ -178,7 +178,7 @@ impl Reader<'_> {
     ) -> Member<Path> {
         let weight = u8::from(!is_deprecated(attributes));
         let docs = docs_of(attributes, self.folder);
-        record::Member { name, kind, signature, docs, public, hidden: is_hidden(attributes), weight, ty }
+        Member { name, kind, signature, docs, public, hidden: is_hidden(attributes), weight, ty }
     }
 }
 

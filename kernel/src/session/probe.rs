@@ -6,12 +6,12 @@ use crate::cell::{Diagnostic, Inferred, Program, inferred_types};
 
 /// A probe at work.
 #[derive(Default)]
-pub(super) struct Question {
+pub(super) struct Probe {
     asked: Option<(Program, JoinHandle<Vec<Diagnostic>>)>,
     answers: Vec<(String, Inferred)>,
 }
 
-impl Question {
+impl Probe {
     pub(super) fn new(program: Program, rustc: JoinHandle<Vec<Diagnostic>>) -> Self {
         Self { asked: Some((program, rustc)), answers: Vec::new() }
     }
