@@ -3,8 +3,9 @@
 mod backbones;
 mod bm25;
 mod chains;
-mod checkpoints;
 mod data;
+mod directories;
+mod families;
 mod golden;
 mod heads;
 mod losses;
@@ -26,7 +27,7 @@ fn main() {
         backbones::trials(),
         bm25::trials(),
         chains::trials(),
-        checkpoints::trials(),
+        directories::trials(),
         data::trials(),
         heads::trials(),
         losses::trials(),

@@ -18,6 +18,7 @@ mod encoder;
 mod family;
 mod gemm;
 mod head;
+mod initial;
 mod layer;
 mod layout;
 mod math;

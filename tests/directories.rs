@@ -15,20 +15,20 @@ use crate::shared::{Trials, test};
 
 pub fn trials() -> Trials {
     vec![
-        test("checkpoints::prefixes_and_what_is_not_used", prefixes),
-        test("checkpoints::several_files", shards),
-        test("checkpoints::f16_bf16_and_f64_are_widened", widened),
-        test("checkpoints::modernbert_with_the_keys_of_published_checkpoints", published_modernbert),
-        test("checkpoints::a_decoder_may_be_stored_if_it_is_tied", stored_decoder),
-        test("checkpoints::a_classifier_for_a_new_task", new_task),
-        test("checkpoints::a_missing_or_a_misshapen_tensor", missing),
-        test("checkpoints::two_tensors_of_one_name", twins),
-        test("checkpoints::nan_and_infinity", not_finite),
-        test("checkpoints::lying_and_cut_headers", lies),
-        test("checkpoints::a_pickle", pickle),
-        test("checkpoints::unknown_families_and_absurd_sizes", unknown),
-        test("checkpoints::ids_that_the_tables_do_not_have", out_of_range),
-        test("checkpoints::nothing_to_compute", nothing),
+        test("directories::prefixes_and_what_is_not_used", prefixes),
+        test("directories::several_files", shards),
+        test("directories::f16_bf16_and_f64_are_widened", widened),
+        test("directories::modernbert_with_the_keys_of_published_checkpoints", published_modernbert),
+        test("directories::a_decoder_may_be_stored_if_it_is_tied", stored_decoder),
+        test("directories::a_classifier_for_a_new_task", new_task),
+        test("directories::a_missing_or_a_misshapen_tensor", missing),
+        test("directories::two_tensors_of_one_name", twins),
+        test("directories::nan_and_infinity", not_finite),
+        test("directories::lying_and_cut_headers", lies),
+        test("directories::a_pickle", pickle),
+        test("directories::unknown_families_and_absurd_sizes", unknown),
+        test("directories::ids_that_the_tables_do_not_have", out_of_range),
+        test("directories::nothing_to_compute", nothing),
     ]
 }
 
