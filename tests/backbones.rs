@@ -8,15 +8,12 @@ use kensaku::data::TrainingSet;
 use kensaku::loss::MultipleNegativesRanking;
 use kensaku::model::{BiEncoder, BiEncoderConfig, Role};
 use kensaku::nn::reference::Reference;
-use kensaku::nn::{
-    Activation, Activations, BertConfig, DistilBertConfig, Dropout, Encoder, EncoderConfig, LayerType, Loaded,
-    ModernBertConfig, MpnetConfig, PackedBatch, RobertaConfig,
-};
+use kensaku::nn::{Activations, Dropout, Encoder, EncoderConfig, Loaded, PackedBatch};
 use kensaku::random::Philox;
-use kensaku::text::Tokenizer;
 use kensaku::train::{TrainConfig, Trainer};
 use polars::prelude::df;
 
+use crate::families::{cancels, families, plain, word_tokenizer};
 use crate::golden::{Tensors, distance, fixture, floats, json, relative_distance, within};
 use crate::shared::{Trials, test};
 
@@ -60,83 +57,6 @@ pub fn trials() -> Trials {
         trials.push(with("trains_as_a_bi_encoder", |config| trains(config).unwrap()));
     }
     trials
-}
-
-/// A small model of every family, with real dropout rates and odd shapes.
-pub fn families() -> Vec<(&'static str, EncoderConfig)> {
-    let bert = BertConfig {
-        vocab_size: 70,
-        hidden_size: 36,
-        num_attention_heads: 3,
-        intermediate_size: 50,
-        max_position_embeddings: 64,
-        initializer_range: 0.3,
-        ..Default::default()
-    };
-    let electra = BertConfig { model_type: "electra".to_owned(), embedding_size: Some(20), ..bert.clone() };
-    let distilbert = DistilBertConfig {
-        vocab_size: 70,
-        dim: 36,
-        n_heads: 3,
-        hidden_dim: 50,
-        max_position_embeddings: 64,
-        initializer_range: 0.2,
-        ..Default::default()
-    };
-    let roberta = RobertaConfig {
-        vocab_size: 70,
-        hidden_size: 36,
-        num_attention_heads: 3,
-        intermediate_size: 50,
-        max_position_embeddings: 66,
-        initializer_range: 0.3,
-        hidden_act: Activation::GeluTanh,
-        ..Default::default()
-    };
-    let xlm_roberta = RobertaConfig { model_type: "xlm-roberta".to_owned(), pad_token_id: 3, ..roberta.clone() };
-    let mpnet = MpnetConfig {
-        vocab_size: 70,
-        hidden_size: 36,
-        num_attention_heads: 3,
-        intermediate_size: 50,
-        max_position_embeddings: 66,
-        initializer_range: 0.3,
-        ..Default::default()
-    };
-    let modernbert = ModernBertConfig {
-        vocab_size: 70,
-        hidden_size: 36,
-        num_hidden_layers: 4,
-        num_attention_heads: 3,
-        intermediate_size: 50,
-        max_position_embeddings: 64,
-        local_attention: 12,
-        initializer_range: 0.2,
-        embedding_dropout: 0.1,
-        attention_dropout: 0.1,
-        mlp_dropout: 0.1,
-        ..Default::default()
-    };
-    let biased = ModernBertConfig {
-        norm_bias: true,
-        attention_bias: true,
-        mlp_bias: true,
-        layer_types: Some(vec![LayerType::SlidingAttention, LayerType::FullAttention]),
-        num_hidden_layers: 2,
-        local_rope_theta: None,
-        hidden_activation: Activation::GeluTanh,
-        ..modernbert.clone()
-    };
-    vec![
-        ("bert", bert.into()),
-        ("distilbert", distilbert.into()),
-        ("electra", electra.into()),
-        ("modernbert", modernbert.into()),
-        ("modernbert_with_biases", biased.into()),
-        ("mpnet", mpnet.into()),
-        ("roberta", roberta.into()),
-        ("xlm_roberta", xlm_roberta.into()),
-    ]
 }
 
 fn equals_transformers(name: &str) {
@@ -187,12 +107,6 @@ pub fn equal_gradients(dir: &Path, encoder: &Encoder, expected: &Tensors) {
     }
 }
 
-/// A name without what stands before it in a model with a head.
-pub fn plain(name: &str) -> &str {
-    let prefixes = ["bert.", "distilbert.", "electra.", "model.", "mpnet.", "roberta."];
-    prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
-}
-
 fn old_names() {
     let dir = fixture("backbones/bert");
     let renamed = tempfile::tempdir().unwrap();
@@ -212,11 +126,6 @@ fn tiny(config: EncoderConfig) -> (Encoder, PackedBatch, Vec<f32>) {
     let batch = PackedBatch::new(lengths.map(|length| (0..length).map(|_| rng.below(70) as u32).collect::<Vec<_>>()));
     let upstream = (0..batch.tokens() * width).map(|_| rng.normal() as f32).collect();
     (Encoder::new(config, 1).unwrap(), batch, upstream)
-}
-
-/// A constant added to all keys of a row cancels in the softmax.
-pub fn cancels(name: &str) -> bool {
-    ["key.bias", "k_lin.bias", "attn.k.bias"].iter().any(|end| name.ends_with(end))
 }
 
 fn equals_reference(config: EncoderConfig, dropout: Option<Dropout>) {
@@ -338,26 +247,6 @@ fn trains(config: EncoderConfig) -> kensaku::Result<()> {
     assert_eq!((&tokens["pad_token"], &tokens["cls_token"]), (&"<pad>".into(), &"<s>".into()));
     assert_eq!(tokens["mask_token"], serde_json::Value::Null, "the vocabulary has none");
     Ok(())
-}
-
-/// A tokenizer of whole words with RoBERTa's special tokens.
-fn word_tokenizer(words: &[&str]) -> Tokenizer {
-    let special = ["<s>", "<pad>", "</s>", "<unk>"];
-    let vocab: serde_json::Map<String, serde_json::Value> =
-        special.iter().chain(words).enumerate().map(|(id, word)| (word.to_string(), id.into())).collect();
-    let added = |(id, content)| {
-        serde_json::json!({ "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
-            "normalized": false, "special": true })
-    };
-    let tokenizer = serde_json::json!({
-        "version": "1.0",
-        "added_tokens": special.iter().enumerate().map(added).collect::<Vec<_>>(),
-        "pre_tokenizer": { "type": "WhitespaceSplit" },
-        "post_processor": { "type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0],
-            "trim_offsets": true, "add_prefix_space": false },
-        "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "<unk>" },
-    });
-    Tokenizer::from_bytes(tokenizer.to_string()).unwrap()
 }
 
 /// The rows `(T, H)` of `(B, S, H)` where the mask is 1.

@@ -4,7 +4,7 @@
 use candle_core::{Device, Tensor, Var};
 use kensaku::nn::{Activations, Classifier, PackedBatch, Parameters};
 
-use crate::backbones::{cancels, plain};
+use crate::families::{cancels, plain};
 use crate::golden::{Tensors, distance, fixture, floats, json, relative_distance, within};
 use crate::shared::{Trials, test};
 

@@ -5,7 +5,8 @@ use kensaku::nn::reference::Reference;
 use kensaku::nn::{Activations, Classifier, Dropout, Encoder, EncoderConfig, Loaded, MaskedLm, PackedBatch};
 use kensaku::random::Philox;
 
-use crate::backbones::{cancels, equal_gradients, families, unpadded_rows};
+use crate::backbones::{equal_gradients, unpadded_rows};
+use crate::families::{cancels, families};
 use crate::golden::{Tensors, distance, fixture, floats, json, relative_distance, within};
 use crate::shared::{Trials, test};
 

@@ -6,6 +6,7 @@ mod chains;
 mod checkpoints;
 mod data;
 mod directories;
+mod families;
 mod golden;
 mod grad_check;
 mod heads;

@@ -13,8 +13,9 @@ use super::checkpoint::Tensors;
 use super::layer::{self, Pass, embedding, longest, post_norm, pre_norm};
 use super::layout::{Layout, lay_out};
 use super::spec::{Positions, Spec};
-use super::{Activations, Dropout, EncoderConfig, Int8Weights, Loaded, PackedBatch, Parameter, Parameters, checkpoint};
-use crate::random::Philox;
+use super::{
+    Activations, Dropout, EncoderConfig, Int8Weights, Loaded, PackedBatch, Parameter, Parameters, checkpoint, initial,
+};
 use crate::{Error, Result};
 
 /// A transformer encoder of any family of [`EncoderConfig`], without the pooler that some have: search
@@ -51,7 +52,7 @@ impl Encoder {
         if let (Positions::Table { sinusoidal: true, .. }, Some(table)) =
             (encoder.spec.positions, &encoder.layout.positions)
         {
-            sinusoids(&mut encoder.parameters.values[table.clone()], encoder.spec.embedding);
+            initial::sinusoids(&mut encoder.parameters.values[table.clone()], encoder.spec.embedding);
         }
         Ok(encoder)
     }
@@ -224,19 +225,7 @@ impl Encoder {
 
     /// Draws those parameters from number `first` on that `wanted` names.
     pub(super) fn draw(&mut self, first: usize, seed: u64, wanted: impl Fn(&Parameter) -> bool) {
-        // A head's numbers are not those of the encoder's first matrices.
-        let mut rng = Philox::stream(seed, u64::from(first > 0));
-        let entries = self.parameters.entries()[first..].to_vec();
-        for entry in entries {
-            let values = &mut self.parameters.values[entry.range.clone()];
-            if !wanted(&entry) {
-                continue;
-            } else if entry.shape.len() == 2 {
-                values.fill_with(|| (rng.normal() * self.spec.deviation) as f32);
-            } else if entry.name.ends_with("weight") {
-                values.fill(1.0);
-            }
-        }
+        initial::draw(&mut self.parameters, first, seed, self.spec.deviation, wanted);
     }
 
     pub(super) fn set_loaded(&mut self, dir: &Path, loaded: Loaded) {
@@ -333,14 +322,4 @@ fn rotations(spec: &Spec) -> Vec<Arc<Rotary>> {
     bases.sort_by(f32::total_cmp);
     bases.dedup();
     bases.into_iter().map(|theta| Arc::new(Rotary::new(theta, spec.head_size(), spec.longest()))).collect()
-}
-
-/// Sines and cosines of growing wave lengths by turns (Vaswani et al. 2017), a row a position.
-fn sinusoids(table: &mut [f32], width: usize) {
-    for (position, row) in table.chunks_exact_mut(width).enumerate() {
-        for (i, value) in row.iter_mut().enumerate() {
-            let angle = position as f64 / 10_000_f64.powf((2 * (i / 2)) as f64 / width as f64);
-            *value = if i % 2 == 0 { angle.sin() } else { angle.cos() } as f32;
-        }
-    }
 }

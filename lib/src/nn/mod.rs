@@ -18,6 +18,7 @@ mod encoder;
 mod family;
 mod gemm;
 mod head;
+mod initial;
 mod int8;
 mod kept;
 mod layer;
