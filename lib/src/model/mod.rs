@@ -6,6 +6,6 @@ mod directory;
 mod embeddings;
 mod pooling;
 
-pub use bi_encoder::{BiEncoder, BiEncoderConfig, Role};
+pub use bi_encoder::{BiEncoder, BiEncoderConfig, Precision, Role};
 pub use embeddings::Embeddings;
 pub use pooling::{Pooled, Pooling};

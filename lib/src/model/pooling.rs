@@ -60,10 +60,18 @@ impl Pooling {
         Pooled { vectors, lengths }
     }
 
-    /// From the gradient of the vectors `(B, H)`: that of the hidden states `(T, H)`.
-    pub(crate) fn backward(self, pooled: &Pooled, d_vectors: &[f32], batch: &PackedBatch, skip: &[usize]) -> Vec<f32> {
+    /// From the gradient of the vectors `(B, H)`: that of the hidden states `(T, H)`, in `d_hidden`'s memory.
+    pub(crate) fn backward(
+        self,
+        pooled: &Pooled,
+        d_vectors: &[f32],
+        batch: &PackedBatch,
+        skip: &[usize],
+        d_hidden: &mut Vec<f32>,
+    ) {
         let width = d_vectors.len() / batch.sequences().max(1);
-        let mut d_hidden = vec![0.0; batch.tokens() * width];
+        d_hidden.clear();
+        d_hidden.resize(batch.tokens() * width, 0.0);
         for (index, (range, skip)) in batch.ranges().zip(skip).enumerate() {
             let row = index * width..(index + 1) * width;
             let mut d = d_vectors[row.clone()].to_vec();
@@ -78,7 +86,6 @@ impl Pooling {
                 hidden.iter_mut().zip(&d).for_each(|(hidden, d)| *hidden = d * share);
             }
         }
-        d_hidden
     }
 
     fn tokens(self, range: std::ops::Range<usize>, skip: usize) -> std::ops::Range<usize> {

@@ -62,8 +62,8 @@ pub(crate) struct LayerCache {
     pub(crate) qkv: Kept,
     /// `(heads, T)`
     pub(crate) log_sums: Vec<f32>,
-    /// `(T, H)`
-    pub(crate) context: Kept,
+    /// `(T, H)` never rounded: its product with its gradient is taken from sums that nearly cancel.
+    pub(crate) context: Vec<f32>,
     pub(crate) attention_norm: NormCache,
     /// `(T, U)` before the activation.
     pub(crate) pre: Kept,
@@ -122,6 +122,11 @@ impl Activations {
         &self.hidden[..self.tokens * self.width]
     }
 
+    /// Where the gradient of the hidden states is made.
+    pub(crate) fn d_hidden(&mut self) -> &mut Vec<f32> {
+        &mut self.head.d_hidden
+    }
+
     /// Bytes that the arena holds.
     pub fn bytes(&self) -> usize {
         let floats = [&self.hidden, &self.offsets, &self.embeddings.output, &self.input];
@@ -148,6 +153,10 @@ impl Activations {
         if spec.embedding != width {
             grow(&mut self.embeddings.output, tokens * spec.embedding);
         }
+        if self.memory.is_some() {
+            let held = self.head.d_hidden.len();
+            self.head.d_hidden.reserve_exact((tokens * width).saturating_sub(held));
+        }
         let count = spec.layers.len();
         let (inputs, layers) = match self.memory {
             None => (0, 1),
@@ -170,7 +179,7 @@ impl LayerCache {
     fn fit(&mut self, spec: &Spec, tokens: usize, storage: Storage) {
         self.qkv.fit(tokens * 3 * spec.width, storage);
         grow(&mut self.log_sums, tokens * spec.heads);
-        self.context.fit(tokens * spec.width, storage);
+        grow(&mut self.context, tokens * spec.width);
         self.attention_norm.fit(tokens, spec.width, storage);
         self.pre.fit(tokens * spec.up_width(), storage);
         self.output_norm.fit(tokens, spec.width, storage);
@@ -178,8 +187,8 @@ impl LayerCache {
 
     fn bytes(&self) -> usize {
         let Self { qkv, log_sums, context, attention_norm, pre, output_norm } = self;
-        let kept = [qkv, context, pre].map(Kept::bytes).iter().sum::<usize>();
-        kept + size_of::<f32>() * log_sums.capacity() + attention_norm.bytes() + output_norm.bytes()
+        let floats = size_of::<f32>() * (log_sums.capacity() + context.capacity());
+        qkv.bytes() + pre.bytes() + floats + attention_norm.bytes() + output_norm.bytes()
     }
 }
 

@@ -5,6 +5,8 @@
 
 use gemm::Parallelism;
 
+use super::math::lane_sum;
+
 /// A matrix in a slice, with strides, so that a transpose or a head of a fused projection is no copy.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
@@ -25,6 +27,24 @@ impl<'a> View<'a> {
     pub fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
         assert!(rows == 0 || cols == 0 || (rows - 1) * row_stride + cols <= data.len(), "matrix outside of its buffer");
         Self { data, rows, cols, row_stride, col_stride: 1 }
+    }
+
+    /// Some of its rows.
+    ///
+    /// # Panics
+    /// If it does not have them.
+    pub fn rows(self, rows: &std::ops::Range<usize>) -> Self {
+        assert!(rows.start <= rows.end && rows.end <= self.rows, "rows outside of a matrix");
+        Self { data: &self.data[rows.start * self.row_stride..], rows: rows.len(), ..self }
+    }
+
+    /// The dot product of each row with that of another matrix of the same shape.
+    pub(crate) fn dot_rows(self, other: Self, dots: &mut [f32]) {
+        for (row, dot) in dots.iter_mut().enumerate().take(self.rows) {
+            let part = |view: &Self| &view.data[row * view.row_stride..][..view.cols];
+            let (left, right) = (part(&self), part(&other));
+            *dot = lane_sum(left.len(), |i| left[i] * right[i]);
+        }
     }
 
     /// The transpose.

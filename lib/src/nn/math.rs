@@ -37,7 +37,7 @@ macro_rules! vectorised {
 pub(crate) use vectorised;
 
 /// Partial sums that a vector register holds.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// `e^x` for f32, relative error below 2e-7; 0 below -87, as softmax wants it.
 /// Cephes' polynomial after reduction by multiples of ln 2.

@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::moments::{self, NAME as MOMENTS};
 use super::{Evaluation, Optimizer, TrainConfig, manifest};
 use crate::files;
-use crate::model::BiEncoder;
+use crate::model::{BiEncoder, Precision};
 use crate::nn::Parameters;
 use crate::{Error, Result};
 
@@ -206,8 +206,8 @@ fn settings(config: &TrainConfig) -> Result<Value> {
 
 fn describe(model: &BiEncoder) -> String {
     let mut config = model.config().clone();
-    // How texts are cut for `encode` changes nothing.
-    config.encode_tokens = 0;
+    // How `encode` does its work changes nothing.
+    (config.encode_tokens, config.precision) = (0, Precision::default());
     format!("{:?}, {config:?}", model.encoder().config())
 }
 

@@ -10,9 +10,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::dropout::Site;
+use super::dropout::{GROUP, Site};
 use crate::nn::gemm::{Threads, View, gemm};
-use crate::nn::math::{exp, lane_sum, vectorised};
+use crate::nn::kept::grow;
+use crate::nn::math::{LANES, exp, vectorised};
 
 /// The shape of a packed batch as attention sees it.
 #[derive(Clone, Copy)]
@@ -28,84 +29,121 @@ pub(crate) struct Heads<'a> {
     pub(crate) offsets: &'a [f32],
 }
 
+/// Queries that are computed together: their scores fit a core's second-level cache.
+const QUERIES: usize = 128;
+
 /// From `qkv (T, 3H)`: `context (T, H)` and `log_sums (heads, T)`.
 pub(crate) fn forward(context: &mut [f32], log_sums: &mut [f32], qkv: &[f32], heads: Heads<'_>, dropout: Option<Site>) {
     let tokens = log_sums.len() / heads.count;
     let context = Scattered::new(context, heads.width());
     let log_sums = Scattered::new(log_sums, tokens);
     heads.tasks().into_par_iter().for_each(|(range, head)| {
-        with_scratch(range.len(), heads.size, |scores, rows| {
-            let [q, k, v] = heads.project(qkv, &range, head);
-            gemm(scores, q, k.t(), heads.scale(), false, Threads::This);
-            heads.shape(scores, range.len(), head);
-            // SAFETY: a (sequence, head) is one task, and no other touches its part of a row.
-            let sums = unsafe { log_sums.part(head, range.clone()) };
-            softmax(scores, sums);
-            heads.limit(scores, range.len(), 0.0);
-            drop_scores(scores, &range, head, heads.count, dropout);
-            gemm(rows, View::new(scores, range.len(), range.len()), v, 1.0, false, Threads::This);
-            for (token, row) in range.clone().zip(rows.chunks_exact(heads.size)) {
-                // SAFETY: as above.
-                unsafe { context.part(token, heads.columns(head)) }.copy_from_slice(row);
-            }
-        });
+        let [q, k, v] = heads.project(qkv, &range, head);
+        for block in heads.blocks(range.len()) {
+            let (height, width) = (block.queries.len(), block.keys.len());
+            with_scratch([height * width, height * heads.size, height], |[scores, rows, inverse_sums]| {
+                gemm(scores, q.rows(&block.queries), k.rows(&block.keys).t(), heads.scale(), false, Threads::This);
+                heads.shape(scores, &block, head);
+                let tokens = range.start + block.queries.start..range.start + block.queries.end;
+                // SAFETY: a (sequence, head) is one task, and no other touches its part of a row.
+                let sums = unsafe { log_sums.part(head, tokens.clone()) };
+                let masks = Masks {
+                    site: dropout,
+                    row: tokens.start * heads.count + head,
+                    rows: heads.count,
+                    column: block.keys.start,
+                };
+                softmax(scores, sums, inverse_sums, masks);
+                gemm(rows, View::new(scores, height, width), v.rows(&block.keys), 1.0, false, Threads::This);
+                for ((token, row), inverse) in tokens.zip(rows.chunks_exact(heads.size)).zip(inverse_sums) {
+                    // SAFETY: as above.
+                    let context = unsafe { context.part(token, heads.columns(head)) };
+                    context.iter_mut().zip(row).for_each(|(context, value)| *context = value * *inverse);
+                }
+            });
+        }
     });
 }
 
-/// From `d_context (T, H)`: `d_qkv (T, 3H)`, and the gradient of every offset's bias in every (sequence,
-/// head), `d_offsets (B * heads, 2L - 1)`.
+/// From `d_context (T, H)`, and `context` as the forward pass left it: `d_qkv (T, 3H)`, and the gradient of every
+/// offset's bias in every (sequence, head), `d_offsets (B * heads, 2L - 1)`.
+#[allow(clippy::too_many_arguments)]
 pub(crate) fn backward(
     d_qkv: &mut [f32],
     d_offsets: &mut [f32],
     d_context: &[f32],
+    context: &[f32],
     qkv: &[f32],
     log_sums: &[f32],
     heads: Heads<'_>,
     dropout: Option<Site>,
 ) {
-    let tokens = log_sums.len() / heads.count;
-    let width = heads.width();
+    let (tokens, width) = (log_sums.len() / heads.count, heads.width());
     let d_qkv = Scattered::new(d_qkv, 3 * width);
     let d_offsets = Scattered::new(d_offsets, heads.offsets.len() / heads.count);
     heads.tasks().into_par_iter().enumerate().for_each(|(task, (range, head))| {
-        let length = range.len();
         let [q, k, v] = heads.project(qkv, &range, head);
-        let d_out = View::strided(&d_context[range.start * width + head * heads.size..], length, heads.size, width);
-        let write = |part: usize, rows: &[f32]| {
-            for (token, row) in range.clone().zip(rows.chunks_exact(heads.size)) {
+        let part = |whole| heads.part(whole, &range, head);
+        let (d_out, out) = (part(d_context), part(context));
+        let write = |part: usize, first: usize, rows: &[f32]| {
+            for (token, row) in (range.start + first..).zip(rows.chunks_exact(heads.size)) {
                 let columns = heads.columns(head);
                 // SAFETY: a (sequence, head) is one task, and no other touches its part of a row.
                 unsafe { d_qkv.part(token, part * width + columns.start..part * width + columns.end) }
                     .copy_from_slice(row);
             }
         };
-        with_scratch(length, heads.size, |weights, rows| {
-            gemm(weights, q, k.t(), heads.scale(), false, Threads::This);
-            heads.shape(weights, length, head);
-            exponentiate(weights, &log_sums[head * tokens..][range.clone()]);
-            heads.limit(weights, length, 0.0);
-            with_scratch(length, 0, |dropped, _| {
-                dropped.copy_from_slice(weights);
-                drop_scores(dropped, &range, head, heads.count, dropout);
-                gemm(rows, View::new(dropped, length, length).t(), d_out, 1.0, false, Threads::This);
-                write(2, rows);
-
-                let d_weights = dropped;
-                gemm(d_weights, d_out, v.t(), 1.0, false, Threads::This);
-                drop_scores(d_weights, &range, head, heads.count, dropout);
-                softmax_slope(d_weights, weights);
-                if !heads.offsets.is_empty() {
-                    // SAFETY: a row is a task's own.
-                    sum_diagonals(unsafe { d_offsets.part(task, 0..d_offsets.width) }, d_weights, length);
-                }
-                let d_scores = View::new(d_weights, length, length);
-                gemm(rows, d_scores, k, heads.scale(), false, Threads::This);
-                write(0, rows);
-                gemm(rows, d_scores.t(), q, heads.scale(), false, Threads::This);
-                write(1, rows);
-            });
+        let d_biases = match heads.offsets {
+            [] => &mut [],
+            // SAFETY: a row is a task's own.
+            _ => unsafe { d_offsets.part(task, 0..d_offsets.width) },
+        };
+        d_biases.fill(0.0);
+        let size = range.len() * heads.size;
+        with_scratch([size, size, 0], |[d_k, d_v, _]| {
+            d_k.fill(0.0);
+            d_v.fill(0.0);
+            for block in heads.blocks(range.len()) {
+                let (height, width) = (block.queries.len(), block.keys.len());
+                let (q, d_out, out) = (q.rows(&block.queries), d_out.rows(&block.queries), out.rows(&block.queries));
+                let (k, v) = (k.rows(&block.keys), v.rows(&block.keys));
+                let keys = block.keys.start * heads.size..block.keys.end * heads.size;
+                with_scratch([height * width, height * width, height * heads.size], |[weights, d_scores, rows]| {
+                    gemm(weights, q, k.t(), heads.scale(), false, Threads::This);
+                    heads.shape(weights, &block, head);
+                    gemm(d_scores, d_out, v.t(), 1.0, false, Threads::This);
+                    let first = range.start + block.queries.start;
+                    let sums = &log_sums[head * tokens + first..][..height];
+                    let masks = Masks {
+                        site: dropout,
+                        row: first * heads.count + head,
+                        rows: heads.count,
+                        column: block.keys.start,
+                    };
+                    // The sum of weight times gradient of a row is that of output times gradient.
+                    let along = &mut rows[..height];
+                    d_out.dot_rows(out, along);
+                    softmax_slope(weights, d_scores, sums, along, masks);
+                    if !d_biases.is_empty() {
+                        sum_diagonals(d_biases, d_scores, &block);
+                    }
+                    let (weights, d_scores) = (View::new(weights, height, width), View::new(d_scores, height, width));
+                    gemm(&mut d_v[keys.clone()], weights.t(), d_out, 1.0, true, Threads::This);
+                    gemm(rows, d_scores, k, heads.scale(), false, Threads::This);
+                    write(0, block.queries.start, rows);
+                    gemm(&mut d_k[keys.clone()], d_scores.t(), q, heads.scale(), true, Threads::This);
+                });
+            }
+            write(1, 0, d_k);
+            write(2, 0, d_v);
         });
     });
+}
+
+/// Some queries of a sequence and all keys that they see.
+struct Block {
+    queries: Range<usize>,
+    keys: Range<usize>,
 }
 
 impl<'a> Heads<'a> {
@@ -119,26 +157,34 @@ impl<'a> Heads<'a> {
         self.tasks().len() * self.offsets.len() / self.count
     }
 
-    /// Adds the bias of a head to scores `(S, S)`, and shuts off what is out of reach.
-    fn shape(&self, scores: &mut [f32], length: usize, head: usize) {
-        if !self.offsets.is_empty() {
-            let offsets = self.offsets.len() / self.count;
-            let biases = &self.offsets[head * offsets..(head + 1) * offsets];
-            for (row, scores) in scores.chunks_exact_mut(length).enumerate() {
-                // The offset of the first column is -row; offset 0 stands in the middle.
-                let biases = &biases[offsets / 2 - row..];
-                scores.iter_mut().zip(biases).for_each(|(score, bias)| *score += bias);
-            }
-        }
-        self.limit(scores, length, f32::NEG_INFINITY);
+    /// The blocks of a sequence. Where a token sees only near ones, no score of the others is computed.
+    fn blocks(&self, length: usize) -> impl Iterator<Item = Block> {
+        let reach = self.reach.unwrap_or(length);
+        (0..length).step_by(QUERIES).map(move |start| {
+            let end = (start + QUERIES).min(length);
+            // Masks are drawn in groups.
+            let first = start.saturating_sub(reach) / GROUP * GROUP;
+            Block { queries: start..end, keys: first..(end + reach).min(length) }
+        })
     }
 
-    /// Sets the elements of a matrix `(S, S)` that are out of reach to a value.
-    fn limit(&self, matrix: &mut [f32], length: usize, value: f32) {
-        let Some(reach) = self.reach.filter(|reach| reach + 1 < length) else { return };
-        for (row, values) in matrix.chunks_exact_mut(length).enumerate() {
-            values[..row.saturating_sub(reach)].fill(value);
-            values[(row + reach + 1).min(length)..].fill(value);
+    /// Adds the bias of a head to scores, and shuts off what is out of reach.
+    fn shape(&self, scores: &mut [f32], block: &Block, head: usize) {
+        let width = block.keys.len();
+        let offsets = self.offsets.len() / self.count;
+        let biases = &self.offsets[head * offsets..(head + 1) * offsets];
+        for (query, scores) in block.queries.clone().zip(scores.chunks_exact_mut(width)) {
+            if offsets > 0 {
+                // Offset 0 stands in the middle.
+                let biases = &biases[offsets / 2 + block.keys.start - query..];
+                scores.iter_mut().zip(biases).for_each(|(score, bias)| *score += bias);
+            }
+            if let Some(reach) = self.reach {
+                let first = query.saturating_sub(reach).saturating_sub(block.keys.start);
+                let last = (query + reach + 1 - block.keys.start).min(width);
+                scores[..first].fill(f32::NEG_INFINITY);
+                scores[last..].fill(f32::NEG_INFINITY);
+            }
         }
     }
 
@@ -165,35 +211,54 @@ impl<'a> Heads<'a> {
             View::strided(&qkv[start..], range.len(), self.size, 3 * width)
         })
     }
-}
 
-/// `sums (2L - 1)`: that of each diagonal of `matrix (S, S)`, the main one in the middle, 0 outside.
-fn sum_diagonals(sums: &mut [f32], matrix: &[f32], length: usize) {
-    sums.fill(0.0);
-    let centre = sums.len() / 2;
-    for (row, values) in matrix.chunks_exact(length).enumerate() {
-        sums[centre - row..].iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+    /// The part `(S, d)` of one head of one sequence in a matrix `(T, H)`.
+    fn part<'b>(&self, whole: &'b [f32], range: &Range<usize>, head: usize) -> View<'b> {
+        let start = range.start * self.width() + head * self.size;
+        View::strided(&whole[start..], range.len(), self.size, self.width())
     }
 }
 
-/// Drops attention weights; the mask belongs to (token, head), so it is the same in both passes.
-fn drop_scores(scores: &mut [f32], range: &Range<usize>, head: usize, heads: usize, dropout: Option<Site>) {
-    if let Some(site) = dropout {
-        for (row, token) in scores.chunks_exact_mut(range.len()).zip(range.clone()) {
-            site.apply(token * heads + head, row);
+/// `sums (2L - 1) +=` that of each diagonal of a block's `matrix`, the sequence's main one in the middle.
+fn sum_diagonals(sums: &mut [f32], matrix: &[f32], block: &Block) {
+    let centre = sums.len() / 2;
+    for (query, values) in block.queries.clone().zip(matrix.chunks_exact(block.keys.len())) {
+        sums[centre + block.keys.start - query..].iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+    }
+}
+
+/// The masks of a block of attention weights. They belong to (token, head), so they are the same in both passes.
+#[derive(Clone, Copy)]
+struct Masks {
+    site: Option<Site>,
+    /// Row of the first query, and from one query's row to the next.
+    row: usize,
+    rows: usize,
+    /// The first key.
+    column: usize,
+}
+
+impl Masks {
+    /// What the weights of a query and a group of the block's keys are multiplied by.
+    #[inline(always)]
+    fn group(&self, query: usize, group: usize) -> [f32; GROUP] {
+        match self.site {
+            Some(site) => site.group(self.row + query * self.rows, self.column / GROUP + group),
+            None => [1.0; GROUP],
         }
     }
 }
 
-/// Runs `work` with two buffers of this thread, `(length, length)` and `(length, width)`, that keep
-/// their memory from call to call.
-fn with_scratch(length: usize, width: usize, work: impl FnOnce(&mut [f32], &mut [f32])) {
-    thread_local!(static BUFFERS: RefCell<Vec<(Vec<f32>, Vec<f32>)>> = const { RefCell::new(Vec::new()) });
-    let (mut square, mut rows) = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
-    square.resize(square.len().max(length * length), 0.0);
-    rows.resize(rows.len().max(length * width), 0.0);
-    work(&mut square[..length * length], &mut rows[..length * width]);
-    BUFFERS.with_borrow_mut(|buffers| buffers.push((square, rows)));
+/// Runs `work` with three buffers of this thread that keep their memory from call to call.
+fn with_scratch(lengths: [usize; 3], work: impl FnOnce([&mut [f32]; 3])) {
+    thread_local!(static BUFFERS: RefCell<Vec<[Vec<f32>; 3]>> = const { RefCell::new(Vec::new()) });
+    let mut buffers = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
+    for (buffer, length) in buffers.iter_mut().zip(lengths) {
+        grow(buffer, length);
+    }
+    let [first, second, third] = &mut buffers;
+    work([&mut first[..lengths[0]], &mut second[..lengths[1]], &mut third[..lengths[2]]]);
+    BUFFERS.with_borrow_mut(|all| all.push(buffers));
 }
 
 /// A matrix of which tasks write disjoint parts of rows.
@@ -227,43 +292,96 @@ impl<'a> Scattered<'a> {
 }
 
 vectorised! {
-    /// Softmax of each row in place; `log_sums` gets the logarithm of each row's sum of exponentials.
-    fn softmax(scores: &mut [f32], log_sums: &mut [f32]) {
-        let length = log_sums.len();
-        for (row, log_sum) in scores.chunks_exact_mut(length).zip(log_sums) {
-            let max = row.iter().fold(f32::NEG_INFINITY, |max, score| if *score > max { *score } else { max });
-            for score in row.iter_mut() {
-                *score = exp(*score - max);
+    /// `exp(score - max)` of each row, dropped; what is left to do is to multiply by the inverse of the row's sum
+    /// before it was dropped. `log_sums` gets the logarithm of the sum of all exponentials.
+    fn softmax(scores: &mut [f32], log_sums: &mut [f32], inverse_sums: &mut [f32], masks: Masks) {
+        let width = scores.len() / log_sums.len();
+        for (query, (row, log_sum)) in scores.chunks_exact_mut(width).zip(log_sums).enumerate() {
+            let max = lane_max(row);
+            let mut lanes = [0.0_f32; LANES];
+            for (group, part) in row.chunks_mut(GROUP).enumerate() {
+                let mut weights = load(part, f32::NEG_INFINITY);
+                for weights in weights.as_chunks_mut::<LANES>().0 {
+                    for (weight, lane) in weights.iter_mut().zip(&mut lanes) {
+                        *weight = exp_or_zero(*weight, max);
+                        *lane += *weight;
+                    }
+                }
+                if masks.site.is_some() {
+                    for (weight, factor) in weights.iter_mut().zip(masks.group(query, group)) {
+                        *weight *= factor;
+                    }
+                }
+                store(part, &weights);
             }
-            let sum = lane_sum(length, |i| row[i]);
-            for score in row.iter_mut() {
-                *score /= sum;
-            }
+            let sum: f32 = lanes.iter().sum();
+            inverse_sums[query] = 1.0 / sum;
             *log_sum = max + sum.ln();
         }
     }
 }
 
 vectorised! {
-    /// The softmax again, from its kept log-sums.
-    fn exponentiate(scores: &mut [f32], log_sums: &[f32]) {
-        for (row, log_sum) in scores.chunks_exact_mut(log_sums.len()).zip(log_sums) {
-            for score in row {
-                *score = exp(*score - log_sum);
+    /// From scores and the gradient of the dropped weights: the dropped weights in the scores' place, and
+    /// `dS = P (mask dP - along)` in the gradient's.
+    fn softmax_slope(scores: &mut [f32], d_weights: &mut [f32], log_sums: &[f32], along: &[f32], masks: Masks) {
+        let width = scores.len() / log_sums.len();
+        let rows = scores.chunks_exact_mut(width).zip(d_weights.chunks_exact_mut(width));
+        for (query, ((scores, d_weights), (log_sum, along))) in rows.zip(log_sums.iter().zip(along)).enumerate() {
+            let groups = scores.chunks_mut(GROUP).zip(d_weights.chunks_mut(GROUP));
+            for (group, (scores_part, d_part)) in groups.enumerate() {
+                let (mut scores, mut d_weights) = (load(scores_part, f32::NEG_INFINITY), load(d_part, 0.0));
+                let factors = masks.group(query, group);
+                for i in 0..GROUP {
+                    let weight = exp_or_zero(scores[i], *log_sum);
+                    scores[i] = weight * factors[i];
+                    d_weights[i] = weight * (d_weights[i] * factors[i] - along);
+                }
+                store(scores_part, &scores);
+                store(d_part, &d_weights);
             }
         }
     }
 }
 
-vectorised! {
-    /// `dS = P (dP - rowsum(dP P))`, in place of `dP`.
-    fn softmax_slope(d_weights: &mut [f32], weights: &[f32]) {
-        let length = weights.len().isqrt();
-        for (d, weights) in d_weights.chunks_exact_mut(length).zip(weights.chunks_exact(length)) {
-            let along = lane_sum(length, |i| d[i] * weights[i]);
-            for (d, weight) in d.iter_mut().zip(weights) {
-                *d = weight * (*d - along);
-            }
+/// A part of a row as a group: loops over a fixed length are what the compiler vectorises.
+#[inline(always)]
+fn load(part: &[f32], beyond: f32) -> [f32; GROUP] {
+    match part.try_into() {
+        Ok(group) => group,
+        Err(_) => {
+            let mut group = [beyond; GROUP];
+            group[..part.len()].copy_from_slice(part);
+            group
         }
     }
+}
+
+#[inline(always)]
+fn store(part: &mut [f32], group: &[f32; GROUP]) {
+    match <&mut [f32; GROUP]>::try_from(&mut *part) {
+        Ok(part) => *part = *group,
+        Err(_) => part.copy_from_slice(&group[..part.len()]),
+    }
+}
+
+/// `exp(x - shift)`, and 0 where `x` was shut off.
+#[inline(always)]
+fn exp_or_zero(x: f32, shift: f32) -> f32 {
+    let value = exp(x - shift);
+    if x > f32::MIN { value } else { 0.0 }
+}
+
+/// The largest number, in lanes that are compared at the end.
+#[inline(always)]
+fn lane_max(row: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if a > b { a } else { b };
+    let (whole, rest) = row.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for values in whole {
+        for (lane, value) in lanes.iter_mut().zip(values) {
+            *lane = larger(*value, *lane);
+        }
+    }
+    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |max, value| larger(*value, max))
 }

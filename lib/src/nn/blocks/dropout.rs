@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::nn::math::vectorised;
-use crate::random::philox;
+use crate::random::philox_lanes;
 
 /// What a training step drops: the same seed and step give the same masks, forward and backward.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -38,25 +38,53 @@ impl Dropout {
     }
 
     fn site_of_rows(&self, site: u32, rate: f32, rows: u32) -> Option<Site> {
-        let threshold = (f64::from(rate) * 4_294_967_296.0) as u32;
+        // Sixteen random bits an element: the rate is a multiple of 2^-16, and the scale belongs to that.
+        let threshold = (f64::from(rate) * 65_536.0).round().min(65_535.0) as u32;
+        let scale = (65_536.0 / (65_536.0 - f64::from(threshold))) as f32;
         let key = [self.seed as u32, (self.seed >> 32) as u32];
         let first_row = self.first_token.wrapping_mul(rows);
-        (rate > 0.0).then_some(Site { key, step: self.step, site, first_row, threshold, scale: 1.0 / (1.0 - rate) })
+        (rate > 0.0).then_some(Site { key, step: self.step, site, first_row, threshold, scale })
     }
 }
+
+/// Elements of a row whose random numbers are drawn together.
+pub(crate) const GROUP: usize = 2 * 4 * LANES;
+
+/// Counters that are turned into random words side by side.
+const LANES: usize = 8;
 
 impl Site {
     /// Zeroes the dropped elements of one row of the layer's tensor and scales the others up.
     pub(crate) fn apply(&self, row: usize, values: &mut [f32]) {
-        mask(
-            values,
-            self.first_row.wrapping_add(row as u32),
-            self.site,
-            self.step,
-            self.key,
-            self.threshold,
-            self.scale,
-        );
+        apply_row(values, *self, row);
+    }
+
+    /// What the elements of a row's group number `group` are multiplied by: 0 or the scale.
+    #[inline(always)]
+    pub(crate) fn group(&self, row: usize, group: usize) -> [f32; GROUP] {
+        let row = self.first_row.wrapping_add(row as u32);
+        let mut counters = [0; LANES];
+        for (lane, counter) in counters.iter_mut().enumerate() {
+            *counter = (group * LANES + lane) as u64;
+        }
+        let [row, site, step] = [row, self.site, self.step].map(|word| [u64::from(word); LANES]);
+        let words = philox_lanes([counters, row, site, step], self.key);
+        let mut factors = [0.0; GROUP];
+        let (low, high) = factors.split_at_mut(GROUP / 2);
+        for (word, (low, high)) in words.as_flattened().iter().zip(low.iter_mut().zip(high)) {
+            *low = if *word as u32 & 0xFFFF >= self.threshold { self.scale } else { 0.0 };
+            *high = if *word as u32 >> 16 >= self.threshold { self.scale } else { 0.0 };
+        }
+        factors
+    }
+}
+
+vectorised! {
+    fn apply_row(values: &mut [f32], site: Site, row: usize) {
+        for (group, values) in values.chunks_mut(GROUP).enumerate() {
+            let factors = site.group(row, group);
+            values.iter_mut().zip(factors).for_each(|(value, factor)| *value *= factor);
+        }
     }
 }
 
@@ -64,23 +92,6 @@ impl Site {
 pub(crate) fn apply(values: &mut [f32], width: usize, dropout: Option<Site>) {
     if let Some(site) = dropout {
         values.par_chunks_mut(width).enumerate().for_each(|(row, values)| site.apply(row, values));
-    }
-}
-
-/// Blocks of four elements that are computed side by side.
-const WIDE: usize = 16;
-
-vectorised! {
-    fn mask(values: &mut [f32], row: u32, site: u32, step: u32, key: [u32; 2], threshold: u32, scale: f32) {
-        for (chunk, part) in values.chunks_mut(4 * WIDE).enumerate() {
-            let mut words = [[0_u32; 4]; WIDE];
-            for (block, words) in words.iter_mut().enumerate() {
-                *words = philox([(chunk * WIDE + block) as u32, row, site, step], key);
-            }
-            for (value, word) in part.iter_mut().zip(words.as_flattened()) {
-                *value = if *word >= threshold { *value * scale } else { 0.0 };
-            }
-        }
     }
 }
 

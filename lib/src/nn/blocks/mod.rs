@@ -2,6 +2,9 @@
 //!
 //! Parallel loops cut the work by rows, columns or (sequence, head), never by thread count, so a
 //! result does not depend on the number of threads.
+//!
+//! A kernel is one function over whole buffers, and all matrix products go through [`gemm`](super::gemm()): these
+//! functions are where another device gets its bodies, and nothing above them knows how they compute.
 
 pub(crate) mod activation;
 pub(crate) mod attention;

@@ -17,7 +17,7 @@ pub(super) fn forward(
     scratch: &mut Scratch,
 ) {
     let (tokens, width) = (pass.tokens(), pass.spec.width);
-    let Scratch { rows, wide, d_rows, bytes, .. } = scratch;
+    let Scratch { rows, wide, bytes, .. } = scratch;
     cache.qkv.fill(tokens * 3 * width, wide, |qkv| {
         pass.product(index, Map::Qkv, qkv, input, layer.qkv.weight(values), bytes);
         if let Some(bias) = layer.qkv.bias(values) {
@@ -30,11 +30,9 @@ pub(super) fn forward(
     // What was kept and not what was rounded, so that the backward pass finds the same attention weights.
     let qkv = cache.qkv.read(tokens * 3 * width, wide);
     let log_sums = &mut cache.log_sums[..tokens * pass.spec.heads];
-    cache.context.fill(tokens * width, d_rows, |context| {
-        let site = pass.weights_site(index);
-        attention::forward(context, log_sums, qkv, pass.heads(index), site);
-        pass.product(index, Map::Out, &mut rows[..tokens * width], context, layer.out.weight(values), bytes);
-    });
+    let context = &mut cache.context[..tokens * width];
+    attention::forward(context, log_sums, qkv, pass.heads(index), pass.weights_site(index));
+    pass.product(index, Map::Out, &mut rows[..tokens * width], context, layer.out.weight(values), bytes);
 }
 
 /// From `scratch.d_rows (T, H)`, the gradient of the block's output, and its `input (T, H)`: the gradient of
@@ -52,9 +50,9 @@ pub(super) fn backward(
     scratch: &mut Scratch,
 ) {
     let (tokens, width) = (pass.tokens(), pass.spec.width);
-    let Scratch { rows, wide, d_rows, d_branch, d_offsets, widened, widened_rows, .. } = scratch;
+    let Scratch { rows, wide, d_rows, d_branch, d_offsets, widened, .. } = scratch;
     let (d_out, d_context) = (&d_rows[..tokens * width], &mut rows[..tokens * width]);
-    let context = cache.context.read(tokens * width, widened_rows);
+    let context = &cache.context[..tokens * width];
     linear::backward_input(d_context, false, d_out, layer.out.weight(values), tokens);
     linear::backward_weight(layer.out.grads(grads), d_out, context, tokens);
 
@@ -62,7 +60,7 @@ pub(super) fn backward(
     let (heads, log_sums) = (pass.heads(index), &cache.log_sums[..tokens * pass.spec.heads]);
     let site = pass.weights_site(index);
     let d_offsets = &mut d_offsets[..heads.offset_gradients()];
-    attention::backward(d_qkv, d_offsets, d_context, qkv, log_sums, heads, site);
+    attention::backward(d_qkv, d_offsets, d_context, context, qkv, log_sums, heads, site);
     if let Some(table) = pass.relative {
         relative::backward(&mut grads[table.clone()], d_offsets, heads.count, pass.longest());
     }
