@@ -1,4 +1,4 @@
-//! The encoder of every family: forward and backward written by hand.
+//! The encoder of every family: making it, reading and writing it. Its passes are in `passes.rs`.
 
 use std::ops::Range;
 use std::path::Path;
@@ -6,17 +6,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::blocks::norm::{self, Before};
-use super::blocks::relative;
 use super::blocks::rotary::Rotary;
 use super::checkpoint::Tensors;
-use super::layer::{self, Pass, embedding, longest, post_norm, pre_norm};
 use super::layout::{Layout, lay_out};
 use super::spec::{Positions, Spec};
-use super::{
-    Activations, Dropout, EncoderConfig, Int8Weights, Loaded, PackedBatch, Parameter, Parameters, checkpoint, initial,
-};
-use crate::{Error, Result};
+use super::{EncoderConfig, Loaded, Parameter, Parameters, checkpoint, initial};
+use crate::Result;
 
 /// A transformer encoder of any family of [`EncoderConfig`], without the pooler that some have: search
 /// models pool the hidden states themselves.
@@ -32,15 +27,15 @@ use crate::{Error, Result};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Encoder {
-    config: EncoderConfig,
-    spec: Spec,
-    parameters: Parameters,
+    pub(super) config: EncoderConfig,
+    pub(super) spec: Spec,
+    pub(super) parameters: Parameters,
     /// How many of them are the encoder's; a head's follow.
-    own: usize,
-    layout: Layout,
+    pub(super) own: usize,
+    pub(super) layout: Layout,
     /// One a base of frequencies.
-    rotary: Vec<Arc<Rotary>>,
-    loaded: Loaded,
+    pub(super) rotary: Vec<Arc<Rotary>>,
+    pub(super) loaded: Loaded,
 }
 
 impl Encoder {
@@ -91,120 +86,6 @@ impl Encoder {
 
     pub fn parameters_mut(&mut self) -> &mut Parameters {
         &mut self.parameters
-    }
-
-    /// Computes the hidden states `(T, H)` of a batch into `activations`.
-    pub fn forward(&self, batch: &PackedBatch, activations: &mut Activations) -> Result<()> {
-        self.run(batch, activations, None)
-    }
-
-    /// The same with the layers' maps in int8, for inference: [`Encoder::quantize`] makes them.
-    pub fn forward_int8(&self, batch: &PackedBatch, activations: &mut Activations, maps: &Int8Weights) -> Result<()> {
-        self.run(batch, activations, Some(maps))
-    }
-
-    /// The maps of all layers in int8, as they are now.
-    pub fn quantize(&self) -> Int8Weights {
-        Int8Weights::new(&self.layout, &self.parameters.values, self.spec.width, self.spec.up_width())
-    }
-
-    fn run(&self, batch: &PackedBatch, activations: &mut Activations, int8: Option<&Int8Weights>) -> Result<()> {
-        activations.fit(&self.spec, batch);
-        embedding::number(&self.spec, batch, &mut activations.positions);
-        self.check(batch, &activations.positions)?;
-        if batch.tokens() == 0 {
-            return Ok(());
-        }
-        let (spec, layout) = (&self.spec, &self.layout);
-        let size = batch.tokens() * spec.width;
-        let Activations {
-            hidden, embeddings, positions, offsets, layers, inputs, final_norm, scratch, dropout, ..
-        } = activations;
-        let (hidden, values) = (&mut hidden[..size], self.parameters.values.as_slice());
-        let offsets = &mut offsets[..self.offsets(batch)];
-        if let Some(table) = &layout.relative {
-            relative::forward(offsets, &values[table.clone()], spec.heads);
-        }
-        let pass = Pass { int8, ..self.pass(batch, *dropout, positions, offsets) };
-        embedding::forward(pass, layout, values, hidden, embeddings, scratch);
-        for (index, layer) in layout.layers.iter().enumerate() {
-            if let Some(input) = inputs.get_mut(index) {
-                input[..size].copy_from_slice(hidden);
-            }
-            let cache = index.min(layers.len() - 1);
-            self.forward_layer()(pass, index, layer, values, hidden, &mut layers[cache], scratch);
-        }
-        if let Some(place) = &layout.final_norm {
-            let rows = &mut scratch.rows[..size];
-            rows.copy_from_slice(hidden);
-            norm::forward(hidden, rows, Before::default(), place.as_norm(values, spec.eps), final_norm, &mut []);
-        }
-        Ok(())
-    }
-
-    /// From the gradient of the hidden states `(T, H)` of the last forward pass with these
-    /// [`Activations::training`]: adds the gradient of every parameter to the table.
-    pub fn backward(&mut self, batch: &PackedBatch, activations: &mut Activations, d_hidden: &[f32]) -> Result<()> {
-        let size = batch.tokens() * self.spec.width;
-        let memory = activations.memory.filter(|_| d_hidden.len() == size && activations.hidden().len() == size);
-        let Some(memory) = memory else {
-            return Err(Error::Shape {
-                what: "gradient of the hidden states".to_owned(),
-                found: format!("{} numbers after {} hidden ones", d_hidden.len(), activations.hidden().len()),
-                expected: format!("{size} numbers after a forward pass of the same batch for training"),
-            });
-        };
-        if size == 0 {
-            return Ok(());
-        }
-        self.parameters.values_and_grads();
-        // Moved out while the gradients are written.
-        let mut grads = std::mem::take(&mut self.parameters.grads);
-        let (spec, layout, values) = (&self.spec, &self.layout, self.parameters.values.as_slice());
-        let Activations {
-            hidden,
-            embeddings,
-            positions,
-            offsets,
-            layers,
-            inputs,
-            input,
-            final_norm,
-            scratch,
-            dropout,
-            ..
-        } = activations;
-        let pass = self.pass(batch, *dropout, positions, &offsets[..self.offsets(batch)]);
-        // The output is not needed any more: its memory holds the gradient that wanders down.
-        let d = &mut hidden[..size];
-        d.copy_from_slice(d_hidden);
-        if let Some(place) = &layout.final_norm {
-            norm::backward(d, place.weight(values), final_norm, &mut [], place.grads(&mut grads));
-        }
-        let backward = if spec.norm_first { pre_norm::backward } else { post_norm::backward };
-        for (index, layer) in layout.layers.iter().enumerate().rev() {
-            if memory.checkpointing {
-                let (again, cache) = (&mut input[..size], &mut layers[0]);
-                again.copy_from_slice(&inputs[index][..size]);
-                self.forward_layer()(pass, index, layer, values, again, cache, scratch);
-                backward(pass, index, layer, values, &mut grads, d, &inputs[index][..size], cache, scratch);
-                continue;
-            }
-            // The input of a layer is the first of all, or the output of the norm before it.
-            let layer_input = match (index, spec.norm_first) {
-                (0, _) => &inputs[0][..size],
-                (_, true) => &[],
-                (_, false) => {
-                    let norm = layout.layers[index - 1].output_norm.as_norm(values, spec.eps);
-                    norm::restore(&mut input[..size], norm, &layers[index - 1].output_norm, &mut scratch.widened_rows);
-                    &input[..size]
-                }
-            };
-            backward(pass, index, layer, values, &mut grads, d, layer_input, &layers[index], scratch);
-        }
-        embedding::backward(pass, layout, values, &mut grads, d, embeddings, scratch);
-        self.parameters.grads = grads;
-        Ok(())
     }
 
     /// Saves all parameters, a head's included, for Python's class of this head.
@@ -258,61 +139,6 @@ impl Encoder {
         let (parameters, layout) = lay_out(&spec);
         let (rotary, own) = (rotations(&spec), parameters.entries().len());
         Ok(Self { config, spec, own, parameters, layout, rotary, loaded: Loaded::default() })
-    }
-
-    fn pass<'a>(
-        &'a self,
-        batch: &'a PackedBatch,
-        dropout: Option<Dropout>,
-        positions: &'a [u32],
-        offsets: &'a [f32],
-    ) -> Pass<'a> {
-        let (rotary, relative) = (self.rotary.as_slice(), self.layout.relative.as_ref());
-        Pass { spec: &self.spec, batch, dropout, positions, rotary, offsets, relative, int8: None }
-    }
-
-    fn forward_layer(&self) -> layer::Forward {
-        if self.spec.norm_first { pre_norm::forward } else { post_norm::forward }
-    }
-
-    /// Biases of relative positions for a batch: one a head and offset.
-    fn offsets(&self, batch: &PackedBatch) -> usize {
-        match self.spec.buckets {
-            0 => 0,
-            _ => self.spec.heads * (2 * longest(batch)).saturating_sub(1),
-        }
-    }
-
-    /// An error for what the tables cannot look up.
-    fn check(&self, batch: &PackedBatch, positions: &[u32]) -> Result<()> {
-        let rows = match self.spec.positions {
-            Positions::Table { rows, .. } | Positions::Counted { rows, .. } => rows,
-            Positions::Rotary { limit } => limit,
-        };
-        // A family without segments takes any.
-        let segments = if self.spec.segments == 0 { usize::MAX } else { self.spec.segments };
-        let limits = [
-            ("token id", batch.ids.as_slice(), self.spec.vocab, "vocab_size"),
-            ("position", positions, rows, "max_position_embeddings"),
-            ("token type", &batch.token_types, segments, "type_vocab_size"),
-        ];
-        for (what, ids, limit, field) in limits {
-            if ids.len() != batch.tokens() {
-                return Err(Error::Shape {
-                    what: format!("{what}s of a batch"),
-                    found: ids.len().to_string(),
-                    expected: format!("one a token, {}", batch.tokens()),
-                });
-            }
-            if let Some(id) = ids.iter().find(|id| **id as usize >= limit) {
-                return Err(Error::Shape {
-                    what: format!("{what} in a batch"),
-                    found: id.to_string(),
-                    expected: format!("below {field} = {limit} (does the tokenizer belong to the model?)"),
-                });
-            }
-        }
-        Ok(())
     }
 }
 

@@ -25,6 +25,7 @@ mod layer;
 mod layout;
 mod math;
 mod parameters;
+mod passes;
 pub mod reference;
 mod spec;
 

@@ -12,8 +12,7 @@ use crate::data::TrainingSet;
 const LONG: Duration = Duration::from_secs(24 * 3600);
 /// In-batch negatives below which a retriever learns slowly.
 const FEW_NEGATIVES: usize = 8;
-/// Copies of the similarity matrix that candle may hold between a loss and its gradient: an estimate, above what
-/// a step of 4,096 pairs has shown.
+/// Copies of the similarity matrix that candle may hold between a loss and its gradient: an estimate.
 const MATRIX_COPIES: usize = 14;
 
 pub(super) fn check(name: &'static str, state: State, found: impl Into<String>) -> Check {

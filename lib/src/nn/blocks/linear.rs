@@ -59,10 +59,10 @@ pub(crate) fn add_column_sums(sums: &mut [f32], values: &[f32]) {
     add_parts(sums, values.par_chunks(width * ROWS_PER_SUM).map(|rows| column_sums(rows, width)).collect());
 }
 
-/// `sums += parts`, in their order.
-pub(crate) fn add_parts(sums: &mut [f32], parts: Vec<Vec<f32>>) {
-    for part in parts {
-        sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+/// `sums += parts`, in their order. The terms of a bias may cancel: in f32 little more than rounding would be left.
+pub(crate) fn add_parts(sums: &mut [f32], parts: Vec<Vec<f64>>) {
+    for (column, sum) in sums.iter_mut().enumerate() {
+        *sum += parts.iter().map(|part| part[column]).sum::<f64>() as f32;
     }
 }
 
@@ -77,11 +77,11 @@ vectorised! {
 }
 
 vectorised! {
-    fn column_sums(rows: &[f32], width: usize) -> Vec<f32> {
+    fn column_sums(rows: &[f32], width: usize) -> Vec<f64> {
         let mut sums = vec![0.0; width];
         for row in rows.chunks_exact(width) {
             for (sum, value) in sums.iter_mut().zip(row) {
-                *sum += value;
+                *sum += f64::from(*value);
             }
         }
         sums

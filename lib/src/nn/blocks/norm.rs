@@ -195,11 +195,11 @@ vectorised! {
 }
 
 vectorised! {
-    fn products(left: &[f32], right: &[f32], width: usize) -> Vec<f32> {
+    fn products(left: &[f32], right: &[f32], width: usize) -> Vec<f64> {
         let mut sums = vec![0.0; width];
         for (left, right) in left.chunks_exact(width).zip(right.chunks_exact(width)) {
             for (sum, (left, right)) in sums.iter_mut().zip(left.iter().zip(right)) {
-                *sum += left * right;
+                *sum += f64::from(left * right);
             }
         }
         sums

@@ -16,6 +16,7 @@ mod weights;
 
 use rayon::prelude::*;
 
+use super::math::vectorised;
 use kernel::{OUTPUTS, ROWS};
 pub(crate) use rows::Int8Rows;
 pub use weights::Int8Weights;
@@ -68,24 +69,25 @@ impl Int8Matrix {
         y.par_chunks_mut(ROWS * ROWS_OF_TILES * outputs).enumerate().for_each(|(task, y)| {
             let first = task * ROWS * ROWS_OF_TILES;
             for (panel, weights) in self.panels.chunks_exact(OUTPUTS * x.depth).enumerate() {
+                let here = panel * OUTPUTS..((panel + 1) * OUTPUTS).min(outputs);
                 for (tile, y) in y.chunks_mut(ROWS * outputs).enumerate() {
                     let first = first + tile * ROWS;
                     let mut sums = [[0; OUTPUTS]; ROWS];
                     kernel::tile(&mut sums, x.from(first), x.depth, weights);
                     for ((row, y), sums) in (first..).zip(y.chunks_exact_mut(outputs)).zip(&sums) {
-                        self.scale(y, sums, panel * OUTPUTS, x.scales[row], x.zeros[row]);
+                        let (scales, own_sums) = (&self.scales[here.clone()], &self.sums[here.clone()]);
+                        scale(&mut y[here.clone()], sums, scales, own_sums, x.scales[row], x.zeros[row]);
                     }
                 }
             }
         });
     }
+}
 
-    /// Integers to numbers, for the outputs from `first` on.
-    #[inline(always)]
-    fn scale(&self, y: &mut [f32], sums: &[i32; OUTPUTS], first: usize, scale: f32, zero: i32) {
-        let last = (first + OUTPUTS).min(self.scales.len());
-        let weights = self.scales[first..last].iter().zip(&self.sums[first..last]);
-        for ((y, sum), (own_scale, own_sum)) in y[first..last].iter_mut().zip(sums).zip(weights) {
+vectorised! {
+    /// Integers to numbers: some outputs of a row.
+    fn scale(y: &mut [f32], sums: &[i32], scales: &[f32], own_sums: &[i32], scale: f32, zero: i32) {
+        for ((y, sum), (own_scale, own_sum)) in y.iter_mut().zip(sums).zip(scales.iter().zip(own_sums)) {
             *y = (sum - zero * own_sum) as f32 * (scale * own_scale);
         }
     }

@@ -63,8 +63,8 @@ vectorised! {
         let scale = if most > least { (most - least) / 255.0 } else { 1.0 };
         let (inverse, zero) = (1.0 / scale, (-least / scale).round());
         for (value, x) in values.iter_mut().zip(x) {
-            // The sum is not negative, so that cutting off rounds.
-            *value = (x * inverse + zero + 0.5).clamp(0.0, 255.0) as u8;
+            // Adding 2^23 rounds to an integer, which is then the low bits.
+            *value = ((x * inverse + zero).clamp(0.0, 255.0) + 8_388_608.0).to_bits() as u8;
         }
         (scale, zero as i32)
     }

@@ -4,16 +4,17 @@
 //! to how far a token sees are the family's. Only the log-sum-exp of each row is kept:
 //! the backward pass computes `P` again.
 
-use std::cell::RefCell;
-use std::marker::PhantomData;
+mod scratch;
+mod softmax;
+
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::dropout::{GROUP, Site};
 use crate::nn::gemm::{Threads, View, gemm};
-use crate::nn::kept::grow;
-use crate::nn::math::{LANES, exp, vectorised};
+use scratch::{Scattered, with_scratch};
+use softmax::{Masks, softmax, softmax_slope};
 
 /// The shape of a packed batch as attention sees it.
 #[derive(Clone, Copy)]
@@ -225,163 +226,4 @@ fn sum_diagonals(sums: &mut [f32], matrix: &[f32], block: &Block) {
     for (query, values) in block.queries.clone().zip(matrix.chunks_exact(block.keys.len())) {
         sums[centre + block.keys.start - query..].iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
     }
-}
-
-/// The masks of a block of attention weights. They belong to (token, head), so they are the same in both passes.
-#[derive(Clone, Copy)]
-struct Masks {
-    site: Option<Site>,
-    /// Row of the first query, and from one query's row to the next.
-    row: usize,
-    rows: usize,
-    /// The first key.
-    column: usize,
-}
-
-impl Masks {
-    /// What the weights of a query and a group of the block's keys are multiplied by.
-    #[inline(always)]
-    fn group(&self, query: usize, group: usize) -> [f32; GROUP] {
-        match self.site {
-            Some(site) => site.group(self.row + query * self.rows, self.column / GROUP + group),
-            None => [1.0; GROUP],
-        }
-    }
-}
-
-/// Runs `work` with three buffers of this thread that keep their memory from call to call.
-fn with_scratch(lengths: [usize; 3], work: impl FnOnce([&mut [f32]; 3])) {
-    thread_local!(static BUFFERS: RefCell<Vec<[Vec<f32>; 3]>> = const { RefCell::new(Vec::new()) });
-    let mut buffers = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
-    for (buffer, length) in buffers.iter_mut().zip(lengths) {
-        grow(buffer, length);
-    }
-    let [first, second, third] = &mut buffers;
-    work([&mut first[..lengths[0]], &mut second[..lengths[1]], &mut third[..lengths[2]]]);
-    BUFFERS.with_borrow_mut(|all| all.push(buffers));
-}
-
-/// A matrix of which tasks write disjoint parts of rows.
-struct Scattered<'a> {
-    start: *mut f32,
-    rows: usize,
-    width: usize,
-    borrowed: PhantomData<&'a mut [f32]>,
-}
-
-// SAFETY: a shared `Scattered` gives out memory only through `part`, whose caller vouches for disjointness.
-unsafe impl Sync for Scattered<'_> {}
-
-impl<'a> Scattered<'a> {
-    fn new(data: &'a mut [f32], width: usize) -> Self {
-        Self {
-            start: data.as_mut_ptr(),
-            rows: data.len().checked_div(width).unwrap_or(0),
-            width,
-            borrowed: PhantomData,
-        }
-    }
-
-    /// SAFETY: no two parts that live at the same time may overlap.
-    #[allow(clippy::mut_from_ref)]
-    unsafe fn part(&self, row: usize, columns: Range<usize>) -> &mut [f32] {
-        assert!(row < self.rows && columns.end <= self.width, "part outside of its matrix");
-        // SAFETY: inside the borrowed slice by the assertion; disjoint by the caller's word.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.width + columns.start), columns.len()) }
-    }
-}
-
-vectorised! {
-    /// `exp(score - max)` of each row, dropped; what is left to do is to multiply by the inverse of the row's sum
-    /// before it was dropped. `log_sums` gets the logarithm of the sum of all exponentials.
-    fn softmax(scores: &mut [f32], log_sums: &mut [f32], inverse_sums: &mut [f32], masks: Masks) {
-        let width = scores.len() / log_sums.len();
-        for (query, (row, log_sum)) in scores.chunks_exact_mut(width).zip(log_sums).enumerate() {
-            let max = lane_max(row);
-            let mut lanes = [0.0_f32; LANES];
-            for (group, part) in row.chunks_mut(GROUP).enumerate() {
-                let mut weights = load(part, f32::NEG_INFINITY);
-                for weights in weights.as_chunks_mut::<LANES>().0 {
-                    for (weight, lane) in weights.iter_mut().zip(&mut lanes) {
-                        *weight = exp_or_zero(*weight, max);
-                        *lane += *weight;
-                    }
-                }
-                if masks.site.is_some() {
-                    for (weight, factor) in weights.iter_mut().zip(masks.group(query, group)) {
-                        *weight *= factor;
-                    }
-                }
-                store(part, &weights);
-            }
-            let sum: f32 = lanes.iter().sum();
-            inverse_sums[query] = 1.0 / sum;
-            *log_sum = max + sum.ln();
-        }
-    }
-}
-
-vectorised! {
-    /// From scores and the gradient of the dropped weights: the dropped weights in the scores' place, and
-    /// `dS = P (mask dP - along)` in the gradient's.
-    fn softmax_slope(scores: &mut [f32], d_weights: &mut [f32], log_sums: &[f32], along: &[f32], masks: Masks) {
-        let width = scores.len() / log_sums.len();
-        let rows = scores.chunks_exact_mut(width).zip(d_weights.chunks_exact_mut(width));
-        for (query, ((scores, d_weights), (log_sum, along))) in rows.zip(log_sums.iter().zip(along)).enumerate() {
-            let groups = scores.chunks_mut(GROUP).zip(d_weights.chunks_mut(GROUP));
-            for (group, (scores_part, d_part)) in groups.enumerate() {
-                let (mut scores, mut d_weights) = (load(scores_part, f32::NEG_INFINITY), load(d_part, 0.0));
-                let factors = masks.group(query, group);
-                for i in 0..GROUP {
-                    let weight = exp_or_zero(scores[i], *log_sum);
-                    scores[i] = weight * factors[i];
-                    d_weights[i] = weight * (d_weights[i] * factors[i] - along);
-                }
-                store(scores_part, &scores);
-                store(d_part, &d_weights);
-            }
-        }
-    }
-}
-
-/// A part of a row as a group: loops over a fixed length are what the compiler vectorises.
-#[inline(always)]
-fn load(part: &[f32], beyond: f32) -> [f32; GROUP] {
-    match part.try_into() {
-        Ok(group) => group,
-        Err(_) => {
-            let mut group = [beyond; GROUP];
-            group[..part.len()].copy_from_slice(part);
-            group
-        }
-    }
-}
-
-#[inline(always)]
-fn store(part: &mut [f32], group: &[f32; GROUP]) {
-    match <&mut [f32; GROUP]>::try_from(&mut *part) {
-        Ok(part) => *part = *group,
-        Err(_) => part.copy_from_slice(&group[..part.len()]),
-    }
-}
-
-/// `exp(x - shift)`, and 0 where `x` was shut off.
-#[inline(always)]
-fn exp_or_zero(x: f32, shift: f32) -> f32 {
-    let value = exp(x - shift);
-    if x > f32::MIN { value } else { 0.0 }
-}
-
-/// The largest number, in lanes that are compared at the end.
-#[inline(always)]
-fn lane_max(row: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if a > b { a } else { b };
-    let (whole, rest) = row.as_chunks::<LANES>();
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    for values in whole {
-        for (lane, value) in lanes.iter_mut().zip(values) {
-            *lane = larger(*value, *lane);
-        }
-    }
-    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |max, value| larger(*value, max))
 }
