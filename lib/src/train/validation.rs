@@ -8,7 +8,8 @@ use super::expect;
 use crate::Result;
 
 /// When a model is validated, when the training stops for it, and where the best model is kept. It takes
-/// effect once there is something to look at: [`Trainer::validate_on`], [`Trainer::validate_with`].
+/// effect once there is something to look at: [`Trainer::validate_on`](super::Trainer::validate_on),
+/// [`Trainer::validate_with`](super::Trainer::validate_with).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ValidationConfig {
