@@ -46,10 +46,12 @@ pub fn trials() -> Trials {
             let config = config.clone();
             test(&format!("backbones::{family}_{what}"), move || run(config))
         };
-        trials.push(with("equals_the_slow_reference", |config| equals_reference(config, None)));
-        trials.push(with("equals_the_slow_reference_with_dropout", |config| {
-            equals_reference(config, Some(Dropout { seed: 5, step: 3, first_token: 2 }));
+        trials.push(with("equals_the_slow_reference", |config| equals_reference(config, None, &[])));
+        trials.push(with("equals_the_slow_reference_with_dropout", |config| equals_reference(config, DROPOUT, &[])));
+        trials.push(with("equals_the_slow_reference_with_unseen_tokens", |config| {
+            equals_reference(config, DROPOUT, &[1, 5, 45, 10, 1]);
         }));
+        trials.push(with("wants_a_token_to_see_one", blind));
         trials.push(with("does_not_depend_on_threads", threads));
         trials.push(with("does_not_depend_on_neighbours", neighbours));
         trials.push(with("finite_differences", finite_differences));
@@ -118,6 +120,8 @@ fn old_names() {
     }
 }
 
+const DROPOUT: Option<Dropout> = Some(Dropout { seed: 5, step: 3, first_token: 2 });
+
 /// A model, and sequences of length 1 to 50.
 fn tiny(config: EncoderConfig) -> (Encoder, PackedBatch, Vec<f32>) {
     let width = config.hidden_size();
@@ -128,8 +132,9 @@ fn tiny(config: EncoderConfig) -> (Encoder, PackedBatch, Vec<f32>) {
     (Encoder::new(config, 1).unwrap(), batch, upstream)
 }
 
-fn equals_reference(config: EncoderConfig, dropout: Option<Dropout>) {
-    let (mut encoder, batch, upstream) = tiny(config);
+fn equals_reference(config: EncoderConfig, dropout: Option<Dropout>, attended: &[usize]) {
+    let (mut encoder, mut batch, upstream) = tiny(config);
+    batch.attended = attended.to_vec();
     let mut activations = Activations::training();
     activations.set_dropout(dropout);
     encoder.forward(&batch, &mut activations).unwrap();
@@ -151,13 +156,28 @@ fn equals_reference(config: EncoderConfig, dropout: Option<Dropout>) {
     }
 }
 
+fn blind(config: EncoderConfig) {
+    let (encoder, mut batch, _) = tiny(config);
+    let mut error = |attended: &[usize]| {
+        batch.attended = attended.to_vec();
+        encoder.forward(&batch, &mut Activations::inference()).unwrap_err().to_string()
+    };
+    assert!(error(&[1, 5, 45]).contains("3 numbers"));
+    assert!(error(&[1, 5, 45, 10, 0]).contains("0 of a sequence of 2"));
+    assert!(error(&[1, 5, 51, 10, 1]).contains("51 of a sequence of 50"));
+    // The last of 50 tokens sees those that are 6 away or nearer.
+    let local =
+        encoder.forward(&PackedBatch { attended: vec![1, 5, 40, 10, 1], ..batch }, &mut Activations::inference());
+    assert_eq!(local.is_err(), encoder.config().model_type() == "modernbert");
+}
+
 /// Outputs and gradients, bit for bit.
 fn pass(config: EncoderConfig, threads: usize) -> (Vec<f32>, Vec<Vec<f32>>) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
         let (mut encoder, batch, upstream) = tiny(config);
         let mut activations = Activations::training();
-        activations.set_dropout(Some(Dropout { seed: 5, step: 3, first_token: 2 }));
+        activations.set_dropout(DROPOUT);
         encoder.forward(&batch, &mut activations).unwrap();
         let hidden = activations.hidden().to_vec();
         encoder.backward(&batch, &mut activations, &upstream).unwrap();

@@ -11,6 +11,9 @@ pub struct PackedBatch {
     pub positions: Vec<u32>,
     /// Where each sequence starts, and the end of the last `(B + 1,)`.
     pub bounds: Vec<usize>,
+    /// How many of each sequence's first tokens are attended to `(B,)`; empty for all of them. What stands
+    /// behind sees the text without being seen, as ColBERT's masks that expand a query.
+    pub attended: Vec<usize>,
 }
 
 impl PackedBatch {

@@ -174,6 +174,28 @@ impl Encoder {
                 });
             }
         }
+        self.check_attended(batch)
+    }
+
+    /// An error for a token that would see none.
+    fn check_attended(&self, batch: &PackedBatch) -> Result<()> {
+        if batch.attended.is_empty() {
+            return Ok(());
+        }
+        let shape =
+            |found: String, expected: String| Error::Shape { what: "attended tokens".to_owned(), found, expected };
+        if batch.attended.len() != batch.sequences() {
+            let expected = format!("one number a sequence, {}", batch.sequences());
+            return Err(shape(format!("{} numbers", batch.attended.len()), expected));
+        }
+        let reach = self.spec.layers.iter().filter_map(|layer| layer.reach).min().unwrap_or(usize::MAX);
+        for (range, attended) in batch.ranges().zip(&batch.attended) {
+            let fewest = range.len().saturating_sub(reach).max(range.len().min(1));
+            if !(fewest..=range.len()).contains(attended) {
+                let expected = format!("{fewest} to {}, so that every token sees one", range.len());
+                return Err(shape(format!("{attended} of a sequence of {}", range.len()), expected));
+            }
+        }
         Ok(())
     }
 }

@@ -66,6 +66,7 @@ impl<'a> Pass<'a> {
     pub(super) fn heads(&self, layer: usize) -> Heads<'a> {
         Heads {
             bounds: &self.batch.bounds,
+            attended: &self.batch.attended,
             count: self.spec.heads,
             size: self.spec.head_size(),
             reach: self.spec.layers[layer].reach,

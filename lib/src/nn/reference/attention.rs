@@ -23,7 +23,8 @@ impl Reference {
         let (size, site) = (self.spec.head_size(), self.spec.weights_site(dropout, layer));
         let qkv = self.project(layer, hidden)?;
         let mut sequences = Vec::with_capacity(batch.sequences());
-        for range in batch.ranges().filter(|range| !range.is_empty()) {
+        for (sequence, range) in batch.ranges().enumerate().filter(|(_, range)| !range.is_empty()) {
+            let attended = batch.attended.get(sequence).copied().unwrap_or(range.len());
             let mut contexts = Vec::with_capacity(heads);
             for head in 0..heads {
                 let part = |part: usize| -> Result<Tensor> {
@@ -33,7 +34,8 @@ impl Reference {
                 let turned = |x: Tensor| self.turn(layer, x, &positions[range.clone()]);
                 let (q, k, v) = (turned(part(0)?)?, turned(part(1)?)?, part(2)?);
                 let scores = (q.matmul(&k.t()?)? / (size as f64).sqrt())?;
-                let scores = self.bias(layer, &scores, head)?;
+                let scores = self.bias(layer, &scores, head)?.narrow(1, 0, attended)?;
+                let v = v.narrow(0, 0, attended)?;
                 let weights = candle_nn::ops::softmax(&scores, D::Minus1)?;
                 let rows = range.clone().map(|token| token * heads + head);
                 contexts.push(drop_rows(&weights, site, rows)?.matmul(&v)?);

@@ -21,6 +21,8 @@ use softmax::{Masks, softmax, softmax_slope};
 pub(crate) struct Heads<'a> {
     /// Where each sequence starts, and the end of the last.
     pub(crate) bounds: &'a [usize],
+    /// How many of a sequence's tokens are keys; all of them if empty.
+    pub(crate) attended: &'a [usize],
     pub(crate) count: usize,
     /// `d`, the width of one head.
     pub(crate) size: usize,
@@ -38,9 +40,9 @@ pub(crate) fn forward(context: &mut [f32], log_sums: &mut [f32], qkv: &[f32], he
     let tokens = log_sums.len() / heads.count;
     let context = Scattered::new(context, heads.width());
     let log_sums = Scattered::new(log_sums, tokens);
-    heads.tasks().into_par_iter().for_each(|(range, head)| {
+    heads.tasks().into_par_iter().for_each(|Task { range, attended, head }| {
         let [q, k, v] = heads.project(qkv, &range, head);
-        for block in heads.blocks(range.len()) {
+        for block in heads.blocks(range.len(), attended) {
             let (height, width) = (block.queries.len(), block.keys.len());
             with_scratch([height * width, height * heads.size, height], |[scores, rows, inverse_sums]| {
                 gemm(scores, q.rows(&block.queries), k.rows(&block.keys).t(), heads.scale(), false, Threads::This);
@@ -82,7 +84,7 @@ pub(crate) fn backward(
     let (tokens, width) = (log_sums.len() / heads.count, heads.width());
     let d_qkv = Scattered::new(d_qkv, 3 * width);
     let d_offsets = Scattered::new(d_offsets, heads.offsets.len() / heads.count);
-    heads.tasks().into_par_iter().enumerate().for_each(|(task, (range, head))| {
+    heads.tasks().into_par_iter().enumerate().for_each(|(task, Task { range, attended, head })| {
         let [q, k, v] = heads.project(qkv, &range, head);
         let part = |whole| heads.part(whole, &range, head);
         let (d_out, out) = (part(d_context), part(context));
@@ -104,7 +106,7 @@ pub(crate) fn backward(
         with_scratch([size, size, 0], |[d_k, d_v, _]| {
             d_k.fill(0.0);
             d_v.fill(0.0);
-            for block in heads.blocks(range.len()) {
+            for block in heads.blocks(range.len(), attended) {
                 let (height, width) = (block.queries.len(), block.keys.len());
                 let (q, d_out, out) = (q.rows(&block.queries), d_out.rows(&block.queries), out.rows(&block.queries));
                 let (k, v) = (k.rows(&block.keys), v.rows(&block.keys));
@@ -141,6 +143,15 @@ pub(crate) fn backward(
     });
 }
 
+/// One head of one sequence.
+struct Task {
+    /// The sequence's tokens.
+    range: Range<usize>,
+    /// How many of them are keys.
+    attended: usize,
+    head: usize,
+}
+
 /// Some queries of a sequence and all keys that they see.
 struct Block {
     queries: Range<usize>,
@@ -159,13 +170,13 @@ impl<'a> Heads<'a> {
     }
 
     /// The blocks of a sequence. Where a token sees only near ones, no score of the others is computed.
-    fn blocks(&self, length: usize) -> impl Iterator<Item = Block> {
+    fn blocks(&self, length: usize, attended: usize) -> impl Iterator<Item = Block> {
         let reach = self.reach.unwrap_or(length);
         (0..length).step_by(QUERIES).map(move |start| {
             let end = (start + QUERIES).min(length);
             // Masks are drawn in groups.
             let first = start.saturating_sub(reach) / GROUP * GROUP;
-            Block { queries: start..end, keys: first..(end + reach).min(length) }
+            Block { queries: start..end, keys: first..(end + reach).min(attended) }
         })
     }
 
@@ -198,10 +209,15 @@ impl<'a> Heads<'a> {
         head * self.size..(head + 1) * self.size
     }
 
-    /// Every (sequence, head), the tokens of the sequence as a range.
-    fn tasks(&self) -> Vec<(Range<usize>, usize)> {
-        let ranges = self.bounds.windows(2).map(|bounds| bounds[0]..bounds[1]).filter(|range| !range.is_empty());
-        ranges.flat_map(|range| (0..self.count).map(move |head| (range.clone(), head))).collect()
+    /// Every (sequence, head).
+    fn tasks(&self) -> Vec<Task> {
+        let ranges = self.bounds.windows(2).map(|bounds| bounds[0]..bounds[1]).enumerate();
+        let filled = ranges.filter(|(_, range)| !range.is_empty());
+        let tasks = filled.flat_map(|(sequence, range)| {
+            let attended = self.attended.get(sequence).copied().unwrap_or(range.len());
+            (0..self.count).map(move |head| Task { range: range.clone(), attended, head })
+        });
+        tasks.collect()
     }
 
     /// The queries, keys and values `(S, d)` of one head of one sequence.
