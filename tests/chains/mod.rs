@@ -23,7 +23,7 @@ const RATE: f64 = 1e-3;
 const SMALLEST: f64 = 1.2e-7;
 
 pub fn trials() -> Trials {
-    let cases: [(&str, fn(&Golden) -> Chain); 5] = [
+    let cases: [(&str, Build); 5] = [
         ("bi_encoder_dense_cosent", cases::dense),
         ("cross_encoder_bce", cases::cross_encoder),
         ("cross_encoder_lambda", cases::listwise),
@@ -54,9 +54,13 @@ struct Chain {
     batch: PackedBatch,
     /// Behind the engine, in candle, under the peer's names.
     head: Vec<(&'static str, Var)>,
-    /// From the engine's output and the head's variables.
-    loss: Box<dyn Fn(&Tensor, &[Tensor]) -> candle_core::Result<Tensor>>,
+    loss: Loss,
 }
+
+/// From the engine's output and the head's variables.
+type Loss = Box<dyn Fn(&Tensor, &[Tensor]) -> candle_core::Result<Tensor>>;
+
+type Build = fn(&Golden) -> Chain;
 
 /// The part that has its own backward pass.
 enum Engine {
@@ -65,7 +69,7 @@ enum Engine {
     Classes(Classifier),
 }
 
-fn run(name: &str, chain: fn(&Golden) -> Chain) {
+fn run(name: &str, chain: Build) {
     let golden = Golden {
         case: json(&fixture(&format!("training/{name}.json"))),
         tensors: Tensors::read(&fixture(&format!("training/{name}.safetensors"))),

@@ -103,6 +103,30 @@ pub(crate) fn lane_sum(len: usize, terms: impl Fn(usize) -> f32) -> f32 {
     lanes.iter().sum()
 }
 
+/// The largest of `least` and the numbers; a NaN is passed over.
+#[inline(always)]
+pub(crate) fn lane_max(values: &[f32], least: f32) -> f32 {
+    lane_fold(values, least, |largest, value| if value > largest { value } else { largest })
+}
+
+/// The smallest of `most` and the numbers; a NaN is passed over.
+#[inline(always)]
+pub(crate) fn lane_min(values: &[f32], most: f32) -> f32 {
+    lane_fold(values, most, |smallest, value| if value < smallest { value } else { smallest })
+}
+
+#[inline(always)]
+fn lane_fold(values: &[f32], start: f32, pick: impl Fn(f32, f32) -> f32) -> f32 {
+    let (whole, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [start; LANES];
+    for values in whole {
+        for (lane, value) in lanes.iter_mut().zip(values) {
+            *lane = pick(*lane, *value);
+        }
+    }
+    lanes.iter().chain(rest).fold(start, |picked, value| pick(picked, *value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

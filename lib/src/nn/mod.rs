@@ -24,6 +24,7 @@ mod kept;
 mod layer;
 mod layout;
 mod math;
+mod pages;
 mod parameters;
 mod passes;
 pub mod reference;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 
+use super::pages::{prefer_large, zeros};
 use crate::{Error, Result};
 
 /// One named tensor of the table.
@@ -73,8 +74,11 @@ impl Parameters {
 
     /// Sets every gradient to zero, and makes room for them the first time.
     pub fn zero_grads(&mut self) {
-        self.grads.resize(self.values.len(), 0.0);
-        self.grads.fill(0.0);
+        if self.grads.len() == self.values.len() {
+            self.grads.fill(0.0);
+        } else {
+            self.grads = zeros(self.values.len());
+        }
     }
 
     /// Appends a parameter of zeros.
@@ -119,6 +123,7 @@ impl Parameters {
             found: format!("{needed} numbers"),
             expected: "as many as memory holds".to_owned(),
         })?;
+        prefer_large(self.values.spare_capacity_mut());
         self.values.resize(needed, 0.0);
         Ok(())
     }

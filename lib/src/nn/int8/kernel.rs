@@ -27,6 +27,7 @@ pub(super) fn tile(sums: &mut [[i32; OUTPUTS]; ROWS], rows: &[u8], depth: usize,
 
 fn plain(sums: &mut [[i32; OUTPUTS]; ROWS], rows: &[u8], depth: usize, panel: &[i8]) {
     for (row, sums) in rows.chunks_exact(depth).zip(sums) {
+        sums.fill(0);
         for (group, weights) in row.chunks_exact(GROUP).zip(panel.chunks_exact(OUTPUTS * GROUP)) {
             for (sum, weights) in sums.iter_mut().zip(weights.chunks_exact(GROUP)) {
                 for (x, weight) in group.iter().zip(weights) {

@@ -68,11 +68,11 @@ impl Int8Matrix {
         debug_assert_eq!(x.width, self.inputs, "inner dimensions of a matrix product");
         y.par_chunks_mut(ROWS * ROWS_OF_TILES * outputs).enumerate().for_each(|(task, y)| {
             let first = task * ROWS * ROWS_OF_TILES;
+            let mut sums = [[0; OUTPUTS]; ROWS];
             for (panel, weights) in self.panels.chunks_exact(OUTPUTS * x.depth).enumerate() {
                 let here = panel * OUTPUTS..((panel + 1) * OUTPUTS).min(outputs);
                 for (tile, y) in y.chunks_mut(ROWS * outputs).enumerate() {
                     let first = first + tile * ROWS;
-                    let mut sums = [[0; OUTPUTS]; ROWS];
                     kernel::tile(&mut sums, x.from(first), x.depth, weights);
                     for ((row, y), sums) in (first..).zip(y.chunks_exact_mut(outputs)).zip(&sums) {
                         let (scales, own_sums) = (&self.scales[here.clone()], &self.sums[here.clone()]);

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::GROUP;
 use super::kernel::ROWS;
-use crate::nn::math::vectorised;
+use crate::nn::math::{lane_max, lane_min, vectorised};
 
 /// Rows `(T, width)` as unsigned bytes, each with its own scale and zero.
 #[derive(Debug, Clone, Default)]
@@ -50,16 +50,8 @@ impl Int8Rows {
 vectorised! {
     /// Returns scale and zero. Zero itself is always exact.
     fn quantise(values: &mut [u8], x: &[f32]) -> (f32, i32) {
-        let (mut least, mut most) = ([0.0_f32; 16], [0.0_f32; 16]);
-        let (whole, rest) = x.as_chunks::<16>();
-        for part in whole {
-            for lane in 0..16 {
-                least[lane] = if part[lane] < least[lane] { part[lane] } else { least[lane] };
-                most[lane] = if part[lane] > most[lane] { part[lane] } else { most[lane] };
-            }
-        }
-        let least = least.iter().chain(rest).fold(0.0_f32, |least, value| least.min(*value));
-        let most = most.iter().chain(rest).fold(0.0_f32, |most, value| most.max(*value));
+        // Not in one pass: the compiler would mix the two up.
+        let (least, most) = (lane_min(x, 0.0), lane_max(x, 0.0));
         let scale = if most > least { (most - least) / 255.0 } else { 1.0 };
         let (inverse, zero) = (1.0 / scale, (-least / scale).round());
         for (value, x) in values.iter_mut().zip(x) {

@@ -1,7 +1,7 @@
 //! The softmax of a block of scores, and its gradient, each one pass over the block.
 
 use crate::nn::blocks::dropout::{GROUP, Site};
-use crate::nn::math::{LANES, exp, vectorised};
+use crate::nn::math::{LANES, exp, lane_max, vectorised};
 
 /// The masks of a block of attention weights. They belong to (token, head), so they are the same in both passes.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ vectorised! {
     pub(super) fn softmax(scores: &mut [f32], log_sums: &mut [f32], inverse_sums: &mut [f32], masks: Masks) {
         let width = scores.len() / log_sums.len();
         for (query, (row, log_sum)) in scores.chunks_exact_mut(width).zip(log_sums).enumerate() {
-            let max = lane_max(row);
+            let max = lane_max(row, f32::NEG_INFINITY);
             let mut lanes = [0.0_f32; LANES];
             for (group, part) in row.chunks_mut(GROUP).enumerate() {
                 let mut weights = load(part, f32::NEG_INFINITY);
@@ -104,18 +104,4 @@ fn store(part: &mut [f32], group: &[f32; GROUP]) {
 fn exp_or_zero(x: f32, shift: f32) -> f32 {
     let value = exp(x - shift);
     if x > f32::MIN { value } else { 0.0 }
-}
-
-/// The largest number, in lanes that are compared at the end.
-#[inline(always)]
-fn lane_max(row: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if a > b { a } else { b };
-    let (whole, rest) = row.as_chunks::<LANES>();
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    for values in whole {
-        for (lane, value) in lanes.iter_mut().zip(values) {
-            *lane = larger(*value, *lane);
-        }
-    }
-    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |max, value| larger(*value, max))
 }
