@@ -5,7 +5,7 @@ use kensaku::loss::{Batch, MultipleNegativesRanking, custom};
 use kensaku::model::{BiEncoder, BiEncoderConfig};
 use kensaku::nn::BertConfig;
 use kensaku::text::{Tokenizer, WordPieceConfig};
-use kensaku::train::{AdamWConfig, OptimizerConfig, Schedule, SgdConfig, TokenBatch, TrainConfig, Trainer};
+use kensaku::train::{AdamWConfig, MicroBatch, OptimizerConfig, Schedule, SgdConfig, TokenBatch, TrainConfig, Trainer};
 use kensaku::{Error, Result, interrupt};
 use polars::prelude::*;
 
@@ -22,7 +22,11 @@ const SMALLEST: f64 = 1.2e-7;
 
 pub fn trials() -> Trials {
     vec![
-        test("training::bi_encoder_mnrl_equals_sentence_transformers", || chain("bi_encoder_mnrl")),
+        test("training::bi_encoder_mnrl_equals_sentence_transformers", || chain("bi_encoder_mnrl", None)),
+        test("training::bi_encoder_cached_mnrl_equals_sentence_transformers", || {
+            // Part by part, as the peer's `mini_batch_size`.
+            chain("bi_encoder_cached_mnrl", Some(MicroBatch::Texts(2)));
+        }),
         test("training::learns_and_repeats", || learns().unwrap()),
         test("training::same_losses_with_any_threads", || threads().unwrap()),
         test("training::frozen_parameters_stay", || frozen().unwrap()),
@@ -32,14 +36,15 @@ pub fn trials() -> Trials {
     ]
 }
 
-fn chain(name: &str) {
+fn chain(name: &str, micro_batch: Option<MicroBatch>) {
     let golden = json(&fixture("training").join(format!("{name}.json")));
     let tensors = Tensors::read(&fixture("training").join(format!("{name}.safetensors")));
     let model = BiEncoder::load(fixture("models/st62_bi_mean_normalize")).unwrap();
     let columns = (0..3).map(|n| tensors.unpadded(&format!("in.{n}.input_ids"), &format!("in.{n}.attention_mask")));
     let batch = TokenBatch { columns: columns.collect(), ..Default::default() };
     // A constant rate: the golden run has no schedule.
-    let config = TrainConfig { learning_rate: 1e-3, dropout: false, total_steps: None, ..Default::default() };
+    let config =
+        TrainConfig { learning_rate: 1e-3, dropout: false, total_steps: None, micro_batch, ..Default::default() };
     let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), config).unwrap();
     for (number, expected) in golden["steps"].as_array().unwrap().iter().enumerate() {
         let step = trainer.step(&batch).unwrap();
