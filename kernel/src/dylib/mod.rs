@@ -142,9 +142,14 @@ fn record(folder: &Path) -> PathBuf {
     folder.join("kensaku-dylib.json")
 }
 
-/// Where the sources were when this binary was built.
+/// Where the sources are, or were when this binary was built.
 pub(crate) fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+    // Clones may share a target folder: cargo then takes the other's binary for its own, and only the cargo that
+    // runs it knows where.
+    let running = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let kernel = running.filter(|kernel| kernel.join("preload/Cargo.toml").exists());
+    let kernel = kernel.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    kernel.parent().map(Path::to_owned).unwrap_or_default()
 }
 
 fn has_sources() -> bool {
