@@ -46,10 +46,15 @@ pub fn trials() -> Trials {
             let config = config.clone();
             test(&format!("backbones::{family}_{what}"), move || run(config))
         };
-        trials.push(with("equals_the_slow_reference", |config| equals_reference(config, None, &[])));
-        trials.push(with("equals_the_slow_reference_with_dropout", |config| equals_reference(config, DROPOUT, &[])));
+        trials.push(with("equals_the_slow_reference", |config| equals_reference(&LENGTHS, config, None, &[])));
+        trials.push(with("equals_the_slow_reference_with_dropout", |config| {
+            equals_reference(&LENGTHS, config, DROPOUT, &[])
+        }));
         trials.push(with("equals_the_slow_reference_with_unseen_tokens", |config| {
-            equals_reference(config, DROPOUT, &[1, 5, 45, 10, 1]);
+            equals_reference(&LENGTHS, config, DROPOUT, &[1, 5, 45, 10, 1]);
+        }));
+        trials.push(with("equals_the_slow_reference_over_several_blocks", |config| {
+            equals_reference(&[300, 2], config, DROPOUT, &[]);
         }));
         trials.push(with("wants_a_token_to_see_one", blind));
         trials.push(with("does_not_depend_on_threads", threads));
@@ -124,16 +129,22 @@ const DROPOUT: Option<Dropout> = Some(Dropout { seed: 5, step: 3, first_token: 2
 
 /// A model, and sequences of length 1 to 50.
 fn tiny(config: EncoderConfig) -> (Encoder, PackedBatch, Vec<f32>) {
+    with_lengths(&LENGTHS, config)
+}
+
+const LENGTHS: [usize; 5] = [1, 7, 50, 16, 2];
+
+fn with_lengths(lengths: &[usize], config: EncoderConfig) -> (Encoder, PackedBatch, Vec<f32>) {
     let width = config.hidden_size();
     let mut rng = Philox::new(11);
-    let lengths = [1, 7, 50, 16, 2];
-    let batch = PackedBatch::new(lengths.map(|length| (0..length).map(|_| rng.below(70) as u32).collect::<Vec<_>>()));
+    let batch =
+        PackedBatch::new(lengths.iter().map(|length| (0..*length).map(|_| rng.below(70) as u32).collect::<Vec<_>>()));
     let upstream = (0..batch.tokens() * width).map(|_| rng.normal() as f32).collect();
     (Encoder::new(config, 1).unwrap(), batch, upstream)
 }
 
-fn equals_reference(config: EncoderConfig, dropout: Option<Dropout>, attended: &[usize]) {
-    let (mut encoder, mut batch, upstream) = tiny(config);
+fn equals_reference(lengths: &[usize], config: EncoderConfig, dropout: Option<Dropout>, attended: &[usize]) {
+    let (mut encoder, mut batch, upstream) = with_lengths(lengths, config);
     batch.attended = attended.to_vec();
     let mut activations = Activations::training();
     activations.set_dropout(dropout);

@@ -12,7 +12,7 @@ pub fn families() -> Vec<(&'static str, EncoderConfig)> {
         hidden_size: 36,
         num_attention_heads: 3,
         intermediate_size: 50,
-        max_position_embeddings: 64,
+        max_position_embeddings: 320,
         initializer_range: 0.2,
         ..Default::default()
     };
@@ -22,7 +22,7 @@ pub fn families() -> Vec<(&'static str, EncoderConfig)> {
         dim: 36,
         n_heads: 3,
         hidden_dim: 50,
-        max_position_embeddings: 64,
+        max_position_embeddings: 320,
         initializer_range: 0.2,
         ..Default::default()
     };
@@ -31,7 +31,7 @@ pub fn families() -> Vec<(&'static str, EncoderConfig)> {
         hidden_size: 36,
         num_attention_heads: 3,
         intermediate_size: 50,
-        max_position_embeddings: 66,
+        max_position_embeddings: 324,
         initializer_range: 0.2,
         hidden_act: Activation::GeluTanh,
         ..Default::default()
@@ -42,7 +42,7 @@ pub fn families() -> Vec<(&'static str, EncoderConfig)> {
         hidden_size: 36,
         num_attention_heads: 3,
         intermediate_size: 50,
-        max_position_embeddings: 66,
+        max_position_embeddings: 324,
         initializer_range: 0.2,
         ..Default::default()
     };
@@ -52,7 +52,7 @@ pub fn families() -> Vec<(&'static str, EncoderConfig)> {
         num_hidden_layers: 4,
         num_attention_heads: 3,
         intermediate_size: 50,
-        max_position_embeddings: 64,
+        max_position_embeddings: 320,
         local_attention: 12,
         initializer_range: 0.2,
         embedding_dropout: 0.1,

@@ -33,7 +33,7 @@ pub(crate) struct Heads<'a> {
 }
 
 /// Queries that are computed together: their scores fit a core's second-level cache.
-const QUERIES: usize = 128;
+const QUERIES: usize = 256;
 
 /// From `qkv (T, 3H)`: `context (T, H)` and `log_sums (heads, T)`.
 pub(crate) fn forward(context: &mut [f32], log_sums: &mut [f32], qkv: &[f32], heads: Heads<'_>, dropout: Option<Site>) {
