@@ -19,12 +19,14 @@ use jupyter_zmq_client::{
     ClientControlConnection, ClientHeartbeatConnection, ClientIoPubConnection, ClientShellConnection,
     ClientStdinConnection, Connection, RawMessage, create_client_control_connection,
     create_client_heartbeat_connection, create_client_iopub_connection, create_client_shell_connection_with_identity,
-    create_client_stdin_connection_with_identity, peek_ports_with_listeners, peer_identity_for_session,
+    create_client_stdin_connection_with_identity, peer_identity_for_session,
 };
 use kensaku_kernel::Dylib;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use zeromq::{SocketRecv, SocketSend, ZmqMessage};
+
+use crate::ports;
 
 /// Longer than anything here takes, on a busy machine, too.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -40,9 +42,12 @@ pub(crate) struct Start {
     pub(crate) variables: Vec<(String, OsString)>,
 }
 
+/// The kernel's process, which ends with its client, one that could not connect, too.
+struct Process(Child);
+
 /// A running kernel and the sockets to it.
 pub(crate) struct Client {
-    process: Child,
+    process: Process,
     pub(crate) shell: ClientShellConnection,
     pub(crate) control: ClientControlConnection,
     pub(crate) stdin: ClientStdinConnection,
@@ -85,12 +90,11 @@ impl Client {
     }
 
     pub(crate) async fn start_as(start: Start) -> Result<Self> {
-        // Before ports are chosen: they are free only for the moment.
         build_dylib();
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("connection.json");
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let (ports, listeners) = peek_ports_with_listeners(address, 5).await?;
+        let ports = ports::free::<5>();
         let ipc = folder.path().join("socket").display().to_string();
         let info = ConnectionInfo {
             ip: if start.ipc { ipc } else { address.to_string() },
@@ -105,8 +109,7 @@ impl Client {
             kernel_name: None,
         };
         std::fs::write(&file, serde_json::to_string(&info)?)?;
-        drop(listeners);
-        let process = spawn(&file, &start.variables)?;
+        let process = Process(spawn(&file, &start.variables)?);
         if start.ipc {
             // A path cannot be connected to before it is there.
             for port in &ports {
@@ -232,7 +235,7 @@ impl Client {
     /// Waits until the process has ended.
     pub(crate) async fn wait_for_end(&mut self) -> Result<()> {
         for _ in 0..100 {
-            if self.process.try_wait()?.is_some() {
+            if self.process.0.try_wait()?.is_some() {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -261,7 +264,7 @@ impl Client {
 
     /// The kernel's process, not the one that runs cells.
     pub(crate) fn process(&self) -> u32 {
-        self.process.id()
+        self.process.0.id()
     }
 
     async fn next(&mut self, id: &str) -> Result<Message> {
@@ -330,10 +333,10 @@ async fn wait_until(is_so: impl Fn() -> bool) -> Result<()> {
     bail!("the kernel did not start")
 }
 
-impl Drop for Client {
+impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -15,5 +15,6 @@ mod interrupts;
 mod keeping;
 mod language;
 mod outputs;
+mod ports;
 mod runner;
 mod scripts;
