@@ -5,6 +5,8 @@
 #[path = "../tests/kernel/client.rs"]
 #[allow(dead_code)]
 mod client;
+#[path = "../tests/kernel/ports.rs"]
+mod ports;
 
 use std::time::{Duration, Instant};
 
