@@ -57,6 +57,7 @@ pub fn trials() -> Trials {
             equals_reference(&[300, 2], config, DROPOUT, &[]);
         }));
         trials.push(with("wants_a_token_to_see_one", blind));
+        trials.push(with("refuses_a_batch_that_is_not_whole", torn));
         trials.push(with("does_not_depend_on_threads", threads));
         trials.push(with("does_not_depend_on_neighbours", neighbours));
         trials.push(with("finite_differences", finite_differences));
@@ -180,6 +181,26 @@ fn blind(config: EncoderConfig) {
     let local =
         encoder.forward(&PackedBatch { attended: vec![1, 5, 40, 10, 1], ..batch }, &mut Activations::inference());
     assert_eq!(local.is_err(), encoder.config().model_type() == "modernbert");
+}
+
+fn torn(config: EncoderConfig) {
+    let (mut encoder, batch, upstream) = tiny(config);
+    let mut error = |change: fn(&mut PackedBatch)| {
+        let (mut torn, mut activations) = (batch.clone(), Activations::training());
+        change(&mut torn);
+        let forward = encoder.forward(&torn, &mut activations).unwrap_err().to_string();
+        // Nor is the gradient of a sound batch taken with another one.
+        encoder.forward(&batch, &mut activations).unwrap();
+        encoder.backward(&torn, &mut activations, &upstream).unwrap_err();
+        forward
+    };
+    assert!(error(|batch| batch.bounds = vec![]).contains("0 to 76, rising"));
+    assert!(error(|batch| batch.bounds[1] = 9).contains("0 to 76, rising"));
+    assert!(error(|batch| *batch.bounds.last_mut().unwrap() += 1).contains("0 to 76, rising"));
+    assert!(error(|batch| batch.positions.truncate(3)).contains("positions of a batch: found shape 3"));
+    assert!(error(|batch| batch.token_types.push(0)).contains("token types of a batch: found shape 77"));
+    assert!(error(|batch| batch.ids[5] = 1 << 20).contains("token id"));
+    assert!(error(|batch| batch.ids.truncate(9)).contains("a batch"));
 }
 
 /// Outputs and gradients, bit for bit.

@@ -42,7 +42,8 @@ pub struct Activations {
     pub(crate) final_norm: NormCache,
     pub(crate) scratch: Scratch,
     pub(crate) head: HeadCache,
-    tokens: usize,
+    /// Of the batch of the last forward pass.
+    pub(crate) bounds: Vec<usize>,
     width: usize,
 }
 
@@ -119,7 +120,7 @@ impl Activations {
 
     /// The output of the last forward pass `(T, H)`, row-major.
     pub fn hidden(&self) -> &[f32] {
-        &self.hidden[..self.tokens * self.width]
+        &self.hidden[..self.bounds.last().unwrap_or(&0) * self.width]
     }
 
     /// Where the gradient of the hidden states is made.
@@ -139,7 +140,8 @@ impl Activations {
     /// Makes room for a batch.
     pub(crate) fn fit(&mut self, spec: &Spec, batch: &PackedBatch) {
         let (tokens, width) = (batch.tokens(), spec.width);
-        (self.tokens, self.width) = (tokens, width);
+        self.bounds.clone_from(&batch.bounds);
+        self.width = width;
         let storage = self.memory.unwrap_or_default().storage;
         grow(&mut self.hidden, tokens * width);
         if spec.norm_first {

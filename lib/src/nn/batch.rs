@@ -1,5 +1,7 @@
 //! Sequences of token ids, packed one behind the other.
 
+use crate::{Error, Result};
+
 /// A batch without padding. `T` tokens in all, `B` sequences.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PackedBatch {
@@ -43,11 +45,39 @@ impl PackedBatch {
 
     /// `B`, the number of sequences.
     pub fn sequences(&self) -> usize {
-        self.bounds.len() - 1
+        self.bounds.len().saturating_sub(1)
     }
 
     /// The tokens of each sequence, as ranges of `0..T`.
     pub fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
         self.bounds.windows(2).map(|bounds| bounds[0]..bounds[1])
+    }
+
+    /// How many tokens of a sequence are attended to.
+    pub(super) fn attended_of(&self, sequence: usize) -> usize {
+        let all = self.bounds[sequence + 1] - self.bounds[sequence];
+        self.attended.get(sequence).copied().unwrap_or(all)
+    }
+
+    /// An error for lists that do not belong together.
+    pub(super) fn check(&self) -> Result<()> {
+        let tokens = self.tokens();
+        let error = |what: &str, found: String, expected: String| {
+            Err(Error::Shape { what: format!("{what} of a batch"), found, expected })
+        };
+        for (what, found) in [("token types", self.token_types.len()), ("positions", self.positions.len())] {
+            if found != tokens {
+                return error(what, found.to_string(), format!("one a token, {tokens}"));
+            }
+        }
+        let whole = self.bounds.first().is_none_or(|first| *first == 0) && self.bounds.last().unwrap_or(&0) == &tokens;
+        if !whole || !self.bounds.is_sorted() {
+            return error("bounds", format!("{:?}", self.bounds), format!("0 to {tokens}, rising"));
+        }
+        if !self.attended.is_empty() && self.attended.len() != self.sequences() {
+            let expected = format!("one number a sequence, {}", self.sequences());
+            return error("attended tokens", format!("{} numbers", self.attended.len()), expected);
+        }
+        Ok(())
     }
 }

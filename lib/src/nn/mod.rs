@@ -23,6 +23,7 @@ mod int8;
 mod kept;
 mod layer;
 mod layout;
+mod limits;
 mod math;
 mod pages;
 mod parameters;

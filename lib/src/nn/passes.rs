@@ -3,7 +3,6 @@
 use super::blocks::norm::{self, Before};
 use super::blocks::relative;
 use super::layer::{self, Pass, embedding, longest, post_norm, pre_norm};
-use super::spec::Positions;
 use super::{Activations, Dropout, Encoder, Int8Weights, PackedBatch};
 use crate::{Error, Result};
 
@@ -24,9 +23,10 @@ impl Encoder {
     }
 
     fn run(&self, batch: &PackedBatch, activations: &mut Activations, int8: Option<&Int8Weights>) -> Result<()> {
+        batch.check()?;
         activations.fit(&self.spec, batch);
         embedding::number(&self.spec, batch, &mut activations.positions);
-        self.check(batch, &activations.positions)?;
+        self.spec.check(batch, &activations.positions)?;
         if batch.tokens() == 0 {
             return Ok(());
         }
@@ -61,14 +61,16 @@ impl Encoder {
     /// [`Activations::training`]: adds the gradient of every parameter to the table.
     pub fn backward(&mut self, batch: &PackedBatch, activations: &mut Activations, d_hidden: &[f32]) -> Result<()> {
         let size = batch.tokens() * self.spec.width;
-        let memory = activations.memory.filter(|_| d_hidden.len() == size && activations.hidden().len() == size);
-        let Some(memory) = memory else {
+        let same = activations.bounds == batch.bounds && activations.hidden().len() == size;
+        let Some(memory) = activations.memory.filter(|_| d_hidden.len() == size && same) else {
             return Err(Error::Shape {
                 what: "gradient of the hidden states".to_owned(),
                 found: format!("{} numbers after {} hidden ones", d_hidden.len(), activations.hidden().len()),
                 expected: format!("{size} numbers after a forward pass of the same batch for training"),
             });
         };
+        batch.check()?;
+        self.spec.check(batch, &activations.positions)?;
         if size == 0 {
             return Ok(());
         }
@@ -143,59 +145,5 @@ impl Encoder {
             0 => 0,
             _ => self.spec.heads * (2 * longest(batch)).saturating_sub(1),
         }
-    }
-
-    /// An error for what the tables cannot look up.
-    fn check(&self, batch: &PackedBatch, positions: &[u32]) -> Result<()> {
-        let rows = match self.spec.positions {
-            Positions::Table { rows, .. } | Positions::Counted { rows, .. } => rows,
-            Positions::Rotary { limit } => limit,
-        };
-        // A family without segments takes any.
-        let segments = if self.spec.segments == 0 { usize::MAX } else { self.spec.segments };
-        let limits = [
-            ("token id", batch.ids.as_slice(), self.spec.vocab, "vocab_size"),
-            ("position", positions, rows, "max_position_embeddings"),
-            ("token type", &batch.token_types, segments, "type_vocab_size"),
-        ];
-        for (what, ids, limit, field) in limits {
-            if ids.len() != batch.tokens() {
-                return Err(Error::Shape {
-                    what: format!("{what}s of a batch"),
-                    found: ids.len().to_string(),
-                    expected: format!("one a token, {}", batch.tokens()),
-                });
-            }
-            if let Some(id) = ids.iter().find(|id| **id as usize >= limit) {
-                return Err(Error::Shape {
-                    what: format!("{what} in a batch"),
-                    found: id.to_string(),
-                    expected: format!("below {field} = {limit} (does the tokenizer belong to the model?)"),
-                });
-            }
-        }
-        self.check_attended(batch)
-    }
-
-    /// An error for a token that would see none.
-    fn check_attended(&self, batch: &PackedBatch) -> Result<()> {
-        if batch.attended.is_empty() {
-            return Ok(());
-        }
-        let shape =
-            |found: String, expected: String| Error::Shape { what: "attended tokens".to_owned(), found, expected };
-        if batch.attended.len() != batch.sequences() {
-            let expected = format!("one number a sequence, {}", batch.sequences());
-            return Err(shape(format!("{} numbers", batch.attended.len()), expected));
-        }
-        let reach = self.spec.layers.iter().filter_map(|layer| layer.reach).min().unwrap_or(usize::MAX);
-        for (range, attended) in batch.ranges().zip(&batch.attended) {
-            let fewest = range.len().saturating_sub(reach).max(range.len().min(1));
-            if !(fewest..=range.len()).contains(attended) {
-                let expected = format!("{fewest} to {}, so that every token sees one", range.len());
-                return Err(shape(format!("{attended} of a sequence of {}", range.len()), expected));
-            }
-        }
-        Ok(())
     }
 }

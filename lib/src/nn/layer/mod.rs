@@ -65,8 +65,7 @@ impl<'a> Pass<'a> {
     /// The batch as the attention of a layer sees it.
     pub(super) fn heads(&self, layer: usize) -> Heads<'a> {
         Heads {
-            bounds: &self.batch.bounds,
-            attended: &self.batch.attended,
+            batch: self.batch,
             count: self.spec.heads,
             size: self.spec.head_size(),
             reach: self.spec.layers[layer].reach,

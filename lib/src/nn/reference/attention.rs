@@ -24,7 +24,7 @@ impl Reference {
         let qkv = self.project(layer, hidden)?;
         let mut sequences = Vec::with_capacity(batch.sequences());
         for (sequence, range) in batch.ranges().enumerate().filter(|(_, range)| !range.is_empty()) {
-            let attended = batch.attended.get(sequence).copied().unwrap_or(range.len());
+            let attended = batch.attended_of(sequence);
             let mut contexts = Vec::with_capacity(heads);
             for head in 0..heads {
                 let part = |part: usize| -> Result<Tensor> {

@@ -38,6 +38,7 @@ impl Reference {
 
     /// The hidden states `(T, H)` of a batch, with the masks that the engine draws for `dropout`.
     pub fn forward(&self, batch: &PackedBatch, dropout: Option<Dropout>) -> Result<Tensor> {
+        batch.check()?;
         let Spec { names, layers, rates, .. } = &self.spec;
         let mut positions = Vec::new();
         embedding::number(&self.spec, batch, &mut positions);

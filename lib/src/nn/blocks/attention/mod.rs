@@ -12,6 +12,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::dropout::{GROUP, Site};
+use crate::nn::PackedBatch;
 use crate::nn::gemm::{Threads, View, gemm};
 use scratch::{Scattered, with_scratch};
 use softmax::{Masks, softmax, softmax_slope};
@@ -19,10 +20,7 @@ use softmax::{Masks, softmax, softmax_slope};
 /// The shape of a packed batch as attention sees it.
 #[derive(Clone, Copy)]
 pub(crate) struct Heads<'a> {
-    /// Where each sequence starts, and the end of the last.
-    pub(crate) bounds: &'a [usize],
-    /// How many of a sequence's tokens are keys; all of them if empty.
-    pub(crate) attended: &'a [usize],
+    pub(crate) batch: &'a PackedBatch,
     pub(crate) count: usize,
     /// `d`, the width of one head.
     pub(crate) size: usize,
@@ -32,7 +30,8 @@ pub(crate) struct Heads<'a> {
     pub(crate) offsets: &'a [f32],
 }
 
-/// Queries that are computed together: their scores fit a core's second-level cache.
+/// Queries that are computed together: their scores for 512 keys are 512 KiB, which a core's second-level cache
+/// of 1 MiB holds.
 const QUERIES: usize = 256;
 
 /// From `qkv (T, 3H)`: `context (T, H)` and `log_sums (heads, T)`.
@@ -211,10 +210,9 @@ impl<'a> Heads<'a> {
 
     /// Every (sequence, head).
     fn tasks(&self) -> Vec<Task> {
-        let ranges = self.bounds.windows(2).map(|bounds| bounds[0]..bounds[1]).enumerate();
-        let filled = ranges.filter(|(_, range)| !range.is_empty());
+        let filled = self.batch.ranges().enumerate().filter(|(_, range)| !range.is_empty());
         let tasks = filled.flat_map(|(sequence, range)| {
-            let attended = self.attended.get(sequence).copied().unwrap_or(range.len());
+            let attended = self.batch.attended_of(sequence);
             (0..self.count).map(move |head| Task { range: range.clone(), attended, head })
         });
         tasks.collect()
