@@ -9,11 +9,10 @@ use kensaku::loss::MultipleNegativesRanking;
 use kensaku::model::{BiEncoder, BiEncoderConfig, Role};
 use kensaku::nn::reference::Reference;
 use kensaku::nn::{Activations, Dropout, Encoder, EncoderConfig, Loaded, PackedBatch};
-use kensaku::random::Philox;
 use kensaku::train::{TrainConfig, Trainer};
 use polars::prelude::df;
 
-use crate::families::{cancels, families, plain, word_tokenizer};
+use crate::families::{LENGTHS, cancels, families, plain, tiny, with_lengths, word_tokenizer};
 use crate::golden::{Tensors, distance, fixture, floats, json, relative_distance, within};
 use crate::shared::{Trials, test};
 
@@ -56,8 +55,6 @@ pub fn trials() -> Trials {
         trials.push(with("equals_the_slow_reference_over_several_blocks", |config| {
             equals_reference(&[300, 2], config, DROPOUT, &[]);
         }));
-        trials.push(with("wants_a_token_to_see_one", blind));
-        trials.push(with("refuses_a_batch_that_is_not_whole", torn));
         trials.push(with("does_not_depend_on_threads", threads));
         trials.push(with("does_not_depend_on_neighbours", neighbours));
         trials.push(with("finite_differences", finite_differences));
@@ -129,21 +126,6 @@ fn old_names() {
 const DROPOUT: Option<Dropout> = Some(Dropout { seed: 5, step: 3, first_token: 2 });
 
 /// A model, and sequences of length 1 to 50.
-fn tiny(config: EncoderConfig) -> (Encoder, PackedBatch, Vec<f32>) {
-    with_lengths(&LENGTHS, config)
-}
-
-const LENGTHS: [usize; 5] = [1, 7, 50, 16, 2];
-
-fn with_lengths(lengths: &[usize], config: EncoderConfig) -> (Encoder, PackedBatch, Vec<f32>) {
-    let width = config.hidden_size();
-    let mut rng = Philox::new(11);
-    let batch =
-        PackedBatch::new(lengths.iter().map(|length| (0..*length).map(|_| rng.below(70) as u32).collect::<Vec<_>>()));
-    let upstream = (0..batch.tokens() * width).map(|_| rng.normal() as f32).collect();
-    (Encoder::new(config, 1).unwrap(), batch, upstream)
-}
-
 fn equals_reference(lengths: &[usize], config: EncoderConfig, dropout: Option<Dropout>, attended: &[usize]) {
     let (mut encoder, mut batch, upstream) = with_lengths(lengths, config);
     batch.attended = attended.to_vec();
@@ -166,41 +148,6 @@ fn equals_reference(lengths: &[usize], config: EncoderConfig, dropout: Option<Dr
             within(name, relative_distance(&ours, &theirs), GRADIENT);
         }
     }
-}
-
-fn blind(config: EncoderConfig) {
-    let (encoder, mut batch, _) = tiny(config);
-    let mut error = |attended: &[usize]| {
-        batch.attended = attended.to_vec();
-        encoder.forward(&batch, &mut Activations::inference()).unwrap_err().to_string()
-    };
-    assert!(error(&[1, 5, 45]).contains("3 numbers"));
-    assert!(error(&[1, 5, 45, 10, 0]).contains("0 of a sequence of 2"));
-    assert!(error(&[1, 5, 51, 10, 1]).contains("51 of a sequence of 50"));
-    // The last of 50 tokens sees those that are 6 away or nearer.
-    let local =
-        encoder.forward(&PackedBatch { attended: vec![1, 5, 40, 10, 1], ..batch }, &mut Activations::inference());
-    assert_eq!(local.is_err(), encoder.config().model_type() == "modernbert");
-}
-
-fn torn(config: EncoderConfig) {
-    let (mut encoder, batch, upstream) = tiny(config);
-    let mut error = |change: fn(&mut PackedBatch)| {
-        let (mut torn, mut activations) = (batch.clone(), Activations::training());
-        change(&mut torn);
-        let forward = encoder.forward(&torn, &mut activations).unwrap_err().to_string();
-        // Nor is the gradient of a sound batch taken with another one.
-        encoder.forward(&batch, &mut activations).unwrap();
-        encoder.backward(&torn, &mut activations, &upstream).unwrap_err();
-        forward
-    };
-    assert!(error(|batch| batch.bounds = vec![]).contains("0 to 76, rising"));
-    assert!(error(|batch| batch.bounds[1] = 9).contains("0 to 76, rising"));
-    assert!(error(|batch| *batch.bounds.last_mut().unwrap() += 1).contains("0 to 76, rising"));
-    assert!(error(|batch| batch.positions.truncate(3)).contains("positions of a batch: found shape 3"));
-    assert!(error(|batch| batch.token_types.push(0)).contains("token types of a batch: found shape 77"));
-    assert!(error(|batch| batch.ids[5] = 1 << 20).contains("token id"));
-    assert!(error(|batch| batch.ids.truncate(9)).contains("a batch"));
 }
 
 /// Outputs and gradients, bit for bit.

@@ -27,8 +27,6 @@ pub fn trials() -> Trials {
         test("directories::lying_and_cut_headers", lies),
         test("directories::a_pickle", pickle),
         test("directories::unknown_families_and_absurd_sizes", unknown),
-        test("directories::ids_that_the_tables_do_not_have", out_of_range),
-        test("directories::nothing_to_compute", nothing),
     ]
 }
 
@@ -296,48 +294,4 @@ fn unknown() {
     let absurd = BertConfig { vocab_size: usize::MAX, ..Default::default() };
     assert!(Encoder::new(absurd, 1).unwrap_err().to_string().contains("as many as memory holds"));
     assert!(with("layer_norm_eps", Value::Null).contains("config.json"));
-}
-
-fn out_of_range() {
-    let encoder = Encoder::load(fixture("backbones/bert")).unwrap();
-    let said = |batch: PackedBatch| encoder.forward(&batch, &mut Activations::inference()).unwrap_err().to_string();
-    assert!(said(PackedBatch::new([[2, 300]])).contains("found shape 300; expected below vocab_size = 300"));
-    assert!(said(PackedBatch::new([[2; 65]])).contains("below max_position_embeddings = 64"));
-    let mut batch = PackedBatch::new([[2, 3]]);
-    batch.token_types[1] = 2;
-    assert!(said(batch.clone()).contains("below type_vocab_size = 2"));
-    batch.token_types.pop();
-    assert!(said(batch).contains("one a token, 2"));
-    // 66 rows, two of them for the padding and what stands before it.
-    let roberta = Encoder::load(fixture("backbones/roberta")).unwrap();
-    let mut activations = Activations::inference();
-    roberta.forward(&PackedBatch::new([[5; 64]]), &mut activations).unwrap();
-    assert!(roberta.forward(&PackedBatch::new([[5; 65]]), &mut activations).is_err());
-    // Padding inside of a sequence is not counted.
-    let longer: Vec<u32> = [vec![5; 64], vec![1; 6]].concat();
-    roberta.forward(&PackedBatch::new([longer]), &mut activations).unwrap();
-    assert!(MaskedLm::new(roberta, 1).unwrap().forward(&PackedBatch::new([[5, 6]]), &[2], &mut activations).is_err());
-}
-
-/// No text, an empty text, no token to score.
-fn nothing() {
-    for name in ["bert", "modernbert", "mpnet"] {
-        let mut encoder = Encoder::load(fixture("backbones").join(name)).unwrap();
-        let mut activations = Activations::training();
-        for batch in [PackedBatch::new([] as [Vec<u32>; 0]), PackedBatch::new([vec![], vec![]])] {
-            encoder.forward(&batch, &mut activations).unwrap();
-            assert_eq!(activations.hidden(), [] as [f32; 0]);
-            encoder.backward(&batch, &mut activations, &[]).unwrap();
-        }
-        let batch = PackedBatch::new([vec![], vec![2, 3], vec![]]);
-        encoder.forward(&batch, &mut activations).unwrap();
-        let upstream = vec![1.0; activations.hidden().len()];
-        encoder.backward(&batch, &mut activations, &upstream).unwrap();
-        let mut words = MaskedLm::new(encoder.clone(), 1).unwrap();
-        words.forward(&batch, &[], &mut activations).unwrap();
-        words.backward(&batch, &[], &mut activations, &[]).unwrap();
-        let classes = Classifier::new(encoder, 1, 1).unwrap();
-        let said = classes.forward(&batch, &mut activations).unwrap_err().to_string();
-        assert!(said.contains("sequence 0 of a batch"), "{said}");
-    }
 }

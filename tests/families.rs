@@ -1,8 +1,10 @@
-//! A small model of every family, and what their names have in common.
+//! A small model of every family, batches for it, and what their names have in common.
 
 use kensaku::nn::{
-    Activation, BertConfig, DistilBertConfig, EncoderConfig, LayerType, ModernBertConfig, MpnetConfig, RobertaConfig,
+    Activation, BertConfig, DistilBertConfig, Encoder, EncoderConfig, LayerType, ModernBertConfig, MpnetConfig,
+    PackedBatch, RobertaConfig,
 };
+use kensaku::random::Philox;
 use kensaku::text::Tokenizer;
 
 /// A small model of every family, with real dropout rates and odd shapes.
@@ -111,4 +113,22 @@ pub fn word_tokenizer(words: &[&str]) -> Tokenizer {
         "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "<unk>" },
     });
     Tokenizer::from_bytes(tokenizer.to_string()).unwrap()
+}
+
+/// A random model, a batch for it, and a gradient of its hidden states.
+pub fn tiny(config: EncoderConfig) -> (Encoder, PackedBatch, Vec<f32>) {
+    with_lengths(&LENGTHS, config)
+}
+
+/// Of sequences: one token, whole groups of a mask, and parts of them.
+pub const LENGTHS: [usize; 5] = [1, 7, 50, 16, 2];
+
+/// The same with sequences of these lengths.
+pub fn with_lengths(lengths: &[usize], config: EncoderConfig) -> (Encoder, PackedBatch, Vec<f32>) {
+    let width = config.hidden_size();
+    let mut rng = Philox::new(11);
+    let batch =
+        PackedBatch::new(lengths.iter().map(|length| (0..*length).map(|_| rng.below(70) as u32).collect::<Vec<_>>()));
+    let upstream = (0..batch.tokens() * width).map(|_| rng.normal() as f32).collect();
+    (Encoder::new(config, 1).unwrap(), batch, upstream)
 }

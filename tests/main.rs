@@ -1,6 +1,7 @@
 //! Acceptance tests: one binary, one module a subject.
 
 mod backbones;
+mod batches;
 mod bm25;
 mod chains;
 mod checkpoints;
@@ -33,6 +34,7 @@ fn main() {
     arguments.test_threads.get_or_insert(1);
     let subjects = [
         backbones::trials(),
+        batches::trials(),
         bm25::trials(),
         chains::trials(),
         checkpoints::trials(),

@@ -2,11 +2,9 @@
 //!
 //! Prints medians; the machine should have nothing else to do.
 
-#[path = "../tests/kernel/client.rs"]
+#[path = "../tests/kernel/client/mod.rs"]
 #[allow(dead_code)]
 mod client;
-#[path = "../tests/kernel/ports.rs"]
-mod ports;
 
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,8 @@ use anyhow::Result;
 use serde_json::json;
 use zeromq::{SocketRecv, SocketSend, ZmqMessage};
 
-use crate::client::{Client, Start, frames, raw, read, send_frames, state};
+use crate::client::messages::{frames, send_frames};
+use crate::client::{Client, Start, raw, read, state};
 
 #[tokio::test]
 async fn wrong_frames_are_survived() -> Result<()> {

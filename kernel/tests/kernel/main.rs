@@ -15,6 +15,5 @@ mod interrupts;
 mod keeping;
 mod language;
 mod outputs;
-mod ports;
 mod runner;
 mod scripts;
