@@ -75,9 +75,21 @@ pub enum Threads {
 /// # Panics
 /// If the shapes do not go together.
 pub fn gemm(dst: &mut [f32], lhs: View<'_>, rhs: View<'_>, scale: f32, accumulate: bool, threads: Threads) {
+    gemm_into((dst, rhs.cols), lhs, rhs, scale, accumulate, threads);
+}
+
+/// The same for a product whose rows lie `stride` apart; what is between them is left alone.
+pub(crate) fn gemm_into(
+    (dst, stride): (&mut [f32], usize),
+    lhs: View<'_>,
+    rhs: View<'_>,
+    scale: f32,
+    accumulate: bool,
+    threads: Threads,
+) {
     let (m, n, k) = (lhs.rows, rhs.cols, lhs.cols);
     assert_eq!(k, rhs.rows, "inner dimensions of a matrix product");
-    assert!(m * n <= dst.len(), "product outside of its buffer");
+    assert!(n <= stride && m * stride <= dst.len(), "product outside of its buffer");
     let parallelism = match threads {
         Threads::All => Parallelism::Rayon(rayon::current_num_threads()),
         Threads::This => Parallelism::None,
@@ -91,7 +103,7 @@ pub fn gemm(dst: &mut [f32], lhs: View<'_>, rhs: View<'_>, scale: f32, accumulat
             k,
             dst.as_mut_ptr(),
             1,
-            n as isize,
+            stride as isize,
             accumulate,
             lhs.data.as_ptr(),
             lhs.col_stride as isize,
@@ -122,6 +134,14 @@ mod tests {
         gemm(&mut dst, View::new(&lhs, 2, 3), View::new(&rhs, 2, 3).t(), 2.0, true, Threads::This);
         let expected = |i: usize, j: usize| 1.0 + 2.0 * (0..3).map(|k| lhs[i * 3 + k] * rhs[j * 3 + k]).sum::<f32>();
         assert_eq!(dst, [expected(0, 0), expected(0, 1), expected(1, 0), expected(1, 1)]);
+    }
+
+    #[test]
+    fn leaves_what_is_between_rows_alone() {
+        let mut dst = [9.0; 6];
+        let one = [1.0, 2.0];
+        gemm_into((&mut dst, 3), View::new(&one, 2, 1), View::new(&one, 1, 2), 1.0, false, Threads::This);
+        assert_eq!(dst, [1.0, 2.0, 9.0, 2.0, 4.0, 9.0]);
     }
 
     /// Large enough that threads share a product: forward, gradient of the input, gradient of the weight.

@@ -13,7 +13,8 @@ use rayon::prelude::*;
 
 use super::dropout::{GROUP, Site};
 use crate::nn::PackedBatch;
-use crate::nn::gemm::{Threads, View, gemm};
+use crate::nn::gemm::{Threads, View, gemm, gemm_into};
+use crate::nn::math::LANES;
 use scratch::{Scattered, with_scratch};
 use softmax::{Masks, softmax, softmax_slope};
 
@@ -42,9 +43,17 @@ pub(crate) fn forward(context: &mut [f32], log_sums: &mut [f32], qkv: &[f32], he
     heads.tasks().into_par_iter().for_each(|Task { range, attended, head }| {
         let [q, k, v] = heads.project(qkv, &range, head);
         for block in heads.blocks(range.len(), attended) {
-            let (height, width) = (block.queries.len(), block.keys.len());
-            with_scratch([height * width, height * heads.size, height], |[scores, rows, inverse_sums]| {
-                gemm(scores, q.rows(&block.queries), k.rows(&block.keys).t(), heads.scale(), false, Threads::This);
+            let (height, stride) = (block.queries.len(), block.stride());
+            with_scratch([height * stride, height * heads.size, height], |[scores, rows, inverse_sums]| {
+                let product = (&mut *scores, stride);
+                gemm_into(
+                    product,
+                    q.rows(&block.queries),
+                    k.rows(&block.keys).t(),
+                    heads.scale(),
+                    false,
+                    Threads::This,
+                );
                 heads.shape(scores, &block, head);
                 let tokens = range.start + block.queries.start..range.start + block.queries.end;
                 // SAFETY: a (sequence, head) is one task, and no other touches its part of a row.
@@ -56,7 +65,7 @@ pub(crate) fn forward(context: &mut [f32], log_sums: &mut [f32], qkv: &[f32], he
                     column: block.keys.start,
                 };
                 softmax(scores, sums, inverse_sums, masks);
-                gemm(rows, View::new(scores, height, width), v.rows(&block.keys), 1.0, false, Threads::This);
+                gemm(rows, block.view(scores), v.rows(&block.keys), 1.0, false, Threads::This);
                 for ((token, row), inverse) in tokens.zip(rows.chunks_exact(heads.size)).zip(inverse_sums) {
                     // SAFETY: as above.
                     let context = unsafe { context.part(token, heads.columns(head)) };
@@ -106,14 +115,14 @@ pub(crate) fn backward(
             d_k.fill(0.0);
             d_v.fill(0.0);
             for block in heads.blocks(range.len(), attended) {
-                let (height, width) = (block.queries.len(), block.keys.len());
+                let (height, stride) = (block.queries.len(), block.stride());
                 let (q, d_out, out) = (q.rows(&block.queries), d_out.rows(&block.queries), out.rows(&block.queries));
                 let (k, v) = (k.rows(&block.keys), v.rows(&block.keys));
                 let keys = block.keys.start * heads.size..block.keys.end * heads.size;
-                with_scratch([height * width, height * width, height * heads.size], |[weights, d_scores, rows]| {
-                    gemm(weights, q, k.t(), heads.scale(), false, Threads::This);
+                with_scratch([height * stride, height * stride, height * heads.size], |[weights, d_scores, rows]| {
+                    gemm_into((weights, stride), q, k.t(), heads.scale(), false, Threads::This);
                     heads.shape(weights, &block, head);
-                    gemm(d_scores, d_out, v.t(), 1.0, false, Threads::This);
+                    gemm_into((d_scores, stride), d_out, v.t(), 1.0, false, Threads::This);
                     let first = range.start + block.queries.start;
                     let sums = &log_sums[head * tokens + first..][..height];
                     let masks = Masks {
@@ -129,7 +138,7 @@ pub(crate) fn backward(
                     if !d_biases.is_empty() {
                         sum_diagonals(d_biases, d_scores, &block);
                     }
-                    let (weights, d_scores) = (View::new(weights, height, width), View::new(d_scores, height, width));
+                    let (weights, d_scores) = (block.view(weights), block.view(d_scores));
                     gemm(&mut d_v[keys.clone()], weights.t(), d_out, 1.0, true, Threads::This);
                     gemm(rows, d_scores, k, heads.scale(), false, Threads::This);
                     write(0, block.queries.start, rows);
@@ -157,6 +166,19 @@ struct Block {
     keys: Range<usize>,
 }
 
+impl Block {
+    /// From one query's scores to the next: whole groups of masks, so that no loop over a row has an end of its
+    /// own, and a vector more, because rows that lie a power of two apart share few sets of the caches.
+    fn stride(&self) -> usize {
+        self.keys.len().next_multiple_of(GROUP) + LANES
+    }
+
+    /// Scores without what stands behind the keys.
+    fn view<'a>(&self, scores: &'a [f32]) -> View<'a> {
+        View::strided(scores, self.queries.len(), self.keys.len(), self.stride())
+    }
+}
+
 impl<'a> Heads<'a> {
     /// `H`
     fn width(&self) -> usize {
@@ -179,12 +201,14 @@ impl<'a> Heads<'a> {
         })
     }
 
-    /// Adds the bias of a head to scores, and shuts off what is out of reach.
+    /// Adds the bias of a head to scores, and shuts off what is out of reach or behind the keys.
     fn shape(&self, scores: &mut [f32], block: &Block, head: usize) {
         let width = block.keys.len();
         let offsets = self.offsets.len() / self.count;
         let biases = &self.offsets[head * offsets..(head + 1) * offsets];
-        for (query, scores) in block.queries.clone().zip(scores.chunks_exact_mut(width)) {
+        for (query, scores) in block.queries.clone().zip(scores.chunks_exact_mut(block.stride())) {
+            let (scores, behind) = scores.split_at_mut(width);
+            behind.fill(f32::NEG_INFINITY);
             if offsets > 0 {
                 // Offset 0 stands in the middle.
                 let biases = &biases[offsets / 2 + block.keys.start - query..];
@@ -237,7 +261,8 @@ impl<'a> Heads<'a> {
 /// `sums (2L - 1) +=` that of each diagonal of a block's `matrix`, the sequence's main one in the middle.
 fn sum_diagonals(sums: &mut [f32], matrix: &[f32], block: &Block) {
     let centre = sums.len() / 2;
-    for (query, values) in block.queries.clone().zip(matrix.chunks_exact(block.keys.len())) {
+    for (query, values) in block.queries.clone().zip(matrix.chunks_exact(block.stride())) {
+        let values = &values[..block.keys.len()];
         sums[centre + block.keys.start - query..].iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
     }
 }

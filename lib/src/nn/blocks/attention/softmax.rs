@@ -1,7 +1,8 @@
-//! The softmax of a block of scores, and its gradient, each one pass over the block.
+//! The softmax of a block of scores, and its gradient, each one pass over the block. A row is whole groups of masks
+//! and a vector that is passed over; behind the keys it is shut off.
 
 use crate::nn::blocks::dropout::{GROUP, Site};
-use crate::nn::math::{LANES, exp, lane_max, vectorised};
+use crate::nn::math::{LANES, across, exp, lane_max, vectorised};
 
 /// The masks of a block of attention weights. They belong to (token, head), so they are the same in both passes.
 #[derive(Clone, Copy)]
@@ -29,26 +30,23 @@ vectorised! {
     /// `exp(score - max)` of each row, dropped; what is left to do is to multiply by the inverse of the row's sum
     /// before it was dropped. `log_sums` gets the logarithm of the sum of all exponentials.
     pub(super) fn softmax(scores: &mut [f32], log_sums: &mut [f32], inverse_sums: &mut [f32], masks: Masks) {
-        let width = scores.len() / log_sums.len();
-        for (query, (row, log_sum)) in scores.chunks_exact_mut(width).zip(log_sums).enumerate() {
+        let stride = scores.len() / log_sums.len();
+        for (query, (row, log_sum)) in scores.chunks_exact_mut(stride).zip(log_sums).enumerate() {
             let max = lane_max(row, f32::NEG_INFINITY);
-            let mut lanes = [0.0_f32; LANES];
-            for (group, part) in row.chunks_mut(GROUP).enumerate() {
-                let mut weights = load(part, f32::NEG_INFINITY);
-                for weights in weights.as_chunks_mut::<LANES>().0 {
-                    for (weight, lane) in weights.iter_mut().zip(&mut lanes) {
+            let mut sums = [0.0; LANES];
+            for (group, scores) in row.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
+                for weights in scores.as_chunks_mut::<LANES>().0 {
+                    for (weight, sum) in weights.iter_mut().zip(&mut sums) {
                         *weight = exp_or_zero(*weight, max);
-                        *lane += *weight;
+                        *sum += *weight;
                     }
                 }
                 if masks.site.is_some() {
-                    for (weight, factor) in weights.iter_mut().zip(masks.group(query, group)) {
-                        *weight *= factor;
-                    }
+                    let factors = masks.group(query, group);
+                    scores.iter_mut().zip(factors).for_each(|(weight, factor)| *weight *= factor);
                 }
-                store(part, &weights);
             }
-            let sum: f32 = lanes.iter().sum();
+            let sum = across(sums, |sum, other| sum + other);
             inverse_sums[query] = 1.0 / sum;
             *log_sum = max + sum.ln();
         }
@@ -59,43 +57,29 @@ vectorised! {
     /// From scores and the gradient of the dropped weights: the dropped weights in the scores' place, and
     /// `dS = P (mask dP - along)` in the gradient's.
     pub(super) fn softmax_slope(scores: &mut [f32], d_weights: &mut [f32], log_sums: &[f32], along: &[f32], masks: Masks) {
-        let width = scores.len() / log_sums.len();
-        let rows = scores.chunks_exact_mut(width).zip(d_weights.chunks_exact_mut(width));
+        let stride = scores.len() / log_sums.len();
+        let rows = scores.chunks_exact_mut(stride).zip(d_weights.chunks_exact_mut(stride));
         for (query, ((scores, d_weights), (log_sum, along))) in rows.zip(log_sums.iter().zip(along)).enumerate() {
-            let groups = scores.chunks_mut(GROUP).zip(d_weights.chunks_mut(GROUP));
-            for (group, (scores_part, d_part)) in groups.enumerate() {
-                let (mut scores, mut d_weights) = (load(scores_part, f32::NEG_INFINITY), load(d_part, 0.0));
-                let factors = masks.group(query, group);
-                for i in 0..GROUP {
-                    let weight = exp_or_zero(scores[i], *log_sum);
-                    scores[i] = weight * factors[i];
-                    d_weights[i] = weight * (d_weights[i] * factors[i] - along);
-                }
-                store(scores_part, &scores);
-                store(d_part, &d_weights);
+            let groups = scores.as_chunks_mut::<GROUP>().0.iter_mut().zip(d_weights.as_chunks_mut::<GROUP>().0);
+            for (group, (scores, d_weights)) in groups.enumerate() {
+                slope(scores, d_weights, (*log_sum, *along), &masks.group(query, group));
             }
         }
     }
 }
 
-/// A part of a row as a group: loops over a fixed length are what the compiler vectorises.
+/// A function, for its arguments are known not to overlap: the compiler vectorises it.
 #[inline(always)]
-fn load(part: &[f32], beyond: f32) -> [f32; GROUP] {
-    match part.try_into() {
-        Ok(group) => group,
-        Err(_) => {
-            let mut group = [beyond; GROUP];
-            group[..part.len()].copy_from_slice(part);
-            group
-        }
-    }
-}
-
-#[inline(always)]
-fn store(part: &mut [f32], group: &[f32; GROUP]) {
-    match <&mut [f32; GROUP]>::try_from(&mut *part) {
-        Ok(part) => *part = *group,
-        Err(_) => part.copy_from_slice(&group[..part.len()]),
+fn slope(
+    scores: &mut [f32; GROUP],
+    d_weights: &mut [f32; GROUP],
+    (log_sum, along): (f32, f32),
+    factors: &[f32; GROUP],
+) {
+    for i in 0..GROUP {
+        let weight = exp_or_zero(scores[i], log_sum);
+        scores[i] = weight * factors[i];
+        d_weights[i] = weight * (d_weights[i] * factors[i] - along);
     }
 }
 
