@@ -1,9 +1,13 @@
 //! Matrix products, all through one function.
 //!
-//! Behind it is the `gemm` crate with its AVX-512 kernels. `examples/gemm.rs` sets its rate beside that of
-//! MKL in PyTorch for the products of an encoder.
+//! Behind it are blocked products of our own for AVX-512 and the `gemm` crate elsewhere. `examples/gemm.rs` sets the
+//! rates of both beside that of MKL in PyTorch for the products of an encoder.
 
-use gemm::Parallelism;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod blocked;
+mod elsewhere;
 
 use super::math::lane_sum;
 
@@ -36,6 +40,14 @@ impl<'a> View<'a> {
     pub fn rows(self, rows: &std::ops::Range<usize>) -> Self {
         assert!(rows.start <= rows.end && rows.end <= self.rows, "rows outside of a matrix");
         Self { data: &self.data[rows.start * self.row_stride..], rows: rows.len(), ..self }
+    }
+
+    /// Some of its columns.
+    ///
+    /// # Panics
+    /// If it does not have them.
+    pub fn cols(self, cols: &std::ops::Range<usize>) -> Self {
+        self.t().rows(cols).t()
     }
 
     /// The dot product of each row with that of another matrix of the same shape.
@@ -90,35 +102,12 @@ pub(crate) fn gemm_into(
     let (m, n, k) = (lhs.rows, rhs.cols, lhs.cols);
     assert_eq!(k, rhs.rows, "inner dimensions of a matrix product");
     assert!(n <= stride && m * stride <= dst.len(), "product outside of its buffer");
-    let parallelism = match threads {
-        Threads::All => Parallelism::Rayon(rayon::current_num_threads()),
-        Threads::This => Parallelism::None,
-    };
-    // SAFETY: `View` and the assertions above keep every element inside its slice, and `dst` is
-    // borrowed mutably, so it overlaps neither operand.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            dst.as_mut_ptr(),
-            1,
-            stride as isize,
-            accumulate,
-            lhs.data.as_ptr(),
-            lhs.col_stride as isize,
-            lhs.row_stride as isize,
-            rhs.data.as_ptr(),
-            rhs.col_stride as isize,
-            rhs.row_stride as isize,
-            1.0,
-            scale,
-            false,
-            false,
-            false,
-            parallelism,
-        );
+    #[cfg(target_arch = "x86_64")]
+    if blocked::available() {
+        // SAFETY: `View` and the assertions above keep every element inside its slice.
+        return unsafe { blocked::multiply((dst, stride), lhs, rhs, scale, accumulate, threads) };
     }
+    elsewhere::multiply((dst, stride), lhs, rhs, scale, accumulate, threads);
 }
 
 #[cfg(test)]

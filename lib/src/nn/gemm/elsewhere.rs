@@ -1,0 +1,47 @@
+//! Products by the `gemm` crate: AVX2, NEON, and whatever a processor has.
+
+use gemm::Parallelism;
+
+use super::{Threads, View};
+
+/// `dst = scale * lhs rhs`, or `dst += ..`; rows of `dst` lie `stride` apart.
+pub(super) fn multiply(
+    (dst, stride): (&mut [f32], usize),
+    lhs: View<'_>,
+    rhs: View<'_>,
+    scale: f32,
+    accumulate: bool,
+    threads: Threads,
+) {
+    let (m, n, k) = (lhs.rows, rhs.cols, lhs.cols);
+    assert!(k == rhs.rows && n <= stride && m * stride <= dst.len(), "product outside of its buffer");
+    let parallelism = match threads {
+        Threads::All => Parallelism::Rayon(rayon::current_num_threads()),
+        Threads::This => Parallelism::None,
+    };
+    // SAFETY: `View` and the assertion above keep every element inside its slice, and `dst` is borrowed mutably, so
+    // it overlaps neither operand.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            dst.as_mut_ptr(),
+            1,
+            stride as isize,
+            accumulate,
+            lhs.data.as_ptr(),
+            lhs.col_stride as isize,
+            lhs.row_stride as isize,
+            rhs.data.as_ptr(),
+            rhs.col_stride as isize,
+            rhs.row_stride as isize,
+            1.0,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
