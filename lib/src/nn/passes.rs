@@ -9,12 +9,12 @@ use crate::{Error, Result};
 impl Encoder {
     /// Computes the hidden states `(T, H)` of a batch into `activations`.
     pub fn forward(&self, batch: &PackedBatch, activations: &mut Activations) -> Result<()> {
-        self.run(batch, activations, None)
+        in_pool(|| self.run(batch, activations, None))
     }
 
     /// The same with the layers' maps in int8, for inference: [`Encoder::quantize`] makes them.
     pub fn forward_int8(&self, batch: &PackedBatch, activations: &mut Activations, maps: &Int8Weights) -> Result<()> {
-        self.run(batch, activations, Some(maps))
+        in_pool(|| self.run(batch, activations, Some(maps)))
     }
 
     /// The maps of all layers in int8, as they are now.
@@ -60,6 +60,10 @@ impl Encoder {
     /// From the gradient of the hidden states `(T, H)` of the last forward pass with these
     /// [`Activations::training`]: adds the gradient of every parameter to the table.
     pub fn backward(&mut self, batch: &PackedBatch, activations: &mut Activations, d_hidden: &[f32]) -> Result<()> {
+        in_pool(|| self.run_backward(batch, activations, d_hidden))
+    }
+
+    fn run_backward(&mut self, batch: &PackedBatch, activations: &mut Activations, d_hidden: &[f32]) -> Result<()> {
         let size = batch.tokens() * self.spec.width;
         let same = activations.bounds == batch.bounds && activations.hidden().len() == size;
         let Some(memory) = activations.memory.filter(|_| d_hidden.len() == size && same) else {
@@ -146,4 +150,9 @@ impl Encoder {
             _ => self.spec.heads * (2 * longest(batch)).saturating_sub(1),
         }
     }
+}
+
+/// Runs a pass on one of the threads that compute it: each of its loops then wakes the others, and not itself, too.
+fn in_pool<T: Send>(pass: impl FnOnce() -> T + Send) -> T {
+    rayon::scope(|_| pass())
 }

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use rayon::prelude::*;
 
-use super::avx512::{COLS, Left, Out, ROWS, copy, interleave, interleaved, tile, transpose};
+use super::avx512::{COLS, Left, Out, ROWS, copy, fetch, interleave, interleaved, tile, transpose};
 use super::{Threads, View};
 
 /// Rows and columns of a block, 576 KiB of the 1 to 2 MiB that a core has.
@@ -20,9 +20,8 @@ const SAME_SET: usize = 1024;
 /// Rows of a transposed left operand that are packed together: whole cache lines of it are read.
 const PACKED: usize = 8 * ROWS;
 
-/// Rows and columns of a task at least: packing a block is then little beside using it.
-const TASK_ROWS: usize = 8 * ROWS;
-const TASK_COLS: usize = 4 * COLS;
+/// Numbers of the product that are worth a task of their own.
+const TASK: usize = 1 << 14;
 
 /// Whether this processor can.
 pub(super) fn available() -> bool {
@@ -62,20 +61,17 @@ pub(super) unsafe fn multiply(
     threads: Threads,
 ) {
     let place = Place { start: dst.as_mut_ptr(), stride, scale, accumulate };
+    let (m, n) = (lhs.rows, rhs.cols);
     let tasks = match threads {
         Threads::This => 1,
-        Threads::All => 2 * rayon::current_num_threads(),
+        // Two a thread, so that one that is held up holds up less; where both operands are packed, that costs more.
+        Threads::All => (rayon::current_num_threads() * if lhs.col_stride == 1 { 2 } else { 1 }).min(m * n / TASK + 1),
     };
-    // Halved until tasks are large enough, so that all are of one size.
-    let (mut tall, mut wide) = (tasks, tasks);
-    while tall > 1 && lhs.rows < tall * TASK_ROWS {
-        tall /= 2;
-    }
-    while wide > 1 && (rhs.cols < wide * TASK_COLS || tall * wide > tasks) {
-        wide /= 2;
-    }
-    let height = lhs.rows.div_ceil(tall).next_multiple_of(ROWS);
-    let width = rhs.cols.div_ceil(wide).next_multiple_of(COLS);
+    // Of all ways to cut the product into so many parts, the one that packs least: every part packs its own.
+    let packed = |tall: &usize| tall * n + tasks / tall * m;
+    let tall = (1..=tasks).filter(|tall| tasks.is_multiple_of(*tall)).min_by_key(packed).unwrap_or(1);
+    let height = m.div_ceil(tall).next_multiple_of(ROWS);
+    let width = n.div_ceil(tasks / tall).next_multiple_of(COLS);
     let (tall, wide) = (lhs.rows.div_ceil(height.max(1)), rhs.cols.div_ceil(width.max(1)));
     let task = |task: usize| {
         let (top, left) = (task / wide * height, task % wide * width);
@@ -158,6 +154,11 @@ unsafe fn strip(place: Place, lhs: View<'_>, block: &[f32], cols: usize, panels:
             Left { start: panels[top % PACKED / ROWS * interleaved(depth)..].as_ptr(), row: 1, col: ROWS }
         };
         for first in (0..cols).step_by(COLS) {
+            // Some of the next rows, while these are multiplied.
+            let next = |first: usize| top + ROWS + ROWS * first / cols;
+            for row in next(first)..next(first + COLS).min(lhs.rows * usize::from(lhs.col_stride == 1)) {
+                fetch(&lhs.data[row * lhs.row_stride..][..depth]);
+            }
             let Place { start, stride, scale, accumulate } = place.at(top, first);
             let out = Out { start, stride, cols: (cols - first).min(COLS), scale, accumulate };
             // SAFETY: by the caller's word; rows and columns are cut to a tile.
