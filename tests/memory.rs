@@ -1,5 +1,8 @@
 //! The engine with less memory, and in int8: what stays the same, and how near the rest is.
 
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use kensaku::nn::{
     Activations, BertConfig, Dropout, Encoder, EncoderConfig, Memory, ModernBertConfig, MpnetConfig, PackedBatch,
     Storage,
@@ -10,16 +13,39 @@ use crate::families::cancels;
 use crate::golden::{relative_distance, within};
 use crate::shared::{Trials, test};
 
+/// Counts what the whole process allocates.
+struct Counting;
+
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: the system's allocator does all the work.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.fetch_add(layout.size(), Relaxed);
+        // SAFETY: by the caller's word.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: by the caller's word.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
 /// Rounding to 8 significant bits moves a number by up to 2^-9 of itself.
 const ROUNDED: f64 = 1e-2;
 
 pub fn trials() -> Trials {
     let mut trials = Vec::new();
     for (name, config) in families() {
-        let (again, rounded, bytes) = (config.clone(), config.clone(), config);
+        let (again, rounded, bytes, wide) = (config.clone(), config.clone(), config.clone(), config);
         trials.push(test(&format!("memory::{name}_is_computed_again_bit_for_bit"), move || checkpointing(&again)));
         trials.push(test(&format!("memory::{name}_in_bf16_is_near"), move || bf16(&rounded)));
         trials.push(test(&format!("memory::{name}_in_int8_is_near"), move || int8(&bytes)));
+        trials.push(test(&format!("memory::{name}_steady_steps_allocate_no_buffer"), move || steady(&wide)));
     }
     trials
 }
@@ -128,4 +154,27 @@ fn int8(config: &EncoderConfig) {
         moved |= exact != near;
     }
     assert!(moved, "nothing was quantised");
+}
+
+/// Passes behind the first take all large memory from the arena: what is left are sums of columns and lists of tasks.
+fn steady(config: &EncoderConfig) {
+    let mut encoder = Encoder::new(config.clone(), 1).unwrap();
+    let batch = PackedBatch::new(vec![vec![5_u32; 200]; 20]);
+    let mut activations = Activations::training();
+    let mut passes = |step: u32| {
+        let before = ALLOCATED.load(Relaxed);
+        activations.set_dropout(Some(Dropout { seed: 5, step, first_token: 0 }));
+        encoder.forward(&batch, &mut activations).unwrap();
+        let upstream = vec![1e-3; activations.hidden().len()];
+        encoder.backward(&batch, &mut activations, &upstream).unwrap();
+        (ALLOCATED.load(Relaxed) - before, activations.bytes())
+    };
+    let (first, arena) = passes(1);
+    assert!(first > arena * 9 / 10, "{first} bytes for an arena of {arena}");
+    for step in 2..5 {
+        let (again, same) = passes(step);
+        println!("{again} bytes beside an arena of {same}");
+        assert_eq!(same, arena);
+        assert!(again < arena / 20, "{again} bytes beside an arena of {arena}");
+    }
 }

@@ -50,6 +50,11 @@ for shape in zip(*rounds):
     first = shape[0][0]
     own = [statistics.median(o[kind] for o, _ in shape) for kind in KINDS]
     mkl = [statistics.median(t[place] for _, t in shape) for place in range(3)]
+    crate = [statistics.median(o["gemm_crate"][place] for o, _ in shape) for place in range(3)]
     ratios = " ".join(f"{a / b:.2f}" for a, b in zip(own, mkl))
     name = f"{first['model']} {first['tokens']} x {first['inputs']} -> {first['outputs']}"
-    print(f"{name:30} ours {own[0]:.0f} {own[1]:.0f} {own[2]:.0f}  MKL {mkl[0]:.0f} {mkl[1]:.0f} {mkl[2]:.0f}  ratio={ratios}")
+    rates = "  ".join(
+        f"{who} " + " ".join(f"{rate:.0f}" for rate in rates)
+        for who, rates in (("ours", own), ("MKL", mkl), ("gemm crate", crate))
+    )
+    print(f"{name:30} {rates}  ratio={ratios}")

@@ -86,19 +86,22 @@ pub(crate) fn erf(x: f32) -> f32 {
     (x * numerator / denominator).clamp(-1.0, 1.0)
 }
 
-/// The sum of `terms(i)` for `i` below `len`, in 16 lanes that are added up at the end: an order of
+/// The sum of `term` over the numbers of rows of one length, in 16 lanes that are added up at the end: an order of
 /// additions that does not depend on the machine.
 #[inline(always)]
-pub(crate) fn lane_sum(len: usize, terms: impl Fn(usize) -> f32) -> f32 {
+pub(crate) fn lane_sum<const N: usize>(rows: [&[f32]; N], term: impl Fn([f32; N]) -> f32) -> f32 {
     let mut lanes = [0.0_f32; LANES];
-    let whole = len / LANES * LANES;
-    for start in (0..whole).step_by(LANES) {
+    let blocks = rows.map(|row| row.as_chunks::<LANES>().0);
+    for index in 0..blocks[0].len() {
+        // Blocks of a known length: with indices into rows the compiler would add one number at a time.
+        let block = blocks.map(|blocks| &blocks[index]);
         for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += terms(start + lane);
+            *sum += term(block.map(|block| block[lane]));
         }
     }
-    for index in whole..len {
-        lanes[index - whole] += terms(index);
+    let rest = rows.map(|row| row.as_chunks::<LANES>().1);
+    for index in 0..rest[0].len() {
+        lanes[index] += term(rest.map(|rest| rest[index]));
     }
     across(lanes, |sum, other| sum + other)
 }

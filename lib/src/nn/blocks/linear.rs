@@ -77,7 +77,8 @@ vectorised! {
 }
 
 vectorised! {
-    fn column_sums(rows: &[f32], width: usize) -> Vec<f64> {
+    /// The sums of columns of `rows (.., width)`.
+    pub(crate) fn column_sums(rows: &[f32], width: usize) -> Vec<f64> {
         let mut sums = vec![0.0; width];
         for row in rows.chunks_exact(width) {
             for (sum, value) in sums.iter_mut().zip(row) {

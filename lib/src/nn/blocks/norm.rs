@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::ROWS_PER_TASK;
 use super::dropout::Site;
-use super::linear::{ROWS_PER_SUM, add_column_sums, add_parts};
+use super::linear::{ROWS_PER_SUM, add_parts, column_sums};
 use crate::nn::kept::{Kept, Storage, grow};
 use crate::nn::math::{lane_sum, vectorised};
 
@@ -99,15 +99,20 @@ pub(crate) fn backward(
     let width = gamma.len();
     let normalised = cache.normalised.read(dy.len(), widened);
     let inverse_deviation = &cache.inverse_deviation[..dy.len() / width];
-    if let Some(d_beta) = d_beta {
-        add_column_sums(d_beta, dy);
-    }
-    add_product_sums(d_gamma, dy, normalised);
-    let task = width * ROWS_PER_TASK;
+    // The sums over some rows, while these are near, and then their slopes in the gradient's place.
+    let task = width * ROWS_PER_SUM;
     let rows = dy.par_chunks_mut(task).zip(normalised.par_chunks(task));
-    rows.zip(inverse_deviation.par_chunks(ROWS_PER_TASK)).for_each(|((dy, normalised), inverse_deviation)| {
+    let shifted = d_beta.is_some();
+    let parts = rows.zip(inverse_deviation.par_chunks(ROWS_PER_SUM)).map(|((dy, normalised), inverse_deviation)| {
+        let parts = (products(dy, normalised, width), if shifted { column_sums(dy, width) } else { Vec::new() });
         slope(dy, gamma, normalised, inverse_deviation);
+        parts
     });
+    let (gamma_parts, beta_parts): (Vec<_>, Vec<_>) = parts.unzip();
+    add_parts(d_gamma, gamma_parts);
+    if let Some(d_beta) = d_beta {
+        add_parts(d_beta, beta_parts);
+    }
 }
 
 /// `d = dropout(d_sum)`: the gradient on the other side of the dropout, by the same mask.
@@ -121,13 +126,6 @@ pub(crate) fn drop(d: &mut [f32], d_sum: &[f32], width: usize, dropout: Option<S
             }
         }
     });
-}
-
-/// `sums += column sums of left * right`, both `(T, sums.len())`.
-fn add_product_sums(sums: &mut [f32], left: &[f32], right: &[f32]) {
-    let task = sums.len() * ROWS_PER_SUM;
-    let rows = left.par_chunks(task).zip(right.par_chunks(task));
-    add_parts(sums, rows.map(|(left, right)| products(left, right, sums.len())).collect());
 }
 
 vectorised! {
@@ -144,8 +142,8 @@ vectorised! {
         let rows = y.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(normalised.chunks_exact_mut(width));
         for (((y, x), normalised), inverse) in rows.zip(inverse_deviation) {
             // Two passes: E[x²] - E[x]² loses the variance where the mean is large.
-            let mean = lane_sum(width, |i| x[i]) / width as f32;
-            let variance = lane_sum(width, |i| (x[i] - mean) * (x[i] - mean)) / width as f32;
+            let mean = lane_sum([x], |[x]| x) / width as f32;
+            let variance = lane_sum([x], |[x]| (x - mean) * (x - mean)) / width as f32;
             *inverse = 1.0 / (variance + norm.eps).sqrt();
             for (normalised, x) in normalised.iter_mut().zip(x) {
                 *normalised = (x - mean) * *inverse;
@@ -185,10 +183,10 @@ vectorised! {
         let width = gamma.len();
         let rows = dy.chunks_exact_mut(width).zip(normalised.chunks_exact(width));
         for ((dy, normalised), inverse) in rows.zip(inverse_deviation) {
-            let mean = lane_sum(width, |i| dy[i] * gamma[i]) / width as f32;
-            let along = lane_sum(width, |i| dy[i] * gamma[i] * normalised[i]) / width as f32;
-            for i in 0..width {
-                dy[i] = inverse * (dy[i] * gamma[i] - mean - normalised[i] * along);
+            let mean = lane_sum([dy, gamma], |[dy, gamma]| dy * gamma) / width as f32;
+            let along = lane_sum([dy, gamma, normalised], |[dy, gamma, normalised]| dy * gamma * normalised) / width as f32;
+            for (dy, (gamma, normalised)) in dy.iter_mut().zip(gamma.iter().zip(normalised)) {
+                *dy = inverse * (*dy * gamma - mean - normalised * along);
             }
         }
     }

@@ -120,24 +120,33 @@ unsafe fn sums<const R: usize, const V: usize, const UNIT: bool>(
 /// All of it lies inside of its memory.
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn copy(to: *mut f32, from: *const f32, stride: usize, cols: usize, depth: usize) {
+    let whole = cols / COLS * COLS;
+    let last = [0, LANES].map(|left| first((cols - whole).saturating_sub(left)));
     for k in 0..depth {
-        for left in (0..cols.next_multiple_of(COLS)).step_by(LANES) {
-            let from = from.wrapping_add(k * stride + left);
-            _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(AHEAD * stride).cast());
-            // SAFETY: by the caller's word; what the mask leaves out is not touched.
-            unsafe {
-                let row = _mm512_maskz_loadu_ps(first(cols.saturating_sub(left)), from);
-                _mm512_storeu_ps(to.add(left / COLS * COLS * depth + k * COLS + left % COLS), row);
+        let (row, to) = (from.wrapping_add(k * stride), to.wrapping_add(k * COLS));
+        // SAFETY: by the caller's word; what a mask leaves out is not touched.
+        unsafe {
+            for left in (0..whole).step_by(COLS) {
+                prefetch(row.wrapping_add(AHEAD * stride + left), COLS);
+                let (from, to) = (row.add(left), to.add(left * depth));
+                _mm512_storeu_ps(to, _mm512_loadu_ps(from));
+                _mm512_storeu_ps(to.add(LANES), _mm512_loadu_ps(from.add(LANES)));
+            }
+            if whole < cols {
+                let (from, to) = (row.add(whole), to.add(whole * depth));
+                _mm512_storeu_ps(to, _mm512_maskz_loadu_ps(last[0], from));
+                _mm512_storeu_ps(to.add(LANES), _mm512_maskz_loadu_ps(last[1], from.wrapping_add(LANES)));
             }
         }
     }
 }
 
-/// Asks for numbers that will soon be read.
-pub(super) fn fetch(numbers: &[f32]) {
-    for line in numbers.chunks(LANES) {
-        // SAFETY: every x86-64 processor has the instruction, and it changes nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+/// Asks for numbers that will soon be read, where the processor does not foresee it.
+#[inline(always)]
+pub(super) fn prefetch(start: *const f32, length: usize) {
+    for line in (0..length).step_by(LANES) {
+        // SAFETY: every x86-64 processor has the instruction, and it changes nothing, wherever the address points.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(line).cast()) };
     }
 }
 
@@ -153,15 +162,19 @@ pub(super) const fn interleaved(depth: usize) -> usize {
 /// All of it lies inside of its memory.
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn interleave(to: *mut f32, from: *const f32, stride: usize, cols: usize, depth: usize) {
+    // A register holds two numbers more than a panel has: its next row is written over them. Whole registers first.
+    let whole = (cols + ROWS).saturating_sub(LANES) / ROWS * ROWS;
     for k in 0..depth {
-        for left in (0..cols).step_by(ROWS) {
-            let from = from.wrapping_add(k * stride + left);
-            _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(AHEAD * stride).cast());
-            // SAFETY: by the caller's word; what the mask leaves out is not touched.
-            unsafe {
-                // Two numbers more than the panel has, over which its next row is written.
-                let row = _mm512_maskz_loadu_ps(first(cols - left), from);
-                _mm512_storeu_ps(to.add(left / ROWS * interleaved(depth) + k * ROWS), row);
+        let row = from.wrapping_add(k * stride);
+        prefetch(row.wrapping_add(AHEAD * stride), cols);
+        // SAFETY: by the caller's word; what the mask leaves out is not touched.
+        unsafe {
+            let panel = |left: usize| to.add(left / ROWS * interleaved(depth) + k * ROWS);
+            for left in (0..whole).step_by(ROWS) {
+                _mm512_storeu_ps(panel(left), _mm512_loadu_ps(row.add(left)));
+            }
+            for left in (whole..cols).step_by(ROWS) {
+                _mm512_storeu_ps(panel(left), _mm512_maskz_loadu_ps(first(cols - left), row.add(left)));
             }
         }
     }
@@ -175,17 +188,41 @@ pub(super) unsafe fn interleave(to: *mut f32, from: *const f32, stride: usize, c
 pub(super) unsafe fn transpose(to: *mut f32, from: *const f32, stride: usize, cols: usize, depth: usize) {
     for left in (0..COLS).step_by(LANES) {
         for top in (0..depth).step_by(LANES) {
-            let height = (depth - top).min(LANES);
-            let mut rows = [_mm512_setzero_ps(); LANES];
-            for (i, row) in rows.iter_mut().enumerate().take(cols.saturating_sub(left)) {
-                // SAFETY: by the caller's word; what the mask leaves out is not touched.
-                *row = unsafe { _mm512_maskz_loadu_ps(first(height), from.add((left + i) * stride + top)) };
-            }
-            for (k, column) in columns(rows).into_iter().enumerate().take(height) {
-                // SAFETY: by the caller's word.
-                unsafe { _mm512_storeu_ps(to.add((top + k) * COLS + left), column) };
+            let (width, height) = (cols.saturating_sub(left).min(LANES), (depth - top).min(LANES));
+            let (from, to) = (from.wrapping_add(left * stride + top), to.wrapping_add(top * COLS + left));
+            // SAFETY: by the caller's word. A block of a known size stays in registers.
+            unsafe {
+                match (width, height) {
+                    (LANES, LANES) => transpose_block::<true>(to, from, stride, width, height),
+                    _ => transpose_block::<false>(to, from, stride, width, height),
+                }
             }
         }
+    }
+}
+
+/// A block of at most 16 x 16, or of just these.
+///
+/// # Safety
+/// As for [`transpose`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn transpose_block<const WHOLE: bool>(
+    to: *mut f32,
+    from: *const f32,
+    stride: usize,
+    width: usize,
+    height: usize,
+) {
+    let (width, height) = if WHOLE { (LANES, LANES) } else { (width, height) };
+    let mut rows = [_mm512_setzero_ps(); LANES];
+    for (i, row) in rows.iter_mut().enumerate().take(width) {
+        // SAFETY: by the caller's word; what the mask leaves out is not touched.
+        *row = unsafe { _mm512_maskz_loadu_ps(first(height), from.add(i * stride)) };
+    }
+    for (k, column) in columns(rows).into_iter().enumerate().take(height) {
+        // SAFETY: by the caller's word.
+        unsafe { _mm512_storeu_ps(to.add(k * COLS), column) };
     }
 }
 

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use rayon::prelude::*;
 
-use super::avx512::{COLS, Left, Out, ROWS, copy, fetch, interleave, interleaved, tile, transpose};
+use super::avx512::{COLS, Left, Out, ROWS, copy, interleave, interleaved, prefetch, tile, transpose};
 use super::{Threads, View};
 
 /// Rows and columns of a block, 576 KiB of the 1 to 2 MiB that a core has.
@@ -157,7 +157,7 @@ unsafe fn strip(place: Place, lhs: View<'_>, block: &[f32], cols: usize, panels:
             // Some of the next rows, while these are multiplied.
             let next = |first: usize| top + ROWS + ROWS * first / cols;
             for row in next(first)..next(first + COLS).min(lhs.rows * usize::from(lhs.col_stride == 1)) {
-                fetch(&lhs.data[row * lhs.row_stride..][..depth]);
+                prefetch(lhs.data.as_ptr().wrapping_add(row * lhs.row_stride), depth);
             }
             let Place { start, stride, scale, accumulate } = place.at(top, first);
             let out = Out { start, stride, cols: (cols - first).min(COLS), scale, accumulate };

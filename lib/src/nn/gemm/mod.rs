@@ -9,7 +9,7 @@ mod avx512;
 mod blocked;
 mod elsewhere;
 
-use super::math::lane_sum;
+use super::math::{lane_sum, vectorised};
 
 /// A matrix in a slice, with strides, so that a transpose or a head of a fused projection is no copy.
 #[derive(Clone, Copy)]
@@ -50,18 +50,24 @@ impl<'a> View<'a> {
         self.t().rows(cols).t()
     }
 
-    /// The dot product of each row with that of another matrix of the same shape.
-    pub(crate) fn dot_rows(self, other: Self, dots: &mut [f32]) {
-        for (row, dot) in dots.iter_mut().enumerate().take(self.rows) {
-            let part = |view: &Self| &view.data[row * view.row_stride..][..view.cols];
-            let (left, right) = (part(&self), part(&other));
-            *dot = lane_sum(left.len(), |i| left[i] * right[i]);
-        }
+    /// The `index`th row of a matrix whose rows are not strided.
+    #[inline(always)]
+    fn row(&self, index: usize) -> &'a [f32] {
+        &self.data[index * self.row_stride..][..self.cols]
     }
 
     /// The transpose.
     pub fn t(self) -> Self {
         Self { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
+    }
+}
+
+vectorised! {
+    /// The dot product of each row with that of another matrix of the same shape.
+    pub(crate) fn dot_rows(left: View<'_>, right: View<'_>, dots: &mut [f32]) {
+        for (index, dot) in dots.iter_mut().enumerate().take(left.rows) {
+            *dot = lane_sum([left.row(index), right.row(index)], |[left, right]| left * right);
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::dropout::{GROUP, Site};
 use crate::nn::PackedBatch;
-use crate::nn::gemm::{Threads, View, gemm, gemm_into};
+use crate::nn::gemm::{Threads, View, dot_rows, gemm, gemm_into};
 use crate::nn::math::LANES;
 use scratch::{Scattered, with_scratch};
 use softmax::{Masks, softmax, softmax_slope};
@@ -66,11 +66,8 @@ pub(crate) fn forward(context: &mut [f32], log_sums: &mut [f32], qkv: &[f32], he
                 };
                 softmax(scores, sums, inverse_sums, masks);
                 gemm(rows, block.view(scores), v.rows(&block.keys), 1.0, false, Threads::This);
-                for ((token, row), inverse) in tokens.zip(rows.chunks_exact(heads.size)).zip(inverse_sums) {
-                    // SAFETY: as above.
-                    let context = unsafe { context.part(token, heads.columns(head)) };
-                    context.iter_mut().zip(row).for_each(|(context, value)| *context = value * *inverse);
-                }
+                // SAFETY: as above.
+                unsafe { context.write(tokens.start, heads.columns(head), rows, Some(inverse_sums)) };
             });
         }
     });
@@ -97,12 +94,9 @@ pub(crate) fn backward(
         let part = |whole| heads.part(whole, &range, head);
         let (d_out, out) = (part(d_context), part(context));
         let write = |part: usize, first: usize, rows: &[f32]| {
-            for (token, row) in (range.start + first..).zip(rows.chunks_exact(heads.size)) {
-                let columns = heads.columns(head);
-                // SAFETY: a (sequence, head) is one task, and no other touches its part of a row.
-                unsafe { d_qkv.part(token, part * width + columns.start..part * width + columns.end) }
-                    .copy_from_slice(row);
-            }
+            let columns = heads.columns(part * heads.count + head);
+            // SAFETY: a (sequence, head) is one task, and no other touches its part of a row.
+            unsafe { d_qkv.write(range.start + first, columns, rows, None) };
         };
         let d_biases = match heads.offsets {
             [] => &mut [],
@@ -133,7 +127,7 @@ pub(crate) fn backward(
                     };
                     // The sum of weight times gradient of a row is that of output times gradient.
                     let along = &mut rows[..height];
-                    d_out.dot_rows(out, along);
+                    dot_rows(d_out, out, along);
                     softmax_slope(weights, d_scores, sums, along, masks);
                     if !d_biases.is_empty() {
                         sum_diagonals(d_biases, d_scores, &block);

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::nn::kept::grow;
+use crate::nn::math::vectorised;
 
 /// Runs `work` with three buffers of this thread that keep their memory from call to call.
 pub(super) fn with_scratch(lengths: [usize; 3], work: impl FnOnce([&mut [f32]; 3])) {
@@ -39,11 +40,30 @@ impl<'a> Scattered<'a> {
         }
     }
 
+    /// Writes `rows` into some columns from row `first` on, each times its scale where there are some.
+    ///
+    /// SAFETY: as for [`Scattered::part`].
+    pub(super) unsafe fn write(&self, first: usize, columns: Range<usize>, rows: &[f32], scales: Option<&[f32]>) {
+        write_rows(self, first, columns, rows, scales);
+    }
+
     /// SAFETY: no two parts that live at the same time may overlap.
     #[allow(clippy::mut_from_ref)]
     pub(super) unsafe fn part(&self, row: usize, columns: Range<usize>) -> &mut [f32] {
         assert!(row < self.rows && columns.end <= self.width, "part outside of its matrix");
         // SAFETY: inside the borrowed slice by the assertion; disjoint by the caller's word.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.width + columns.start), columns.len()) }
+    }
+}
+
+vectorised! {
+    /// For [`Scattered::write`] alone, whose caller vouches for disjointness.
+    fn write_rows(to: &Scattered<'_>, first: usize, columns: Range<usize>, rows: &[f32], scales: Option<&[f32]>) {
+        for (index, row) in rows.chunks_exact(columns.len()).enumerate() {
+            // SAFETY: by the word of the caller of `write`.
+            let to = unsafe { to.part(first + index, columns.clone()) };
+            let scale = scales.map_or(1.0, |scales| scales[index]);
+            to.iter_mut().zip(row).for_each(|(to, value)| *to = value * scale);
+        }
     }
 }
