@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use candle_core::{Device, Tensor};
 
 use super::pages::{prefer_large, zeros};
@@ -74,8 +76,10 @@ impl Parameters {
 
     /// Sets every gradient to zero, and makes room for them the first time.
     pub fn zero_grads(&mut self) {
+        /// Numbers that one task fills.
+        const TASK: usize = 1 << 18;
         if self.grads.len() == self.values.len() {
-            self.grads.fill(0.0);
+            self.grads.par_chunks_mut(TASK).for_each(|grads| grads.fill(0.0));
         } else {
             self.grads = zeros(self.values.len());
         }

@@ -31,6 +31,8 @@ const LIBRARY_KEY: &str = "kensaku(library)";
 pub(crate) fn of_workspace(folder: &Path) -> Result<HashMap<String, Source>> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["metadata", "--format-version=1", "--offline"])
+        // The crates of other platforms were never downloaded.
+        .args(["--filter-platform", rustc(&["--print", "host-tuple"])?.trim()])
         .current_dir(folder)
         .env_remove("RUSTC_WRAPPER")
         .stdin(Stdio::null())
@@ -76,8 +78,13 @@ pub(crate) fn of_std(sysroot: &Path) -> Vec<Source> {
 
 /// What is set while crates are compiled for this machine.
 pub(crate) fn target_cfg() -> Result<Cfg> {
-    let output = Command::new("rustc").args(["--print", "cfg"]).output().context("running rustc")?;
-    Ok(Cfg::of_target(&String::from_utf8_lossy(&output.stdout)))
+    Ok(Cfg::of_target(&rustc(&["--print", "cfg"])?))
+}
+
+/// What the compiler prints.
+fn rustc(arguments: &[&str]) -> Result<String> {
+    let output = Command::new("rustc").args(arguments).output().context("running rustc")?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 type Library = (String, PathBuf);

@@ -154,10 +154,10 @@ unsafe fn strip(place: Place, lhs: View<'_>, block: &[f32], cols: usize, panels:
             Left { start: panels[top % PACKED / ROWS * interleaved(depth)..].as_ptr(), row: 1, col: ROWS }
         };
         for first in (0..cols).step_by(COLS) {
-            // Some of the next rows, while these are multiplied.
-            let next = |first: usize| top + ROWS + ROWS * first / cols;
-            for row in next(first)..next(first + COLS).min(lhs.rows * usize::from(lhs.col_stride == 1)) {
-                prefetch(lhs.data.as_ptr().wrapping_add(row * lhs.row_stride), depth);
+            if lhs.col_stride == 1 {
+                // Some of the next rows, while these are multiplied.
+                let next = |first: usize| (top + ROWS + ROWS * first / cols).min(lhs.rows);
+                (next(first)..next(first + COLS)).for_each(|row| prefetch(lhs.row(row).as_ptr(), depth));
             }
             let Place { start, stride, scale, accumulate } = place.at(top, first);
             let out = Out { start, stride, cols: (cols - first).min(COLS), scale, accumulate };

@@ -118,7 +118,60 @@ pub(crate) fn gemm_into(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// A matrix whose rows lie somewhat apart, or the transpose of one.
+    fn view(data: &[f32], rows: usize, cols: usize, gap: usize, transposed: bool) -> View<'_> {
+        if transposed {
+            View::strided(data, cols, rows, rows + gap).t()
+        } else {
+            View::strided(data, rows, cols, cols + gap)
+        }
+    }
+
+    fn at(view: &View<'_>, row: usize, col: usize) -> f64 {
+        f64::from(view.data[row * view.row_stride + col * view.col_stride])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        /// Tiles, blocks and parts of all sizes, whole and cut, beside the sum in f64; what computes them elsewhere, too.
+        #[test]
+        fn equals_the_sum_of_products(
+            (m, n) in (0..150_usize, 0..70_usize),
+            k in prop_oneof![0..40_usize, 380..390_usize, 765..775_usize, Just(1024)],
+            gaps in prop::array::uniform3(0..3_usize),
+            (lhs_transposed, rhs_transposed, accumulate, alone) in any::<(bool, bool, bool, bool)>(),
+            seed in any::<u64>(),
+        ) {
+            let mut rng = crate::random::Philox::new(seed);
+            let mut numbers = |rows: usize, cols: usize| -> Vec<f32> {
+                (0..(rows + 3) * (cols + 3)).map(|_| rng.uniform() as f32 - 0.5).collect()
+            };
+            let (lhs, rhs, old) = (numbers(m, k), numbers(k, n), numbers(m, n));
+            let lhs = view(&lhs, m, k, gaps[0], lhs_transposed);
+            let rhs = view(&rhs, k, n, gaps[1], rhs_transposed);
+            let stride = n + gaps[2];
+            let threads = if alone { Threads::This } else { Threads::All };
+            let (mut dst, mut other) = (old.clone(), old.clone());
+            gemm_into((&mut dst, stride), lhs, rhs, 0.7, accumulate, threads);
+            elsewhere::multiply((&mut other, stride), lhs, rhs, 0.7, accumulate, threads);
+            for (place, old) in old.iter().enumerate().take(m * stride) {
+                let (row, col) = (place / stride, place % stride);
+                if col >= n {
+                    prop_assert_eq!(dst[place], *old, "between rows, at {} {}", row, col);
+                    continue;
+                }
+                let sum: f64 = (0..k).map(|term| at(&lhs, row, term) * at(&rhs, term, col)).sum();
+                let expected = 0.7 * sum + if accumulate { f64::from(*old) } else { 0.0 };
+                for found in [dst[place], other[place]] {
+                    prop_assert!((f64::from(found) - expected).abs() < 1e-4, "{} instead of {} at {} {}", found, expected, row, col);
+                }
+            }
+        }
+    }
 
     #[test]
     fn equals_the_definition() {
@@ -162,7 +215,7 @@ mod tests {
             })
         };
         let one = products(1);
-        for threads in [2, 3, 7, 16] {
+        for threads in [2, 3, 7, 16, 64] {
             assert!(one == products(threads), "{threads} threads");
         }
     }
