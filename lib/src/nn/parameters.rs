@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 
 use super::pages::{prefer_large, zeros};
 use crate::{Error, Result};

@@ -138,7 +138,7 @@ unsafe fn strip(place: Place, lhs: View<'_>, block: &[f32], cols: usize, panels:
     let depth = lhs.cols;
     for top in (0..lhs.rows).step_by(ROWS) {
         let (rows, start) = ((lhs.rows - top).min(ROWS), lhs.data.as_ptr().wrapping_add(top * lhs.row_stride));
-        let left = if lhs.col_stride == 1 && lhs.row_stride % SAME_SET != 0 {
+        let left = if lhs.col_stride == 1 && !lhs.row_stride.is_multiple_of(SAME_SET) {
             Left { start, row: lhs.row_stride, col: 1 }
         } else if lhs.col_stride == 1 {
             for (row, to) in panels.chunks_exact_mut(depth + COLS).enumerate().take(rows) {
@@ -146,7 +146,7 @@ unsafe fn strip(place: Place, lhs: View<'_>, block: &[f32], cols: usize, panels:
             }
             Left { start: panels.as_ptr(), row: depth + COLS, col: 1 }
         } else {
-            if top % PACKED == 0 {
+            if top.is_multiple_of(PACKED) {
                 let rows = (lhs.rows - top).min(PACKED);
                 // SAFETY: `panels` has room, and `View` keeps what it names inside of its slice.
                 unsafe { interleave(panels.as_mut_ptr(), start, lhs.col_stride, rows, depth) };
