@@ -14,6 +14,8 @@ mod kernel;
 mod rows;
 mod weights;
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::math::vectorised;
@@ -74,10 +76,8 @@ impl Int8Matrix {
                 for (tile, y) in y.chunks_mut(ROWS * outputs).enumerate() {
                     let first = first + tile * ROWS;
                     kernel::tile(&mut sums, x.from(first), x.depth, weights);
-                    for ((row, y), sums) in (first..).zip(y.chunks_exact_mut(outputs)).zip(&sums) {
-                        let (scales, own_sums) = (&self.scales[here.clone()], &self.sums[here.clone()]);
-                        scale(&mut y[here.clone()], sums, scales, own_sums, x.scales[row], x.zeros[row]);
-                    }
+                    let own = (&self.scales[here.clone()], &self.sums[here.clone()]);
+                    scale(y, here.clone(), outputs, &sums, own, (&x.scales[first..], &x.zeros[first..]));
                 }
             }
         });
@@ -85,10 +85,21 @@ impl Int8Matrix {
 }
 
 vectorised! {
-    /// Integers to numbers: some outputs of a row.
-    fn scale(y: &mut [f32], sums: &[i32], scales: &[f32], own_sums: &[i32], scale: f32, zero: i32) {
-        for ((y, sum), (own_scale, own_sum)) in y.iter_mut().zip(sums).zip(scales.iter().zip(own_sums)) {
-            *y = (sum - zero * own_sum) as f32 * (scale * own_scale);
+    /// Integers to numbers: a tile, which is `here` in each row of `y (rows, outputs)`.
+    fn scale(
+        y: &mut [f32],
+        here: Range<usize>,
+        outputs: usize,
+        sums: &[[i32; OUTPUTS]; ROWS],
+        own: (&[f32], &[i32]),
+        rows: (&[f32], &[i32]),
+    ) {
+        let rows = y.chunks_exact_mut(outputs).zip(sums).zip(rows.0.iter().zip(rows.1));
+        for ((y, sums), (scale, zero)) in rows {
+            let columns = y[here.clone()].iter_mut().zip(sums).zip(own.0.iter().zip(own.1));
+            for ((y, sum), (own_scale, own_sum)) in columns {
+                *y = (sum - zero * own_sum) as f32 * (scale * own_scale);
+            }
         }
     }
 }
