@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 
 use super::avx512::{COLS, Left, Out, ROWS, copy, interleave, interleaved, prefetch, tile, transpose};
-use super::{Threads, View};
+use super::{Product, Threads, View};
 
 /// Rows and columns of a block, 576 KiB of the 1 to 2 MiB that a core has.
 const DEPTH: usize = 384;
@@ -48,18 +48,12 @@ impl Place {
     }
 }
 
-/// `dst = scale * lhs rhs`, or `dst += ..`; rows of `dst` lie `stride` apart.
+/// Computes a product.
 ///
 /// # Safety
 /// `dst` has room for the product, the inner dimensions are equal, and the processor is [`available`].
-pub(super) unsafe fn multiply(
-    (dst, stride): (&mut [f32], usize),
-    lhs: View<'_>,
-    rhs: View<'_>,
-    scale: f32,
-    accumulate: bool,
-    threads: Threads,
-) {
+pub(super) unsafe fn multiply(product: Product<'_>) {
+    let Product { dst, stride, lhs, rhs, scale, accumulate, threads } = product;
     let place = Place { start: dst.as_mut_ptr(), stride, scale, accumulate };
     let (m, n) = (lhs.rows, rhs.cols);
     let tasks = match threads {

@@ -2,17 +2,11 @@
 
 use gemm::Parallelism;
 
-use super::{Threads, View};
+use super::{Product, Threads};
 
-/// `dst = scale * lhs rhs`, or `dst += ..`; rows of `dst` lie `stride` apart.
-pub(super) fn multiply(
-    (dst, stride): (&mut [f32], usize),
-    lhs: View<'_>,
-    rhs: View<'_>,
-    scale: f32,
-    accumulate: bool,
-    threads: Threads,
-) {
+/// Computes a product.
+pub(super) fn multiply(product: Product<'_>) {
+    let Product { dst, stride, lhs, rhs, scale, accumulate, threads } = product;
     let (m, n, k) = (lhs.rows, rhs.cols, lhs.cols);
     assert!(k == rhs.rows && n <= stride && m * stride <= dst.len(), "product outside of its buffer");
     let parallelism = match threads {

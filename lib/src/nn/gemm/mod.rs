@@ -108,12 +108,24 @@ pub(crate) fn gemm_into(
     let (m, n, k) = (lhs.rows, rhs.cols, lhs.cols);
     assert_eq!(k, rhs.rows, "inner dimensions of a matrix product");
     assert!(n <= stride && m * stride <= dst.len(), "product outside of its buffer");
+    let product = Product { dst, stride, lhs, rhs, scale, accumulate, threads };
     #[cfg(target_arch = "x86_64")]
     if blocked::available() {
         // SAFETY: `View` and the assertions above keep every element inside its slice.
-        return unsafe { blocked::multiply((dst, stride), lhs, rhs, scale, accumulate, threads) };
+        return unsafe { blocked::multiply(product) };
     }
-    elsewhere::multiply((dst, stride), lhs, rhs, scale, accumulate, threads);
+    elsewhere::multiply(product);
+}
+
+/// `dst = scale * lhs rhs`, or `dst += ..`; rows of `dst` lie `stride` apart.
+struct Product<'a> {
+    dst: &'a mut [f32],
+    stride: usize,
+    lhs: View<'a>,
+    rhs: View<'a>,
+    scale: f32,
+    accumulate: bool,
+    threads: Threads,
 }
 
 #[cfg(test)]
@@ -157,7 +169,7 @@ mod tests {
             let threads = if alone { Threads::This } else { Threads::All };
             let (mut dst, mut other) = (old.clone(), old.clone());
             gemm_into((&mut dst, stride), lhs, rhs, 0.7, accumulate, threads);
-            elsewhere::multiply((&mut other, stride), lhs, rhs, 0.7, accumulate, threads);
+            elsewhere::multiply(Product { dst: &mut other, stride, lhs, rhs, scale: 0.7, accumulate, threads });
             for (place, old) in old.iter().enumerate().take(m * stride) {
                 let (row, col) = (place / stride, place % stride);
                 if col >= n {
