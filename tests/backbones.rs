@@ -8,7 +8,7 @@ use kensaku::data::TrainingSet;
 use kensaku::loss::MultipleNegativesRanking;
 use kensaku::model::{BiEncoder, BiEncoderConfig, Role};
 use kensaku::nn::reference::Reference;
-use kensaku::nn::{Activations, Dropout, Encoder, EncoderConfig, Loaded, PackedBatch};
+use kensaku::nn::{Activations, Dropout, Encoder, EncoderConfig, Loaded, Memory, PackedBatch};
 use kensaku::train::{TrainConfig, Trainer};
 use polars::prelude::df;
 
@@ -55,6 +55,7 @@ pub fn trials() -> Trials {
         trials.push(with("equals_the_slow_reference_over_several_blocks", |config| {
             equals_reference(&[300, 2], config, DROPOUT, &[]);
         }));
+        trials.push(with("first_tokens_are_those_of_the_whole_pass", first_tokens));
         trials.push(with("does_not_depend_on_threads", threads));
         trials.push(with("does_not_depend_on_neighbours", neighbours));
         trials.push(with("finite_differences", finite_differences));
@@ -146,6 +147,47 @@ fn equals_reference(lengths: &[usize], config: EncoderConfig, dropout: Option<Dr
         } else {
             assert!(ours.iter().any(|grad| *grad != 0.0), "{name} has no gradient");
             within(name, relative_distance(&ours, &theirs), GRADIENT);
+        }
+    }
+}
+
+/// A model that reads first tokens alone computes what one that reads all does there, and its gradients are those of
+/// one whose other hidden states have none.
+fn first_tokens(config: EncoderConfig) {
+    for memory in [Memory::default(), Memory { checkpointing: true, ..Memory::default() }] {
+        let (mut encoder, mut batch, mut upstream) = with_lengths(&[1, 300, 0, 7, 2], config.clone());
+        batch.attended = vec![1, 296, 0, 7, 1];
+        let width = encoder.config().hidden_size();
+        let firsts = [0, 1, 301, 308];
+        let rows = |all: &[f32]| firsts.map(|token| all[token * width..][..width].to_vec()).concat();
+        let (mut whole, mut part) = (Activations::with(memory), Activations::with(memory));
+        for activations in [&mut whole, &mut part] {
+            activations.set_dropout(DROPOUT);
+        }
+        encoder.forward(&batch, &mut whole).unwrap();
+        encoder.forward_first(&batch, &mut part).unwrap();
+        within("hidden states", distance(part.hidden(), &rows(whole.hidden())), HIDDEN);
+
+        let of_firsts = rows(&upstream);
+        for (token, row) in upstream.chunks_exact_mut(width).enumerate() {
+            row.iter_mut().for_each(|value| *value *= f32::from(firsts.contains(&token)));
+        }
+        let mut gradients = |activations: &mut Activations, upstream: &[f32]| {
+            encoder.parameters_mut().zero_grads();
+            encoder.backward(&batch, activations, upstream).unwrap();
+            let entries = encoder.parameters().entries().iter();
+            entries
+                .map(|entry| (entry.name.clone(), encoder.parameters().grad(&entry.name).unwrap()))
+                .collect::<Vec<_>>()
+        };
+        let (expected, found) = (gradients(&mut whole, &upstream), gradients(&mut part, &of_firsts));
+        for ((name, expected), (_, found)) in expected.iter().zip(&found) {
+            if cancels(name) {
+                within(name, distance(found, expected), ZERO_GRADIENT);
+            } else {
+                assert!(found.iter().any(|grad| *grad != 0.0), "{name} has no gradient");
+                within(name, relative_distance(found, expected), GRADIENT);
+            }
         }
     }
 }

@@ -159,10 +159,7 @@ impl BiEncoder {
         for chunk in chunks_of_tokens(&order, &tokens, self.config.encode_tokens) {
             interrupt::check("encoding")?;
             let batch = PackedBatch::new(chunk.iter().map(|index| &tokens[*index]));
-            match &int8 {
-                None => self.encoder.forward(&batch, &mut activations)?,
-                Some(maps) => self.encoder.forward_int8(&batch, &mut activations, maps)?,
-            }
+            self.encoder.forward_for(self.config.pooling.read(), &batch, &mut activations, int8.as_ref())?;
             let pooled = self.pool(&batch, &vec![skip; batch.sequences()], &activations);
             for (index, vector) in chunk.iter().zip(pooled.vectors.chunks_exact(width)) {
                 vectors[index * width..(index + 1) * width].copy_from_slice(vector);
@@ -222,7 +219,7 @@ impl BiEncoder {
             // Empty texts, by a tokenizer without special tokens.
             return Ok(Pooled::zeros(batch.sequences(), self.dim()));
         }
-        self.encoder.forward(batch, activations)?;
+        self.encoder.forward_for(self.config.pooling.read(), batch, activations, None)?;
         Ok(self.pool(batch, skip, activations))
     }
 

@@ -1,8 +1,10 @@
 //! From the hidden states of a text to one vector, and the gradient back.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
-use crate::nn::PackedBatch;
+use crate::nn::{PackedBatch, Read};
 
 /// Which hidden states make the vector of a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,15 +37,22 @@ impl Pooled {
 const SHORTEST: f32 = 1e-12;
 
 impl Pooling {
-    /// Pools the hidden states `(T, H)`. `skip` tokens at the start of each sequence are left out of a
+    /// Which hidden states it reads.
+    pub(crate) fn read(self) -> Read {
+        match self {
+            Self::Mean => Read::All,
+            Self::Cls => Read::First,
+        }
+    }
+
+    /// Pools the hidden states that it reads, `(T, H)` or `(R, H)`. `skip` tokens at the start of each sequence are left out of a
     /// mean (a prompt that is read but not pooled).
     pub(crate) fn forward(self, hidden: &[f32], batch: &PackedBatch, skip: &[usize], normalize: bool) -> Pooled {
-        let width = hidden.len() / batch.tokens().max(1);
+        let width = hidden.len() / self.height(batch).max(1);
         let mut vectors = vec![0.0; batch.sequences() * width];
-        for ((range, skip), vector) in batch.ranges().zip(skip).zip(vectors.chunks_exact_mut(width.max(1))) {
-            let tokens = self.tokens(range, *skip);
-            let share = 1.0 / tokens.len().max(1) as f32;
-            for row in hidden[tokens.start * width..tokens.end * width].chunks_exact(width) {
+        for (rows, vector) in self.rows(batch, skip).zip(vectors.chunks_exact_mut(width.max(1))) {
+            let share = 1.0 / rows.len().max(1) as f32;
+            for row in hidden[rows.start * width..rows.end * width].chunks_exact(width) {
                 for (sum, value) in vector.iter_mut().zip(row) {
                     *sum += value * share;
                 }
@@ -60,7 +69,7 @@ impl Pooling {
         Pooled { vectors, lengths }
     }
 
-    /// From the gradient of the vectors `(B, H)`: that of the hidden states `(T, H)`, in `d_hidden`'s memory.
+    /// From the gradient of the vectors `(B, H)`: that of the hidden states that it reads, in `d_hidden`'s memory.
     pub(crate) fn backward(
         self,
         pooled: &Pooled,
@@ -71,8 +80,8 @@ impl Pooling {
     ) {
         let width = d_vectors.len() / batch.sequences().max(1);
         d_hidden.clear();
-        d_hidden.resize(batch.tokens() * width, 0.0);
-        for (index, (range, skip)) in batch.ranges().zip(skip).enumerate() {
+        d_hidden.resize(self.height(batch) * width, 0.0);
+        for (index, rows) in self.rows(batch, skip).enumerate() {
             let row = index * width..(index + 1) * width;
             let mut d = d_vectors[row.clone()].to_vec();
             if let Some(length) = pooled.lengths.get(index) {
@@ -80,18 +89,31 @@ impl Pooling {
                 let along: f32 = unit.iter().zip(&d).map(|(unit, d)| unit * d).sum();
                 d.iter_mut().zip(unit).for_each(|(d, unit)| *d = (*d - unit * along) / length);
             }
-            let tokens = self.tokens(range, *skip);
-            let share = 1.0 / tokens.len().max(1) as f32;
-            for hidden in d_hidden[tokens.start * width..tokens.end * width].chunks_exact_mut(width) {
+            let share = 1.0 / rows.len().max(1) as f32;
+            for hidden in d_hidden[rows.start * width..rows.end * width].chunks_exact_mut(width) {
                 hidden.iter_mut().zip(&d).for_each(|(hidden, d)| *hidden = d * share);
             }
         }
     }
 
-    fn tokens(self, range: std::ops::Range<usize>, skip: usize) -> std::ops::Range<usize> {
+    /// How many hidden states it reads of a batch.
+    fn height(self, batch: &PackedBatch) -> usize {
         match self {
-            Self::Mean => (range.start + skip).min(range.end)..range.end,
-            Self::Cls => range.start..(range.start + 1).min(range.end),
+            Self::Mean => batch.tokens(),
+            Self::Cls => batch.ranges().filter(|range| !range.is_empty()).count(),
         }
+    }
+
+    /// The hidden states of each sequence among them.
+    fn rows<'a>(self, batch: &'a PackedBatch, skip: &'a [usize]) -> impl Iterator<Item = Range<usize>> + 'a {
+        let mut first = 0;
+        batch.ranges().zip(skip).map(move |(range, skip)| match self {
+            Self::Mean => (range.start + skip).min(range.end)..range.end,
+            Self::Cls => {
+                let row = first;
+                first += usize::from(!range.is_empty());
+                row..first
+            }
+        })
     }
 }

@@ -20,6 +20,15 @@ pub struct Memory {
     pub storage: Storage,
 }
 
+/// Which hidden states behind the last layer a model reads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Read {
+    #[default]
+    All,
+    /// Those of each sequence's first token.
+    First,
+}
+
 /// The memory of forward and backward passes. It grows to the largest batch it has seen and is used
 /// again, so that a steady training loop allocates nothing.
 #[derive(Debug, Default)]
@@ -44,7 +53,11 @@ pub struct Activations {
     pub(crate) head: HeadCache,
     /// Of the batch of the last forward pass.
     pub(crate) bounds: Vec<usize>,
-    width: usize,
+    /// The tokens that were read behind its last layer; empty for all.
+    pub(crate) read: Vec<usize>,
+    /// How many those are, `R`.
+    pub(crate) rows: usize,
+    pub(crate) width: usize,
 }
 
 /// What the embeddings keep. `E` their width.
@@ -118,9 +131,9 @@ impl Activations {
         self.dropout = dropout;
     }
 
-    /// The output of the last forward pass `(T, H)`, row-major.
+    /// The output of the last forward pass, `(T, H)` or `(R, H)`, row-major.
     pub fn hidden(&self) -> &[f32] {
-        &self.hidden[..self.bounds.last().unwrap_or(&0) * self.width]
+        &self.hidden[..self.rows * self.width]
     }
 
     /// Where the gradient of the hidden states is made.
@@ -138,10 +151,15 @@ impl Activations {
     }
 
     /// Makes room for a batch.
-    pub(crate) fn fit(&mut self, spec: &Spec, batch: &PackedBatch) {
+    pub(crate) fn fit(&mut self, spec: &Spec, batch: &PackedBatch, read: Read) {
         let (tokens, width) = (batch.tokens(), spec.width);
         self.bounds.clone_from(&batch.bounds);
         self.width = width;
+        self.read.clear();
+        if read == Read::First {
+            self.read.extend(batch.ranges().filter(|range| !range.is_empty()).map(|range| range.start));
+        }
+        self.rows = if read == Read::First { self.read.len() } else { tokens };
         let storage = self.memory.unwrap_or_default().storage;
         grow(&mut self.hidden, tokens * width);
         if spec.norm_first {

@@ -31,6 +31,7 @@ mod passes;
 pub mod reference;
 mod spec;
 
+pub(crate) use activations::Read;
 pub use activations::{Activations, Memory};
 pub use batch::PackedBatch;
 pub use blocks::dropout::Dropout;

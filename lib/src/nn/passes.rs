@@ -1,5 +1,6 @@
 //! The forward and the backward pass of an [`Encoder`], layer by layer.
 
+use super::activations::Read;
 use super::blocks::norm::{self, Before};
 use super::blocks::relative;
 use super::layer::{self, Pass, embedding, longest, post_norm, pre_norm};
@@ -9,12 +10,30 @@ use crate::{Error, Result};
 impl Encoder {
     /// Computes the hidden states `(T, H)` of a batch into `activations`.
     pub fn forward(&self, batch: &PackedBatch, activations: &mut Activations) -> Result<()> {
-        in_pool(|| self.run(batch, activations, None))
+        self.forward_for(Read::All, batch, activations, None)
     }
 
-    /// The same with the layers' maps in int8, for inference: [`Encoder::quantize`] makes them.
+    /// The same for a model that reads of every sequence the first token alone, `[CLS]`: hidden states `(R, H)` of the
+    /// sequences that have a token. The rest of the last layer is not computed, nor in the backward pass, which takes
+    /// the gradient of these rows.
+    pub fn forward_first(&self, batch: &PackedBatch, activations: &mut Activations) -> Result<()> {
+        self.forward_for(Read::First, batch, activations, None)
+    }
+
+    /// As [`Encoder::forward`] with the layers' maps in int8, for inference: [`Encoder::quantize`] makes them.
     pub fn forward_int8(&self, batch: &PackedBatch, activations: &mut Activations, maps: &Int8Weights) -> Result<()> {
-        in_pool(|| self.run(batch, activations, Some(maps)))
+        self.forward_for(Read::All, batch, activations, Some(maps))
+    }
+
+    /// Any of these.
+    pub(crate) fn forward_for(
+        &self,
+        read: Read,
+        batch: &PackedBatch,
+        activations: &mut Activations,
+        int8: Option<&Int8Weights>,
+    ) -> Result<()> {
+        in_pool(|| self.run(read, batch, activations, int8))
     }
 
     /// The maps of all layers in int8, as they are now.
@@ -22,9 +41,15 @@ impl Encoder {
         Int8Weights::new(&self.layout, &self.parameters.values, self.spec.width, self.spec.up_width())
     }
 
-    fn run(&self, batch: &PackedBatch, activations: &mut Activations, int8: Option<&Int8Weights>) -> Result<()> {
+    fn run(
+        &self,
+        read: Read,
+        batch: &PackedBatch,
+        activations: &mut Activations,
+        int8: Option<&Int8Weights>,
+    ) -> Result<()> {
         batch.check()?;
-        activations.fit(&self.spec, batch);
+        activations.fit(&self.spec, batch, read);
         embedding::number(&self.spec, batch, &mut activations.positions);
         self.spec.check(batch, &activations.positions)?;
         if batch.tokens() == 0 {
@@ -33,14 +58,25 @@ impl Encoder {
         let (spec, layout) = (&self.spec, &self.layout);
         let size = batch.tokens() * spec.width;
         let Activations {
-            hidden, embeddings, positions, offsets, layers, inputs, final_norm, scratch, dropout, ..
+            hidden,
+            embeddings,
+            positions,
+            offsets,
+            layers,
+            inputs,
+            final_norm,
+            scratch,
+            dropout,
+            read,
+            rows,
+            ..
         } = activations;
         let (hidden, values) = (&mut hidden[..size], self.parameters.values.as_slice());
         let offsets = &mut offsets[..self.offsets(batch)];
         if let Some(table) = &layout.relative {
             relative::forward(offsets, &values[table.clone()], spec.heads);
         }
-        let pass = Pass { int8, ..self.pass(batch, *dropout, positions, offsets) };
+        let pass = Pass { int8, ..self.pass(batch, read, *dropout, positions, offsets) };
         embedding::forward(pass, layout, values, hidden, embeddings, scratch);
         for (index, layer) in layout.layers.iter().enumerate() {
             if let Some(input) = inputs.get_mut(index) {
@@ -50,14 +86,15 @@ impl Encoder {
             self.forward_layer()(pass, index, layer, values, hidden, &mut layers[cache], scratch);
         }
         if let Some(place) = &layout.final_norm {
-            let rows = &mut scratch.rows[..size];
-            rows.copy_from_slice(hidden);
-            norm::forward(hidden, rows, Before::default(), place.as_norm(values, spec.eps), final_norm, &mut []);
+            let hidden = &mut hidden[..*rows * spec.width];
+            let before = &mut scratch.rows[..hidden.len()];
+            before.copy_from_slice(hidden);
+            norm::forward(hidden, before, Before::default(), place.as_norm(values, spec.eps), final_norm, &mut []);
         }
         Ok(())
     }
 
-    /// From the gradient of the hidden states `(T, H)` of the last forward pass with these
+    /// From the gradient of the hidden states, `(T, H)` or `(R, H)`, of the last forward pass with these
     /// [`Activations::training`]: adds the gradient of every parameter to the table.
     pub fn backward(&mut self, batch: &PackedBatch, activations: &mut Activations, d_hidden: &[f32]) -> Result<()> {
         in_pool(|| self.run_backward(batch, activations, d_hidden))
@@ -65,12 +102,13 @@ impl Encoder {
 
     fn run_backward(&mut self, batch: &PackedBatch, activations: &mut Activations, d_hidden: &[f32]) -> Result<()> {
         let size = batch.tokens() * self.spec.width;
-        let same = activations.bounds == batch.bounds && activations.hidden().len() == size;
-        let Some(memory) = activations.memory.filter(|_| d_hidden.len() == size && same) else {
+        let read = activations.hidden().len();
+        let same = activations.bounds == batch.bounds && activations.width == self.spec.width;
+        let Some(memory) = activations.memory.filter(|_| d_hidden.len() == read && same) else {
             return Err(Error::Shape {
                 what: "gradient of the hidden states".to_owned(),
-                found: format!("{} numbers after {} hidden ones", d_hidden.len(), activations.hidden().len()),
-                expected: format!("{size} numbers after a forward pass of the same batch for training"),
+                found: format!("{} numbers after {read} hidden ones", d_hidden.len()),
+                expected: format!("as many, after a forward pass of the same batch for training"),
             });
         };
         batch.check()?;
@@ -93,14 +131,15 @@ impl Encoder {
             final_norm,
             scratch,
             dropout,
+            read: tokens,
             ..
         } = activations;
-        let pass = self.pass(batch, *dropout, positions, &offsets[..self.offsets(batch)]);
+        let pass = self.pass(batch, tokens, *dropout, positions, &offsets[..self.offsets(batch)]);
         // The output is not needed any more: its memory holds the gradient that wanders down.
         let d = &mut hidden[..size];
-        d.copy_from_slice(d_hidden);
+        d[..read].copy_from_slice(d_hidden);
         if let Some(place) = &layout.final_norm {
-            norm::backward(d, place.weight(values), final_norm, &mut [], place.grads(&mut grads));
+            norm::backward(&mut d[..read], place.weight(values), final_norm, &mut [], place.grads(&mut grads));
         }
         let backward = if spec.norm_first { pre_norm::backward } else { post_norm::backward };
         for (index, layer) in layout.layers.iter().enumerate().rev() {
@@ -131,12 +170,13 @@ impl Encoder {
     fn pass<'a>(
         &'a self,
         batch: &'a PackedBatch,
+        read: &'a [usize],
         dropout: Option<Dropout>,
         positions: &'a [u32],
         offsets: &'a [f32],
     ) -> Pass<'a> {
         let (rotary, relative) = (self.rotary.as_slice(), self.layout.relative.as_ref());
-        Pass { spec: &self.spec, batch, dropout, positions, rotary, offsets, relative, int8: None }
+        Pass { spec: &self.spec, batch, read, dropout, positions, rotary, offsets, relative, int8: None }
     }
 
     fn forward_layer(&self) -> layer::Forward {

@@ -131,17 +131,17 @@ impl Spec {
     }
 
     /// The dropout layer at `place` of a layer; `None` if it drops nothing.
-    pub(crate) fn site(&self, dropout: Option<Dropout>, layer: usize, place: u32, rate: f32) -> Option<Site> {
+    pub(crate) fn site(&self, dropout: Option<Dropout>, layer: usize, place: u32, rate: f32) -> Option<Site<'static>> {
         dropout.and_then(|dropout| dropout.site(site_of(layer, place), rate))
     }
 
     /// That of a layer's attention weights, which has a row for each token and head.
-    pub(crate) fn weights_site(&self, dropout: Option<Dropout>, layer: usize) -> Option<Site> {
+    pub(crate) fn weights_site(&self, dropout: Option<Dropout>, layer: usize) -> Option<Site<'static>> {
         dropout?.attention_site(site_of(layer, WEIGHTS), self.rates.weights, self.heads)
     }
 
     /// The dropout layer behind the embeddings.
-    pub(crate) fn embedding_site(&self, dropout: Option<Dropout>) -> Option<Site> {
+    pub(crate) fn embedding_site(&self, dropout: Option<Dropout>) -> Option<Site<'static>> {
         dropout.and_then(|dropout| dropout.site(0, self.rates.embedding))
     }
 }

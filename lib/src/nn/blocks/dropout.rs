@@ -17,7 +17,9 @@ pub struct Dropout {
 
 /// One dropout layer of the model within one step.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Site {
+pub(crate) struct Site<'a> {
+    /// The token of each row, where not every token has one.
+    tokens: Option<&'a [usize]>,
     key: [u32; 2],
     step: u32,
     site: u32,
@@ -28,22 +30,22 @@ pub(crate) struct Site {
 
 impl Dropout {
     /// The `site`th dropout layer, one row a token, at a rate; `None` if it drops nothing.
-    pub(crate) fn site(&self, site: u32, rate: f32) -> Option<Site> {
+    pub(crate) fn site(&self, site: u32, rate: f32) -> Option<Site<'static>> {
         self.site_of_rows(site, rate, 1)
     }
 
     /// The same for attention weights: a token has one row a head, `token * heads + head`.
-    pub(crate) fn attention_site(&self, site: u32, rate: f32, heads: usize) -> Option<Site> {
+    pub(crate) fn attention_site(&self, site: u32, rate: f32, heads: usize) -> Option<Site<'static>> {
         self.site_of_rows(site, rate, heads as u32)
     }
 
-    fn site_of_rows(&self, site: u32, rate: f32, rows: u32) -> Option<Site> {
+    fn site_of_rows(&self, site: u32, rate: f32, rows: u32) -> Option<Site<'static>> {
         // Sixteen random bits an element: the rate is a multiple of 2^-16, and the scale belongs to that.
         let threshold = (f64::from(rate) * 65_536.0).round().min(65_535.0) as u32;
         let scale = (65_536.0 / (65_536.0 - f64::from(threshold))) as f32;
         let key = [self.seed as u32, (self.seed >> 32) as u32];
         let first_row = self.first_token.wrapping_mul(rows);
-        (rate > 0.0).then_some(Site { key, step: self.step, site, first_row, threshold, scale })
+        (rate > 0.0).then_some(Site { tokens: None, key, step: self.step, site, first_row, threshold, scale })
     }
 }
 
@@ -53,7 +55,12 @@ pub(crate) const GROUP: usize = 2 * 4 * LANES;
 /// Counters that are turned into random words side by side.
 const LANES: usize = 8;
 
-impl Site {
+impl<'a> Site<'a> {
+    /// The same for rows of these tokens alone: each is dropped as among all.
+    pub(crate) fn of_tokens(self, tokens: Option<&'a [usize]>) -> Self {
+        Self { tokens, ..self }
+    }
+
     /// Zeroes the dropped elements of one row of the layer's tensor and scales the others up.
     pub(crate) fn apply(&self, row: usize, values: &mut [f32]) {
         apply_row(values, *self, row);
@@ -62,6 +69,7 @@ impl Site {
     /// What the elements of a row's group number `group` are multiplied by: 0 or the scale.
     #[inline(always)]
     pub(crate) fn group(&self, row: usize, group: usize) -> [f32; GROUP] {
+        let row = self.tokens.map_or(row, |tokens| tokens[row]);
         let row = self.first_row.wrapping_add(row as u32);
         let mut counters = [0; LANES];
         for (lane, counter) in counters.iter_mut().enumerate() {
@@ -80,7 +88,7 @@ impl Site {
 }
 
 vectorised! {
-    fn apply_row(values: &mut [f32], site: Site, row: usize) {
+    fn apply_row(values: &mut [f32], site: Site<'_>, row: usize) {
         for (group, values) in values.chunks_mut(GROUP).enumerate() {
             let factors = site.group(row, group);
             values.iter_mut().zip(factors).for_each(|(value, factor)| *value *= factor);
@@ -89,7 +97,7 @@ vectorised! {
 }
 
 /// Drops elements of `values (T, width)` in place.
-pub(crate) fn apply(values: &mut [f32], width: usize, dropout: Option<Site>) {
+pub(crate) fn apply(values: &mut [f32], width: usize, dropout: Option<Site<'_>>) {
     if let Some(site) = dropout {
         values.par_chunks_mut(width).enumerate().for_each(|(row, values)| site.apply(row, values));
     }

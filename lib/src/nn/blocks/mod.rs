@@ -16,6 +16,7 @@ pub(crate) mod norm;
 pub(crate) mod relative;
 pub(crate) mod residual;
 pub(crate) mod rotary;
+pub(crate) mod rows;
 
 /// Rows that one task of a row-wise kernel takes.
 pub(crate) const ROWS_PER_TASK: usize = 32;

@@ -21,7 +21,7 @@ pub(crate) struct Norm<'a> {
 pub(crate) struct Before<'a> {
     /// `(H,)`, added to each row.
     pub(crate) bias: Option<&'a [f32]>,
-    pub(crate) dropout: Option<Site>,
+    pub(crate) dropout: Option<Site<'a>>,
     /// Whether the output's old content is added.
     pub(crate) residual: bool,
 }
@@ -116,7 +116,7 @@ pub(crate) fn backward(
 }
 
 /// `d = dropout(d_sum)`: the gradient on the other side of the dropout, by the same mask.
-pub(crate) fn drop(d: &mut [f32], d_sum: &[f32], width: usize, dropout: Option<Site>) {
+pub(crate) fn drop(d: &mut [f32], d_sum: &[f32], width: usize, dropout: Option<Site<'_>>) {
     let task = width * ROWS_PER_TASK;
     d.par_chunks_mut(task).zip(d_sum.par_chunks(task)).enumerate().for_each(|(index, (d, d_sum))| {
         d.copy_from_slice(d_sum);

@@ -7,7 +7,7 @@ use super::dropout::Site;
 use crate::nn::math::vectorised;
 
 /// `stream += dropout(x + bias)`, both `(T, H)`; `x` is overwritten.
-pub(crate) fn add(stream: &mut [f32], x: &mut [f32], bias: Option<&[f32]>, width: usize, dropout: Option<Site>) {
+pub(crate) fn add(stream: &mut [f32], x: &mut [f32], bias: Option<&[f32]>, width: usize, dropout: Option<Site<'_>>) {
     let task = width * ROWS_PER_TASK;
     stream.par_chunks_mut(task).zip(x.par_chunks_mut(task)).enumerate().for_each(|(index, (stream, x))| {
         let rows = stream.chunks_exact_mut(width).zip(x.chunks_exact_mut(width));

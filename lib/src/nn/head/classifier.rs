@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::head_site;
 use super::spec::ClassifierSpec;
 use super::transform::Transform;
+use crate::nn::activations::Read;
 use crate::nn::blocks::dropout::{self, Site};
 use crate::nn::blocks::linear;
 use crate::nn::checkpoint::{self, Tensors};
@@ -126,7 +127,11 @@ impl Classifier {
                 expected: "at least one to classify".to_owned(),
             });
         }
-        self.encoder.forward(batch, activations)?;
+        let read = match self.spec.pooling {
+            ClassifierPooling::Cls => Read::First,
+            ClassifierPooling::Mean => Read::All,
+        };
+        self.encoder.forward_for(read, batch, activations, None)?;
         let (rows, width, labels) = (batch.sequences(), self.encoder.spec().width, self.labels.len());
         let values = self.encoder.parameters().values.as_slice();
         activations.head.fit(rows, width, width, labels);
@@ -134,10 +139,10 @@ impl Classifier {
             return Ok(());
         }
         let Activations { hidden, head, dropout, .. } = activations;
-        for (range, pooled) in batch.ranges().zip(head.input.chunks_exact_mut(width)) {
+        for (index, (range, pooled)) in batch.ranges().zip(head.input.chunks_exact_mut(width)).enumerate() {
             pooled.fill(0.0);
-            let (tokens, share) = self.pooled(range);
-            for row in hidden[tokens.start * width..tokens.end * width].chunks_exact(width) {
+            let (rows, share) = self.pooled(index, range);
+            for row in hidden[rows.start * width..rows.end * width].chunks_exact(width) {
                 pooled.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * share);
             }
         }
@@ -166,7 +171,7 @@ impl Classifier {
         let [before, behind] = [0, 1].map(|place| self.site(activations.dropout, place as u32, sites[place]));
         let mut head = std::mem::take(&mut activations.head);
         head.d_hidden.clear();
-        head.d_hidden.resize(batch.tokens() * width, 0.0);
+        head.d_hidden.resize(activations.hidden().len(), 0.0);
         if rows > 0 {
             let (values, grads) = self.encoder.parameters_mut().values_and_grads();
             head.d_output.resize(head.output.len(), 0.0);
@@ -176,9 +181,9 @@ impl Classifier {
             dropout::apply(&mut head.d_output, width, behind);
             self.transform.backward(values, grads, rows, &mut head);
             dropout::apply(&mut head.d_input, width, before);
-            for (range, d) in batch.ranges().zip(head.d_input.chunks_exact(width)) {
-                let (tokens, share) = self.pooled(range);
-                for row in head.d_hidden[tokens.start * width..tokens.end * width].chunks_exact_mut(width) {
+            for (index, (range, d)) in batch.ranges().zip(head.d_input.chunks_exact(width)).enumerate() {
+                let (rows, share) = self.pooled(index, range);
+                for row in head.d_hidden[rows.start * width..rows.end * width].chunks_exact_mut(width) {
                     row.iter_mut().zip(d).for_each(|(row, d)| *row = d * share);
                 }
             }
@@ -201,15 +206,15 @@ impl Classifier {
         Ok(Self { encoder, spec, transform, out, labels })
     }
 
-    /// The tokens of a sequence that are pooled, and the share of each.
-    fn pooled(&self, range: Range<usize>) -> (Range<usize>, f32) {
+    /// The hidden states of a sequence that are pooled, and the share of each.
+    fn pooled(&self, index: usize, range: Range<usize>) -> (Range<usize>, f32) {
         match self.spec.pooling {
-            ClassifierPooling::Cls => (range.start..range.start + 1, 1.0),
+            ClassifierPooling::Cls => (index..index + 1, 1.0),
             ClassifierPooling::Mean => (range.clone(), 1.0 / range.len() as f32),
         }
     }
 
-    fn site(&self, dropout: Option<Dropout>, place: u32, rate: f32) -> Option<Site> {
+    fn site(&self, dropout: Option<Dropout>, place: u32, rate: f32) -> Option<Site<'static>> {
         dropout.and_then(|dropout| dropout.site(head_site(self.encoder.spec().layers.len(), place), rate))
     }
 }

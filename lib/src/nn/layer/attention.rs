@@ -6,7 +6,7 @@ use crate::nn::blocks::{attention, linear, relative, rotary};
 use crate::nn::int8::Map;
 use crate::nn::layout::LayerLayout;
 
-/// From `input (T, H)`: the block's output into `scratch.rows (T, H)`, whose bias is left to the caller.
+/// From `input (T, H)`: the block's output into `scratch.rows (R, H)`, whose bias is left to the caller.
 pub(super) fn forward(
     pass: Pass<'_>,
     index: usize,
@@ -17,9 +17,10 @@ pub(super) fn forward(
     scratch: &mut Scratch,
 ) {
     let (tokens, width) = (pass.tokens(), pass.spec.width);
+    let height = pass.rows(index);
     let Scratch { rows, wide, bytes, .. } = scratch;
     cache.qkv.fill(tokens * 3 * width, wide, |qkv| {
-        pass.product(index, Map::Qkv, qkv, input, layer.qkv.weight(values), bytes);
+        pass.product(index, Map::Qkv, tokens, qkv, input, layer.qkv.weight(values), bytes);
         if let Some(bias) = layer.qkv.bias(values) {
             linear::add_bias(qkv, bias);
         }
@@ -29,13 +30,13 @@ pub(super) fn forward(
     });
     // What was kept and not what was rounded, so that the backward pass finds the same attention weights.
     let qkv = cache.qkv.read(tokens * 3 * width, wide);
-    let log_sums = &mut cache.log_sums[..tokens * pass.spec.heads];
-    let context = &mut cache.context[..tokens * width];
+    let log_sums = &mut cache.log_sums[..height * pass.spec.heads];
+    let context = &mut cache.context[..height * width];
     attention::forward(context, log_sums, qkv, pass.heads(index), pass.weights_site(index));
-    pass.product(index, Map::Out, &mut rows[..tokens * width], context, layer.out.weight(values), bytes);
+    pass.product(index, Map::Out, height, &mut rows[..height * width], context, layer.out.weight(values), bytes);
 }
 
-/// From `scratch.d_rows (T, H)`, the gradient of the block's output, and its `input (T, H)`: the gradient of
+/// From `scratch.d_rows (R, H)`, the gradient of the block's output, and its `input (T, H)`: the gradient of
 /// the input, added to `d`, or into `scratch.d_branch` without.
 #[allow(clippy::too_many_arguments)]
 pub(super) fn backward(
@@ -50,14 +51,15 @@ pub(super) fn backward(
     scratch: &mut Scratch,
 ) {
     let (tokens, width) = (pass.tokens(), pass.spec.width);
+    let height = pass.rows(index);
     let Scratch { rows, wide, d_rows, d_branch, d_offsets, widened, .. } = scratch;
-    let (d_out, d_context) = (&d_rows[..tokens * width], &mut rows[..tokens * width]);
-    let context = &cache.context[..tokens * width];
-    linear::backward_input(d_context, false, d_out, layer.out.weight(values), tokens);
-    linear::backward_weight(layer.out.grads(grads), d_out, context, tokens);
+    let (d_out, d_context) = (&d_rows[..height * width], &mut rows[..height * width]);
+    let context = &cache.context[..height * width];
+    linear::backward_input(d_context, false, d_out, layer.out.weight(values), height);
+    linear::backward_weight(layer.out.grads(grads), d_out, context, height);
 
     let (d_qkv, qkv) = (&mut wide[..tokens * 3 * width], cache.qkv.read(tokens * 3 * width, widened));
-    let (heads, log_sums) = (pass.heads(index), &cache.log_sums[..tokens * pass.spec.heads]);
+    let (heads, log_sums) = (pass.heads(index), &cache.log_sums[..height * pass.spec.heads]);
     let site = pass.weights_site(index);
     let d_offsets = &mut d_offsets[..heads.offset_gradients()];
     attention::backward(d_qkv, d_offsets, d_context, context, qkv, log_sums, heads, site);

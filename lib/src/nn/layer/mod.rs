@@ -14,8 +14,8 @@ use std::sync::Arc;
 use super::activations::{LayerCache, Scratch};
 use super::blocks::attention::Heads;
 use super::blocks::dropout::Site;
-use super::blocks::linear;
 use super::blocks::rotary::Rotary;
+use super::blocks::{linear, rows};
 use super::int8::{Int8Rows, Int8Weights, Map};
 use super::layout::LayerLayout;
 use super::spec::Spec;
@@ -34,6 +34,8 @@ pub(super) struct Pass<'a> {
     /// The biases of relative positions `(heads, 2L - 1)`, and where their table lies.
     pub(super) offsets: &'a [f32],
     pub(super) relative: Option<&'a Range<usize>>,
+    /// The tokens that are read behind the last layer, rising; empty for all.
+    pub(super) read: &'a [usize],
     /// The layers' maps in int8, in the place of the f32 ones.
     pub(super) int8: Option<&'a Int8Weights>,
 }
@@ -52,13 +54,39 @@ impl<'a> Pass<'a> {
         self.batch.tokens()
     }
 
+    /// The tokens whose rows go on behind the attention of a layer, where not all do.
+    fn read_of(&self, layer: usize) -> Option<&'a [usize]> {
+        (layer + 1 == self.spec.layers.len() && !self.read.is_empty()).then_some(self.read)
+    }
+
+    /// `R`, how many rows go on behind the attention of a layer.
+    pub(super) fn rows(&self, layer: usize) -> usize {
+        self.read_of(layer).map_or(self.tokens(), <[usize]>::len)
+    }
+
+    /// What of `hidden (T, H)` goes on there `(R, H)`, at its front.
+    pub(super) fn narrow<'h>(&self, layer: usize, hidden: &'h mut [f32]) -> &'h mut [f32] {
+        let width = self.spec.width;
+        if let Some(tokens) = self.read_of(layer) {
+            rows::gather(hidden, tokens, width);
+        }
+        &mut hidden[..self.rows(layer) * width]
+    }
+
+    /// The reverse for a gradient: rows that did not go on have none.
+    pub(super) fn widen(&self, layer: usize, d: &mut [f32]) {
+        if let Some(tokens) = self.read_of(layer) {
+            rows::scatter(d, tokens, self.spec.width);
+        }
+    }
+
     /// The dropout layer at `place` of a layer; `None` if it drops nothing.
-    pub(super) fn site(&self, layer: usize, place: u32, rate: f32) -> Option<Site> {
-        self.spec.site(self.dropout, layer, place, rate)
+    pub(super) fn site(&self, layer: usize, place: u32, rate: f32) -> Option<Site<'a>> {
+        Some(self.spec.site(self.dropout, layer, place, rate)?.of_tokens(self.read_of(layer)))
     }
 
     /// The dropout layer of a layer's attention weights.
-    pub(super) fn weights_site(&self, layer: usize) -> Option<Site> {
+    pub(super) fn weights_site(&self, layer: usize) -> Option<Site<'static>> {
         self.spec.weights_site(self.dropout, layer)
     }
 
@@ -68,25 +96,28 @@ impl<'a> Pass<'a> {
             batch: self.batch,
             count: self.spec.heads,
             size: self.spec.head_size(),
+            first: self.read_of(layer).is_some(),
             reach: self.spec.layers[layer].reach,
             offsets: self.offsets,
         }
     }
 
-    /// `y = x Wᵀ`, a map of a layer, in int8 where the pass has it so; `bytes` is scratch.
+    /// `y = x Wᵀ` for some rows, a map of a layer, in int8 where the pass has it so; `bytes` is scratch.
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn product(
         &self,
         layer: usize,
         map: Map,
+        rows: usize,
         y: &mut [f32],
         x: &[f32],
         weight: &[f32],
         bytes: &mut Int8Rows,
     ) {
         match self.int8 {
-            None => linear::forward(y, x, weight, self.tokens()),
+            None => linear::forward(y, x, weight, rows),
             Some(int8) => {
-                bytes.fill(x, x.len() / self.tokens().max(1));
+                bytes.fill(x, x.len() / rows.max(1));
                 int8.map(layer, map).forward(y, bytes);
             }
         }

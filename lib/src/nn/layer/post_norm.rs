@@ -5,7 +5,7 @@ use crate::nn::activations::{LayerCache, Scratch};
 use crate::nn::blocks::norm::{self, Before};
 use crate::nn::layout::{LayerLayout, Place};
 
-/// `hidden (T, H)` goes through the layer, in place.
+/// `hidden (T, H)` goes through the layer, in place; what goes on behind the attention, `(R, H)`, is at its front.
 pub(crate) fn forward(
     pass: Pass<'_>,
     index: usize,
@@ -17,6 +17,7 @@ pub(crate) fn forward(
 ) {
     let spec = pass.spec;
     attention::forward(pass, index, layer, values, hidden, cache, scratch);
+    let hidden = pass.narrow(index, hidden);
     let dropout = pass.site(index, ATTENTION, spec.rates.attention);
     let before = Before { bias: layer.out.bias(values), dropout, residual: true };
     let (norm, rows) = (attention_norm(layer).as_norm(values, spec.eps), &mut scratch.rows[..hidden.len()]);
@@ -29,8 +30,8 @@ pub(crate) fn forward(
     norm::forward(hidden, rows, before, norm, &mut cache.output_norm, &mut scratch.d_rows);
 }
 
-/// `d` is the gradient of the layer's output and becomes that of its input; `input (T, H)` is what went
-/// in.
+/// `d (T, H)`, at whose front the gradient of the layer's output `(R, H)` is, becomes that of its input; `input (T, H)`
+/// is what went in.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn backward(
     pass: Pass<'_>,
@@ -43,21 +44,23 @@ pub(crate) fn backward(
     cache: &LayerCache,
     scratch: &mut Scratch,
 ) {
-    let (spec, size) = (pass.spec, d.len());
+    let (spec, size) = (pass.spec, pass.rows(index) * pass.spec.width);
     // Behind the norm, `d` is the gradient of the sum and so of the residual.
     let place = &layer.output_norm;
-    norm::backward(d, place.weight(values), &cache.output_norm, &mut scratch.widened_rows, place.grads(grads));
-    norm::drop(&mut scratch.d_rows[..size], d, spec.width, pass.site(index, FEED_FORWARD, spec.rates.output));
+    let front = &mut d[..size];
+    norm::backward(front, place.weight(values), &cache.output_norm, &mut scratch.widened_rows, place.grads(grads));
+    norm::drop(&mut scratch.d_rows[..size], front, spec.width, pass.site(index, FEED_FORWARD, spec.rates.output));
     let place = attention_norm(layer);
     // Taken out while the block uses the rest of the scratch.
     let mut attended = std::mem::take(&mut scratch.input);
     let norm = place.as_norm(values, spec.eps);
     norm::restore(&mut attended[..size], norm, &cache.attention_norm, &mut scratch.widened_rows);
-    feed_forward::backward(pass, index, layer, values, grads, Some(&mut *d), &attended[..size], cache, scratch);
+    feed_forward::backward(pass, index, layer, values, grads, Some(&mut *front), &attended[..size], cache, scratch);
     scratch.input = attended;
 
-    norm::backward(d, place.weight(values), &cache.attention_norm, &mut scratch.widened_rows, place.grads(grads));
-    norm::drop(&mut scratch.d_rows[..size], d, spec.width, pass.site(index, ATTENTION, spec.rates.attention));
+    norm::backward(front, place.weight(values), &cache.attention_norm, &mut scratch.widened_rows, place.grads(grads));
+    norm::drop(&mut scratch.d_rows[..size], front, spec.width, pass.site(index, ATTENTION, spec.rates.attention));
+    pass.widen(index, d);
     attention::backward(pass, index, layer, values, grads, Some(d), input, cache, scratch);
 }
 

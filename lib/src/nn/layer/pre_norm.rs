@@ -7,7 +7,7 @@ use crate::nn::blocks::norm::{self, Before};
 use crate::nn::blocks::residual;
 use crate::nn::layout::LayerLayout;
 
-/// `hidden (T, H)` goes through the layer, in place.
+/// `hidden (T, H)` goes through the layer, in place; what goes on behind the attention, `(R, H)`, is at its front.
 pub(crate) fn forward(
     pass: Pass<'_>,
     index: usize,
@@ -29,7 +29,8 @@ pub(crate) fn forward(
         }
         None => attention::forward(pass, index, layer, values, hidden, cache, scratch),
     }
-    let site = pass.site(index, ATTENTION, spec.rates.attention);
+    let hidden = pass.narrow(index, hidden);
+    let (size, site) = (hidden.len(), pass.site(index, ATTENTION, spec.rates.attention));
     residual::add(hidden, &mut scratch.rows[..size], layer.out.bias(values), spec.width, site);
 
     let (norm, spare) = (layer.output_norm.as_norm(values, spec.eps), &mut scratch.d_rows);
@@ -40,8 +41,8 @@ pub(crate) fn forward(
     scratch.input = input;
 }
 
-/// `d` is the gradient of the layer's output and becomes that of its input; `layer_input (T, H)` is what
-/// went in, which only a layer without a norm at its attention reads.
+/// `d (T, H)`, at whose front the gradient of the layer's output `(R, H)` is, becomes that of its input;
+/// `layer_input (T, H)` is what went in, which only a layer without a norm at its attention reads.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn backward(
     pass: Pass<'_>,
@@ -54,19 +55,22 @@ pub(crate) fn backward(
     cache: &LayerCache,
     scratch: &mut Scratch,
 ) {
-    let (spec, size) = (pass.spec, d.len());
+    let (spec, size) = (pass.spec, pass.rows(index) * pass.spec.width);
     let mut input = std::mem::take(&mut scratch.input);
     // `d` goes on along the residual; the branch's part is computed aside and added.
-    norm::drop(&mut scratch.d_rows[..size], d, spec.width, pass.site(index, FEED_FORWARD, spec.rates.output));
+    let front = &mut d[..size];
+    norm::drop(&mut scratch.d_rows[..size], front, spec.width, pass.site(index, FEED_FORWARD, spec.rates.output));
     let place = &layer.output_norm;
     let norm = place.as_norm(values, spec.eps);
     norm::restore(&mut input[..size], norm, &cache.output_norm, &mut scratch.widened_rows);
     feed_forward::backward(pass, index, layer, values, grads, None, &input[..size], cache, scratch);
     let (branch, widened) = (&mut scratch.d_branch[..size], &mut scratch.widened_rows);
     norm::backward(branch, place.weight(values), &cache.output_norm, widened, place.grads(grads));
-    residual::accumulate(d, branch);
+    residual::accumulate(front, branch);
 
-    norm::drop(&mut scratch.d_rows[..size], d, spec.width, pass.site(index, ATTENTION, spec.rates.attention));
+    norm::drop(&mut scratch.d_rows[..size], front, spec.width, pass.site(index, ATTENTION, spec.rates.attention));
+    pass.widen(index, d);
+    let size = d.len();
     match &layer.attention_norm {
         Some(place) => {
             let norm = place.as_norm(values, spec.eps);

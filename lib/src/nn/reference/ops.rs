@@ -26,12 +26,12 @@ pub(super) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     })
 }
 
-pub(super) fn drop(x: &Tensor, site: Option<Site>) -> Result<Tensor> {
+pub(super) fn drop(x: &Tensor, site: Option<Site<'_>>) -> Result<Tensor> {
     drop_rows(x, site, 0..x.dim(0)?)
 }
 
 /// Multiplies by the mask that the engine applies in place.
-pub(super) fn drop_rows(x: &Tensor, site: Option<Site>, rows: impl Iterator<Item = usize>) -> Result<Tensor> {
+pub(super) fn drop_rows(x: &Tensor, site: Option<Site<'_>>, rows: impl Iterator<Item = usize>) -> Result<Tensor> {
     let Some(site) = site else { return Ok(x.clone()) };
     let (height, width) = x.dims2()?;
     let mut mask = vec![1.0; height * width];

@@ -25,6 +25,8 @@ pub(crate) struct Heads<'a> {
     pub(crate) count: usize,
     /// `d`, the width of one head.
     pub(crate) size: usize,
+    /// The first token of each sequence is the only query, and has the only row of the output.
+    pub(crate) first: bool,
     /// A token sees those at most this far away; all without.
     pub(crate) reach: Option<usize>,
     /// `(heads, 2L - 1)`: a bias for every offset `j - i` up to the longest sequence; none if empty.
@@ -35,14 +37,20 @@ pub(crate) struct Heads<'a> {
 /// of 1 MiB holds.
 const QUERIES: usize = 256;
 
-/// From `qkv (T, 3H)`: `context (T, H)` and `log_sums (heads, T)`.
-pub(crate) fn forward(context: &mut [f32], log_sums: &mut [f32], qkv: &[f32], heads: Heads<'_>, dropout: Option<Site>) {
-    let tokens = log_sums.len() / heads.count;
+/// From `qkv (T, 3H)`: `context (R, H)` and `log_sums (heads, R)`, a row for each query.
+pub(crate) fn forward(
+    context: &mut [f32],
+    log_sums: &mut [f32],
+    qkv: &[f32],
+    heads: Heads<'_>,
+    dropout: Option<Site<'_>>,
+) {
+    let height = log_sums.len() / heads.count;
     let context = Scattered::new(context, heads.width());
-    let log_sums = Scattered::new(log_sums, tokens);
-    heads.tasks().into_par_iter().for_each(|Task { range, attended, head }| {
+    let log_sums = Scattered::new(log_sums, height);
+    heads.tasks().into_par_iter().for_each(|Task { range, out, attended, head }| {
         let [q, k, v] = heads.project(qkv, &range, head);
-        for block in heads.blocks(range.len(), attended) {
+        for block in heads.blocks(out.len(), attended) {
             let (height, stride) = (block.queries.len(), block.stride());
             with_scratch([height * stride, height * heads.size, height], |[scores, rows, inverse_sums]| {
                 let product = (&mut *scores, stride);
@@ -55,25 +63,25 @@ pub(crate) fn forward(context: &mut [f32], log_sums: &mut [f32], qkv: &[f32], he
                     Threads::This,
                 );
                 heads.shape(scores, &block, head);
-                let tokens = range.start + block.queries.start..range.start + block.queries.end;
+                let out = out.start + block.queries.start..out.start + block.queries.end;
                 // SAFETY: a (sequence, head) is one task, and no other touches its part of a row.
-                let sums = unsafe { log_sums.part(head, tokens.clone()) };
+                let sums = unsafe { log_sums.part(head, out.clone()) };
                 let masks = Masks {
                     site: dropout,
-                    row: tokens.start * heads.count + head,
+                    row: (range.start + block.queries.start) * heads.count + head,
                     rows: heads.count,
                     column: block.keys.start,
                 };
                 softmax(scores, sums, inverse_sums, masks);
                 gemm(rows, block.view(scores), v.rows(&block.keys), 1.0, false, Threads::This);
                 // SAFETY: as above.
-                unsafe { context.write(tokens.start, heads.columns(head), rows, Some(inverse_sums)) };
+                unsafe { context.write(out.start, heads.columns(head), rows, Some(inverse_sums)) };
             });
         }
     });
 }
 
-/// From `d_context (T, H)`, and `context` as the forward pass left it: `d_qkv (T, 3H)`, and the gradient of every
+/// From `d_context (R, H)`, and `context` as the forward pass left it: `d_qkv (T, 3H)`, and the gradient of every
 /// offset's bias in every (sequence, head), `d_offsets (B * heads, 2L - 1)`.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn backward(
@@ -84,14 +92,14 @@ pub(crate) fn backward(
     qkv: &[f32],
     log_sums: &[f32],
     heads: Heads<'_>,
-    dropout: Option<Site>,
+    dropout: Option<Site<'_>>,
 ) {
-    let (tokens, width) = (log_sums.len() / heads.count, heads.width());
+    let (height, width) = (log_sums.len() / heads.count, heads.width());
     let d_qkv = Scattered::new(d_qkv, 3 * width);
     let d_offsets = Scattered::new(d_offsets, heads.offsets.len() / heads.count);
-    heads.tasks().into_par_iter().enumerate().for_each(|(task, Task { range, attended, head })| {
+    heads.tasks().into_par_iter().enumerate().for_each(|(task, Task { range, out: rows, attended, head })| {
         let [q, k, v] = heads.project(qkv, &range, head);
-        let part = |whole| heads.part(whole, &range, head);
+        let part = |whole| heads.part(whole, &rows, head);
         let (d_out, out) = (part(d_context), part(context));
         let write = |part: usize, first: usize, rows: &[f32]| {
             let columns = heads.columns(part * heads.count + head);
@@ -108,25 +116,24 @@ pub(crate) fn backward(
         with_scratch([size, size, 0], |[d_k, d_v, _]| {
             d_k.fill(0.0);
             d_v.fill(0.0);
-            for block in heads.blocks(range.len(), attended) {
-                let (height, stride) = (block.queries.len(), block.stride());
+            for block in heads.blocks(rows.len(), attended) {
+                let (queries, stride) = (block.queries.len(), block.stride());
                 let (q, d_out, out) = (q.rows(&block.queries), d_out.rows(&block.queries), out.rows(&block.queries));
                 let (k, v) = (k.rows(&block.keys), v.rows(&block.keys));
                 let keys = block.keys.start * heads.size..block.keys.end * heads.size;
-                with_scratch([height * stride, height * stride, height * heads.size], |[weights, d_scores, rows]| {
+                with_scratch([queries * stride, queries * stride, queries * heads.size], |[weights, d_scores, d_q]| {
                     gemm_into((weights, stride), q, k.t(), heads.scale(), false, Threads::This);
                     heads.shape(weights, &block, head);
                     gemm_into((d_scores, stride), d_out, v.t(), 1.0, false, Threads::This);
-                    let first = range.start + block.queries.start;
-                    let sums = &log_sums[head * tokens + first..][..height];
+                    let sums = &log_sums[head * height + rows.start + block.queries.start..][..queries];
                     let masks = Masks {
                         site: dropout,
-                        row: first * heads.count + head,
+                        row: (range.start + block.queries.start) * heads.count + head,
                         rows: heads.count,
                         column: block.keys.start,
                     };
                     // The sum of weight times gradient of a row is that of output times gradient.
-                    let along = &mut rows[..height];
+                    let along = &mut d_q[..queries];
                     dot_rows(d_out, out, along);
                     softmax_slope(weights, d_scores, sums, along, masks);
                     if !d_biases.is_empty() {
@@ -134,13 +141,18 @@ pub(crate) fn backward(
                     }
                     let (weights, d_scores) = (block.view(weights), block.view(d_scores));
                     gemm(&mut d_v[keys.clone()], weights.t(), d_out, 1.0, true, Threads::This);
-                    gemm(rows, d_scores, k, heads.scale(), false, Threads::This);
-                    write(0, block.queries.start, rows);
+                    gemm(d_q, d_scores, k, heads.scale(), false, Threads::This);
+                    write(0, block.queries.start, d_q);
                     gemm(&mut d_k[keys.clone()], d_scores.t(), q, heads.scale(), true, Threads::This);
                 });
             }
             write(1, 0, d_k);
             write(2, 0, d_v);
+            if heads.first {
+                // What is no query has no gradient as one.
+                d_k.fill(0.0);
+                write(0, 1, &d_k[heads.size..]);
+            }
         });
     });
 }
@@ -149,6 +161,8 @@ pub(crate) fn backward(
 struct Task {
     /// The sequence's tokens.
     range: Range<usize>,
+    /// The rows of its queries in the output.
+    out: Range<usize>,
     /// How many of them are keys.
     attended: usize,
     head: usize,
@@ -184,11 +198,11 @@ impl<'a> Heads<'a> {
         self.tasks().len() * self.offsets.len() / self.count
     }
 
-    /// The blocks of a sequence. Where a token sees only near ones, no score of the others is computed.
-    fn blocks(&self, length: usize, attended: usize) -> impl Iterator<Item = Block> {
-        let reach = self.reach.unwrap_or(length);
-        (0..length).step_by(QUERIES).map(move |start| {
-            let end = (start + QUERIES).min(length);
+    /// The blocks of a sequence's first `queries` tokens. Where a token sees only near ones, no score of the others is computed.
+    fn blocks(&self, queries: usize, attended: usize) -> impl Iterator<Item = Block> {
+        let reach = self.reach.unwrap_or(queries.max(attended));
+        (0..queries).step_by(QUERIES).map(move |start| {
+            let end = (start + QUERIES).min(queries);
             // Masks are drawn in groups.
             let first = start.saturating_sub(reach) / GROUP * GROUP;
             Block { queries: start..end, keys: first..(end + reach).min(attended) }
@@ -229,9 +243,10 @@ impl<'a> Heads<'a> {
     /// Every (sequence, head).
     fn tasks(&self) -> Vec<Task> {
         let filled = self.batch.ranges().enumerate().filter(|(_, range)| !range.is_empty());
-        let tasks = filled.flat_map(|(sequence, range)| {
+        let tasks = filled.enumerate().flat_map(|(row, (sequence, range))| {
+            let out = if self.first { row..row + 1 } else { range.clone() };
             let attended = self.batch.attended_of(sequence);
-            (0..self.count).map(move |head| Task { range: range.clone(), attended, head })
+            (0..self.count).map(move |head| Task { range: range.clone(), out: out.clone(), attended, head })
         });
         tasks.collect()
     }
@@ -245,10 +260,10 @@ impl<'a> Heads<'a> {
         })
     }
 
-    /// The part `(S, d)` of one head of one sequence in a matrix `(T, H)`.
-    fn part<'b>(&self, whole: &'b [f32], range: &Range<usize>, head: usize) -> View<'b> {
-        let start = range.start * self.width() + head * self.size;
-        View::strided(&whole[start..], range.len(), self.size, self.width())
+    /// The part of one head of one sequence in a matrix `(R, H)`, which has these rows.
+    fn part<'b>(&self, whole: &'b [f32], rows: &Range<usize>, head: usize) -> View<'b> {
+        let start = rows.start * self.width() + head * self.size;
+        View::strided(&whole[start..], rows.len(), self.size, self.width())
     }
 }
 

@@ -6,8 +6,8 @@ use crate::nn::math::{LANES, across, exp, lane_max, vectorised};
 
 /// The masks of a block of attention weights. They belong to (token, head), so they are the same in both passes.
 #[derive(Clone, Copy)]
-pub(super) struct Masks {
-    pub(super) site: Option<Site>,
+pub(super) struct Masks<'a> {
+    pub(super) site: Option<Site<'a>>,
     /// Row of the first query, and from one query's row to the next.
     pub(super) row: usize,
     pub(super) rows: usize,
@@ -15,7 +15,7 @@ pub(super) struct Masks {
     pub(super) column: usize,
 }
 
-impl Masks {
+impl Masks<'_> {
     /// What the weights of a query and a group of the block's keys are multiplied by.
     #[inline(always)]
     fn group(&self, query: usize, group: usize) -> [f32; GROUP] {
@@ -29,7 +29,7 @@ impl Masks {
 vectorised! {
     /// `exp(score - max)` of each row, dropped; what is left to do is to multiply by the inverse of the row's sum
     /// before it was dropped. `log_sums` gets the logarithm of the sum of all exponentials.
-    pub(super) fn softmax(scores: &mut [f32], log_sums: &mut [f32], inverse_sums: &mut [f32], masks: Masks) {
+    pub(super) fn softmax(scores: &mut [f32], log_sums: &mut [f32], inverse_sums: &mut [f32], masks: Masks<'_>) {
         let stride = scores.len() / log_sums.len();
         for (query, (row, log_sum)) in scores.chunks_exact_mut(stride).zip(log_sums).enumerate() {
             let max = lane_max(row, f32::NEG_INFINITY);
@@ -56,7 +56,7 @@ vectorised! {
 vectorised! {
     /// From scores and the gradient of the dropped weights: the dropped weights in the scores' place, and
     /// `dS = P (mask dP - along)` in the gradient's.
-    pub(super) fn softmax_slope(scores: &mut [f32], d_weights: &mut [f32], log_sums: &[f32], along: &[f32], masks: Masks) {
+    pub(super) fn softmax_slope(scores: &mut [f32], d_weights: &mut [f32], log_sums: &[f32], along: &[f32], masks: Masks<'_>) {
         let stride = scores.len() / log_sums.len();
         let rows = scores.chunks_exact_mut(stride).zip(d_weights.chunks_exact_mut(stride));
         for (query, ((scores, d_weights), (log_sum, along))) in rows.zip(log_sums.iter().zip(along)).enumerate() {
