@@ -7,27 +7,56 @@ pub(super) const ROWS: usize = 8;
 /// Outputs of a tile.
 pub(super) const OUTPUTS: usize = 48;
 
-/// `sums[i][j] = sum_k rows[i, k] panel[k, j]`; `rows` are `depth` bytes apart, `panel` is
-/// `(depth / GROUP, OUTPUTS, GROUP)`.
-pub(super) fn tile(sums: &mut [[i32; OUTPUTS]; ROWS], rows: &[u8], depth: usize, panel: &[i8]) {
+/// A tile of a product: where it goes, and what makes numbers of its sums.
+pub(super) struct Tile<'a> {
+    /// From its first number on, rows `stride` apart.
+    pub(super) y: &'a mut [f32],
+    pub(super) stride: usize,
+    /// Scale and zero of each row, at most [`ROWS`].
+    pub(super) rows: (&'a [f32], &'a [i32]),
+    /// Scale and sum of each output, at most [`OUTPUTS`].
+    pub(super) outputs: (&'a [f32], &'a [i32]),
+}
+
+impl Tile<'_> {
+    /// Integers to numbers.
+    #[inline(always)]
+    fn write(&mut self, sums: &[[i32; OUTPUTS]; ROWS]) {
+        let rows = self.y.chunks_mut(self.stride).zip(sums).zip(self.rows.0.iter().zip(self.rows.1));
+        for ((y, sums), (scale, zero)) in rows {
+            let columns = y.iter_mut().zip(sums).zip(self.outputs.0.iter().zip(self.outputs.1));
+            for ((y, sum), (own_scale, own_sum)) in columns {
+                *y = (sum - zero * own_sum) as f32 * (scale * own_scale);
+            }
+        }
+    }
+}
+
+/// `y[i, j] = (sum_k rows[i, k] panel[k, j] - zero_i sum_j) scale_i scale_j`; `rows` are `depth` bytes apart, whole tiles
+/// of them; `panel` is `(depth / GROUP, OUTPUTS, GROUP)`.
+pub(super) fn multiply(tile: Tile<'_>, rows: &[u8], depth: usize, panel: &[i8]) {
     assert!(rows.len() >= ROWS * depth && panel.len() == OUTPUTS * depth && depth.is_multiple_of(GROUP));
+    let (height, width) = (tile.rows.0.len(), tile.outputs.0.len());
+    assert!(height == tile.rows.1.len() && width == tile.outputs.1.len());
+    assert!((1..=ROWS).contains(&height) && (1..=OUTPUTS.min(tile.stride)).contains(&width));
+    assert!((height - 1) * tile.stride + width <= tile.y.len(), "tile outside of its buffer");
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
             // SAFETY: the features were just found, and the lengths just checked.
-            return unsafe { x86::vnni(sums, rows, depth, panel) };
+            return unsafe { x86::vnni(tile, rows, depth, panel) };
         }
         if is_x86_feature_detected!("avx2") {
             // SAFETY: as above.
-            return unsafe { x86::avx2(sums, rows, depth, panel) };
+            return unsafe { x86::avx2(tile, rows, depth, panel) };
         }
     }
-    plain(sums, rows, depth, panel);
+    plain(tile, rows, depth, panel);
 }
 
-fn plain(sums: &mut [[i32; OUTPUTS]; ROWS], rows: &[u8], depth: usize, panel: &[i8]) {
-    for (row, sums) in rows.chunks_exact(depth).zip(sums) {
-        sums.fill(0);
+fn plain(mut tile: Tile<'_>, rows: &[u8], depth: usize, panel: &[i8]) {
+    let mut sums = [[0; OUTPUTS]; ROWS];
+    for (row, sums) in rows.chunks_exact(depth).zip(&mut sums) {
         for (group, weights) in row.chunks_exact(GROUP).zip(panel.chunks_exact(OUTPUTS * GROUP)) {
             for (sum, weights) in sums.iter_mut().zip(weights.chunks_exact(GROUP)) {
                 for (x, weight) in group.iter().zip(weights) {
@@ -36,21 +65,22 @@ fn plain(sums: &mut [[i32; OUTPUTS]; ROWS], rows: &[u8], depth: usize, panel: &[
             }
         }
     }
+    tile.write(&sums);
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{GROUP, OUTPUTS, ROWS};
+    use super::{GROUP, OUTPUTS, ROWS, Tile};
 
     /// Outputs in a register of 512 bits.
     const WIDE: usize = 16;
     const REGISTERS: usize = OUTPUTS / WIDE;
 
-    /// SAFETY: `rows` hold `ROWS * depth` bytes, `panel` `OUTPUTS * depth`, and `depth` is a multiple of 4.
+    /// SAFETY: all is as long as `multiply` asserts.
     #[target_feature(enable = "avx512f,avx512vnni")]
-    pub(super) unsafe fn vnni(sums: &mut [[i32; OUTPUTS]; ROWS], rows: &[u8], depth: usize, panel: &[i8]) {
+    pub(super) unsafe fn vnni(tile: Tile<'_>, rows: &[u8], depth: usize, panel: &[i8]) {
         let mut registers = [[_mm512_setzero_si512(); REGISTERS]; ROWS];
         for group in 0..depth / GROUP {
             // SAFETY: inside both slices by the caller's word.
@@ -69,24 +99,50 @@ mod x86 {
                 }
             }
         }
-        for (sums, registers) in sums.iter_mut().zip(&registers) {
-            for (sums, register) in sums.chunks_exact_mut(WIDE).zip(registers) {
-                // SAFETY: the chunk holds 16 integers.
-                unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), *register) };
+        let width = tile.outputs.0.len();
+        let masks: [u16; REGISTERS] = std::array::from_fn(|register| first(width.saturating_sub(register * WIDE)));
+        // SAFETY: what a mask leaves out is not touched, the rest is asserted.
+        unsafe {
+            let (scales, own_sums) = (tile.outputs.0.as_ptr(), tile.outputs.1.as_ptr());
+            let scales: [__m512; REGISTERS] = std::array::from_fn(|register| {
+                _mm512_maskz_loadu_ps(masks[register], scales.wrapping_add(register * WIDE))
+            });
+            let own_sums: [__m512i; REGISTERS] = std::array::from_fn(|register| {
+                _mm512_maskz_loadu_epi32(masks[register], own_sums.wrapping_add(register * WIDE))
+            });
+            for (row, registers) in registers.iter().enumerate() {
+                // Not a shorter loop: of a known number of turns, it leaves the sums in registers.
+                if row >= tile.rows.0.len() {
+                    break;
+                }
+                let scale = _mm512_set1_ps(*tile.rows.0.get_unchecked(row));
+                let zero = _mm512_set1_epi32(*tile.rows.1.get_unchecked(row));
+                let y = tile.y.as_mut_ptr().add(row * tile.stride);
+                for (register, sum) in registers.iter().enumerate() {
+                    let sum = _mm512_sub_epi32(*sum, _mm512_mullo_epi32(zero, own_sums[register]));
+                    let number = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, scales[register]));
+                    _mm512_mask_storeu_ps(y.wrapping_add(register * WIDE), masks[register], number);
+                }
             }
         }
+    }
+
+    /// A mask of the first `count` lanes.
+    fn first(count: usize) -> u16 {
+        if count < WIDE { (1 << count) - 1 } else { u16::MAX }
     }
 
     /// Bytes are widened to 16 bits, because the byte instruction of AVX2 saturates.
     ///
     /// SAFETY: as for [`vnni`].
     #[target_feature(enable = "avx2")]
-    pub(super) unsafe fn avx2(sums: &mut [[i32; OUTPUTS]; ROWS], rows: &[u8], depth: usize, panel: &[i8]) {
+    pub(super) unsafe fn avx2(mut tile: Tile<'_>, rows: &[u8], depth: usize, panel: &[i8]) {
         /// Outputs whose four products one register takes, in pairs.
         const FEW: usize = 4;
         /// Registers of outputs, and rows, that go together: 8 sums, 2 weights.
         const SIDE: usize = 2;
         const HIGH: usize = 4;
+        let mut sums = [[0; OUTPUTS]; ROWS];
         for first_output in (0..OUTPUTS).step_by(FEW * SIDE) {
             for first_row in (0..ROWS).step_by(HIGH) {
                 let mut registers = [[_mm256_setzero_si256(); SIDE]; HIGH];
@@ -118,6 +174,7 @@ mod x86 {
                 }
             }
         }
+        tile.write(&sums);
     }
 }
 
@@ -126,29 +183,48 @@ mod tests {
     use super::*;
     use crate::random::Philox;
 
+    /// Whole tiles and cut ones, with something between the rows.
     #[test]
     fn every_instruction_set_gives_the_same() {
         let mut rng = Philox::new(8);
-        for depth in [4, 12, 64, 384] {
+        for (depth, height, width) in [(4, ROWS, OUTPUTS), (12, 1, 1), (64, 5, 33), (384, ROWS, 16)] {
             let rows: Vec<u8> = (0..ROWS * depth).map(|_| rng.below(256) as u8).collect();
             let panel: Vec<i8> = (0..OUTPUTS * depth).map(|_| rng.below(256) as u8 as i8).collect();
-            let mut expected = [[0; OUTPUTS]; ROWS];
-            plain(&mut expected, &rows, depth, &panel);
-            #[cfg(target_arch = "x86_64")]
-            for (found, kernel) in [
-                (is_x86_feature_detected!("avx512vnni"), x86::vnni as unsafe fn(&mut _, &_, _, &_)),
-                (is_x86_feature_detected!("avx2"), x86::avx2),
-            ] {
-                let mut sums = [[0; OUTPUTS]; ROWS];
-                if found {
-                    // SAFETY: the feature was found, and the lengths are right.
-                    unsafe { kernel(&mut sums, &rows, depth, &panel) };
-                    assert_eq!(sums, expected);
+            let mut scales = |count: usize| -> Vec<f32> { (0..count).map(|_| rng.uniform() as f32).collect() };
+            let (row_scales, scales) = (scales(height), scales(width));
+            let zeros: Vec<i32> = (0..height).map(|_| rng.below(256) as i32).collect();
+            let sums: Vec<i32> = (0..width).map(|_| rng.below(40_000) as i32 - 20_000).collect();
+            let product = |kernel: &dyn Fn(Tile<'_>, &[u8], usize, &[i8])| {
+                let mut y = vec![7.0; height * 50];
+                let tile = Tile { y: &mut y, stride: 50, rows: (&row_scales, &zeros), outputs: (&scales, &sums) };
+                kernel(tile, &rows, depth, &panel);
+                y
+            };
+            let expected = product(&plain);
+            for (place, y) in expected.iter().enumerate() {
+                let (row, output) = (place / 50, place % 50);
+                if output >= width {
+                    assert_eq!(*y, 7.0, "behind a row");
+                    continue;
                 }
+                let byte = |k: usize| i64::from(rows[row * depth + k]) - i64::from(zeros[row]);
+                let weight = |k: usize| i64::from(panel[(k / GROUP * OUTPUTS + output) * GROUP + k % GROUP]);
+                // The sum of the weights is whatever the caller says.
+                let own: i64 = (0..depth).map(weight).sum();
+                let sum: i64 = (0..depth).map(|k| byte(k) * weight(k)).sum();
+                let sum = sum + i64::from(zeros[row]) * (own - i64::from(sums[output]));
+                let exact = sum as f64 * f64::from(row_scales[row]) * f64::from(scales[output]);
+                assert!((f64::from(*y) - exact).abs() <= 1e-6 * exact.abs(), "{y} {exact}");
             }
-            let mut sums = [[0; OUTPUTS]; ROWS];
-            tile(&mut sums, &rows, depth, &panel);
-            assert_eq!(sums, expected);
+            assert_eq!(product(&multiply), expected);
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx2") {
+                // SAFETY: the feature was found, and the lengths are right.
+                assert_eq!(
+                    product(&|tile, rows, depth, panel| unsafe { x86::avx2(tile, rows, depth, panel) }),
+                    expected
+                );
+            }
         }
     }
 }

@@ -14,12 +14,9 @@ mod kernel;
 mod rows;
 mod weights;
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
-use super::math::vectorised;
-use kernel::{OUTPUTS, ROWS};
+use kernel::{OUTPUTS, ROWS, Tile};
 pub(crate) use rows::Int8Rows;
 pub use weights::Int8Weights;
 pub(crate) use weights::Map;
@@ -69,38 +66,21 @@ impl Int8Matrix {
         let outputs = self.scales.len();
         debug_assert_eq!(x.width, self.inputs, "inner dimensions of a matrix product");
         y.par_chunks_mut(ROWS * ROWS_OF_TILES * outputs).enumerate().for_each(|(task, y)| {
-            let first = task * ROWS * ROWS_OF_TILES;
-            let mut sums = [[0; OUTPUTS]; ROWS];
             for (panel, weights) in self.panels.chunks_exact(OUTPUTS * x.depth).enumerate() {
                 let here = panel * OUTPUTS..((panel + 1) * OUTPUTS).min(outputs);
                 for (tile, y) in y.chunks_mut(ROWS * outputs).enumerate() {
-                    let first = first + tile * ROWS;
-                    kernel::tile(&mut sums, x.from(first), x.depth, weights);
-                    let own = (&self.scales[here.clone()], &self.sums[here.clone()]);
-                    scale(y, here.clone(), outputs, &sums, own, (&x.scales[first..], &x.zeros[first..]));
+                    let first = (task * ROWS_OF_TILES + tile) * ROWS;
+                    let these = first..first + y.len() / outputs;
+                    let tile = Tile {
+                        y: &mut y[here.start..],
+                        stride: outputs,
+                        rows: (&x.scales[these.clone()], &x.zeros[these]),
+                        outputs: (&self.scales[here.clone()], &self.sums[here.clone()]),
+                    };
+                    kernel::multiply(tile, x.from(first), x.depth, weights);
                 }
             }
         });
-    }
-}
-
-vectorised! {
-    /// Integers to numbers: a tile, which is `here` in each row of `y (rows, outputs)`.
-    fn scale(
-        y: &mut [f32],
-        here: Range<usize>,
-        outputs: usize,
-        sums: &[[i32; OUTPUTS]; ROWS],
-        own: (&[f32], &[i32]),
-        rows: (&[f32], &[i32]),
-    ) {
-        let rows = y.chunks_exact_mut(outputs).zip(sums).zip(rows.0.iter().zip(rows.1));
-        for ((y, sums), (scale, zero)) in rows {
-            let columns = y[here.clone()].iter_mut().zip(sums).zip(own.0.iter().zip(own.1));
-            for ((y, sum), (own_scale, own_sum)) in columns {
-                *y = (sum - zero * own_sum) as f32 * (scale * own_scale);
-            }
-        }
     }
 }
 
