@@ -56,6 +56,7 @@ pub fn trials() -> Trials {
             equals_reference(&[300, 2], config, DROPOUT, &[]);
         }));
         trials.push(with("first_tokens_are_those_of_the_whole_pass", first_tokens));
+        trials.push(with("frozen_parameters_change_no_other_gradient", frozen));
         trials.push(with("does_not_depend_on_threads", threads));
         trials.push(with("does_not_depend_on_neighbours", neighbours));
         trials.push(with("finite_differences", finite_differences));
@@ -188,6 +189,52 @@ fn first_tokens(config: EncoderConfig) {
                 assert!(found.iter().any(|grad| *grad != 0.0), "{name} has no gradient");
                 within(name, relative_distance(found, expected), GRADIENT);
             }
+        }
+    }
+}
+
+/// Whatever is frozen, the gradients of the others are the same bit for bit; a frozen matrix has none, and layers below
+/// all that is trained keep nothing.
+fn frozen(config: EncoderConfig) {
+    /// Of an embedding, no layer; of what stands behind the layers, their number.
+    fn layer(name: &str) -> Option<usize> {
+        name.split('.').find_map(|part| part.parse().ok())
+    }
+    type Frozen = fn(&str) -> bool;
+    let cases: [(&str, Frozen); 6] = [
+        ("embeddings", |name| name.contains("embeddings")),
+        ("the lower layers", |name| layer(name).is_none_or(|layer| layer < 2)),
+        ("all but one layer", |name| layer(name) != Some(1)),
+        ("all but biases", |name| !name.ends_with("bias")),
+        ("matrices of attention", |name| name.contains("att") && !name.ends_with("bias")),
+        ("everything", |_| true),
+    ];
+    for memory in [Memory::default(), Memory { checkpointing: true, ..Memory::default() }] {
+        let (mut encoder, batch, upstream) = with_lengths(&[1, 40, 7], config.clone());
+        let mut gradients = |frozen: Frozen| {
+            let mut activations = Activations::with(memory);
+            activations.set_dropout(DROPOUT);
+            let names: Vec<String> = encoder.parameters().entries().iter().map(|entry| entry.name.clone()).collect();
+            activations.set_frozen(encoder.parameters(), |index| frozen(&names[index]));
+            encoder.forward(&batch, &mut activations).unwrap();
+            encoder.parameters_mut().zero_grads();
+            encoder.backward(&batch, &mut activations, &upstream).unwrap();
+            let grads = names.into_iter().map(|name| (encoder.parameters().grad(&name).unwrap(), name));
+            (grads.collect::<Vec<_>>(), activations.bytes())
+        };
+        let (all, bytes) = gradients(|_| false);
+        for (what, is_frozen) in cases {
+            let (found, held) = gradients(is_frozen);
+            for ((found, name), (expected, _)) in found.iter().zip(&all) {
+                if !is_frozen(name) {
+                    assert!(found == expected, "{what} frozen: {name}");
+                } else if layer(name).is_some() && found.len() > 100 && !name.contains("orm") {
+                    assert!(found.iter().all(|grad| *grad == 0.0), "{what} frozen: {name} has a gradient");
+                }
+            }
+            let lowest = |name: &str| layer(name) == Some(0) || name.contains("embed") || name.contains("relative");
+            let reached = found.iter().any(|(_, name)| !is_frozen(name) && lowest(name));
+            assert_eq!(held < bytes, !reached, "{what} frozen: {held} of {bytes} bytes");
         }
     }
 }

@@ -8,7 +8,8 @@ use super::int8::Int8Rows;
 use super::kept::{Kept, Storage, grow};
 use super::layer::longest;
 use super::spec::Spec;
-use super::{Dropout, PackedBatch};
+use super::trained::Trained;
+use super::{Dropout, PackedBatch, Parameters};
 
 /// What a forward pass keeps for the backward pass: memory against time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,16 +37,20 @@ pub struct Activations {
     /// None for forward passes alone.
     pub(crate) memory: Option<Memory>,
     pub(crate) dropout: Option<Dropout>,
+    pub(crate) trained: Trained,
+    /// The lowest layer that the backward pass goes through: those below keep nothing.
+    pub(crate) lowest: usize,
     pub(crate) hidden: Vec<f32>,
     pub(crate) embeddings: EmbeddingCache,
     /// The row of the position table that each token takes.
     pub(crate) positions: Vec<u32>,
     /// The biases of relative positions.
     pub(crate) offsets: Vec<f32>,
-    /// `(T, H)` what goes into the first layer, or into each with checkpointing.
+    /// `(T, H)` what goes into the lowest layer, or into each from there on with checkpointing.
     pub(crate) inputs: Vec<Vec<f32>>,
     /// `(T, H)` a layer's input, or with checkpointing its output, computed again.
     pub(crate) input: Vec<f32>,
+    /// One a layer, from the lowest on.
     pub(crate) layers: Vec<LayerCache>,
     /// Of the norm behind the last layer.
     pub(crate) final_norm: NormCache,
@@ -131,6 +136,12 @@ impl Activations {
         self.dropout = dropout;
     }
 
+    /// What the next passes train: the gradient of a parameter that `frozen` names by its number in this table need not
+    /// be made, and nothing is computed or kept for those that lie below all others.
+    pub fn set_frozen(&mut self, parameters: &Parameters, frozen: impl Fn(usize) -> bool) {
+        self.trained = Trained::new(parameters, frozen);
+    }
+
     /// The output of the last forward pass, `(T, H)` or `(R, H)`, row-major.
     pub fn hidden(&self) -> &[f32] {
         &self.hidden[..self.rows * self.width]
@@ -151,7 +162,7 @@ impl Activations {
     }
 
     /// Makes room for a batch.
-    pub(crate) fn fit(&mut self, spec: &Spec, batch: &PackedBatch, read: Read) {
+    pub(crate) fn fit(&mut self, spec: &Spec, batch: &PackedBatch, read: Read, lowest: usize) {
         let (tokens, width) = (batch.tokens(), spec.width);
         self.bounds.clone_from(&batch.bounds);
         self.width = width;
@@ -177,7 +188,8 @@ impl Activations {
             let held = self.head.d_hidden.len();
             self.head.d_hidden.reserve_exact((tokens * width).saturating_sub(held));
         }
-        let count = spec.layers.len();
+        self.lowest = lowest;
+        let count = (spec.layers.len() - lowest).max(1);
         let (inputs, layers) = match self.memory {
             None => (0, 1),
             Some(Memory { checkpointing: true, .. }) => (count, 1),

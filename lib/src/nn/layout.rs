@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::Parameters;
 use super::blocks::norm::Norm;
 use super::spec::{Positions, Spec};
+use super::trained::Trained;
 
 /// Where the parameters lie in the table.
 #[derive(Debug, Clone)]
@@ -35,6 +36,23 @@ pub(crate) struct LayerLayout {
 pub(crate) struct Place {
     weight: Range<usize>,
     bias: Option<Range<usize>>,
+}
+
+impl Layout {
+    /// The lowest layer that a gradient has to go back through; their number if it is none.
+    pub(crate) fn lowest(&self, trained: &Trained) -> usize {
+        let through = |layer: &LayerLayout| trained.any(0..layer.output_norm.range().end);
+        match &self.relative {
+            // Every layer has a part in its gradient.
+            Some(table) if trained.any(table.clone()) => 0,
+            _ => self.layers.iter().position(through).unwrap_or(self.layers.len()),
+        }
+    }
+
+    /// Whether anything below the layers is trained.
+    pub(crate) fn trains_embeddings(&self, trained: &Trained) -> bool {
+        trained.any(0..self.layers.first().map_or(usize::MAX, |layer| layer.qkv.range().start))
+    }
 }
 
 /// The table, without memory yet, and where each parameter lies in it.
@@ -103,6 +121,11 @@ impl Place {
         Self { weight, bias: bias.then(|| table.outline(format!("{name}.bias"), &[width], false)) }
     }
 
+    /// Both of them.
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.weight.start..self.bias.as_ref().unwrap_or(&self.weight).end
+    }
+
     pub(crate) fn weight<'a>(&self, values: &'a [f32]) -> &'a [f32] {
         &values[self.weight.clone()]
     }
@@ -114,6 +137,18 @@ impl Place {
     /// As the weights of a norm.
     pub(crate) fn as_norm<'a>(&self, values: &'a [f32], eps: f32) -> Norm<'a> {
         Norm { gamma: self.weight(values), beta: self.bias(values), eps }
+    }
+
+    /// The gradients of weight and bias, of each if it is trained.
+    pub(crate) fn trained_grads<'a>(
+        &self,
+        grads: &'a mut [f32],
+        trained: &Trained,
+    ) -> (Option<&'a mut [f32]>, Option<&'a mut [f32]>) {
+        let (weight, bias) = self.grads(grads);
+        let is_trained = |part: &Range<usize>| trained.any(part.clone());
+        let bias = bias.filter(|_| self.bias.as_ref().is_some_and(is_trained));
+        (is_trained(&self.weight).then_some(weight), bias)
     }
 
     /// The gradients of weight and bias.

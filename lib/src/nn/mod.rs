@@ -30,6 +30,7 @@ mod parameters;
 mod passes;
 pub mod reference;
 mod spec;
+mod trained;
 
 pub(crate) use activations::Read;
 pub use activations::{Activations, Memory};

@@ -4,6 +4,7 @@ use super::activations::Read;
 use super::blocks::norm::{self, Before};
 use super::blocks::relative;
 use super::layer::{self, Pass, embedding, longest, post_norm, pre_norm};
+use super::trained::Trained;
 use super::{Activations, Dropout, Encoder, Int8Weights, PackedBatch};
 use crate::{Error, Result};
 
@@ -49,7 +50,8 @@ impl Encoder {
         int8: Option<&Int8Weights>,
     ) -> Result<()> {
         batch.check()?;
-        activations.fit(&self.spec, batch, read);
+        let lowest = activations.memory.map_or(0, |_| self.layout.lowest(&activations.trained));
+        activations.fit(&self.spec, batch, read, lowest);
         embedding::number(&self.spec, batch, &mut activations.positions);
         self.spec.check(batch, &activations.positions)?;
         if batch.tokens() == 0 {
@@ -67,6 +69,7 @@ impl Encoder {
             final_norm,
             scratch,
             dropout,
+            trained,
             read,
             rows,
             ..
@@ -76,13 +79,14 @@ impl Encoder {
         if let Some(table) = &layout.relative {
             relative::forward(offsets, &values[table.clone()], spec.heads);
         }
-        let pass = Pass { int8, ..self.pass(batch, read, *dropout, positions, offsets) };
+        let pass = Pass { int8, ..self.pass(batch, trained, read, *dropout, positions, offsets) };
         embedding::forward(pass, layout, values, hidden, embeddings, scratch);
         for (index, layer) in layout.layers.iter().enumerate() {
-            if let Some(input) = inputs.get_mut(index) {
+            if let Some(input) = index.checked_sub(lowest).and_then(|place| inputs.get_mut(place)) {
                 input[..size].copy_from_slice(hidden);
             }
-            let cache = index.min(layers.len() - 1);
+            // Layers below the lowest that is trained write over each other, and so do all in a pass forward alone.
+            let cache = index.saturating_sub(lowest).min(layers.len() - 1);
             self.forward_layer()(pass, index, layer, values, hidden, &mut layers[cache], scratch);
         }
         if let Some(place) = &layout.final_norm {
@@ -131,10 +135,12 @@ impl Encoder {
             final_norm,
             scratch,
             dropout,
+            trained,
+            lowest,
             read: tokens,
             ..
         } = activations;
-        let pass = self.pass(batch, tokens, *dropout, positions, &offsets[..self.offsets(batch)]);
+        let pass = self.pass(batch, trained, tokens, *dropout, positions, &offsets[..self.offsets(batch)]);
         // The output is not needed any more: its memory holds the gradient that wanders down.
         let d = &mut hidden[..size];
         d[..read].copy_from_slice(d_hidden);
@@ -142,27 +148,30 @@ impl Encoder {
             norm::backward(&mut d[..read], place.weight(values), final_norm, &mut [], place.grads(&mut grads));
         }
         let backward = if spec.norm_first { pre_norm::backward } else { post_norm::backward };
-        for (index, layer) in layout.layers.iter().enumerate().rev() {
+        for (index, layer) in layout.layers.iter().enumerate().skip(*lowest).rev() {
+            let place = index - *lowest;
             if memory.checkpointing {
                 let (again, cache) = (&mut input[..size], &mut layers[0]);
-                again.copy_from_slice(&inputs[index][..size]);
+                again.copy_from_slice(&inputs[place][..size]);
                 self.forward_layer()(pass, index, layer, values, again, cache, scratch);
-                backward(pass, index, layer, values, &mut grads, d, &inputs[index][..size], cache, scratch);
+                backward(pass, index, layer, values, &mut grads, d, &inputs[place][..size], cache, scratch);
                 continue;
             }
-            // The input of a layer is the first of all, or the output of the norm before it.
-            let layer_input = match (index, spec.norm_first) {
+            // The input of a layer is what was kept of the lowest, or the output of the norm before it.
+            let layer_input = match (place, spec.norm_first) {
                 (0, _) => &inputs[0][..size],
                 (_, true) => &[],
                 (_, false) => {
                     let norm = layout.layers[index - 1].output_norm.as_norm(values, spec.eps);
-                    norm::restore(&mut input[..size], norm, &layers[index - 1].output_norm, &mut scratch.widened_rows);
+                    norm::restore(&mut input[..size], norm, &layers[place - 1].output_norm, &mut scratch.widened_rows);
                     &input[..size]
                 }
             };
-            backward(pass, index, layer, values, &mut grads, d, layer_input, &layers[index], scratch);
+            backward(pass, index, layer, values, &mut grads, d, layer_input, &layers[place], scratch);
         }
-        embedding::backward(pass, layout, values, &mut grads, d, embeddings, scratch);
+        if *lowest == 0 && layout.trains_embeddings(trained) {
+            embedding::backward(pass, layout, values, &mut grads, d, embeddings, scratch);
+        }
         self.parameters.grads = grads;
         Ok(())
     }
@@ -170,13 +179,14 @@ impl Encoder {
     fn pass<'a>(
         &'a self,
         batch: &'a PackedBatch,
+        trained: &'a Trained,
         read: &'a [usize],
         dropout: Option<Dropout>,
         positions: &'a [u32],
         offsets: &'a [f32],
     ) -> Pass<'a> {
         let (rotary, relative) = (self.rotary.as_slice(), self.layout.relative.as_ref());
-        Pass { spec: &self.spec, batch, read, dropout, positions, rotary, offsets, relative, int8: None }
+        Pass { spec: &self.spec, batch, trained, read, dropout, positions, rotary, offsets, relative, int8: None }
     }
 
     fn forward_layer(&self) -> layer::Forward {

@@ -71,7 +71,7 @@ fn spoken(time: Duration) -> String {
 
 impl Trainer {
     pub(super) fn memory(&self, sample: &TokenBatch) -> Result<Check> {
-        let arena = ArenaSize::measure(&self.model, self.config.memory)?;
+        let arena = ArenaSize::measure(&self.model, self.config.memory, |index| self.optimizer.is_frozen(index))?;
         let lengths = || sample.columns.iter().flatten().map(Vec::len);
         let per_text = lengths().sum::<usize>() as f64 / lengths().count().max(1) as f64;
         let longest = lengths().max().unwrap_or(0);

@@ -32,7 +32,7 @@ pub(super) const GIB: f64 = (1 << 30) as f64;
 pub fn batch_sizes(models: &[(&str, &BiEncoder)], lengths: &[usize], gib: &[f64]) -> Result<DataFrame> {
     let (mut names, mut tokens, mut memories, mut texts) = (vec![], vec![], vec![], vec![]);
     for (name, model) in models {
-        let arena = ArenaSize::measure(model, Memory::default())?;
+        let arena = ArenaSize::measure(model, Memory::default(), |_| false)?;
         for length in lengths {
             let length = (*length).clamp(1, model.config().max_length);
             for memory in gib {
@@ -61,10 +61,11 @@ pub(super) struct ArenaSize {
 
 impl ArenaSize {
     /// Encodes one text and two of the same length, and looks at what the arena holds then.
-    pub(super) fn measure(model: &BiEncoder, memory: Memory) -> Result<Self> {
+    pub(super) fn measure(model: &BiEncoder, memory: Memory, frozen: impl Fn(usize) -> bool) -> Result<Self> {
         let length = model.config().max_length.min(64);
         let bytes = |texts: usize| -> Result<usize> {
             let mut activations = Activations::with(memory);
+            activations.set_frozen(model.encoder().parameters(), &frozen);
             model.forward(&PackedBatch::new(vec![vec![0_u32; length]; texts]), &vec![0; texts], &mut activations)?;
             Ok(activations.bytes())
         };

@@ -54,9 +54,13 @@ impl Trainer {
 
     pub(super) fn from_parts(model: BiEncoder, loss: Rc<dyn Loss>, config: TrainConfig) -> Result<Self> {
         config.check()?;
+        let parameters = model.encoder().parameters();
+        let optimizer = Optimizer::new(&config, parameters)?;
+        let mut activations = Activations::with(config.memory);
+        activations.set_frozen(parameters, |index| optimizer.is_frozen(index));
         Ok(Self {
-            optimizer: Optimizer::new(&config, model.encoder().parameters())?,
-            activations: Activations::with(config.memory),
+            optimizer,
+            activations,
             model,
             loss,
             config,

@@ -23,15 +23,17 @@ pub(crate) fn backward_input(dx: &mut [f32], accumulate: bool, dy: &[f32], weigh
     gemm(dx, View::new(dy, rows, outputs), View::new(weight, outputs, inputs), 1.0, accumulate, Threads::All);
 }
 
-/// From `dy (T, out)` and `x (T, in)`: `dW += dyᵀ x`, `db += column sums of dy`, where the map has a bias.
+/// From `dy (T, out)` and `x (T, in)`: `dW += dyᵀ x`, `db += column sums of dy`, of each where it is wanted.
 pub(crate) fn backward_weight(
-    (d_weight, d_bias): (&mut [f32], Option<&mut [f32]>),
+    (d_weight, d_bias): (Option<&mut [f32]>, Option<&mut [f32]>),
     dy: &[f32],
     x: &[f32],
     rows: usize,
 ) {
     let (inputs, outputs) = (x.len() / rows, dy.len() / rows);
-    gemm(d_weight, View::new(dy, rows, outputs).t(), View::new(x, rows, inputs), 1.0, true, Threads::All);
+    if let Some(d_weight) = d_weight {
+        gemm(d_weight, View::new(dy, rows, outputs).t(), View::new(x, rows, inputs), 1.0, true, Threads::All);
+    }
     if let Some(d_bias) = d_bias {
         add_column_sums(d_bias, dy);
     }
@@ -44,10 +46,10 @@ pub(crate) fn backward(
     weight: &[f32],
     rows: usize,
     dx: &mut [f32],
-    grads: (&mut [f32], Option<&mut [f32]>),
+    (d_weight, d_bias): (&mut [f32], Option<&mut [f32]>),
 ) {
     backward_input(dx, false, dy, weight, rows);
-    backward_weight(grads, dy, x, rows);
+    backward_weight((Some(d_weight), d_bias), dy, x, rows);
 }
 
 /// Rows that are summed up by themselves, before the sums are: an order that no number of threads changes.

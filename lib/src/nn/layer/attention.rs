@@ -37,7 +37,7 @@ pub(super) fn forward(
 }
 
 /// From `scratch.d_rows (R, H)`, the gradient of the block's output, and its `input (T, H)`: the gradient of
-/// the input, added to `d`, or into `scratch.d_branch` without.
+/// the input, if it is wanted, added to `d`, or into `scratch.d_branch` without.
 #[allow(clippy::too_many_arguments)]
 pub(super) fn backward(
     pass: Pass<'_>,
@@ -45,7 +45,7 @@ pub(super) fn backward(
     layer: &LayerLayout,
     values: &[f32],
     grads: &mut [f32],
-    d: Option<&mut [f32]>,
+    (wanted, d): (bool, Option<&mut [f32]>),
     input: &[f32],
     cache: &LayerCache,
     scratch: &mut Scratch,
@@ -56,7 +56,7 @@ pub(super) fn backward(
     let (d_out, d_context) = (&d_rows[..height * width], &mut rows[..height * width]);
     let context = &cache.context[..height * width];
     linear::backward_input(d_context, false, d_out, layer.out.weight(values), height);
-    linear::backward_weight(layer.out.grads(grads), d_out, context, height);
+    linear::backward_weight(layer.out.trained_grads(grads, pass.trained), d_out, context, height);
 
     let (d_qkv, qkv) = (&mut wide[..tokens * 3 * width], cache.qkv.read(tokens * 3 * width, widened));
     let (heads, log_sums) = (pass.heads(index), &cache.log_sums[..height * pass.spec.heads]);
@@ -69,8 +69,10 @@ pub(super) fn backward(
     if let Some(rotary) = pass.rotary(index) {
         rotary::backward(d_qkv, pass.positions, rotary);
     }
-    let accumulate = d.is_some();
-    let d_input = d.unwrap_or_else(|| &mut d_branch[..tokens * width]);
-    linear::backward_input(d_input, accumulate, d_qkv, layer.qkv.weight(values), tokens);
-    linear::backward_weight(layer.qkv.grads(grads), d_qkv, input, tokens);
+    if wanted {
+        let accumulate = d.is_some();
+        let d_input = d.unwrap_or_else(|| &mut d_branch[..tokens * width]);
+        linear::backward_input(d_input, accumulate, d_qkv, layer.qkv.weight(values), tokens);
+    }
+    linear::backward_weight(layer.qkv.trained_grads(grads, pass.trained), d_qkv, input, tokens);
 }

@@ -73,9 +73,9 @@ pub(super) fn backward(
         activation::backward(d_pre, pre, activated, spec.activation);
     }
     dropout::apply(activated, spec.inner, site);
-    linear::backward_weight(layer.down.grads(grads), d_out, activated, height);
+    linear::backward_weight(layer.down.trained_grads(grads, pass.trained), d_out, activated, height);
     let accumulate = d.is_some();
     let d_input = d.unwrap_or_else(|| &mut d_branch[..height * spec.width]);
     linear::backward_input(d_input, accumulate, d_pre, layer.up.weight(values), height);
-    linear::backward_weight(layer.up.grads(grads), d_pre, input, height);
+    linear::backward_weight(layer.up.trained_grads(grads, pass.trained), d_pre, input, height);
 }

@@ -17,8 +17,9 @@ use super::blocks::dropout::Site;
 use super::blocks::rotary::Rotary;
 use super::blocks::{linear, rows};
 use super::int8::{Int8Rows, Int8Weights, Map};
-use super::layout::LayerLayout;
+use super::layout::{LayerLayout, Place};
 use super::spec::Spec;
+use super::trained::Trained;
 use super::{Dropout, PackedBatch};
 
 /// What all layers of one pass share.
@@ -34,6 +35,7 @@ pub(super) struct Pass<'a> {
     /// The biases of relative positions `(heads, 2L - 1)`, and where their table lies.
     pub(super) offsets: &'a [f32],
     pub(super) relative: Option<&'a Range<usize>>,
+    pub(super) trained: &'a Trained,
     /// The tokens that are read behind the last layer, rising; empty for all.
     pub(super) read: &'a [usize],
     /// The layers' maps in int8, in the place of the f32 ones.
@@ -52,6 +54,17 @@ pub(super) const FEED_FORWARD: u32 = 3;
 impl<'a> Pass<'a> {
     pub(super) fn tokens(&self) -> usize {
         self.batch.tokens()
+    }
+
+    /// Whether weights of a layer are trained.
+    pub(super) fn trains(&self, place: &Place) -> bool {
+        self.trained.any(place.range())
+    }
+
+    /// Whether the gradient of a layer's input is wanted.
+    pub(super) fn goes_on(&self, layer: &LayerLayout) -> bool {
+        let relative = self.relative.is_some_and(|table| self.trained.any(table.clone()));
+        relative || self.trained.any(0..layer.qkv.range().start)
     }
 
     /// The tokens whose rows go on behind the attention of a layer, where not all do.

@@ -55,7 +55,7 @@ pub(crate) fn backward(
     cache: &LayerCache,
     scratch: &mut Scratch,
 ) {
-    let (spec, size) = (pass.spec, pass.rows(index) * pass.spec.width);
+    let (spec, size, goes_on) = (pass.spec, pass.rows(index) * pass.spec.width, pass.goes_on(layer));
     let mut input = std::mem::take(&mut scratch.input);
     // `d` goes on along the residual; the branch's part is computed aside and added.
     let front = &mut d[..size];
@@ -75,12 +75,17 @@ pub(crate) fn backward(
         Some(place) => {
             let norm = place.as_norm(values, spec.eps);
             norm::restore(&mut input[..size], norm, &cache.attention_norm, &mut scratch.widened_rows);
-            attention::backward(pass, index, layer, values, grads, None, &input[..size], cache, scratch);
+            let wanted = goes_on || pass.trains(place);
+            attention::backward(pass, index, layer, values, grads, (wanted, None), &input[..size], cache, scratch);
             let (branch, widened) = (&mut scratch.d_branch[..size], &mut scratch.widened_rows);
-            norm::backward(branch, place.weight(values), &cache.attention_norm, widened, place.grads(grads));
+            if wanted {
+                norm::backward(branch, place.weight(values), &cache.attention_norm, widened, place.grads(grads));
+            }
         }
-        None => attention::backward(pass, index, layer, values, grads, None, layer_input, cache, scratch),
+        None => attention::backward(pass, index, layer, values, grads, (goes_on, None), layer_input, cache, scratch),
     }
-    residual::accumulate(d, &scratch.d_branch[..size]);
+    if goes_on {
+        residual::accumulate(d, &scratch.d_branch[..size]);
+    }
     scratch.input = input;
 }

@@ -1,0 +1,47 @@
+//! Which gradients a backward pass has to make.
+
+use std::ops::Range;
+
+use super::Parameters;
+
+/// The parts of the parameter table that are trained, rising.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Trained(Vec<Range<usize>>);
+
+impl Default for Trained {
+    /// All of it.
+    fn default() -> Self {
+        Self(vec![0..usize::MAX])
+    }
+}
+
+impl Trained {
+    /// All but the parameters that `frozen` names by their number.
+    pub(crate) fn new(parameters: &Parameters, frozen: impl Fn(usize) -> bool) -> Self {
+        let entries = parameters.entries().iter().enumerate().filter(|(index, _)| !frozen(*index));
+        Self(entries.map(|(_, entry)| entry.range.clone()).collect())
+    }
+
+    /// Whether anything in a part of the table is.
+    pub(crate) fn any(&self, part: Range<usize>) -> bool {
+        let first = self.0.partition_point(|trained| trained.end <= part.start);
+        self.0.get(first).is_some_and(|trained| trained.start < part.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_table() {
+        let mut table = Parameters::default();
+        for name in ["a", "b", "c", "d"] {
+            table.push(name, &[10], true).unwrap();
+        }
+        let trained = Trained::new(&table, |index| index % 2 == 0);
+        let found = [0..10, 0..11, 10..12, 15..16, 20..30, 25..31, 39..40, 40..50].map(|part| trained.any(part));
+        assert_eq!(found, [false, true, true, true, false, true, true, false]);
+        assert!(Trained::default().any(7..8) && !Trained::new(&table, |_| true).any(0..40));
+    }
+}
