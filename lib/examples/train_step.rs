@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run --release -p kensaku --example train_step -- --model DIR --tokens tokens.json --plan plan.json
-//!     [--peer record.json] [--dropout 0] [--warmup 2] [--storage bf16] [--checkpointing true]
+//!     [--peer record.json] [--dropout 0] [--warmup 2] [--storage bf16] [--checkpointing true] [--freeze PATTERN]
 //! ```
 //!
 //! The loss is the plan's. As there: constant rate 2e-5, no decay, gradients clipped to norm 1, the first
@@ -37,6 +37,7 @@ fn main() -> Result<()> {
         memory: Memory { checkpointing: option("--checkpointing") == Some("true"), storage },
         optimizer: AdamWConfig { weight_decay: 0.0, ..Default::default() }.into(),
         schedule: Schedule::Constant,
+        freeze: option("--freeze").map(str::to_owned).into_iter().collect(),
         ..Default::default()
     };
 
@@ -111,6 +112,7 @@ fn cross_encoder(model: &Path, config: &TrainConfig, tokens: &Value) -> Result<V
     let mut model = Classifier::load_for(model, 1, 42)?;
     let mut optimizer = Optimizer::new(config, model.encoder().parameters())?;
     let mut activations = Activations::with(config.memory);
+    activations.set_frozen(model.encoder().parameters(), |index| optimizer.is_frozen(index));
     let mut records = Vec::new();
     for features in tokens.as_array().context("no batches of tokens")? {
         let features = &features[0];

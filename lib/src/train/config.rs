@@ -39,7 +39,7 @@ pub struct TrainConfig {
     /// `("word_embeddings", 1e-5)`. Of several that match, the last one counts.
     pub learning_rate_mapping: Vec<(String, f64)>,
     /// Parameters whose name one of these regular expressions finds stay as they are: no update, no part in
-    /// the norm of the gradient.
+    /// the norm of the gradient. They save time: the backward pass ends at the lowest layer that is trained.
     pub freeze: Vec<String>,
     /// Keep examples that share a text out of one batch: it would be its own negative.
     pub no_duplicates: bool,
