@@ -1,7 +1,7 @@
 //! Model directories against what sentence-transformers computes from them, and back.
 
 use kensaku::loss::Similarity;
-use kensaku::model::{BiEncoder, Role};
+use kensaku::model::{BiEncoder, Precision, Role};
 use serde_json::Value;
 
 use crate::golden::{Tensors, distance, fixture, floats, json, within};
@@ -30,6 +30,7 @@ pub fn trials() -> Trials {
             let again = BiEncoder::load(saved.path()).unwrap();
             assert_eq!(again.config(), model.config());
             equals_golden(&again, name);
+            near_in_int8(&again);
         })
     }));
     trials.push(test("models::what_cannot_be_read_is_said", errors));
@@ -56,6 +57,20 @@ fn equals_golden(model: &BiEncoder, name: &str) {
     within("similarity", distance(&floats(&similarity), &tensors.floats("similarity")), 1e-4);
     let dot = expected["similarity_fn_name"] == "dot";
     assert_eq!(model.config().similarity, if dot { Similarity::Dot } else { Similarity::Cosine });
+}
+
+/// Every vector points where that in f32 does, whatever is pooled.
+fn near_in_int8(model: &BiEncoder) {
+    let texts = ["one", "a little longer", "the longest of all these texts, so that it has more tokens"];
+    let [exact, near] = [Precision::F32, Precision::Int8].map(|precision| {
+        let vectors = model.clone().with_precision(precision).encode(&texts, Role::Plain).unwrap();
+        vectors.to_vec2::<f32>().unwrap()
+    });
+    for (exact, near) in exact.iter().zip(&near) {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        let cosine = dot(exact, near) / (dot(exact, exact) * dot(near, near)).sqrt();
+        assert!(cosine > 0.99 && exact != near, "cosine {cosine}");
+    }
 }
 
 fn errors() {
