@@ -229,7 +229,7 @@ unsafe fn transpose_block<const WHOLE: bool>(
 /// The columns of 16 rows: pairs of numbers, pairs of pairs, then quarters of registers change places.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn columns(rows: [__m512; LANES]) -> [__m512; LANES] {
+pub(super) fn columns(rows: [__m512; LANES]) -> [__m512; LANES] {
     let (mut twos, mut fours, mut columns) = (rows, rows, rows);
     for i in (0..LANES).step_by(2) {
         twos[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
@@ -256,6 +256,6 @@ fn columns(rows: [__m512; LANES]) -> [__m512; LANES] {
 
 /// A mask of the first `count` lanes.
 #[inline(always)]
-fn first(count: usize) -> __mmask16 {
+pub(super) fn first(count: usize) -> __mmask16 {
     if count < LANES { (1 << count) - 1 } else { u16::MAX }
 }

@@ -109,6 +109,7 @@ impl<'a> Pass<'a> {
             batch: self.batch,
             count: self.spec.heads,
             size: self.spec.head_size(),
+            rounded: self.int8.is_some(),
             first: self.read_of(layer).is_some(),
             reach: self.spec.layers[layer].reach,
             offsets: self.offsets,

@@ -14,6 +14,8 @@ pub(crate) struct Heads<'a> {
     pub(crate) count: usize,
     /// `d`, the width of one head.
     pub(crate) size: usize,
+    /// Products may be rounded: in a pass in int8.
+    pub(crate) rounded: bool,
     /// The first token of each sequence is the only query, and has the only row of the output.
     pub(crate) first: bool,
     /// A token sees those at most this far away; all without.

@@ -11,7 +11,7 @@ mod softmax;
 use rayon::prelude::*;
 
 use super::dropout::Site;
-use crate::nn::gemm::{Threads, dot_rows, gemm, gemm_into};
+use crate::nn::gemm::{Threads, View, dot_rows, gemm, gemm_into, gemm_rounded};
 pub(crate) use heads::Heads;
 use heads::{Task, sum_diagonals};
 use scratch::{Scattered, with_scratch};
@@ -28,20 +28,13 @@ pub(crate) fn forward(
     let height = log_sums.len() / heads.count;
     let context = Scattered::new(context, heads.width());
     let log_sums = Scattered::new(log_sums, height);
+    let multiply = if heads.rounded { gemm_rounded } else { gemm_here };
     heads.tasks().into_par_iter().for_each(|Task { range, out, attended, head }| {
         let [q, k, v] = heads.project(qkv, &range, head);
         for block in heads.blocks(out.len(), attended) {
             let (height, stride) = (block.queries.len(), block.stride());
             with_scratch([height * stride, height * heads.size, height], |[scores, rows, inverse_sums]| {
-                let product = (&mut *scores, stride);
-                gemm_into(
-                    product,
-                    q.rows(&block.queries),
-                    k.rows(&block.keys).t(),
-                    heads.scale(),
-                    false,
-                    Threads::This,
-                );
+                multiply((&mut *scores, stride), q.rows(&block.queries), k.rows(&block.keys).t(), heads.scale());
                 heads.shape(scores, &block, head);
                 let out = out.start + block.queries.start..out.start + block.queries.end;
                 // SAFETY: a (sequence, head) is one task, and no other touches its part of a row.
@@ -53,7 +46,7 @@ pub(crate) fn forward(
                     column: block.keys.start,
                 };
                 softmax(scores, sums, inverse_sums, masks);
-                gemm(rows, block.view(scores), v.rows(&block.keys), 1.0, false, Threads::This);
+                multiply((&mut *rows, heads.size), block.view(scores), v.rows(&block.keys), 1.0);
                 // SAFETY: as above.
                 unsafe { context.write(out.start, heads.columns(head), rows, Some(inverse_sums)) };
             });
@@ -135,4 +128,9 @@ pub(crate) fn backward(
             }
         });
     });
+}
+
+/// A product by the calling thread: others work on other heads.
+fn gemm_here(dst: (&mut [f32], usize), lhs: View<'_>, rhs: View<'_>, scale: f32) {
+    gemm_into(dst, lhs, rhs, scale, false, Threads::This);
 }
