@@ -171,7 +171,6 @@ impl Activations {
             self.read.extend(batch.ranges().filter(|range| !range.is_empty()).map(|range| range.start));
         }
         self.rows = if read == Read::First { self.read.len() } else { tokens };
-        let storage = self.memory.unwrap_or_default().storage;
         grow(&mut self.hidden, tokens * width);
         if spec.norm_first {
             self.final_norm.fit(tokens, width, Storage::F32);
@@ -202,18 +201,21 @@ impl Activations {
             grow(&mut self.input, tokens * width);
         }
         self.layers.resize_with(layers, LayerCache::default);
-        self.layers.iter_mut().for_each(|layer| layer.fit(spec, tokens, storage));
+        self.layers.iter_mut().for_each(|layer| layer.fit(spec, tokens, self.memory));
         self.scratch.fit(spec, batch, self.memory, offsets);
     }
 }
 
 impl LayerCache {
-    fn fit(&mut self, spec: &Spec, tokens: usize, storage: Storage) {
+    fn fit(&mut self, spec: &Spec, tokens: usize, memory: Option<Memory>) {
+        let storage = memory.unwrap_or_default().storage;
         self.qkv.fit(tokens * 3 * spec.width, storage);
         grow(&mut self.log_sums, tokens * spec.heads);
         grow(&mut self.context, tokens * spec.width);
         self.attention_norm.fit(tokens, spec.width, storage);
-        self.pre.fit(tokens * spec.up_width(), storage);
+        if memory.is_some() || spec.gated {
+            self.pre.fit(tokens * spec.up_width(), storage);
+        }
         self.output_norm.fit(tokens, spec.width, storage);
     }
 

@@ -70,6 +70,7 @@ impl Encoder {
             scratch,
             dropout,
             trained,
+            memory,
             read,
             rows,
             ..
@@ -79,7 +80,8 @@ impl Encoder {
         if let Some(table) = &layout.relative {
             relative::forward(offsets, &values[table.clone()], spec.heads);
         }
-        let pass = Pass { int8, ..self.pass(batch, trained, read, *dropout, positions, offsets) };
+        let pass = self.pass(batch, trained, read, *dropout, positions, offsets);
+        let pass = Pass { int8, keeps: memory.is_some(), ..pass };
         embedding::forward(pass, layout, values, hidden, embeddings, scratch);
         for (index, layer) in layout.layers.iter().enumerate() {
             if let Some(input) = index.checked_sub(lowest).and_then(|place| inputs.get_mut(place)) {
@@ -186,7 +188,19 @@ impl Encoder {
         offsets: &'a [f32],
     ) -> Pass<'a> {
         let (rotary, relative) = (self.rotary.as_slice(), self.layout.relative.as_ref());
-        Pass { spec: &self.spec, batch, trained, read, dropout, positions, rotary, offsets, relative, int8: None }
+        Pass {
+            spec: &self.spec,
+            batch,
+            trained,
+            read,
+            dropout,
+            positions,
+            rotary,
+            offsets,
+            relative,
+            keeps: true,
+            int8: None,
+        }
     }
 
     fn forward_layer(&self) -> layer::Forward {

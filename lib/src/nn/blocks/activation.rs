@@ -22,6 +22,18 @@ pub(crate) fn forward(pre: &mut [f32], out: &mut [f32], bias: Option<&[f32]>, ac
     });
 }
 
+/// `x = act(x + bias)` in place `(T, I)`, where no backward pass follows.
+pub(crate) fn apply(x: &mut [f32], bias: Option<&[f32]>, activation: Activation) {
+    let task = bias.map_or(TASK, |bias| bias.len() * ROWS_PER_TASK);
+    let bias = bias.unwrap_or(&[]);
+    x.par_chunks_mut(task).for_each(|x| match activation {
+        Activation::Gelu => gelu_apply(x, bias),
+        Activation::GeluTanh => gelu_tanh_apply(x, bias),
+        Activation::Relu => relu_apply(x, bias),
+        Activation::Tanh => tanh_apply(x, bias),
+    });
+}
+
 /// `d *= act'(pre); out = act(pre)`: turns the gradient of the output into that of the input, in place, and
 /// computes the output again, which the gradient of the next map needs.
 pub(crate) fn backward(d: &mut [f32], pre: &[f32], out: &mut [f32], activation: Activation) {
@@ -35,7 +47,7 @@ pub(crate) fn backward(d: &mut [f32], pre: &[f32], out: &mut [f32], activation: 
 }
 
 macro_rules! rows_of {
-    ($name:ident, $activation:expr) => {
+    ($name:ident, $apply:ident, $activation:expr) => {
         vectorised! {
             fn $name(pre: &mut [f32], out: &mut [f32], bias: &[f32]) {
                 if bias.is_empty() {
@@ -49,6 +61,18 @@ macro_rules! rows_of {
                         *pre += bias;
                         *out = $activation(*pre);
                     }
+                }
+            }
+        }
+
+        vectorised! {
+            fn $apply(x: &mut [f32], bias: &[f32]) {
+                if bias.is_empty() {
+                    x.iter_mut().for_each(|x| *x = $activation(*x));
+                    return;
+                }
+                for row in x.chunks_exact_mut(bias.len()) {
+                    row.iter_mut().zip(bias).for_each(|(x, bias)| *x = $activation(*x + bias));
                 }
             }
         }
@@ -68,10 +92,10 @@ macro_rules! slope_of {
     };
 }
 
-rows_of!(gelu_rows, gelu);
-rows_of!(gelu_tanh_rows, gelu_tanh);
-rows_of!(relu_rows, relu);
-rows_of!(tanh_rows, tanh);
+rows_of!(gelu_rows, gelu_apply, gelu);
+rows_of!(gelu_tanh_rows, gelu_tanh_apply, gelu_tanh);
+rows_of!(relu_rows, relu_apply, relu);
+rows_of!(tanh_rows, tanh_apply, tanh);
 
 slope_of!(gelu_slopes, gelu, gelu_slope);
 slope_of!(gelu_tanh_slopes, gelu_tanh, gelu_tanh_slope);

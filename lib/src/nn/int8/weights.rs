@@ -1,5 +1,7 @@
 //! The maps of an encoder's layers in int8.
 
+use rayon::prelude::*;
+
 use super::Int8Matrix;
 use crate::nn::layout::{LayerLayout, Layout};
 
@@ -23,7 +25,7 @@ impl Int8Weights {
             let maps = [(&layer.qkv, 3 * width), (&layer.out, width), (&layer.up, up_width), (&layer.down, width)];
             maps.map(|(place, outputs)| Int8Matrix::new(place.weight(values), outputs))
         };
-        Self(layout.layers.iter().map(quantised).collect())
+        Self(layout.layers.par_iter().map(quantised).collect())
     }
 
     pub(crate) fn map(&self, layer: usize, map: Map) -> &Int8Matrix {

@@ -19,14 +19,20 @@ pub(super) fn forward(
     let (height, spec) = (pass.rows(index), pass.spec);
     let Scratch { rows, wide, inner, bytes, .. } = scratch;
     let activated = &mut inner[..height * spec.inner];
-    cache.pre.fill(height * spec.up_width(), wide, |pre| {
-        pass.product(index, Map::Up, height, pre, input, layer.up.weight(values), bytes);
-        if spec.gated {
-            gate::forward(pre, activated, layer.up.bias(values), spec.inner, spec.activation);
-        } else {
-            activation::forward(pre, activated, layer.up.bias(values), spec.activation);
-        }
-    });
+    let (weight, bias) = (layer.up.weight(values), layer.up.bias(values));
+    if pass.keeps || spec.gated {
+        cache.pre.fill(height * spec.up_width(), wide, |pre| {
+            pass.product(index, Map::Up, height, pre, input, weight, bytes);
+            if spec.gated {
+                gate::forward(pre, activated, bias, spec.inner, spec.activation);
+            } else {
+                activation::forward(pre, activated, bias, spec.activation);
+            }
+        });
+    } else {
+        pass.product(index, Map::Up, height, activated, input, weight, bytes);
+        activation::apply(activated, bias, spec.activation);
+    }
     dropout::apply(activated, spec.inner, pass.site(index, INNER, spec.rates.inner));
     pass.product(
         index,

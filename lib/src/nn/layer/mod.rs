@@ -36,6 +36,8 @@ pub(super) struct Pass<'a> {
     pub(super) offsets: &'a [f32],
     pub(super) relative: Option<&'a Range<usize>>,
     pub(super) trained: &'a Trained,
+    /// Whether a backward pass follows.
+    pub(super) keeps: bool,
     /// The tokens that are read behind the last layer, rising; empty for all.
     pub(super) read: &'a [usize],
     /// The layers' maps in int8, in the place of the f32 ones.
