@@ -58,7 +58,8 @@ pub enum Precision {
     #[default]
     F32,
     /// Weights as bytes with a scale each output, inputs as bytes with a scale and a zero each token, found as
-    /// they come (dynamic quantisation). Vectors differ a little: their cosine with those of f32 is above 0.99.
+    /// they come (dynamic quantisation); attention stays f32, or bf16 where the processor multiplies it. Vectors
+    /// differ a little: their cosine with those of f32 is above 0.99.
     /// The weights are quantised anew by each call of `encode`, so encode many texts by one call.
     Int8,
 }
