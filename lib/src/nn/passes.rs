@@ -114,7 +114,7 @@ impl Encoder {
             return Err(Error::Shape {
                 what: "gradient of the hidden states".to_owned(),
                 found: format!("{} numbers after {read} hidden ones", d_hidden.len()),
-                expected: format!("as many, after a forward pass of the same batch for training"),
+                expected: "as many, after a forward pass of the same batch for training".to_owned(),
             });
         };
         batch.check()?;

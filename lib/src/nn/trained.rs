@@ -11,7 +11,8 @@ pub(crate) struct Trained(Vec<Range<usize>>);
 impl Default for Trained {
     /// All of it.
     fn default() -> Self {
-        Self(vec![0..usize::MAX])
+        let all = 0..usize::MAX;
+        Self(vec![all])
     }
 }
 

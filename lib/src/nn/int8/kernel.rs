@@ -194,7 +194,8 @@ mod tests {
             let (row_scales, scales) = (scales(height), scales(width));
             let zeros: Vec<i32> = (0..height).map(|_| rng.below(256) as i32).collect();
             let sums: Vec<i32> = (0..width).map(|_| rng.below(40_000) as i32 - 20_000).collect();
-            let product = |kernel: &dyn Fn(Tile<'_>, &[u8], usize, &[i8])| {
+            type Kernel<'a> = &'a dyn Fn(Tile<'_>, &[u8], usize, &[i8]);
+            let product = |kernel: Kernel<'_>| {
                 let mut y = vec![7.0; height * 50];
                 let tile = Tile { y: &mut y, stride: 50, rows: (&row_scales, &zeros), outputs: (&scales, &sums) };
                 kernel(tile, &rows, depth, &panel);
