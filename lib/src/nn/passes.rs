@@ -34,70 +34,62 @@ impl Encoder {
         activations: &mut Activations,
         int8: Option<&Int8Weights>,
     ) -> Result<()> {
-        in_pool(|| self.run(read, batch, activations, int8))
+        in_pool(|| {
+            batch.check()?;
+            let lowest = activations.memory.map_or(0, |_| self.layout.lowest(&activations.trained));
+            activations.fit(&self.spec, batch, read, lowest);
+            embedding::number(&self.spec, batch, &mut activations.positions);
+            self.spec.check(batch, &activations.positions)?;
+            if batch.tokens() == 0 {
+                return Ok(());
+            }
+            let (spec, layout) = (&self.spec, &self.layout);
+            let size = batch.tokens() * spec.width;
+            let Activations {
+                hidden,
+                embeddings,
+                positions,
+                offsets,
+                layers,
+                inputs,
+                final_norm,
+                scratch,
+                dropout,
+                trained,
+                memory,
+                read,
+                rows,
+                ..
+            } = activations;
+            let (hidden, values) = (&mut hidden[..size], self.parameters.values.as_slice());
+            let offsets = &mut offsets[..self.offsets(batch)];
+            if let Some(table) = &layout.relative {
+                relative::forward(offsets, &values[table.clone()], spec.heads);
+            }
+            let pass = self.pass(batch, trained, read, *dropout, positions, offsets);
+            let pass = Pass { int8, keeps: memory.is_some(), ..pass };
+            embedding::forward(pass, layout, values, hidden, embeddings, scratch);
+            for (index, layer) in layout.layers.iter().enumerate() {
+                if let Some(input) = index.checked_sub(lowest).and_then(|place| inputs.get_mut(place)) {
+                    input[..size].copy_from_slice(hidden);
+                }
+                // Layers below the lowest that is trained write over each other, and so do all in a pass forward alone.
+                let cache = index.saturating_sub(lowest).min(layers.len() - 1);
+                self.forward_layer()(pass, index, layer, values, hidden, &mut layers[cache], scratch);
+            }
+            if let Some(place) = &layout.final_norm {
+                let hidden = &mut hidden[..*rows * spec.width];
+                let before = &mut scratch.rows[..hidden.len()];
+                before.copy_from_slice(hidden);
+                norm::forward(hidden, before, Before::default(), place.as_norm(values, spec.eps), final_norm, &mut []);
+            }
+            Ok(())
+        })
     }
 
     /// The maps of all layers in int8, as they are now.
     pub fn quantize(&self) -> Int8Weights {
         Int8Weights::new(&self.layout, &self.parameters.values, self.spec.width, self.spec.up_width())
-    }
-
-    fn run(
-        &self,
-        read: Read,
-        batch: &PackedBatch,
-        activations: &mut Activations,
-        int8: Option<&Int8Weights>,
-    ) -> Result<()> {
-        batch.check()?;
-        let lowest = activations.memory.map_or(0, |_| self.layout.lowest(&activations.trained));
-        activations.fit(&self.spec, batch, read, lowest);
-        embedding::number(&self.spec, batch, &mut activations.positions);
-        self.spec.check(batch, &activations.positions)?;
-        if batch.tokens() == 0 {
-            return Ok(());
-        }
-        let (spec, layout) = (&self.spec, &self.layout);
-        let size = batch.tokens() * spec.width;
-        let Activations {
-            hidden,
-            embeddings,
-            positions,
-            offsets,
-            layers,
-            inputs,
-            final_norm,
-            scratch,
-            dropout,
-            trained,
-            memory,
-            read,
-            rows,
-            ..
-        } = activations;
-        let (hidden, values) = (&mut hidden[..size], self.parameters.values.as_slice());
-        let offsets = &mut offsets[..self.offsets(batch)];
-        if let Some(table) = &layout.relative {
-            relative::forward(offsets, &values[table.clone()], spec.heads);
-        }
-        let pass = self.pass(batch, trained, read, *dropout, positions, offsets);
-        let pass = Pass { int8, keeps: memory.is_some(), ..pass };
-        embedding::forward(pass, layout, values, hidden, embeddings, scratch);
-        for (index, layer) in layout.layers.iter().enumerate() {
-            if let Some(input) = index.checked_sub(lowest).and_then(|place| inputs.get_mut(place)) {
-                input[..size].copy_from_slice(hidden);
-            }
-            // Layers below the lowest that is trained write over each other, and so do all in a pass forward alone.
-            let cache = index.saturating_sub(lowest).min(layers.len() - 1);
-            self.forward_layer()(pass, index, layer, values, hidden, &mut layers[cache], scratch);
-        }
-        if let Some(place) = &layout.final_norm {
-            let hidden = &mut hidden[..*rows * spec.width];
-            let before = &mut scratch.rows[..hidden.len()];
-            before.copy_from_slice(hidden);
-            norm::forward(hidden, before, Before::default(), place.as_norm(values, spec.eps), final_norm, &mut []);
-        }
-        Ok(())
     }
 
     /// From the gradient of the hidden states, `(T, H)` or `(R, H)`, of the last forward pass with these
