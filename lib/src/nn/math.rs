@@ -39,6 +39,13 @@ pub(crate) use vectorised;
 /// Partial sums that a vector register holds.
 pub(crate) const LANES: usize = 16;
 
+/// A mask of the first `count` of them.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn first_lanes(count: usize) -> u16 {
+    if count < LANES { (1 << count) - 1 } else { u16::MAX }
+}
+
 /// `e^x` for f32, relative error below 2e-7; 0 below -87, as softmax wants it.
 /// Cephes' polynomial after reduction by multiples of ln 2.
 #[inline(always)]

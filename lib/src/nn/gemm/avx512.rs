@@ -2,8 +2,7 @@
 
 use std::arch::x86_64::*;
 
-/// Numbers in a register.
-const LANES: usize = 16;
+use crate::nn::math::{LANES, first_lanes};
 
 /// Rows and columns of a tile: its sums fill 28 of the 32 registers.
 pub(super) const ROWS: usize = 14;
@@ -102,7 +101,7 @@ unsafe fn sums<const R: usize, const V: usize, const UNIT: bool>(
     let scale = _mm512_set1_ps(out.scale);
     for (i, sums) in sums.iter().enumerate() {
         for (v, sum) in sums.iter().enumerate() {
-            let (start, mask) = (out.start.wrapping_add(i * out.stride + v * LANES), first(out.cols - v * LANES));
+            let (start, mask) = (out.start.wrapping_add(i * out.stride + v * LANES), first_lanes(out.cols - v * LANES));
             let product = _mm512_mul_ps(*sum, scale);
             // SAFETY: as above; what the mask leaves out is not touched.
             unsafe {
@@ -121,7 +120,7 @@ unsafe fn sums<const R: usize, const V: usize, const UNIT: bool>(
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn copy(to: *mut f32, from: *const f32, stride: usize, cols: usize, depth: usize) {
     let whole = cols / COLS * COLS;
-    let last = [0, LANES].map(|left| first((cols - whole).saturating_sub(left)));
+    let last = [0, LANES].map(|left| first_lanes((cols - whole).saturating_sub(left)));
     for k in 0..depth {
         let (row, to) = (from.wrapping_add(k * stride), to.wrapping_add(k * COLS));
         // SAFETY: by the caller's word; what a mask leaves out is not touched.
@@ -174,7 +173,7 @@ pub(super) unsafe fn interleave(to: *mut f32, from: *const f32, stride: usize, c
                 _mm512_storeu_ps(panel(left), _mm512_loadu_ps(row.add(left)));
             }
             for left in (whole..cols).step_by(ROWS) {
-                _mm512_storeu_ps(panel(left), _mm512_maskz_loadu_ps(first(cols - left), row.add(left)));
+                _mm512_storeu_ps(panel(left), _mm512_maskz_loadu_ps(first_lanes(cols - left), row.add(left)));
             }
         }
     }
@@ -218,7 +217,7 @@ unsafe fn transpose_block<const WHOLE: bool>(
     let mut rows = [_mm512_setzero_ps(); LANES];
     for (i, row) in rows.iter_mut().enumerate().take(width) {
         // SAFETY: by the caller's word; what the mask leaves out is not touched.
-        *row = unsafe { _mm512_maskz_loadu_ps(first(height), from.add(i * stride)) };
+        *row = unsafe { _mm512_maskz_loadu_ps(first_lanes(height), from.add(i * stride)) };
     }
     for (k, column) in columns(rows).into_iter().enumerate().take(height) {
         // SAFETY: by the caller's word.
@@ -252,10 +251,4 @@ pub(super) fn columns(rows: [__m512; LANES]) -> [__m512; LANES] {
         columns[12 + j] = _mm512_shuffle_f32x4::<0xDD>(high, high_behind);
     }
     columns
-}
-
-/// A mask of the first `count` lanes.
-#[inline(always)]
-pub(super) fn first(count: usize) -> __mmask16 {
-    if count < LANES { (1 << count) - 1 } else { u16::MAX }
 }

@@ -7,11 +7,9 @@ use std::arch::x86_64::*;
 use std::cell::RefCell;
 
 use super::View;
-use super::avx512::{COLS, ROWS, columns, first};
+use super::avx512::{COLS, ROWS, columns};
 use crate::nn::kept::grow;
-
-/// Numbers in a register.
-const LANES: usize = 16;
+use crate::nn::math::{LANES, first_lanes};
 
 /// Whether this processor can.
 pub(super) fn available() -> bool {
@@ -89,7 +87,7 @@ unsafe fn tile(
             add_rows!(0 1 2 3 4 5 6 7 8 9 10 11 12 13);
         }
     }
-    let (scale, masks) = (_mm512_set1_ps(scale), [first(width), first(width.saturating_sub(LANES))]);
+    let (scale, masks) = (_mm512_set1_ps(scale), [first_lanes(width), first_lanes(width.saturating_sub(LANES))]);
     for (i, sums) in sums.iter().enumerate() {
         if i < height {
             for (v, sum) in sums.iter().enumerate() {
@@ -109,7 +107,7 @@ unsafe fn tile(
 #[target_feature(enable = "avx512f,avx512bf16")]
 unsafe fn pair_terms(to: *mut u32, step: usize, from: *const f32, stride: usize, height: usize, depth: usize) {
     for term in (0..depth).step_by(2 * LANES) {
-        let masks = [first(depth - term), first((depth - term).saturating_sub(LANES))];
+        let masks = [first_lanes(depth - term), first_lanes((depth - term).saturating_sub(LANES))];
         let mut rows = [_mm512_setzero_ps(); LANES];
         for (i, row) in rows.iter_mut().enumerate() {
             if i < height {
@@ -139,7 +137,7 @@ unsafe fn pair_terms(to: *mut u32, step: usize, from: *const f32, stride: usize,
 unsafe fn pair_rows(to: *mut u32, from: *const f32, stride: usize, width: usize, depth: usize) {
     for row in (0..depth).step_by(2) {
         for lane in [0, LANES] {
-            let mask = first(width.saturating_sub(lane));
+            let mask = first_lanes(width.saturating_sub(lane));
             let from = from.wrapping_add(row * stride + lane);
             // SAFETY: by the caller's word; what a mask leaves out is not touched.
             unsafe {

@@ -73,9 +73,10 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::{GROUP, OUTPUTS, ROWS, Tile};
+    use crate::nn::math::{LANES, first_lanes};
 
     /// Outputs in a register of 512 bits.
-    const WIDE: usize = 16;
+    const WIDE: usize = LANES;
     const REGISTERS: usize = OUTPUTS / WIDE;
 
     /// SAFETY: all is as long as `multiply` asserts.
@@ -100,7 +101,8 @@ mod x86 {
             }
         }
         let width = tile.outputs.0.len();
-        let masks: [u16; REGISTERS] = std::array::from_fn(|register| first(width.saturating_sub(register * WIDE)));
+        let masks: [u16; REGISTERS] =
+            std::array::from_fn(|register| first_lanes(width.saturating_sub(register * WIDE)));
         // SAFETY: what a mask leaves out is not touched, the rest is asserted.
         unsafe {
             let (scales, own_sums) = (tile.outputs.0.as_ptr(), tile.outputs.1.as_ptr());
@@ -125,11 +127,6 @@ mod x86 {
                 }
             }
         }
-    }
-
-    /// A mask of the first `count` lanes.
-    fn first(count: usize) -> u16 {
-        if count < WIDE { (1 << count) - 1 } else { u16::MAX }
     }
 
     /// Bytes are widened to 16 bits, because the byte instruction of AVX2 saturates.
