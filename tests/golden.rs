@@ -71,3 +71,9 @@ pub fn within(what: &str, found: impl Into<f64>, limit: f64) {
     let found = found.into();
     assert!(found <= limit, "{what}: {found:e} is above {limit:e}");
 }
+
+/// The cosine of the angle between two vectors.
+pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}

@@ -10,7 +10,7 @@ use kensaku::nn::{
 use kensaku::random::Philox;
 
 use crate::families::cancels;
-use crate::golden::{relative_distance, within};
+use crate::golden::{cosine, relative_distance, within};
 use crate::shared::{Trials, test};
 
 /// Counts what the whole process allocates.
@@ -148,8 +148,7 @@ fn int8(config: &EncoderConfig) {
     let width = config.hidden_size();
     let mut moved = false;
     for (exact, near) in exact.chunks_exact(width).zip(activations.hidden().chunks_exact(width)) {
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-        let cosine = dot(exact, near) / (dot(exact, exact) * dot(near, near)).sqrt();
+        let cosine = cosine(exact, near);
         assert!(cosine > 0.99, "cosine {cosine}");
         moved |= exact != near;
     }

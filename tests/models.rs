@@ -4,7 +4,7 @@ use kensaku::loss::Similarity;
 use kensaku::model::{BiEncoder, Precision, Role};
 use serde_json::Value;
 
-use crate::golden::{Tensors, distance, fixture, floats, json, within};
+use crate::golden::{Tensors, cosine, distance, fixture, floats, json, within};
 use crate::shared::{Trials, test};
 
 /// `golden/README.md`: embeddings.
@@ -67,8 +67,7 @@ fn near_in_int8(model: &BiEncoder) {
         vectors.to_vec2::<f32>().unwrap()
     });
     for (exact, near) in exact.iter().zip(&near) {
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-        let cosine = dot(exact, near) / (dot(exact, exact) * dot(near, near)).sqrt();
+        let cosine = cosine(exact, near);
         assert!(cosine > 0.99 && exact != near, "cosine {cosine}");
     }
 }
