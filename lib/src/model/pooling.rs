@@ -45,8 +45,8 @@ impl Pooling {
         }
     }
 
-    /// Pools the hidden states that it reads, `(T, H)` or `(R, H)`. `skip` tokens at the start of each sequence are left out of a
-    /// mean (a prompt that is read but not pooled).
+    /// Pools the hidden states that it reads, `(T, H)` or `(R, H)`. `skip` tokens at the start of each sequence are
+    /// left out of a mean (a prompt that is read but not pooled).
     pub(crate) fn forward(self, hidden: &[f32], batch: &PackedBatch, skip: &[usize], normalize: bool) -> Pooled {
         let width = hidden.len() / self.height(batch).max(1);
         let mut vectors = vec![0.0; batch.sequences() * width];

@@ -137,7 +137,22 @@ impl Activations {
     }
 
     /// What the next passes train: the gradient of a parameter that `frozen` names by its number in this table need not
-    /// be made, and nothing is computed or kept for those that lie below all others.
+    /// be made, and nothing is computed or kept for those that lie below all others. Before a forward pass.
+    ///
+    /// ```
+    /// use kensaku::nn::{Activations, BertConfig, Encoder, PackedBatch};
+    ///
+    /// let mut encoder = Encoder::new(BertConfig { vocab_size: 100, ..Default::default() }, 42)?;
+    /// let embeddings = |index: usize| encoder.parameters().entries()[index].name.starts_with("embeddings");
+    /// let mut activations = Activations::training();
+    /// activations.set_frozen(encoder.parameters(), embeddings);
+    /// let batch = PackedBatch::new([[2, 7, 3]]);
+    /// encoder.forward(&batch, &mut activations)?;
+    /// let upstream = vec![1.0; activations.hidden().len()];
+    /// encoder.backward(&batch, &mut activations, &upstream)?;
+    /// assert!(encoder.parameters().grad("embeddings.word_embeddings.weight")?.iter().all(|grad| *grad == 0.0));
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
     pub fn set_frozen(&mut self, parameters: &Parameters, frozen: impl Fn(usize) -> bool) {
         self.trained = Trained::new(parameters, frozen);
     }

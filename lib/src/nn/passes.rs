@@ -17,6 +17,16 @@ impl Encoder {
     /// The same for a model that reads of every sequence the first token alone, `[CLS]`: hidden states `(R, H)` of the
     /// sequences that have a token. The rest of the last layer is not computed, nor in the backward pass, which takes
     /// the gradient of these rows.
+    ///
+    /// ```
+    /// use kensaku::nn::{Activations, BertConfig, Encoder, PackedBatch};
+    ///
+    /// let encoder = Encoder::new(BertConfig { vocab_size: 100, ..Default::default() }, 42)?;
+    /// let mut activations = Activations::inference();
+    /// encoder.forward_first(&PackedBatch::new([vec![2, 7, 3], vec![2, 3]]), &mut activations)?;
+    /// assert_eq!(activations.hidden().len(), 2 * encoder.config().hidden_size());
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
     pub fn forward_first(&self, batch: &PackedBatch, activations: &mut Activations) -> Result<()> {
         self.forward_for(Read::First, batch, activations, None)
     }
