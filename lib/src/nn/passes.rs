@@ -145,6 +145,7 @@ impl Encoder {
             ..
         } = activations;
         let pass = self.pass(batch, trained, tokens, *dropout, positions, &offsets[..self.offsets(batch)]);
+        let pass = Pass { lowest: *lowest, ..pass };
         // The output is not needed any more: its memory holds the gradient that wanders down.
         let d = &mut hidden[..size];
         d[..read].copy_from_slice(d_hidden);
@@ -194,6 +195,7 @@ impl Encoder {
             spec: &self.spec,
             batch,
             trained,
+            lowest: 0,
             read,
             dropout,
             positions,

@@ -36,6 +36,8 @@ pub(super) struct Pass<'a> {
     pub(super) offsets: &'a [f32],
     pub(super) relative: Option<&'a Range<usize>>,
     pub(super) trained: &'a Trained,
+    /// The lowest layer that a gradient goes back through.
+    pub(super) lowest: usize,
     /// Whether a backward pass follows.
     pub(super) keeps: bool,
     /// The tokens that are read behind the last layer, rising; empty for all.
@@ -64,9 +66,8 @@ impl<'a> Pass<'a> {
     }
 
     /// Whether the gradient of a layer's input is wanted.
-    pub(super) fn goes_on(&self, layer: &LayerLayout) -> bool {
-        let relative = self.relative.is_some_and(|table| self.trained.any(table.clone()));
-        relative || self.trained.any(0..layer.qkv.range().start)
+    pub(super) fn goes_on(&self, index: usize, layer: &LayerLayout) -> bool {
+        index > self.lowest || self.trained.any(0..layer.qkv.range().start)
     }
 
     /// The tokens whose rows go on behind the attention of a layer, where not all do.

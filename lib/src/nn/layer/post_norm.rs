@@ -61,7 +61,8 @@ pub(crate) fn backward(
     norm::backward(front, place.weight(values), &cache.attention_norm, &mut scratch.widened_rows, place.grads(grads));
     norm::drop(&mut scratch.d_rows[..size], front, spec.width, pass.site(index, ATTENTION, spec.rates.attention));
     pass.widen(index, d);
-    attention::backward(pass, index, layer, values, grads, (pass.goes_on(layer), Some(d)), input, cache, scratch);
+    let goes_on = pass.goes_on(index, layer);
+    attention::backward(pass, index, layer, values, grads, (goes_on, Some(d)), input, cache, scratch);
 }
 
 /// Only layers with norms first can lack it.

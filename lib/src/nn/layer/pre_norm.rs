@@ -55,7 +55,7 @@ pub(crate) fn backward(
     cache: &LayerCache,
     scratch: &mut Scratch,
 ) {
-    let (spec, size, goes_on) = (pass.spec, pass.rows(index) * pass.spec.width, pass.goes_on(layer));
+    let (spec, size, goes_on) = (pass.spec, pass.rows(index) * pass.spec.width, pass.goes_on(index, layer));
     let mut input = std::mem::take(&mut scratch.input);
     // `d` goes on along the residual; the branch's part is computed aside and added.
     let front = &mut d[..size];
