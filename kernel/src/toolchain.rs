@@ -4,7 +4,7 @@
 //! stand-ins compile with one call of rustc, whose arguments the session has written down, and
 //! remember the answers to the questions: they are the same each time but for the session's folder.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -42,12 +42,18 @@ pub(crate) struct Build {
     pub(crate) arguments: Vec<String>,
     /// The library it makes.
     pub(crate) library: PathBuf,
+    /// The program, and the function of it that runs the cell.
+    pub(crate) source: PathBuf,
+    pub(crate) entry: String,
+    /// Another name of the library: evcxr takes the first away.
+    pub(crate) second_name: Option<PathBuf>,
 }
 
 impl Build {
-    pub(crate) fn new(rustc: &Command, library: PathBuf) -> Self {
+    pub(crate) fn new(rustc: &Command, library: PathBuf, source: PathBuf, entry: String) -> Self {
         let arguments = rustc.get_args().map(|argument| argument.to_string_lossy().into_owned());
-        Self { rustc: rustc.get_program().into(), arguments: arguments.collect(), library }
+        let (rustc, arguments) = (rustc.get_program().into(), arguments.collect());
+        Self { rustc, arguments, library, source, entry, second_name: None }
     }
 }
 
@@ -122,8 +128,9 @@ pub(crate) fn run(tool: &str) -> ExitCode {
 fn build(session: &Path) -> Result<ExitCode> {
     let text = std::fs::read_to_string(session.join(BUILD)).context("reading how a cell is compiled")?;
     let build: Build = serde_json::from_str(&text)?;
-    let source = std::fs::read_to_string("src/lib.rs").context("reading the cell")?;
-    let compiled = if source.contains(CELL) { compile_cell(session, &build)? } else { compile_own(&build, &source)? };
+    let source = std::fs::read_to_string(OWN).context("reading the cell")?;
+    let compiled =
+        if source.contains(CELL) { compile_cell(session, &build, &source)? } else { compile_own(&build, &source)? };
     if !compiled {
         return Ok(ExitCode::FAILURE);
     }
@@ -133,14 +140,27 @@ fn build(session: &Path) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A cell of the session. What rustc says goes to a file: evcxr would try to mend the code.
-fn compile_cell(session: &Path, build: &Build) -> Result<bool> {
-    let output = rustc(build)?;
+/// A cell of the session, to which a function with the name that evcxr calls is added. What rustc says goes to a file:
+/// evcxr would try to mend the code.
+fn compile_cell(session: &Path, build: &Build, source: &str) -> Result<bool> {
+    let called = called(source).context("evcxr calls nothing")?;
+    let mut program = std::fs::OpenOptions::new().append(true).open(&build.source).context("opening the cell")?;
+    let Build { entry, .. } = build;
+    writeln!(
+        program,
+        "#[unsafe(no_mangle)] pub extern \"C\" fn {called}(store: *mut ::std::ffi::c_void) -> *mut ::std::ffi::c_void \
+         {{ ::kensaku::nb::enter({entry}); store }}"
+    )?;
+    let output = rustc(build, build.source.as_os_str())?;
     std::fs::write(session.join(DIAGNOSTICS), &output.stderr).context("writing what rustc said")?;
     if !output.status.success() {
         eprintln!("the cell did not compile");
+        return Ok(false);
     }
-    Ok(output.status.success())
+    if let Some(name) = &build.second_name {
+        std::fs::hard_link(&build.library, name).context("keeping the library's name")?;
+    }
+    Ok(true)
 }
 
 /// A program of evcxr's own, with which it begins: the same in every session. The first form of it
@@ -154,7 +174,7 @@ fn compile_own(build: &Build, source: &str) -> Result<bool> {
     let said = match std::fs::read(&errors) {
         Ok(said) => said,
         Err(_) => {
-            let output = rustc(build)?;
+            let output = rustc(build, OWN.as_ref())?;
             let (file, content) = match output.status.success() {
                 true => (library, std::fs::read(&build.library)?),
                 false => (errors, output.stderr.clone()),
@@ -171,13 +191,24 @@ fn compile_own(build: &Build, source: &str) -> Result<bool> {
     Ok(false)
 }
 
-fn rustc(build: &Build) -> Result<Output> {
+fn rustc(build: &Build, source: &OsStr) -> Result<Output> {
     let mut rustc = Command::new(&build.rustc);
-    as_before(&mut rustc).args(&build.arguments).output().context("running rustc")
+    as_before(&mut rustc).args(&build.arguments).arg(source).output().context("running rustc")
 }
 
-/// What a cell of ours has in its crate, and evcxr's first one has not.
-pub(crate) const CELL: &str = "mod cell;";
+/// The name of the function that evcxr calls: `run_user_code_3`.
+fn called(source: &str) -> Option<&str> {
+    let name = &source[source.find(CALLED)?..];
+    Some(&name[..name.find('(')?])
+}
+
+const CALLED: &str = "run_user_code_";
+
+/// All that a cell of ours is to evcxr, and its first one is not.
+pub(crate) const CELL: &str = "kensaku_cell!();";
+
+/// Where evcxr writes its crate.
+const OWN: &str = "src/lib.rs";
 
 /// An answer of a tool, with a mark in place of the session's folder.
 #[derive(Serialize, Deserialize)]

@@ -1,28 +1,44 @@
-//! A text with insertions, and the way back from the result to the original.
+//! A text with edits, and the way back from the result to the original.
 
-/// Text to put into another. Insertions at one place keep their order.
-#[derive(Debug, Default)]
-pub(crate) struct Edits(Vec<(usize, String)>);
+use std::ops::Range;
+
+/// Text to put into another, in place of a range of it. Insertions at one place keep their order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Edits(Vec<Edit>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Edit {
+    at: Range<usize>,
+    text: String,
+}
 
 impl Edits {
     pub(crate) fn insert(&mut self, offset: usize, text: impl Into<String>) {
-        self.0.push((offset, text.into()));
+        self.replace(offset..offset, text);
     }
 
-    /// The part of `code` in `range`, with the insertions made there. Offsets count from the start
-    /// of `code`.
-    pub(crate) fn apply(mut self, code: &str, range: std::ops::Range<usize>) -> Edited {
-        self.0.sort_by_key(|(offset, _)| *offset);
+    pub(crate) fn replace(&mut self, at: Range<usize>, text: impl Into<String>) {
+        self.0.push(Edit { at, text: text.into() });
+    }
+
+    /// The part of `code` in `range`, with the edits made there. Offsets count from the start of `code`. Edits within a
+    /// replaced range are dropped.
+    pub(crate) fn apply(mut self, code: &str, range: Range<usize>) -> Edited {
+        self.0.sort_by_key(|edit| edit.at.start);
         let mut text = String::with_capacity(range.len() + 64);
+        let mut pieces = Vec::with_capacity(self.0.len());
         let mut copied = range.start;
-        for (offset, insertion) in &self.0 {
-            text.push_str(&code[copied..*offset]);
-            text.push_str(insertion);
-            copied = *offset;
+        for Edit { at, text: insertion } in self.0 {
+            if at.start < copied {
+                continue;
+            }
+            text.push_str(&code[copied..at.start]);
+            text.push_str(&insertion);
+            copied = at.end;
+            pieces.push((at, insertion.len()));
         }
         text.push_str(&code[copied..range.end]);
-        let insertions = self.0.iter().map(|(offset, insertion)| (*offset, insertion.len())).collect();
-        Edited { text, back: WayBack { insertions, original: range } }
+        Edited { text, back: WayBack { pieces, original: range } }
     }
 }
 
@@ -36,35 +52,35 @@ pub(crate) struct Edited {
 /// From an edited text to its original.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WayBack {
-    /// Where something was inserted, and how many bytes.
-    insertions: Vec<(usize, usize)>,
-    original: std::ops::Range<usize>,
+    /// What was replaced, and by how many bytes.
+    pieces: Vec<(Range<usize>, usize)>,
+    original: Range<usize>,
 }
 
 impl Edited {
     /// Text that stands for a part of the original, without being made of it.
-    pub(crate) fn standing_for(text: String, original: std::ops::Range<usize>) -> Self {
-        let insertions = vec![(original.start, text.len())];
-        Self { text, back: WayBack { insertions, original } }
+    pub(crate) fn standing_for(text: String, original: Range<usize>) -> Self {
+        let pieces = vec![(original.start..original.start, text.len())];
+        Self { text, back: WayBack { pieces, original } }
     }
 }
 
 impl WayBack {
-    /// Where `offset` of the edited text lies in the original; the place of the insertion for what
-    /// was inserted.
+    /// Where `offset` of the edited text lies in the original; the place of the edit for what was put in.
     pub(crate) fn offset(&self, offset: usize) -> usize {
-        let mut shift = 0;
-        for (at, length) in &self.insertions {
-            let start = at - self.original.start + shift;
-            if start > offset {
+        // Behind the pieces so far: where the edited text and the original go on together.
+        let (mut edited, mut original) = (0, self.original.start);
+        for (at, length) in &self.pieces {
+            let start = edited + (at.start - original);
+            if offset < start {
                 break;
             }
             if offset < start + length {
-                return *at;
+                return at.start;
             }
-            shift += length;
+            (edited, original) = (start + length, at.end);
         }
-        (self.original.start + offset - shift).min(self.original.end)
+        (original + (offset - edited)).min(self.original.end)
     }
 }
 
@@ -105,6 +121,20 @@ mod tests {
         assert_eq!(edited.back.offset(5), 4);
         assert_eq!(edited.back.offset(7), 5);
         assert_eq!(edited.back.offset(edited.text.len()), 9);
+    }
+
+    #[test]
+    fn replaced_ranges_lead_back_to_their_start() {
+        let mut edits = Edits::default();
+        edits.replace(4..7, "second");
+        edits.insert(5, "dropped");
+        edits.insert(8, "<");
+        let edited = edits.apply("one two three", 0..13);
+        assert_eq!(edited.text, "one second <three");
+        assert_eq!(edited.back.offset(3), 3);
+        assert_eq!(edited.back.offset(6), 4);
+        assert_eq!(edited.back.offset(10), 7);
+        assert_eq!(edited.back.offset(12), 8);
     }
 
     #[test]

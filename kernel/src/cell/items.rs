@@ -1,46 +1,76 @@
 //! The items of a cell: functions, types, imports and macros, which stay for later cells.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::spanned::Spanned;
-use syn::{ItemStatic, ItemUse, Stmt, UseTree};
+use syn::{ItemUse, Stmt, UseTree};
 
 use super::edit::{Edited, Edits};
 use super::parse::{Cell, Kind};
+use super::shape::{Shape, all_words, name, shape, shape_of_call};
+use super::statics::{StaticSite, statics, statics_of_call};
+use super::weave::polls;
 
-/// An item as it is compiled into every cell.
+/// An item as later cells have it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Item {
     pub(crate) name: Option<String>,
     /// What another item has to have to take this one's place.
     pub(crate) key: String,
     pub(crate) sort: Sort,
-    /// The tokens of its definition, which do not depend on spaces and comments.
-    pub(crate) tokens: String,
-    pub(crate) edited: Edited,
+    /// Every word in it.
+    pub(crate) words: BTreeSet<String>,
+    /// What layouts of values may depend on in it.
+    pub(crate) shape: Shape,
+    pub(crate) statics: Vec<StaticSite>,
     /// The cell it stands in.
     pub(crate) source: usize,
+    text: Text,
 }
 
-/// What an item means for others.
+/// What an item is to others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sort {
     Import,
-    /// What the layout of a variable may depend on.
     Type,
     Value,
     Macro,
-    /// An `impl`, or a macro that makes items.
+    Impl,
+    /// A macro that makes items, and what else has no name.
     Other,
 }
 
+#[derive(Debug, Clone, PartialEq)]
+enum Text {
+    /// A part of its cell, with the polls for interrupts that are woven in.
+    Original { cell: Arc<str>, range: Range<usize>, polls: Edits },
+    /// One name of a `use`.
+    Standing(Edited),
+}
+
 impl Item {
-    /// The item as code.
+    /// The item as the user wrote it.
     pub(crate) fn code(&self) -> &str {
-        &self.edited.text
+        match &self.text {
+            Text::Original { cell, range, .. } => &cell[range.clone()],
+            Text::Standing(edited) => &edited.text,
+        }
+    }
+
+    /// The item as it is compiled; `place` edits where each of its statics is to be found.
+    pub(crate) fn edited(&self, mut place: impl FnMut(&StaticSite, &mut Edits)) -> Edited {
+        match &self.text {
+            Text::Original { cell, range, polls } => {
+                let mut edits = polls.clone();
+                self.statics.iter().for_each(|site| place(site, &mut edits));
+                edits.apply(cell, range.clone())
+            }
+            Text::Standing(edited) => edited.clone(),
+        }
     }
 
     /// Whether this takes the place of `old`.
@@ -51,21 +81,28 @@ impl Item {
             _ => self.key == old.key,
         }
     }
-
-    /// Whether `name` stands in its definition.
-    pub(crate) fn mentions(&self, name: &str) -> bool {
-        self.tokens.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == name)
-    }
 }
 
 /// The items of `cell`, which is the `source`th, each `use` taken apart into its names.
 pub(crate) fn items(cell: &Cell, source: usize) -> Vec<Item> {
+    let code: Arc<str> = cell.code.as_str().into();
     let statements = cell.statements.iter().filter(|statement| statement.kind == Kind::Item);
     statements
-        .flat_map(|statement| match &statement.syntax {
-            Stmt::Item(syn::Item::Use(import)) => imports(import, source),
-            Stmt::Item(item) => vec![item_of(cell, item, &statement.range, source)],
-            other => vec![other_item(cell, &other.to_token_stream(), &statement.range, source)],
+        .flat_map(|statement| {
+            let text = |polls| Text::Original { cell: code.clone(), range: statement.range.clone(), polls };
+            match &statement.syntax {
+                Stmt::Item(syn::Item::Use(import)) => imports(import, source),
+                Stmt::Item(item) => vec![item_of(item, text(polls(item)), source)],
+                Stmt::Macro(call) => {
+                    let found = Item {
+                        shape: shape_of_call(&call.mac),
+                        statics: statics_of_call(&call.mac, statement.range.clone()),
+                        ..other_item(&call.to_token_stream(), text(Edits::default()), source)
+                    };
+                    vec![found]
+                }
+                other => vec![other_item(&other.to_token_stream(), text(Edits::default()), source)],
+            }
         })
         .collect()
 }
@@ -84,53 +121,37 @@ pub(crate) fn makes_items(definition: &syn::ItemMacro) -> bool {
 
 const ITEM_WORDS: [&str; 9] = ["const", "enum", "fn", "impl", "mod", "pub", "static", "struct", "trait"];
 
-fn item_of(cell: &Cell, item: &syn::Item, range: &Range<usize>, source: usize) -> Item {
+fn item_of(item: &syn::Item, text: Text, source: usize) -> Item {
     let tokens = item.to_token_stream();
-    let (name, sort) = match item {
-        syn::Item::Const(item) => (Some(item.ident.to_string()), Sort::Type),
-        syn::Item::Enum(item) => (Some(item.ident.to_string()), Sort::Type),
-        syn::Item::Fn(item) => (Some(item.sig.ident.to_string()), Sort::Value),
-        syn::Item::Macro(item) => (item.ident.as_ref().map(ToString::to_string), Sort::Macro),
-        syn::Item::Mod(item) => (Some(item.ident.to_string()), Sort::Type),
-        syn::Item::Static(item) => (Some(item.ident.to_string()), Sort::Value),
-        syn::Item::Struct(item) => (Some(item.ident.to_string()), Sort::Type),
-        syn::Item::Trait(item) => (Some(item.ident.to_string()), Sort::Type),
-        syn::Item::Type(item) => (Some(item.ident.to_string()), Sort::Type),
-        syn::Item::Union(item) => (Some(item.ident.to_string()), Sort::Type),
-        _ => return other_item(cell, &tokens, range, source),
+    let sort = match item {
+        syn::Item::Const(_) | syn::Item::Fn(_) | syn::Item::Static(_) => Sort::Value,
+        syn::Item::Enum(_)
+        | syn::Item::Mod(_)
+        | syn::Item::Struct(_)
+        | syn::Item::Trait(_)
+        | syn::Item::Type(_)
+        | syn::Item::Union(_) => Sort::Type,
+        syn::Item::Macro(_) => Sort::Macro,
+        syn::Item::Impl(_) => Sort::Impl,
+        _ => Sort::Other,
     };
-    let mut edits = Edits::default();
-    if let syn::Item::Static(item) = item {
-        share(item, &mut edits);
+    let named = name(item).filter(|_| !matches!(sort, Sort::Impl | Sort::Other));
+    let mut found = other_item(&tokens, text, source);
+    if named.is_some() {
+        found.key = tokens.to_string();
     }
-    let edited = edits.apply(&cell.code, range.clone());
-    Item { key: tokens.to_string(), name, sort, tokens: tokens.to_string(), edited, source }
+    Item { name: named, sort, shape: shape(item), statics: statics(item), ..found }
 }
 
 /// An `impl` is known by what stands before its body.
-fn other_item(cell: &Cell, tokens: &TokenStream, range: &Range<usize>, source: usize) -> Item {
+fn other_item(tokens: &TokenStream, text: Text, source: usize) -> Item {
     let is_body = |token: &TokenTree| matches!(token, TokenTree::Group(group) if group.delimiter() == proc_macro2::Delimiter::Brace);
     let head: TokenStream = tokens.clone().into_iter().take_while(|token| !is_body(token)).collect();
     let starts_with_impl = head.clone().into_iter().any(|token| token.to_string() == "impl");
     let key = if starts_with_impl { head.to_string() } else { tokens.to_string() };
-    let edited = Edits::default().apply(&cell.code, range.clone());
-    Item { name: None, key, sort: Sort::Other, tokens: tokens.to_string(), edited, source }
-}
-
-/// A static that all cells share.
-fn share(item: &ItemStatic, edits: &mut Edits) {
-    if !matches!(item.mutability, syn::StaticMutability::None) {
-        // `static mut` promises an address of its own; each cell has one.
-        return;
-    }
-    let mut hasher = DefaultHasher::new();
-    item.to_token_stream().to_string().hash(&mut hasher);
-    let name = format!("{}#{:016x}", item.ident, hasher.finish());
-    let (ty, value) = (item.ty.span().byte_range(), item.expr.span().byte_range());
-    edits.insert(ty.start, "kensaku::nb::Static<");
-    edits.insert(ty.end, ">");
-    edits.insert(value.start, format!("kensaku::nb::Static::new(\"{name}\", || "));
-    edits.insert(value.end, ")");
+    let mut words = BTreeSet::new();
+    all_words(tokens.clone(), &mut words);
+    Item { name: None, key, sort: Sort::Other, words, shape: Shape::default(), statics: Vec::new(), source, text }
 }
 
 fn imports(import: &ItemUse, source: usize) -> Vec<Item> {
@@ -139,13 +160,18 @@ fn imports(import: &ItemUse, source: usize) -> Vec<Item> {
     let start = if import.leading_colon.is_some() { "::" } else { "" };
     leaves(&import.tree, start.to_owned(), &mut |path, name, span| {
         let text = format!("{visibility} use {path};").trim_start().to_owned();
+        let Ok(alone) = syn::parse_str::<syn::Item>(&text) else { return };
+        let mut words = BTreeSet::new();
+        all_words(alone.to_token_stream(), &mut words);
         found.push(Item {
             name,
             key: text.clone(),
             sort: Sort::Import,
-            tokens: text.clone(),
-            edited: Edited::standing_for(text, span.byte_range()),
+            words,
+            shape: shape(&alone),
+            statics: Vec::new(),
             source,
+            text: Text::Standing(Edited::standing_for(text, span.byte_range())),
         });
     });
     found
@@ -202,13 +228,6 @@ mod tests {
         assert!(!replaces("impl B for P {}", "impl A for P {}"));
         assert!(replaces("use a::*;", "use a::*;"));
         assert!(!replaces("use a::*;", "use b::*;"));
-    }
-
-    #[test]
-    fn statics_are_shared() {
-        let code = of("static N: AtomicU32 = AtomicU32::new(0);")[0].code().to_owned();
-        assert!(code.starts_with("static N: kensaku::nb::Static<AtomicU32> = kensaku::nb::Static::new(\"N#"), "{code}");
-        assert!(code.ends_with("\", || AtomicU32::new(0));"), "{code}");
     }
 
     #[test]

@@ -3,15 +3,15 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::parse::Parser;
+use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::visit::Visit;
-use syn::{Block, Expr, Ident, Item, Pat, PatIdent, Stmt, Type};
+use syn::{Attribute, Block, Expr, Ident, Item, Pat, PatIdent, Stmt, Type};
 
 use super::directives::{self, Directives};
 use super::items;
+use super::shape::all_words;
 
 /// A parsed cell.
 #[derive(Debug)]
@@ -55,6 +55,8 @@ pub(crate) struct Binding {
     pub(crate) closure: bool,
     /// Whether it is bound to a path, which may name a function.
     pub(crate) path: bool,
+    /// Whether it is bound to a reference to something that has a place.
+    pub(crate) reference: bool,
 }
 
 impl Binding {
@@ -73,7 +75,7 @@ impl Cell {
     /// Parses `code`. Calls of the `item_macros` of earlier cells are items.
     pub(crate) fn parse_after(code: &str, item_macros: &[String]) -> syn::Result<Self> {
         let (directives, rust) = directives::split(code);
-        let parsed = Block::parse_within.parse_str(&rust)?;
+        let parsed = statements.parse_str(&rust)?;
         let own = parsed.iter().filter_map(item_macro).map(ToString::to_string);
         let known = STANDARD_ITEM_MACROS.iter().map(|name| (*name).to_owned());
         let item_macros: Vec<String> = own.chain(known).chain(item_macros.iter().cloned()).collect();
@@ -95,9 +97,35 @@ impl Cell {
     pub(crate) fn words(&self) -> HashSet<String> {
         let mut words = HashSet::new();
         for statement in &self.statements {
-            collect_words(statement.syntax.to_token_stream(), &mut words);
+            all_words(statement.syntax.to_token_stream(), &mut words);
         }
         words
+    }
+
+    /// The variables that are assigned as a whole.
+    pub(crate) fn assigned(&self) -> HashSet<String> {
+        #[derive(Default)]
+        struct Assigned(HashSet<String>);
+        impl<'ast> Visit<'ast> for Assigned {
+            fn visit_expr_assign(&mut self, assign: &'ast syn::ExprAssign) {
+                if let Expr::Path(path) = assign.left.as_ref() {
+                    self.0.extend(path.path.get_ident().map(ToString::to_string));
+                }
+                syn::visit::visit_expr_assign(self, assign);
+            }
+        }
+        let mut assigned = Assigned::default();
+        self.statements.iter().for_each(|statement| assigned.visit_stmt(&statement.syntax));
+        assigned.0
+    }
+
+    /// Whether a statement behind the `index`th has the word.
+    pub(crate) fn is_used_behind(&self, index: usize, name: &str) -> bool {
+        self.statements[index + 1..].iter().any(|statement| {
+            let mut words = HashSet::new();
+            all_words(statement.syntax.to_token_stream(), &mut words);
+            words.contains(name)
+        })
     }
 
     /// The last `let` of each name, as indices of statement and binding: the ones that are kept.
@@ -115,6 +143,25 @@ impl Cell {
     }
 }
 
+/// The statements behind the attributes of the cell itself.
+fn statements(input: ParseStream<'_>) -> syn::Result<Vec<Stmt>> {
+    input.call(Attribute::parse_inner)?.iter().try_for_each(obeyed)?;
+    input.call(Block::parse_within)
+}
+
+/// Documentation and lints change nothing: cells have no warnings.
+fn obeyed(attribute: &Attribute) -> syn::Result<()> {
+    let name = attribute.path().get_ident().map(ToString::to_string).unwrap_or_default();
+    let message = match name.as_str() {
+        "allow" | "deny" | "doc" | "expect" | "forbid" | "warn" => return Ok(()),
+        "feature" => {
+            "unstable features need a nightly compiler; cells are compiled by the stable one that the library was built with"
+        }
+        _ => "only documentation and lints can be set for a cell; an attribute without `!` is for the item behind it",
+    };
+    Err(syn::Error::new_spanned(attribute, message))
+}
+
 /// Macros of the standard library and of a crate in wide use whose calls are items.
 const STANDARD_ITEM_MACROS: [&str; 2] = ["lazy_static", "thread_local"];
 
@@ -123,24 +170,6 @@ fn item_macro(syntax: &Stmt) -> Option<&Ident> {
     match syntax {
         Stmt::Item(Item::Macro(definition)) if items::makes_items(definition) => definition.ident.as_ref(),
         _ => None,
-    }
-}
-
-fn collect_words(tokens: TokenStream, words: &mut HashSet<String>) {
-    for token in tokens {
-        match token {
-            TokenTree::Group(group) => collect_words(group.stream(), words),
-            TokenTree::Ident(word) => {
-                words.insert(word.to_string());
-            }
-            TokenTree::Literal(literal) => {
-                let text = literal.to_string();
-                let braced = text.split('{').skip(1);
-                let names = braced.map(|rest| rest.split(|c: char| !(c.is_alphanumeric() || c == '_')));
-                words.extend(names.flatten().filter(|word| !word.is_empty()).map(str::to_owned));
-            }
-            TokenTree::Punct(_) => {}
-        }
     }
 }
 
@@ -158,7 +187,9 @@ fn kind_of(syntax: &Stmt, last: bool, item_macros: &[String]) -> Kind {
             let value = local.init.as_ref().map(|init| init.expr.as_ref());
             let closure = matches!(value, Some(Expr::Closure(_)));
             let path = matches!(value, Some(Expr::Path(_)));
-            let bindings = bindings(&local.pat).into_iter().map(|binding| Binding { closure, path, ..binding });
+            let reference = value.is_some_and(is_reference);
+            let bindings = bindings(&local.pat).into_iter();
+            let bindings = bindings.map(|binding| Binding { closure, path, reference, ..binding });
             Kind::Let(bindings.collect())
         }
         Stmt::Expr(expression, None) if last && has_value(expression) => Kind::Value,
@@ -191,7 +222,24 @@ fn binding(pattern: &PatIdent) -> Binding {
         ty: None,
         closure: false,
         path: false,
+        reference: false,
     }
+}
+
+/// `&x`, `&mut x.y[0]`: what it refers to belongs to a variable.
+fn is_reference(value: &Expr) -> bool {
+    fn is_place(value: &Expr) -> bool {
+        match value {
+            Expr::Path(path) => {
+                path.path.get_ident().is_some_and(|name| name.to_string().starts_with(char::is_lowercase))
+            }
+            Expr::Field(field) => is_place(&field.base),
+            Expr::Index(index) => is_place(&index.expr),
+            Expr::Paren(inner) => is_place(&inner.expr),
+            _ => false,
+        }
+    }
+    matches!(value, Expr::Reference(reference) if is_place(&reference.expr))
 }
 
 /// The variables of a pattern. A capitalised name without `@` is a constant such as `None`.
@@ -293,6 +341,14 @@ mod tests {
         assert_eq!(kinds(code, &[]), [Kind::Item, Kind::Item]);
         assert_eq!(kinds("make!(A);", &["make".to_owned()]), [Kind::Item]);
         assert_eq!(kinds("make!(A);", &[]), [Kind::Other]);
+    }
+
+    #[test]
+    fn attributes_of_the_cell_itself() {
+        let kinds = |code: &str| Cell::parse(code).map(|cell| cell.statements.len()).map_err(|error| error.to_string());
+        assert_eq!(kinds("#![allow(unused)]\n//! What it does.\nlet x = 1;"), Ok(1));
+        assert!(kinds("#![feature(never_type)]\n1").is_err_and(|message| message.contains("nightly")));
+        assert!(kinds("#![no_std]\n1").is_err());
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! The crate that is compiled for a cell: all items so far, and a function with its statements.
+//! The crate that is compiled for a cell: the items it needs, and a function with its statements.
 //!
 //! ```text
 //! use kensaku::prelude::*;
 //! ..items..
-//! pub fn run() {
+//! fn kensaku_cell_7() {
 //!     let kensaku_cell = kensaku::nb::begin();
 //!     let x: T = kensaku::nb::take("x");                 // variables that the cell names
 //!     let kensaku_end = kensaku::nb::run(|| {
@@ -11,44 +11,71 @@
 //!         kensaku::nb::keep("y", y);                     // variables that it makes
 //!         Ok(())
 //!     });
-//!     kensaku::nb::keep("x", x);                         // back, unless it was moved away
+//!     kensaku::nb::give_back("x", x);                    // unless it was moved away
 //! }
 //! ```
 //!
 //! The statements borrow what they do not move, so that a panic or an error leaves every variable as
-//! the cell has left it.
+//! the cell has left it; [`levels`] does the same for the variables that the cell makes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::path::PathBuf;
 
 use super::edit::{Edited, WayBack};
 use super::items::{Item, Sort};
+use super::levels::{Level, levels};
 use super::parse::{Binding, Cell, Kind};
-use super::weave::{Tried, awaits, woven};
+use super::statics::Homes;
+use super::weave::{POLL, Tried, awaits, woven};
 
 /// A variable of an earlier cell.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Variable {
     pub(crate) name: String,
     /// Written so that it compiles.
     pub(crate) ty: String,
+    /// Its type as the process of the cells names it: every path from its crate on.
+    pub(crate) full: String,
     pub(crate) mutable: bool,
+    /// In which generation of the user's types it was kept.
+    pub(crate) generation: u64,
 }
 
 /// What is known about a cell besides its text. Compiling it teaches more.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
+    /// The number of the program, which names its function.
+    pub(crate) number: usize,
+    /// The generation of the user's types.
+    pub(crate) generation: u64,
     /// The variables it uses.
     pub(crate) used: Vec<Variable>,
+    /// Those that an earlier cell has moved away and this one may assign anew.
+    pub(crate) vacant: Vec<Variable>,
     /// Those that it moves away.
     pub(crate) moved: BTreeSet<String>,
-    /// New ones that do not outlive it.
-    pub(crate) local: BTreeSet<String>,
+    /// New ones that do not outlive it, each with its statement.
+    pub(crate) local: Locals,
     /// Functions to keep as pointers, whose types can be written.
     pub(crate) pointers: BTreeMap<String, String>,
     /// Variables to drop before it runs: their types are redefined.
     pub(crate) forgotten: Vec<String>,
+    /// Whether all statements share one level, as some can only be compiled so.
+    pub(crate) flat: bool,
     pub(crate) tried: Tried,
+}
+
+/// Variables that do not outlive their cell, by statement and name.
+pub(crate) type Locals = BTreeMap<(usize, String), Local>;
+
+/// Why a variable does not outlive its cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Local {
+    Closure,
+    Borrow,
+    /// A later statement moves it.
+    Moved,
 }
 
 /// A program and where its parts come from.
@@ -57,6 +84,12 @@ pub(crate) struct Program {
     pub(crate) text: String,
     pub(crate) origins: Origins,
     pub(crate) marks: Vec<Mark>,
+    /// The statics that it is the first to have: their keys and symbols.
+    pub(crate) statics: Vec<(u64, String)>,
+    /// The libraries with those it declares.
+    pub(crate) libraries: BTreeSet<PathBuf>,
+    /// Whether it has more than one level.
+    pub(crate) nested: bool,
 }
 
 /// Where the parts of a program come from. Unlike its text, which has every item in it, this can be kept
@@ -77,12 +110,16 @@ pub(crate) struct Mark {
     pub(crate) at: Range<usize>,
     pub(crate) role: Role,
     pub(crate) name: String,
+    /// The statement that binds it.
+    pub(crate) statement: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Asks for its type.
     Asks,
+    /// Names the type of one of an earlier cell.
+    Takes,
     /// Keeps a new one.
     Keeps,
     /// Gives one back.
@@ -91,41 +128,53 @@ pub(crate) enum Role {
 
 /// What user code may do without a warning, and stands in front of everything.
 const HEAD: &str = "#![allow(warnings)]\nuse kensaku::prelude::*;\n";
+const RESULT: &str = "::std::result::Result<(), ::kensaku::nb::Failed>";
+const WELL: &str = "#[allow(unreachable_code)] ::std::result::Result::Ok::<(), ::kensaku::nb::Failed>(())";
+
+/// The function of the `number`th program. Types within it are named after it: no other program has such.
+pub(crate) fn entry(number: usize) -> String {
+    format!("kensaku_cell_{number}")
+}
 
 /// The program that runs `cell`, which is the `source`th.
-pub(crate) fn runnable(items: &[Item], cell: &Cell, source: usize, plan: &Plan) -> Program {
+pub(crate) fn runnable(items: &[&Item], homes: &Homes, cell: &Cell, source: usize, plan: &Plan) -> Program {
     let mut program = Program::default();
-    program.head(items);
+    program.head(items, homes, plan.number);
     let asynchronous = awaits(&cell.statements);
-    program.line("pub fn run() {");
-    program.line("let kensaku_cell = kensaku::nb::begin();");
+    program.line(&format!("fn {}() {{", entry(plan.number)));
+    program.line("let kensaku_cell = ::kensaku::nb::begin();");
     if !plan.forgotten.is_empty() {
-        program.line(&format!("kensaku::nb::forget(&{:?});", plan.forgotten));
+        program.line(&format!("::kensaku::nb::forget(&{:?});", plan.forgotten));
     }
-    for Variable { name, ty, .. } in &plan.used {
-        program.line(&format!("if !kensaku::nb::has::<{ty}>(\"{name}\") {{ return; }}"));
+    for Variable { name, ty, generation, .. } in &plan.used {
+        // What the kernel knows to be the same type goes by another identity since the generation changed.
+        let check = if *generation == plan.generation { "has" } else { "readmit" };
+        let line = format!("if !unsafe {{ ::kensaku::nb::{check}::<{ty}>(\"{name}\") }} {{ return; }}");
+        program.marked(Role::Takes, name, usize::MAX, &line);
     }
-    for Variable { name, ty, mutable } in &plan.used {
+    for Variable { name, ty, mutable, .. } in &plan.used {
         let mutable = if *mutable { "mut " } else { "" };
-        program.line(&format!("let {mutable}{name}: {ty} = kensaku::nb::take(\"{name}\");"));
+        program.line(&format!("let {mutable}{name}: {ty} = ::kensaku::nb::take(\"{name}\");"));
     }
-    program.line(if asynchronous {
-        "let kensaku_end = kensaku::nb::run_async(async {"
+    program.line(&if asynchronous {
+        "let kensaku_end = ::kensaku::nb::run_async(async {".to_owned()
     } else {
-        "let kensaku_end = kensaku::nb::run(|| -> ::std::result::Result<(), kensaku::nb::Failed> {"
+        format!("let kensaku_end = ::kensaku::nb::run(|| -> {RESULT} {{")
     });
-    program.statements(cell, source, plan.tried);
-    for name in new_names(cell).filter(|name| !plan.local.contains(name)) {
-        let ty = plan.pointers.get(&name).map(|ty| format!("::<{ty}>")).unwrap_or_default();
-        program.marked(Role::Keeps, &name, &format!("kensaku::nb::keep{ty}(\"{name}\", {name});"));
+    for Variable { name, ty, .. } in &plan.vacant {
+        program.line(&format!("let mut {name}: {ty};"));
     }
-    program.line("#[allow(unreachable_code)] ::std::result::Result::Ok::<(), kensaku::nb::Failed>(())");
+    let levels = levels(cell, &plan.local, plan.flat || !plan.vacant.is_empty());
+    program.nested = levels.len() > 1;
+    program.levels(&levels, cell, source, plan, asynchronous);
     program.line("});");
-    let again: BTreeSet<String> = new_names(cell).collect();
     for Variable { name, .. } in plan.used.iter().filter(|used| !plan.moved.contains(&used.name)) {
-        // A new variable of the same name has been kept by now, if the cell went well.
-        let unless = if again.contains(name) { "if !kensaku_end.completed() " } else { "" };
-        program.marked(Role::Returns, name, &format!("{unless}{{ kensaku::nb::keep(\"{name}\", {name}); }}"));
+        program.marked(
+            Role::Returns,
+            name,
+            usize::MAX,
+            &format!("{{ ::kensaku::nb::give_back(\"{name}\", {name}); }}"),
+        );
     }
     program.line("}");
     program
@@ -133,30 +182,28 @@ pub(crate) fn runnable(items: &[Item], cell: &Cell, source: usize, plan: &Plan) 
 
 /// The program that is only checked: each new variable is followed by one deliberate type error, in
 /// which rustc tells its type.
-pub(crate) fn probe(items: &[Item], cell: &Cell, source: usize, plan: &Plan) -> Program {
+pub(crate) fn probe(items: &[&Item], cell: &Cell, source: usize, plan: &Plan) -> Program {
     let mut program = Program::default();
-    program.head(items);
+    program.head(items, &Homes::default(), plan.number);
     let parameters: Vec<String> = plan
         .used
         .iter()
-        .map(|Variable { name, ty, mutable }| format!("{}{name}: {ty}", if *mutable { "mut " } else { "" }))
+        .map(|Variable { name, ty, mutable, .. }| format!("{}{name}: {ty}", if *mutable { "mut " } else { "" }))
         .collect();
     let asynchronous = if awaits(&cell.statements) { "async " } else { "" };
-    program.line(&format!(
-        "pub {asynchronous}fn run({}) -> ::std::result::Result<(), kensaku::nb::Failed> {{",
-        parameters.join(", ")
-    ));
-    program.statements(cell, source, plan.tried);
-    for (_, Binding { name, .. }) in cell.kept().into_iter().filter(|(_, binding)| binding.is_open()) {
-        let ask = format!("{{ let marker = kensaku::nb::type_of(&{name}); let () = marker; }}");
-        program.marked(Role::Asks, name, &ask);
+    program.line(&format!("{asynchronous}fn {}({}) -> {RESULT} {{", entry(plan.number), parameters.join(", ")));
+    for Variable { name, ty, .. } in &plan.vacant {
+        program.line(&format!("let mut {name}: {ty};"));
+    }
+    for statement in cell.statements.iter().filter(|statement| statement.kind != Kind::Item) {
+        program.original(source, &woven(&cell.code, statement, plan.tried));
+    }
+    for (index, Binding { name, .. }) in cell.kept().into_iter().filter(|(_, binding)| binding.is_open()) {
+        let ask = format!("{{ let marker = ::kensaku::nb::type_of(&{name}); let () = marker; }}");
+        program.marked(Role::Asks, name, index, &ask);
     }
     program.line("::std::result::Result::Ok(())\n}");
     program
-}
-
-fn new_names(cell: &Cell) -> impl Iterator<Item = String> {
-    cell.kept().into_iter().map(|(_, binding)| binding.name.clone())
 }
 
 impl Origins {
@@ -187,10 +234,10 @@ impl Program {
         self.text.push('\n');
     }
 
-    fn marked(&mut self, role: Role, name: &str, text: &str) {
+    fn marked(&mut self, role: Role, name: &str, statement: usize, text: &str) {
         let start = self.text.len();
         self.line(text);
-        self.marks.push(Mark { at: start..self.text.len(), role, name: name.to_owned() });
+        self.marks.push(Mark { at: start..self.text.len(), role, name: name.to_owned(), statement });
     }
 
     fn original(&mut self, source: usize, edited: &Edited) {
@@ -201,17 +248,53 @@ impl Program {
     }
 
     /// Macros come first: what uses them has to stand behind them.
-    fn head(&mut self, items: &[Item]) {
+    fn head(&mut self, items: &[&Item], homes: &Homes, number: usize) {
         self.text.push_str(HEAD);
         let (macros, others): (Vec<&Item>, Vec<&Item>) = items.iter().partition(|item| item.sort == Sort::Macro);
         for item in macros.into_iter().chain(others) {
-            self.original(item.source, &item.edited);
+            let edited = item.edited(|site, edits| match homes.get(site.key) {
+                Some(home) => {
+                    site.declare(&home.symbol, edits);
+                    self.libraries.insert(home.library.clone());
+                }
+                None => {
+                    let symbol = format!("kensaku_static_{number}_{:016x}", site.key);
+                    site.define(&symbol, edits);
+                    self.statics.push((site.key, symbol));
+                }
+            });
+            self.original(item.source, &edited);
         }
     }
 
-    fn statements(&mut self, cell: &Cell, source: usize, tried: Tried) {
-        for statement in cell.statements.iter().filter(|statement| statement.kind != Kind::Item) {
-            self.original(source, &woven(&cell.code, statement, tried));
+    /// The first of `levels` and all within it.
+    fn levels(&mut self, levels: &[Level], cell: &Cell, source: usize, plan: &Plan, asynchronous: bool) {
+        let Some((level, deeper)) = levels.split_first() else { return };
+        for index in &level.statements {
+            self.original(source, &woven(&cell.code, &cell.statements[*index], plan.tried));
+        }
+        let rest = format!("kensaku_rest_{}", deeper.len());
+        if !deeper.is_empty() {
+            self.line(&if asynchronous {
+                format!("let {rest} = ::kensaku::nb::rest_async(async {{")
+            } else {
+                format!("let {rest} = ::kensaku::nb::rest(|| -> {RESULT} {{")
+            });
+            self.levels(deeper, cell, source, plan, asynchronous);
+            self.line(if asynchronous { "}).await;" } else { "});" });
+        }
+        for (index, name) in &level.names {
+            let ty = plan.pointers.get(name).map(|ty| format!("::<{ty}>")).unwrap_or_default();
+            self.marked(Role::Keeps, name, *index, &format!("::kensaku::nb::keep{ty}(\"{name}\", {name});"));
+        }
+        if deeper.is_empty() {
+            for Variable { name, .. } in plan.vacant.iter().filter(|vacant| !plan.moved.contains(&vacant.name)) {
+                self.marked(Role::Returns, name, usize::MAX, &format!("::kensaku::nb::keep(\"{name}\", {name});"));
+            }
+            // Where the last statement could not be interrupted.
+            self.line(&format!("{POLL} {WELL}"));
+        } else {
+            self.line(&rest);
         }
     }
 }
@@ -222,58 +305,77 @@ mod tests {
     use super::*;
 
     fn plan(used: &[(&str, &str)]) -> Plan {
-        let used =
-            used.iter().map(|(name, ty)| Variable { name: (*name).to_owned(), ty: (*ty).to_owned(), mutable: false });
-        Plan { used: used.collect(), tried: Tried::Text, ..Plan::default() }
+        let used = used.iter().map(|(name, ty)| Variable {
+            name: (*name).to_owned(),
+            ty: (*ty).to_owned(),
+            full: (*ty).to_owned(),
+            mutable: false,
+            generation: 0,
+        });
+        Plan { number: 7, used: used.collect(), tried: Tried::Text, ..Plan::default() }
     }
 
     fn cell(code: &str) -> Cell {
         Cell::parse(code).expect("the cell parses")
     }
 
+    /// The program of `code`, without its first lines, shortened.
+    fn lines(code: &str, plan: &Plan) -> Vec<String> {
+        let cell = cell(code);
+        let program = runnable(&[], &Homes::default(), &cell, 0, plan);
+        let short = program
+            .text
+            .replace("::kensaku::nb::", "")
+            .replace("poll(); ", "")
+            .replace(&format!(" -> {}", RESULT.replace("::kensaku::nb::", "")), "");
+        short.replace(&WELL.replace("::kensaku::nb::", ""), "Ok(())").lines().skip(2).map(str::to_owned).collect()
+    }
+
     #[test]
     fn a_variable_is_taken_used_and_given_back() {
-        let program = runnable(&[], &cell("let y = x + 1;\ny"), 0, &plan(&[("x", "i32")]));
-        let lines: Vec<_> = program.text.lines().skip(2).collect();
         assert_eq!(
-            lines,
+            lines("let y = x + 1;\ny", &plan(&[("x", "i32")])),
             [
-                "pub fn run() {",
-                "let kensaku_cell = kensaku::nb::begin();",
-                "if !kensaku::nb::has::<i32>(\"x\") { return; }",
-                "let x: i32 = kensaku::nb::take(\"x\");",
-                "let kensaku_end = kensaku::nb::run(|| -> ::std::result::Result<(), kensaku::nb::Failed> {",
+                "fn kensaku_cell_7() {",
+                "let kensaku_cell = begin();",
+                "if !unsafe { has::<i32>(\"x\") } { return; }",
+                "let x: i32 = take(\"x\");",
+                "let kensaku_end = run(|| {",
                 "let y = x + 1;;",
+                "let kensaku_rest_1 = rest(|| {",
                 "kensaku::show_value!(y);",
-                "kensaku::nb::keep(\"y\", y);",
-                "#[allow(unreachable_code)] ::std::result::Result::Ok::<(), kensaku::nb::Failed>(())",
+                "Ok(())",
                 "});",
-                "{ kensaku::nb::keep(\"x\", x); }",
+                "keep(\"y\", y);",
+                "kensaku_rest_1",
+                "});",
+                "{ give_back(\"x\", x); }",
                 "}",
             ]
         );
     }
 
     #[test]
-    fn a_redefined_variable_is_given_back_where_the_cell_fails() {
-        let program = runnable(&[], &cell("let x = x + 1;"), 0, &plan(&[("x", "i32")]));
-        assert!(program.text.contains("if !kensaku_end.completed() { kensaku::nb::keep(\"x\", x); }"));
-    }
-
-    #[test]
     fn what_is_moved_or_local_is_not_kept() {
         let mut plan = plan(&[("x", "String")]);
         plan.moved.insert("x".to_owned());
-        plan.local.insert("f".to_owned());
-        let program = runnable(&[], &cell("drop(x); let f = || 1;"), 0, &plan);
-        assert!(!program.text.contains("keep("), "{}", program.text);
+        plan.local.insert((1, "f".to_owned()), Local::Closure);
+        let text = lines("drop(x);\nlet f = || 1;", &plan).join("\n");
+        assert!(!text.contains("keep(") && !text.contains("give_back("), "{text}");
+    }
+
+    #[test]
+    fn a_type_of_an_older_generation_is_readmitted() {
+        let plan = Plan { generation: 1, ..plan(&[("x", "P")]) };
+        assert!(lines("x;", &plan).join("\n").contains("readmit::<P>(\"x\")"));
     }
 
     #[test]
     fn places_lead_back_to_the_cell() {
         let code = "fn one() -> i32 { 1 }\nlet y = one();\nf(y)?";
         let cell = cell(code);
-        let program = runnable(&items(&cell, 3), &cell, 4, &plan(&[]));
+        let items = items(&cell, 3);
+        let program = runnable(&items.iter().collect::<Vec<_>>(), &Homes::default(), &cell, 4, &plan(&[]));
         let origin = |text: &str| {
             let start = program.text.find(text).expect("the text is there");
             program.origins.of(start..start + text.len())
@@ -281,7 +383,22 @@ mod tests {
         assert_eq!(origin("fn one"), Some((3, 0..6)));
         assert_eq!(origin("one();"), Some((4, 30..36)));
         assert_eq!(origin("f(y)"), Some((4, 37..41)));
-        assert_eq!(origin("kensaku::nb::begin"), None);
+        assert_eq!(origin("nb::begin"), None);
+    }
+
+    #[test]
+    fn the_first_program_defines_a_static_and_the_next_declares_it() {
+        let cell = cell("static N: AtomicU8 = AtomicU8::new(1);");
+        let items = items(&cell, 0);
+        let needed: Vec<&Item> = items.iter().collect();
+        let mut homes = Homes::default();
+        let first = runnable(&needed, &homes, &cell, 0, &plan(&[]));
+        let (key, symbol) = first.statics[0].clone();
+        assert!(first.text.contains(&format!("#[unsafe(export_name = \"{symbol}\")] static N")), "{}", first.text);
+        homes.insert(key, super::super::statics::Home { symbol: symbol.clone(), library: "/x/libcode_1.so".into() });
+        let next = runnable(&needed, &homes, &cell, 0, &plan(&[]));
+        assert!(next.text.contains(&format!("#[link_name = \"{symbol}\"]")), "{}", next.text);
+        assert_eq!(next.libraries.len(), 1);
     }
 
     #[test]
@@ -289,6 +406,6 @@ mod tests {
         let program = probe(&[], &cell("let a = f();\nlet b: u8 = 1;\na.len()"), 0, &plan(&[("v", "u8")]));
         let asked: Vec<_> = program.marks.iter().map(|mark| (mark.role, mark.name.as_str())).collect();
         assert_eq!(asked, [(Role::Asks, "a")]);
-        assert!(program.text.contains("pub fn run(v: u8) -> "), "{}", program.text);
+        assert!(program.text.contains("fn kensaku_cell_7(v: u8) -> "), "{}", program.text);
     }
 }

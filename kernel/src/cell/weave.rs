@@ -1,9 +1,9 @@
-//! What is woven into the statements of a cell: places of errors, looks for interrupts, the display
+//! What is woven into a cell: looks for interrupts everywhere, and into its own statements places of errors and the display
 //! of the last value.
 
 use syn::spanned::Spanned;
 use syn::visit::Visit;
-use syn::{Block, Expr, ExprAwait, ExprTry, Item, Macro, Stmt};
+use syn::{Block, Expr, ExprAwait, ExprTry, ImplItem, Item, Macro, Pat, Signature, TraitItem, Type};
 
 use super::edit::{Edited, Edits};
 use super::parse::{Kind, Statement};
@@ -39,10 +39,11 @@ pub(crate) fn woven(code: &str, statement: &Statement, tried: Tried) -> Edited {
     let mut edits = Edits::default();
     let range = &statement.range;
     let value = statement.kind == Kind::Value;
+    edits.insert(range.start, format!("{POLL} "));
     if value {
         edits.insert(range.start, "kensaku::show_value!(");
     }
-    Weave { edits: &mut edits, tried }.visit_stmt(&statement.syntax);
+    Weave { edits: &mut edits, tried, own: true }.visit_stmt(&statement.syntax);
     if value {
         edits.insert(range.end, ")");
     }
@@ -82,22 +83,70 @@ pub(crate) fn awaits(statements: &[Statement]) -> bool {
     found.0
 }
 
-/// Visits what runs as part of the cell itself; functions, closures and async blocks have their own
-/// `?` and their own callers.
+/// The looks for interrupts in an item: in loops, closures and functions that call themselves.
+pub(crate) fn polls(item: &Item) -> Edits {
+    let mut edits = Edits::default();
+    Weave { edits: &mut edits, tried: Tried::Text, own: false }.visit_item(item);
+    edits
+}
+
+/// Ends the cell, if the user has interrupted it.
+pub(super) const POLL: &str = "::kensaku::nb::poll();";
+
+/// Visits all that runs and is not evaluated by the compiler.
 struct Weave<'a> {
     edits: &'a mut Edits,
     tried: Tried,
+    /// Whether it is in the cell's own statements: functions, closures and async blocks have their own `?` and `return`.
+    own: bool,
 }
 
 impl Weave<'_> {
     fn poll_in(&mut self, body: &Block) {
         let open = body.brace_token.span.open().byte_range();
-        self.edits.insert(open.end, " kensaku::nb::poll();");
+        self.edits.insert(open.end, format!(" {POLL}"));
+    }
+
+    /// Visits what has its own callers.
+    fn apart(&mut self, visit: impl FnOnce(&mut Weave<'_>)) {
+        visit(&mut Weave { edits: self.edits, tried: self.tried, own: false });
+    }
+
+    fn function(&mut self, signature: &Signature, body: &Block) {
+        // A constant may call the one, and C the other.
+        if signature.constness.is_some() || signature.abi.is_some() {
+            return;
+        }
+        if calls(body, &signature.ident) {
+            self.poll_in(body);
+        }
+        self.apart(|weave| weave.visit_block(body));
+    }
+
+    fn closure(&mut self, closure: &syn::ExprClosure) {
+        if closure.constness.is_some() {
+            return;
+        }
+        match closure.body.as_ref() {
+            Expr::Block(body) if body.attrs.is_empty() && body.label.is_none() => self.poll_in(&body.block),
+            Expr::Async(_) => {}
+            body => {
+                let range = body.span().byte_range();
+                self.edits.insert(range.start, format!("{{ {POLL} "));
+                self.apart(|weave| weave.visit_expr(body));
+                self.edits.insert(range.end, " }");
+                return;
+            }
+        }
+        self.apart(|weave| weave.visit_expr(&closure.body));
     }
 }
 
 impl<'ast> Visit<'ast> for Weave<'_> {
     fn visit_expr_try(&mut self, tried: &'ast ExprTry) {
+        if !self.own {
+            return self.visit_expr(&tried.expr);
+        }
         let range = tried.expr.span().byte_range();
         let call = match self.tried {
             Tried::Whole => "kensaku::nb::tried!(",
@@ -110,7 +159,23 @@ impl<'ast> Visit<'ast> for Weave<'_> {
 
     fn visit_expr(&mut self, expression: &'ast Expr) {
         match expression {
-            Expr::Closure(_) | Expr::Async(_) | Expr::Const(_) | Expr::TryBlock(_) => return,
+            Expr::Closure(closure) => return self.closure(closure),
+            Expr::Async(block) => return self.apart(|weave| weave.visit_block(&block.block)),
+            Expr::Const(_) | Expr::TryBlock(_) => return,
+            // A repeat's length is a constant.
+            Expr::Repeat(repeat) => return self.visit_expr(&repeat.expr),
+            Expr::Return(returned) if self.own => {
+                let range = returned.span().byte_range();
+                match &returned.expr {
+                    Some(value) => {
+                        self.edits.insert(value.span().byte_range().start, "::kensaku::nb::returned(");
+                        self.visit_expr(value);
+                        self.edits.insert(range.end, ")");
+                    }
+                    None => self.edits.insert(range.end, " ::kensaku::nb::returned(())"),
+                }
+                return;
+            }
             Expr::ForLoop(each) => self.poll_in(&each.body),
             Expr::Loop(each) => self.poll_in(&each.body),
             Expr::While(each) => self.poll_in(&each.body),
@@ -119,19 +184,55 @@ impl<'ast> Visit<'ast> for Weave<'_> {
         syn::visit::visit_expr(self, expression);
     }
 
-    fn visit_item(&mut self, _: &'ast Item) {}
+    fn visit_item(&mut self, item: &'ast Item) {
+        match item {
+            Item::Fn(item) => self.function(&item.sig, &item.block),
+            Item::Impl(item) => {
+                for part in &item.items {
+                    if let ImplItem::Fn(method) = part {
+                        self.function(&method.sig, &method.block);
+                    }
+                }
+            }
+            Item::Trait(item) => {
+                for part in &item.items {
+                    if let TraitItem::Fn(method) = part
+                        && let Some(body) = &method.default
+                    {
+                        self.function(&method.sig, body);
+                    }
+                }
+            }
+            Item::Mod(item) => item.content.iter().flat_map(|(_, items)| items).for_each(|item| self.visit_item(item)),
+            // Constants and types are evaluated by the compiler.
+            _ => {}
+        }
+    }
 
     fn visit_macro(&mut self, call: &'ast Macro) {
         for argument in arguments(call) {
-            Weave { edits: self.edits, tried: self.tried }.visit_expr(&argument);
+            Weave { edits: self.edits, tried: self.tried, own: self.own }.visit_expr(&argument);
         }
     }
 
-    fn visit_stmt(&mut self, statement: &'ast Stmt) {
-        if !matches!(statement, Stmt::Item(_)) {
-            syn::visit::visit_stmt(self, statement);
+    fn visit_pat(&mut self, _: &'ast Pat) {}
+
+    fn visit_type(&mut self, _: &'ast Type) {}
+
+    fn visit_generic_argument(&mut self, _: &'ast syn::GenericArgument) {}
+}
+
+/// Whether `body` names the function it belongs to.
+fn calls(body: &Block, name: &syn::Ident) -> bool {
+    struct Calls<'a>(&'a syn::Ident, bool);
+    impl<'ast> Visit<'ast> for Calls<'_> {
+        fn visit_ident(&mut self, ident: &'ast syn::Ident) {
+            self.1 |= ident == self.0;
         }
     }
+    let mut calls = Calls(name, false);
+    calls.visit_block(body);
+    calls.1
 }
 
 /// The expressions a macro of the standard library is called with.
@@ -157,26 +258,56 @@ mod tests {
     fn the_value_is_shown_and_its_error_noted() {
         assert_eq!(
             text("use a::b;\nf(g()?)?"),
-            "kensaku::show_value!(kensaku::nb::tried_text!(f(kensaku::nb::tried_text!(g())?))?);"
+            "::kensaku::nb::poll(); kensaku::show_value!(kensaku::nb::tried_text!(f(kensaku::nb::tried_text!(g())?))?);"
         );
     }
 
     #[test]
     fn errors_in_printing_macros_are_noted() {
-        assert_eq!(text("println!(\"{}\", f()?.x);"), "println!(\"{}\", kensaku::nb::tried_text!(f())?.x);;");
+        assert_eq!(
+            text("println!(\"{}\", f()?.x);"),
+            "::kensaku::nb::poll(); println!(\"{}\", kensaku::nb::tried_text!(f())?.x);;"
+        );
     }
 
     #[test]
-    fn closures_and_functions_are_left_alone() {
-        assert_eq!(text("fn f() -> R { g()?; loop {} }\nlet h = || g()?;"), "let h = || g()?;;");
+    fn closures_have_their_own_question_marks() {
+        assert_eq!(
+            text("fn f() -> R { g()? }\nlet h = || g()?;"),
+            "::kensaku::nb::poll(); let h = || { ::kensaku::nb::poll(); g()? };;"
+        );
     }
 
     #[test]
     fn loops_ask_for_interrupts() {
         assert_eq!(
             text("for i in 0..3 {\n  f(i)?;\n}"),
-            "for i in 0..3 { kensaku::nb::poll();\n  kensaku::nb::tried_text!(f(i))?;\n};"
+            "::kensaku::nb::poll(); for i in 0..3 { ::kensaku::nb::poll();\n  kensaku::nb::tried_text!(f(i))?;\n};"
         );
+    }
+
+    #[test]
+    fn what_the_compiler_evaluates_is_left_alone() {
+        let code = "let a = [0u8; { let mut i = 0; while i < 4 { i += 1; } i }];";
+        assert_eq!(text(code), format!("::kensaku::nb::poll(); {code};"));
+        let item = |code: &str| {
+            let item: Item = syn::parse_str(code).expect("an item");
+            polls(&item).apply(code, 0..code.len()).text
+        };
+        assert_eq!(item("const fn f() { loop {} }"), "const fn f() { loop {} }");
+        assert_eq!(item("extern \"C\" fn f() { loop {} }"), "extern \"C\" fn f() { loop {} }");
+        assert_eq!(item("fn f() { loop {} }"), "fn f() { loop { ::kensaku::nb::poll();} }");
+        assert_eq!(item("fn f() { f() }"), "fn f() { ::kensaku::nb::poll(); f() }");
+        assert_eq!(
+            item("mod m { impl A { fn f() { || { 1 } } } }"),
+            "mod m { impl A { fn f() { || { ::kensaku::nb::poll(); 1 } } } }"
+        );
+    }
+
+    #[test]
+    fn a_cell_can_return() {
+        let code = "let Some(x) = y else { return };";
+        assert_eq!(text(code), "::kensaku::nb::poll(); let Some(x) = y else { return ::kensaku::nb::returned(()) };;");
     }
 
     #[test]

@@ -36,15 +36,14 @@ pub(super) fn probe(scope: &Scope, position: &Position, asked: TextRange, replac
     let (items, variables) = (with_items(scope, &own), parameters(scope));
     Some(format!(
         "#![allow(warnings)]\nuse kensaku::prelude::*;\n{items}\n\
-         async fn cell({variables}) -> ::std::result::Result<(), kensaku::nb::Failed> {{\n{statements}\nOk(())\n}}\n"
+         async fn kensaku_cell({variables}) -> ::std::result::Result<(), kensaku::nb::Failed> {{\n{statements}\nOk(())\n}}\n"
     ))
 }
 
 /// The items of the scope and of `own`, which replace those of the same names.
 pub(super) fn with_items(scope: &Scope, own: &str) -> String {
     let own = Cell::parse(own).map(|cell| items(&cell, usize::MAX)).unwrap_or_default();
-    let (all, _) = scope.with(own);
-    all.iter().map(|item| format!("{}\n", item.code())).collect()
+    scope.with(own).items.iter().map(|item| format!("{}\n", item.code())).collect()
 }
 
 /// The items that the cell defines, as code.

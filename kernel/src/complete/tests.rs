@@ -35,9 +35,10 @@ static COMPLETER: LazyLock<Completer> = LazyLock::new(|| {
     let code = TABLE.items.join("\n");
     let cell = Cell::parse(&code).expect("the items parse");
     let variables = TABLE.variables.iter();
-    let variables =
-        variables.map(|(name, ty)| Variable { name: name.clone(), ty: ty.clone(), mutable: true }).collect();
-    let scope = Scope { items: items(&cell, 0), variables, crates: Vec::new() };
+    let variables = variables
+        .map(|(name, ty)| Variable { name: name.clone(), ty: ty.clone(), mutable: true, ..Variable::default() })
+        .collect();
+    let scope = Scope { items: items(&cell, 0), variables, ..Scope::default() };
     Completer::new(&dylib, Arc::new(RwLock::new(scope)))
 });
 

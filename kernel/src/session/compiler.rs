@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 
 use super::scope::Crate;
 use super::workplace::{PROBES, PROGRAMS};
-use crate::cell::{Diagnostic, Program, file_name};
+use crate::cell::{Diagnostic, Program, entry, file_name};
 use crate::dylib::Dylib;
-use crate::rustc::Rustc;
+use crate::rustc::{Rustc, joined};
 use crate::toolchain::{BUILD, Build, DIAGNOSTICS};
 
 /// How cells are compiled.
@@ -44,24 +44,33 @@ impl Compiler {
         })?)
     }
 
-    /// Writes down how the `number`th program is compiled when evcxr asks for it; gives its file.
-    pub(crate) fn prepare(&self, program: &Program, number: usize, crates: &[Crate]) -> Result<PathBuf> {
+    /// Writes down how the `number`th program is compiled when evcxr asks for it. Types are the same types in all programs
+    /// of one `generation`.
+    pub(crate) fn prepare(&self, program: &Program, number: usize, generation: u64, crates: &[Crate]) -> Result<()> {
         let folder = self.folder.join(PROGRAMS);
         let file = folder.join(file_name(number));
         write(&file, &program.text)?;
         let library = folder.join(format!("libctx.{}", std::env::consts::DLL_EXTENSION));
         let mut rustc = self.rustc.call(crates);
         rustc
-            .args(["--crate-name=ctx", "--crate-type=cdylib", "--emit=link", "--error-format=json", "src/lib.rs"])
-            // One name for the crate of every cell, so that a type is the same type in all of them.
-            .args(["-Cmetadata=cell", "-Cprefer-dynamic", "-Cdebuginfo=line-tables-only"])
+            .args(["--crate-name=ctx", "--crate-type=cdylib", "--emit=link", "--error-format=json"])
+            .arg(format!("-Cmetadata=cell-{generation}"))
+            .args(["-Cprefer-dynamic", "-Cdebuginfo=line-tables-only"])
             .args(["-Cdebug-assertions=on", "-Coverflow-checks=on"])
             .arg(format!("-Copt-level={}", self.opt_level))
             .arg("-o")
             .arg(&library);
-        let build = Build::new(&rustc, library);
-        write(&self.folder.join(BUILD), &serde_json::to_string(&build)?)?;
-        Ok(file)
+        for other in &program.libraries {
+            rustc.arg(joined(["-Clink-arg=".as_ref(), other.as_os_str()]));
+        }
+        let mut build = Build::new(&rustc, library, file, entry(number));
+        build.second_name = (!program.statics.is_empty()).then(|| self.library(number));
+        write(&self.folder.join(BUILD), &serde_json::to_string(&build)?)
+    }
+
+    /// The library of the `number`th program, for later ones to link to.
+    pub(crate) fn library(&self, number: usize) -> PathBuf {
+        self.folder.join(PROGRAMS).join(file_name(number)).with_extension(std::env::consts::DLL_EXTENSION)
     }
 
     /// What rustc said about the program that was compiled last, as it stands: a linker's words are not

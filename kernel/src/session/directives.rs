@@ -103,8 +103,8 @@ impl Session {
         let words = cell.words();
         let used = self.read_scope(|scope| scope.used(|name| words.contains(name)));
         let plan = Plan { used, tried: Tried::Text, ..Plan::default() };
-        let items = self.read_scope(|scope| scope.items.clone());
-        match self.ask(&items, &cell, usize::MAX, &plan)?.answer("it") {
+        let change = self.read_scope(|scope| scope.with(Vec::new()));
+        match self.ask(&change, &cell, usize::MAX, &plan)?.answer("it") {
             Some(Inferred::Named(ty) | Inferred::Function(ty)) => {
                 self.value(ty);
                 Ok(())

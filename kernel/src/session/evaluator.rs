@@ -13,12 +13,15 @@ use super::interrupt::{Interrupter, Stopped};
 use super::link::{Ended, Link, Ran};
 use super::lost;
 use super::probe::Probe;
-use super::scope::{Scope, SharedScope};
+use super::scope::{Change, Scope, SharedScope};
 use super::traces::Traces;
+use super::unkept::{Unkept, Why};
 use super::verdict::{Verdict, verdict};
 use super::workplace::{PROGRAMS, Workplace};
 use super::{Event, Events, Failure, Stream};
-use crate::cell::{Cell, Diagnostic, Inferred, Item, Plan, Program, Source, drawn, items, probe, runnable};
+use crate::cell::{
+    Cell, Diagnostic, Home, Homes, Inferred, Local, Plan, Program, Source, drawn, items, probe, runnable,
+};
 use crate::complete::Completer;
 use crate::dylib::Dylib;
 
@@ -35,8 +38,10 @@ pub(crate) struct Session {
     /// Counts programs: a cell may need a second one.
     programs: usize,
     traces: Traces,
-    /// Values that no later cell can name.
+    /// Values that no later cell can name: the next one drops them.
     pub(super) nameless: BTreeSet<String>,
+    /// Why variables are not there.
+    pub(super) unkept: Unkept,
     pub(super) timing: bool,
     completer: Arc<Completer>,
     _workplace: Workplace,
@@ -55,7 +60,7 @@ impl Session {
         let child = workplace.child(dylib, link.token())?;
         let compiler = Compiler::new(dylib, workplace.folder());
         // evcxr runs a first cell of its own.
-        compiler.prepare(&Program::default(), 0, &[])?;
+        compiler.prepare(&Program::default(), 0, 0, &[])?;
         let (evcxr, outputs) = EvalContext::with_subprocess_command(child).map_err(|error| anyhow!("{error}"))?;
         // What is left of these streams is empty: the process's own go through the link.
         drop(outputs);
@@ -73,6 +78,7 @@ impl Session {
             programs: 0,
             traces: Traces::new(workplace.folder().join(PROGRAMS)),
             nameless: BTreeSet::new(),
+            unkept: Unkept::default(),
             timing: false,
             _workplace: workplace,
             _dylib: held,
@@ -107,73 +113,104 @@ impl Session {
         self.obey(&cell.directives.before)?;
         if !cell.statements.is_empty() {
             self.execute(&cell, source)?;
+            // What follows are commands, which can be stopped again.
+            self.interrupter.cell_compiles();
         }
         self.obey(&cell.directives.after)
     }
 
     /// Compiles the cell, as often as it takes to learn what becomes of its variables, and runs it.
     fn execute(&mut self, cell: &Cell, source: usize) -> Result<(), Failure> {
-        let (items, lost) = self.read_scope(|scope| scope.with(items(cell, source)));
-        let words = cell.words();
-        let used = self.read_scope(|scope| scope.used(|name| words.contains(name) && !lost.iter().any(|l| l == name)));
-        let closures = cell.kept().into_iter().filter(|(_, binding)| binding.closure);
-        let mut plan = Plan {
-            used,
-            local: closures.map(|(_, binding)| binding.name.clone()).collect(),
-            forgotten: lost.iter().chain(&self.nameless).cloned().collect(),
-            ..Plan::default()
-        };
-        let mut types = self.ask(&items, cell, source, &plan)?;
+        let change = self.read_scope(|scope| scope.with(items(cell, source)));
+        let mut homes = self.read_scope(|scope| scope.homes.clone());
+        for (key, _) in &change.statics {
+            homes.remove(*key);
+        }
+        let mut plan = self.plan(cell, &change);
+        let mut types = self.ask(&change, cell, source, &plan)?;
         if cell.kept().iter().any(|(_, binding)| binding.path) {
             plan.pointers = types.answers().iter().filter_map(function).collect();
         }
         let (program, ran) = loop {
-            let program = runnable(&items, cell, source, &plan);
-            match self.build_and_run(&program)? {
+            self.programs += 1;
+            plan.number = self.programs;
+            let needed = change.needed(cell.words(), &plan.used, source);
+            let program = runnable(&needed, &homes, cell, source, &plan);
+            match self.build_and_run(&program, plan.generation)? {
                 Built::Ran(ran) => break (program, ran),
-                Built::Refused(errors) => match verdict(&self.sources, &program, cell, source, &errors, &mut plan) {
-                    Verdict::Again => {}
-                    Verdict::OtherTried => types = self.ask(&items, cell, source, &plan)?,
-                    Verdict::Failed(failure) => return Err(failure),
+                Built::Refused(errors) => match verdict(&self.sources, &program, &errors, &mut plan) {
+                    Verdict::Retry => {}
+                    Verdict::RetryTextOnly => types = self.ask(&change, cell, source, &plan)?,
+                    Verdict::RetryWithout(name, why) => {
+                        self.let_go(&name, why);
+                        plan.forgotten.push(name);
+                    }
+                    Verdict::Failed(mut errors) => {
+                        self.unkept.explain(&mut errors);
+                        return Err(Failure::compile(&errors));
+                    }
                 },
             }
         };
-        self.traces.add(self.programs, program.origins);
-        self.write_scope(|scope| scope.items = items);
-        self.nameless.clear();
-        for name in &lost {
-            self.write_scope(|scope| scope.remove(name));
-            self.say_error(&format!("dropped `{name}`: its type is redefined\n"));
-        }
+        self.settle(program, homes, change, &plan);
         self.conclude(cell, &plan, &ran, types)
     }
 
+    /// What is known about the cell before it is compiled.
+    fn plan(&self, cell: &Cell, change: &Change) -> Plan {
+        let words = cell.words();
+        let is_lost = |name: &String| change.variables.contains(name);
+        let (used, vacant) = self.read_scope(|scope| {
+            let assigned = cell.assigned();
+            let vacant = scope.vacant.iter().filter(|variable| assigned.contains(&variable.name));
+            (scope.used(|name| words.contains(name)), vacant.cloned().collect())
+        });
+        let local = cell.kept().into_iter().filter_map(|(index, binding)| {
+            let local = match binding {
+                binding if binding.closure => Local::Closure,
+                binding if binding.reference => Local::Borrow,
+                _ => return None,
+            };
+            Some(((index, binding.name.clone()), local))
+        });
+        Plan {
+            generation: change.generation,
+            used: used.into_iter().filter(|variable| !is_lost(&variable.name)).collect(),
+            vacant,
+            local: local.collect(),
+            forgotten: change.variables.iter().chain(&self.nameless).cloned().collect(),
+            ..Plan::default()
+        }
+    }
+
     /// Asks rustc for the types of new variables.
-    pub(super) fn ask(&mut self, items: &[Item], cell: &Cell, source: usize, plan: &Plan) -> Result<Probe, Failure> {
+    pub(super) fn ask(&mut self, change: &Change, cell: &Cell, source: usize, plan: &Plan) -> Result<Probe, Failure> {
         if !cell.kept().iter().any(|(_, binding)| binding.is_open()) {
             return Ok(Probe::default());
         }
-        let program = probe(items, cell, source, plan);
+        let needed = change.needed(cell.words(), &plan.used, source);
+        let program = probe(&needed, cell, source, plan);
         let rustc = self.read_scope(|scope| self.compiler.check(&program, self.programs, &scope.crates));
         Ok(Probe::new(program, rustc.map_err(|error| internal(&error))?))
     }
 
-    fn build_and_run(&mut self, program: &Program) -> Result<Built, Failure> {
-        self.programs += 1;
-        let prepared = self.read_scope(|scope| self.compiler.prepare(program, self.programs, &scope.crates));
-        let file = prepared.map_err(|error| internal(&error))?;
-        // evcxr gets the same words for every cell: they name the program.
-        let code = format!("#[path = {file:?}] {} cell::run();", crate::toolchain::CELL);
-        let result = self.evcxr.eval(&code);
+    fn build_and_run(&mut self, program: &Program, generation: u64) -> Result<Built, Failure> {
+        let prepared =
+            self.read_scope(|scope| self.compiler.prepare(program, self.programs, generation, &scope.crates));
+        prepared.map_err(|error| internal(&error))?;
+        // evcxr gets the same words for every cell.
+        let result = self.evcxr.eval(crate::toolchain::CELL);
+        self.interrupter.cell_has_run();
         let ran = self.link.take_ran();
         match result {
             Ok(_) => Ok(Built::Ran(ran)),
             Err(evcxr::Error::SubprocessTerminated(message)) => {
-                self.write_scope(|scope| scope.variables.clear());
+                self.lose_all();
                 Err(lost::process_ended(&message))
             }
             Err(_) if self.interrupter.stopped() != Stopped::No => Err(lost::interrupted()),
             Err(error) => {
+                self.interrupter.cell_compiles();
                 let said = self.compiler.said();
                 match Diagnostic::errors(&said) {
                     errors if errors.is_empty() => Err(not_compiled(&error, &said)),
@@ -183,23 +220,64 @@ impl Session {
         }
     }
 
+    /// The process has ended, and what was in its memory with it.
+    fn lose_all(&mut self) {
+        self.write_scope(|scope| {
+            scope.variables.clear();
+            scope.vacant.clear();
+            scope.homes.clear();
+        });
+        self.nameless.clear();
+    }
+
+    /// Notes what a program that has run has made of the scope.
+    fn settle(&mut self, program: Program, mut homes: Homes, change: Change, plan: &Plan) {
+        self.traces.add(plan.number, program.origins);
+        let library = self.compiler.library(plan.number);
+        for (key, symbol) in program.statics {
+            homes.insert(key, Home { symbol, library: library.clone() });
+        }
+        let is_used = |name: &str| plan.used.iter().any(|used| used.name == name);
+        self.write_scope(|scope| {
+            scope.items = change.items;
+            scope.generation = change.generation;
+            scope.homes = homes;
+            for variable in scope.variables.iter_mut().filter(|variable| is_used(&variable.name)) {
+                variable.generation = change.generation;
+            }
+        });
+        self.nameless.clear();
+        for name in &change.variables {
+            self.write_scope(|scope| scope.remove(name));
+            self.say_error(&format!("dropped `{name}`: its type is redefined\n"));
+        }
+        for (_, name) in &change.statics {
+            self.say_error(&format!("`{name}` starts anew: its type is redefined\n"));
+        }
+    }
+
     /// What the cell told about its end, and what is left of its variables.
     fn conclude(&mut self, cell: &Cell, plan: &Plan, ran: &Ran, types: Probe) -> Result<(), Failure> {
         if let Some((name, problem)) = ran.lost.first() {
             self.write_scope(|scope| scope.remove(name));
             return Err(Failure::new("Lost", format!("{problem}: define it again")));
         }
-        for name in &plan.moved {
-            self.write_scope(|scope| scope.remove(name));
+        for moved in &plan.moved {
+            self.write_scope(|scope| scope.vacate(moved));
+            self.unkept.insert(moved, Why::Moved(self.cell_name()));
         }
+        self.keep(cell, plan, ran, types);
         if ran.ended != Some(Ended::Well) {
-            let moved = plan.moved.iter().map(|name| format!("`{name}` was moved into the cell and is lost"));
             let failure = self.unless_stopped(|| self.traces.failure(&self.sources, ran));
-            return Err(failure.with(moved));
+            return Err(failure.with(left_behind(cell, plan, ran)));
         }
         self.mention(ran);
-        self.keep(cell, plan, types);
         Ok(())
+    }
+
+    /// The running cell, as errors name it.
+    pub(super) fn cell_name(&self) -> String {
+        self.sources.last().map(|source| source.name.clone()).unwrap_or_default()
     }
 
     /// Panics of other threads, and those that the cell caught itself.
@@ -246,6 +324,17 @@ impl Session {
 enum Built {
     Ran(Ran),
     Refused(Vec<Diagnostic>),
+}
+
+/// What has become of variables of earlier cells in one that failed.
+fn left_behind(cell: &Cell, plan: &Plan, ran: &Ran) -> Vec<String> {
+    let is_new = |name: &str| ran.kept.contains_key(name);
+    let moved = plan.moved.iter().filter(|name| !is_new(name));
+    let moved = moved.map(|name| format!("`{name}` was moved into the cell and is lost"));
+    let is_bound = |name: &str| cell.kept().iter().any(|(_, binding)| binding.name == name);
+    let older = plan.used.iter().map(|used| &used.name);
+    let older = older.filter(|name| !plan.moved.contains(*name) && is_bound(name) && !is_new(name));
+    moved.chain(older.map(|name| format!("`{name}` still has its value from an earlier cell"))).collect()
 }
 
 fn function((name, ty): &(String, Inferred)) -> Option<(String, String)> {

@@ -1,19 +1,18 @@
-//! Interrupts: first by asking, then by force.
+//! Interrupts: by asking. Only whoever asks again, having read what that costs, ends the process of the cells.
 
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::compilers;
 use super::link::Link;
+use super::{Event, Stream, compilers};
 
-/// How long a cell may take to obey.
-const PATIENCE: Duration = Duration::from_secs(5);
-
+/// How long a cell may take to stop before the user is told that it does not.
+const NOTICE: Duration = Duration::from_secs(1);
+/// For how long another interrupt then ends its process.
+const CONFIRM: Duration = Duration::from_secs(10);
 /// Between two looks for compilers.
 const AGAIN: Duration = Duration::from_millis(100);
-/// Two interrupts this close to each other mean that the user will not wait.
-const DOUBLE: Duration = Duration::from_secs(2);
 
 /// Stops the cell of a session, from any thread.
 #[derive(Clone, Default)]
@@ -23,7 +22,7 @@ pub(crate) struct Interrupter(Arc<Mutex<State>>);
 struct State {
     target: Option<Target>,
     cell: Option<Running>,
-    /// Counts cells, so that patience with one does not end another.
+    /// Counts cells, so that what is said of one is not said of another.
     count: u64,
 }
 
@@ -35,8 +34,12 @@ struct Target {
 
 #[derive(Default)]
 struct Running {
-    asked: Option<Instant>,
+    asked: bool,
     killed: bool,
+    /// Its statements have ended; what is still compiled tells the types of its variables.
+    has_run: bool,
+    /// When the user was told that it does not stop.
+    told: Option<Instant>,
 }
 
 /// How a cell was stopped.
@@ -53,18 +56,21 @@ impl Interrupter {
         let mut state = self.lock();
         let count = state.count;
         let State { target: Some(target), cell: Some(cell), .. } = &mut *state else { return };
-        match cell.asked {
-            Some(before) if before.elapsed() < DOUBLE => {
-                cell.killed = true;
-                target.kill();
-            }
-            _ => {
-                cell.asked = Some(Instant::now());
-                target.ask();
-                let later = self.clone();
-                // Without a thread the second interrupt still works.
-                let _ = std::thread::Builder::new().spawn(move || later.lose_patience(count));
-            }
+        if cell.has_run {
+            return;
+        }
+        if cell.told.is_some_and(|told| told.elapsed() < CONFIRM) && target.link.has_begun() {
+            cell.killed = true;
+            target.kill();
+            return;
+        }
+        let first = !std::mem::replace(&mut cell.asked, true);
+        let again = cell.told.take().is_some();
+        target.ask();
+        if first || again {
+            let later = self.clone();
+            // Without a thread the user is not told, and another interrupt asks again.
+            let _ = std::thread::Builder::new().spawn(move || later.watch(count));
         }
     }
 
@@ -92,11 +98,25 @@ impl Interrupter {
         state.cell = Some(Running::default());
     }
 
+    /// Its statements have ended: there is nothing left to stop.
+    pub(super) fn cell_has_run(&self) {
+        if let Some(cell) = &mut self.lock().cell {
+            cell.has_run = true;
+        }
+    }
+
+    /// It was not run, and is compiled again.
+    pub(super) fn cell_compiles(&self) {
+        if let Some(cell) = &mut self.lock().cell {
+            cell.has_run = false;
+        }
+    }
+
     /// Whether the cell was stopped so far.
     pub(super) fn stopped(&self) -> Stopped {
         match &self.lock().cell {
             Some(Running { killed: true, .. }) => Stopped::Killed,
-            Some(Running { asked: Some(_), .. }) => Stopped::Asked,
+            Some(Running { asked: true, .. }) => Stopped::Asked,
             _ => Stopped::No,
         }
     }
@@ -105,9 +125,9 @@ impl Interrupter {
         self.lock().cell = None;
     }
 
-    /// Until the cell ends: ends compilers that began after the others were ended, and the cell's
-    /// process where it does not obey.
-    fn lose_patience(&self, count: u64) {
+    /// Until the cell ends: ends compilers that began after the others were ended, and tells the user once that the cell
+    /// does not stop.
+    fn watch(&self, count: u64) {
         let asked = Instant::now();
         loop {
             std::thread::sleep(AGAIN);
@@ -116,10 +136,22 @@ impl Interrupter {
                 return;
             }
             let State { target: Some(target), cell: Some(cell), .. } = &mut *state else { return };
-            target.end_compilers();
-            if !cell.killed && asked.elapsed() >= PATIENCE {
-                cell.killed = true;
-                target.kill();
+            if cell.has_run || cell.killed {
+                return;
+            }
+            if !target.link.has_begun() {
+                target.end_compilers();
+            } else if asked.elapsed() >= NOTICE {
+                cell.told = Some(Instant::now());
+                let link = target.link.clone();
+                drop(state);
+                let text = format!(
+                    "The cell has not stopped yet: it is in a call that cannot be interrupted, and stops behind it.\n\
+                     Interrupt again within {} s to end its process, which loses all variables.\n",
+                    CONFIRM.as_secs()
+                );
+                link.show(Event::Stream { stream: Stream::Stderr, text });
+                return;
             }
         }
     }
@@ -132,13 +164,13 @@ impl Interrupter {
 impl Target {
     fn ask(&self) {
         self.link.interrupt();
-        self.end_compilers();
+        if !self.link.has_begun() {
+            self.end_compilers();
+        }
     }
 
     fn end_compilers(&self) {
-        if !self.link.has_begun() {
-            compilers::end_all_but(self.child_id());
-        }
+        compilers::end_all_but(self.child_id());
     }
 
     fn kill(&self) {

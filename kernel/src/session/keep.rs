@@ -1,35 +1,76 @@
 //! The variables that a cell leaves.
 
 use super::evaluator::Session;
+use super::link::{Ended, Ran};
 use super::probe::Probe;
-use crate::cell::{Cell, Inferred, Plan, Variable};
+use super::unkept::Why;
+use crate::cell::{Binding, Cell, Inferred, Local, Plan, Variable};
 
 impl Session {
-    /// Notes the new variables and their types.
-    pub(super) fn keep(&mut self, cell: &Cell, plan: &Plan, mut types: Probe) {
-        for (_, binding) in cell.kept().into_iter().filter(|(_, binding)| !plan.local.contains(&binding.name)) {
-            let name = binding.name.clone();
-            let found = binding.ty.clone().map(Inferred::Named).or_else(|| types.answer(&name));
-            let ty = match (found, plan.pointers.get(&name)) {
-                (Some(Inferred::Named(ty)), _) => ty,
-                (_, Some(pointer)) => pointer.clone(),
-                (Some(Inferred::Nameless), None) => {
-                    self.let_go(name);
-                    continue;
+    /// Notes the new variables that are kept and their types, also where the cell has failed; says which are not.
+    pub(super) fn keep(&mut self, cell: &Cell, plan: &Plan, ran: &Ran, mut types: Probe) {
+        for (index, binding) in cell.kept() {
+            let name = binding.name.as_str();
+            if let Some(local) = plan.local.get(&(index, name.to_owned())) {
+                // A cell that has failed may not have come to it.
+                if ran.ended == Some(Ended::Well) || !plan.used.iter().any(|used| used.name == name) {
+                    self.leave(cell, index, name, *local);
                 }
-                _ => {
-                    self.say_error(&format!("`{name}` is not kept, as rustc does not tell its type: write it down\n"));
-                    self.let_go(name);
-                    continue;
+                continue;
+            }
+            let Some(full) = ran.kept.get(name) else { continue };
+            match written(binding, plan, &mut types) {
+                Ok(ty) => {
+                    let (name, full) = (name.to_owned(), full.clone());
+                    self.unkept.remove(&name);
+                    let generation = plan.generation;
+                    self.write_scope(|scope| {
+                        scope.put(Variable { name, ty, full, mutable: binding.mutable, generation });
+                    });
                 }
-            };
-            self.write_scope(|scope| scope.put(Variable { name, ty, mutable: binding.mutable }));
+                Err(why) => {
+                    self.say_error(&why.at_once(name));
+                    self.let_go(name, why);
+                }
+            }
+        }
+        for vacant in plan.vacant.iter().filter(|vacant| ran.kept.contains_key(&vacant.name)) {
+            self.unkept.remove(&vacant.name);
+            let variable = Variable { generation: plan.generation, ..vacant.clone() };
+            self.write_scope(|scope| scope.put(variable));
         }
     }
 
+    /// A new variable that does not outlive its cell. Where nothing in the cell uses it, somebody wants it later.
+    fn leave(&mut self, cell: &Cell, index: usize, name: &str, local: Local) {
+        let why = match local {
+            Local::Closure => Why::Closure,
+            Local::Borrow => Why::Borrow,
+            Local::Moved => Why::Moved(self.cell_name()),
+        };
+        if local != Local::Moved && !cell.is_used_behind(index, name) {
+            self.say_error(&why.at_once(name));
+        }
+        // One of an earlier cell is hidden by it, as in a program.
+        self.let_go(name, why);
+    }
+
     /// Forgets a variable that no later cell can name; the next one drops its value.
-    fn let_go(&mut self, name: String) {
-        self.write_scope(|scope| scope.remove(&name));
-        self.nameless.insert(name);
+    pub(super) fn let_go(&mut self, name: &str, why: Why) {
+        self.write_scope(|scope| scope.remove(name));
+        self.unkept.insert(name, why);
+        self.nameless.insert(name.to_owned());
+    }
+}
+
+/// The type of a new variable, as later cells write it.
+fn written(binding: &Binding, plan: &Plan, types: &mut Probe) -> Result<String, Why> {
+    let name = &binding.name;
+    let found = binding.ty.clone().map(Inferred::Named).or_else(|| types.answer(name));
+    match (found, plan.pointers.get(name)) {
+        (Some(Inferred::Named(ty)), _) => Ok(ty),
+        (_, Some(pointer)) => Ok(pointer.clone()),
+        (Some(Inferred::Nameless), None) => Err(Why::Opaque),
+        _ => Err(Why::Ambiguous),
     }
 }

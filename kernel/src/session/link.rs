@@ -1,5 +1,6 @@
 //! The kernel's end of the three sockets of the process for cells.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -32,6 +33,8 @@ pub(super) struct Ran {
     pub(super) reports: Vec<Report>,
     /// Variables that were not there when the cell wanted them, and what was there instead.
     pub(super) lost: Vec<(String, String)>,
+    /// Variables that are kept, with their types.
+    pub(super) kept: BTreeMap<String, String>,
 }
 
 /// How the statements of a cell ended.
@@ -210,6 +213,8 @@ impl State {
             }));
         } else if let Some(failure) = event.remove("failure") {
             self.ran.reports.extend(serde_json::from_value(failure));
+        } else if let Some(kept) = event.remove("kept") {
+            self.ran.kept = serde_json::from_value(kept).unwrap_or_default();
         } else if let Some(how) = event.remove("ended") {
             self.ran.ended = serde_json::from_value(how).ok();
         } else if let (Some(Value::String(name)), Some(Value::String(problem))) =

@@ -12,13 +12,13 @@ pub(super) fn process_ended(message: &str) -> Failure {
 }
 
 pub(super) fn killed() -> Failure {
-    let message = "the cell did not stop when asked, so its process was ended: all variables are lost, \
+    let message = "the second interrupt has ended the process of the cells: all variables are lost, \
                    functions, types and imports are kept";
     Failure::new("Killed", message)
 }
 
 pub(super) fn interrupted() -> Failure {
-    Failure::new("Interrupted", "variables of earlier cells are kept")
+    Failure::new("Interrupted", "variables are kept")
 }
 
 fn signal(message: &str) -> Option<u32> {

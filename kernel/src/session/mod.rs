@@ -17,6 +17,7 @@ mod probe;
 mod scope;
 mod streams;
 mod traces;
+mod unkept;
 mod verdict;
 mod workplace;
 

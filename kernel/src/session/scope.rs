@@ -5,16 +5,22 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
-use crate::cell::{Item, Sort, Variable};
+use crate::cell::{Homes, Item, Shape, Sort, Variable, needed};
 
 /// Items, variables and crates of the cells that have run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Scope {
-    /// In the order of their definition; a later definition has replaced an earlier one of its name.
+    /// In the order of their first definition; a later one takes the place of the one before.
     pub(crate) items: Vec<Item>,
     pub(crate) variables: Vec<Variable>,
+    /// Variables that were moved away, and can be assigned anew.
+    pub(crate) vacant: Vec<Variable>,
     /// Crates added by `:dep`.
     pub(crate) crates: Vec<Crate>,
+    /// Where statics are.
+    pub(crate) homes: Homes,
+    /// Counts the changes after which the types of cells must not be taken for those they were.
+    pub(crate) generation: u64,
 }
 
 /// Shared by the session, which writes it, and those who look.
@@ -29,26 +35,103 @@ pub(crate) struct Crate {
     pub(crate) sources: Option<PathBuf>,
 }
 
+/// What new definitions make of a scope.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Change {
+    pub(crate) items: Vec<Item>,
+    pub(crate) generation: u64,
+    /// Variables whose types change: their memory has another form than the new definition says.
+    pub(crate) variables: Vec<String>,
+    /// Statics that begin anew for the same reason: their keys and names.
+    pub(crate) statics: Vec<(u64, String)>,
+}
+
+/// The crate of every program, as paths begin with it.
+const OWN: &str = "ctx::";
+
 impl Scope {
-    /// The items as they will be once `new` ones are defined, and the variables whose types they
-    /// change: their memory has another form than the new definition says.
-    pub(crate) fn with(&self, new: Vec<Item>) -> (Vec<Item>, Vec<String>) {
+    /// The scope as it will be once `new` items are defined.
+    pub(crate) fn with(&self, new: Vec<Item>) -> Change {
+        let local = defined(self.items.iter().chain(&new));
         let mut items = self.items.clone();
         let mut changed = BTreeSet::new();
+        let mut types = false;
         for item in new {
-            let old = items.iter().position(|old| item.replaces(old));
-            match old.map(|at| items.remove(at)) {
-                Some(old) if old.tokens != item.tokens && (has_layout(&old) || has_layout(&item)) => {
-                    changed.extend(item.name.clone());
+            match items.iter().position(|old| item.replaces(old)) {
+                Some(at) => {
+                    let (old, new) = (&items[at].shape, &item.shape);
+                    if old.tokens != new.tokens {
+                        changed.extend(touched(old, &local));
+                        changed.extend(touched(new, &local));
+                        types |= old.defines_types || new.defines_types;
+                    }
+                    items[at] = item;
                 }
-                _ => {}
+                None => {
+                    for hidden in self.hidden_by(&item) {
+                        changed.extend(touched(hidden, &local));
+                        types |= hidden.defines_types;
+                    }
+                    let is_type =
+                        |name: &&String| self.variables.iter().any(|v| paths(&v.ty).any(|word| word == *name));
+                    changed.extend(item.shape.introduces.iter().filter(is_type).cloned());
+                    items.push(item);
+                }
             }
-            items.push(item);
         }
-        spread(&mut changed, &items);
-        let names = |ty: &str| words(ty).any(|word| changed.contains(word));
-        let lost = self.variables.iter().filter(|variable| names(&variable.ty));
-        (items, lost.map(|variable| variable.name.clone()).collect())
+        self.change(items, changed, types, &local)
+    }
+
+    /// The scope as it will be once crates are others than they were.
+    pub(crate) fn with_crates(&self, changed: &[String]) -> Change {
+        let mut names: BTreeSet<String> = changed.iter().cloned().collect();
+        // A glob brings names that nobody has written.
+        let is_glob = |item: &Item| {
+            item.sort == Sort::Import && item.name.is_none() && item.words.iter().any(|word| names.contains(word))
+        };
+        if self.items.iter().any(is_glob) {
+            names.extend(self.items.iter().flat_map(|item| item.shape.touches.iter().cloned()));
+        }
+        self.change(self.items.clone(), names, !changed.is_empty(), &defined(&self.items))
+    }
+
+    fn change(
+        &self,
+        items: Vec<Item>,
+        mut changed: BTreeSet<String>,
+        mut types: bool,
+        local: &BTreeSet<String>,
+    ) -> Change {
+        types |= spread(&mut changed, &items, local);
+        if types {
+            // Whoever asks such a value what it is would be told that it is none of the types that there are now.
+            let erasing = items.iter().filter(|item| is_erased_in(&item.words));
+            changed.extend(erasing.flat_map(|item| touched(&item.shape, local)).collect::<Vec<_>>());
+            spread(&mut changed, &items, local);
+        }
+        let is_lost = |variable: &&Variable| {
+            let named = paths(&variable.ty).chain(own_paths(&variable.full)).any(|name| changed.contains(name));
+            named || types && is_erased(&variable.full)
+        };
+        let variables = self.variables.iter().filter(is_lost).map(|variable| variable.name.clone()).collect();
+        let changes = |ty: &str| words(ty).any(|word| changed.contains(word)) || types && is_erased_text(ty);
+        let sites = items.iter().flat_map(|item| &item.statics);
+        let anew = sites.filter(|site| self.homes.get(site.key).is_some() && changes(site.ty()));
+        let statics = anew.map(|site| (site.key, site.name.clone())).collect();
+        Change { items, generation: self.generation + u64::from(types), variables, statics }
+    }
+
+    /// The items to which a name that `new` introduces has meant something else so far.
+    fn hidden_by<'a>(&'a self, new: &'a Item) -> impl Iterator<Item = &'a Shape> {
+        let names = if is_of_std(new) { None } else { Some(&new.shape.introduces) };
+        let meant = move |shape: &&Shape| {
+            let mentions = |name: &String| {
+                // A constant of a type is named behind it.
+                shape.mentions.contains(name) || new.sort == Sort::Impl && shape.deep.contains(name)
+            };
+            names.is_some_and(|names| names.iter().any(mentions))
+        };
+        self.items.iter().map(|item| &item.shape).filter(meant)
     }
 
     /// The variables among `words`.
@@ -72,6 +155,15 @@ impl Scope {
 
     pub(crate) fn remove(&mut self, name: &str) {
         self.variables.retain(|variable| variable.name != name);
+        self.vacant.retain(|variable| variable.name != name);
+    }
+
+    /// Notes that a variable was moved away.
+    pub(crate) fn vacate(&mut self, name: &str) {
+        if let Some(at) = self.variables.iter().position(|variable| variable.name == name) {
+            let variable = self.variables.remove(at);
+            self.vacant.push(variable);
+        }
     }
 
     /// Adds a crate in place of one of its name.
@@ -81,24 +173,102 @@ impl Scope {
     }
 }
 
-/// Adds to `changed` what is made of it: a struct with a field of a changed type has changed, too.
-fn spread(changed: &mut BTreeSet<String>, items: &[Item]) {
-    loop {
-        let more: Vec<String> = items
-            .iter()
-            .filter(|item| has_layout(item) && changed.iter().any(|name| item.mentions(name)))
-            .filter_map(|item| item.name.clone())
-            .filter(|name| !changed.contains(name))
-            .collect();
-        if more.is_empty() {
-            return;
-        }
-        changed.extend(more);
+impl Change {
+    /// The items that code with `words` needs, and the types of `variables`; those of the `source`th cell besides.
+    pub(crate) fn needed<'a>(
+        &'a self,
+        words: impl IntoIterator<Item = String>,
+        variables: &'a [Variable],
+        source: usize,
+    ) -> Vec<&'a Item> {
+        let of_types = variables.iter().flat_map(|variable| [&variable.ty, &variable.full]);
+        let types = of_types.flat_map(|ty| self::words(ty)).map(str::to_owned);
+        needed(&self.items, words.into_iter().chain(types), source)
     }
 }
 
-fn has_layout(item: &Item) -> bool {
-    matches!(item.sort, Sort::Type | Sort::Import | Sort::Macro)
+/// Adds to `changed` what is made of it: a struct with a field of a changed type has changed, too. Says whether types did.
+fn spread(changed: &mut BTreeSet<String>, items: &[Item], local: &BTreeSet<String>) -> bool {
+    let mut types = false;
+    loop {
+        let before = changed.len();
+        for Item { shape, .. } in items {
+            if shape.mentions.iter().any(|name| changed.contains(name)) {
+                types |= shape.defines_types;
+                changed.extend(touched(shape, local));
+            }
+        }
+        if changed.len() == before {
+            return types;
+        }
+    }
+}
+
+/// The names that change with an item: of what an `impl` is about, those that cells define.
+fn touched<'a>(shape: &'a Shape, local: &'a BTreeSet<String>) -> impl Iterator<Item = String> + 'a {
+    shape.touches.iter().chain(shape.heads.intersection(local)).cloned()
+}
+
+/// The names that items define.
+fn defined<'a>(items: impl IntoIterator<Item = &'a Item>) -> BTreeSet<String> {
+    items
+        .into_iter()
+        .filter(|item| item.sort != Sort::Impl)
+        .flat_map(|item| item.shape.touches.iter().cloned())
+        .collect()
+}
+
+/// An import of the standard library brings what its name means anyway, but for those that it gives to several things.
+fn is_of_std(item: &Item) -> bool {
+    let path = item.code().rsplit("use ").next().unwrap_or_default().trim_start_matches("::");
+    let several = item.name.as_deref().is_none_or(|name| ["Error", "Result"].contains(&name));
+    let renamed = path.contains(" as ");
+    item.sort == Sort::Import
+        && !several
+        && !renamed
+        && ["std::", "core::", "alloc::"].iter().any(|root| path.starts_with(root))
+}
+
+/// Whether values of a type forget what they are, and can be asked for it.
+fn is_erased(full: &str) -> bool {
+    ["dyn core::any::Any", "dyn core::error::Error", "anyhow::Error"].iter().any(|name| full.contains(name))
+}
+
+/// The same of a type as a user writes it.
+fn is_erased_text(ty: &str) -> bool {
+    is_erased_in(&words(ty).map(str::to_owned).collect())
+}
+
+fn is_erased_in(words: &BTreeSet<String>) -> bool {
+    let has = |word: &str| words.contains(word);
+    has("anyhow") || has("dyn") && (has("Any") || has("Error"))
+}
+
+/// The first word of each path.
+fn paths(text: &str) -> impl Iterator<Item = &str> {
+    let relative = |word: &str| ["crate", "self", "super"].contains(&word);
+    let mut behind = false;
+    text.split_inclusive(|c: char| !(c.is_alphanumeric() || c == '_')).filter_map(move |part| {
+        let word = part.trim_end_matches(|c: char| !(c.is_alphanumeric() || c == '_'));
+        let first = !behind;
+        if !word.is_empty() {
+            behind = part.ends_with(':') && !relative(word);
+        } else if !part.ends_with(':') {
+            behind = false;
+        }
+        (first && !word.is_empty()).then_some(word)
+    })
+}
+
+/// The words of the paths into cells.
+fn own_paths(full: &str) -> impl Iterator<Item = &str> {
+    let paths = full.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
+    paths.filter(|path| !path.is_empty()).flat_map(|path| {
+        // A crate of `:dep` is one word: its name.
+        let own = path.strip_prefix(OWN);
+        let words = own.map(words).into_iter().flatten().filter(|word| !word.is_empty());
+        words.chain(own.is_none().then(|| path.split("::").next().unwrap_or_default()))
+    })
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -114,18 +284,72 @@ mod tests {
         items(&Cell::parse(code).expect("the cell parses"), 0)
     }
 
+    fn variable(name: &str, ty: &str, full: &str) -> Variable {
+        let (name, ty, full) = (name.to_owned(), ty.to_owned(), full.to_owned());
+        Variable { name, ty, full, mutable: false, generation: 0 }
+    }
+
+    /// What `new` drops among variables of types that `code` has defined; the generation.
+    fn dropped(code: &str, variables: &[(&str, &str)], new: &str) -> (Vec<String>, u64) {
+        let full = |ty: &str| ty.replace("P", "ctx::P").replace("Q", "ctx::Q");
+        let variables = variables.iter().map(|(name, ty)| variable(name, ty, &full(ty))).collect();
+        let scope = Scope { items: of(code), variables, ..Scope::default() };
+        let change = scope.with(of(new));
+        (change.variables, change.generation)
+    }
+
+    fn all(names: &[&str], generation: u64) -> (Vec<String>, u64) {
+        (names.iter().map(|name| (*name).to_owned()).collect(), generation)
+    }
+
     #[test]
     fn variables_of_changed_types_are_named() {
-        let variable = |name: &str, ty: &str| Variable { name: name.to_owned(), ty: ty.to_owned(), mutable: false };
-        let scope = Scope {
-            items: of("struct P { x: i32 }\nstruct Q(P);\nfn f(_: P) {}"),
-            variables: vec![variable("p", "std::vec::Vec<P>"), variable("q", "Q"), variable("n", "i32")],
-            crates: Vec::new(),
-        };
-        assert_eq!(scope.with(of("struct P { x: String }")).1, ["p", "q"]);
-        assert_eq!(scope.with(of("struct P { x: i32, } // the same")).1, ["p", "q"]);
-        assert_eq!(scope.with(of("struct P  { x: i32 }")).1, [""; 0]);
-        assert_eq!(scope.with(of("fn f() {}")).1, [""; 0]);
-        assert_eq!(scope.with(of("struct P;")).0.len(), 3);
+        let code = "struct P { x: i32 }\nstruct Q(P);\nfn f(_: P) {}";
+        let variables = [("p", "std::vec::Vec<P>"), ("q", "Q"), ("n", "i32")];
+        assert_eq!(dropped(code, &variables, "struct P { x: String }"), all(&["p", "q"], 1));
+        assert_eq!(dropped(code, &variables, "/// a point\n#[derive(Debug)] struct P { x: i32 }"), all(&[], 0));
+        assert_eq!(dropped(code, &variables, "struct Q(P, P);"), all(&["q"], 1));
+        assert_eq!(dropped(code, &variables, "fn f() {}"), all(&[], 0));
+        assert_eq!(dropped(code, &variables, "struct R;"), all(&[], 0));
+    }
+
+    #[test]
+    fn constants_and_their_functions_lead_to_types() {
+        let variables = [("p", "P")];
+        let code = "const fn n() -> usize { m() }\nconst fn m() -> usize { 1 }\nstruct P([u8; n()]);";
+        assert_eq!(dropped(code, &variables, "const fn m() -> usize { 2 }"), all(&["p"], 1));
+        let code = "trait T { type Inner; }\nstruct K;\nimpl T for K { type Inner = u8; }\nstruct P(<K as T>::Inner);";
+        assert_eq!(dropped(code, &variables, "impl T for K { type Inner = u16; }"), all(&["p"], 1));
+        let code = "macro_rules! ty { () => { u8 } }\nstruct P(ty!());";
+        assert_eq!(dropped(code, &variables, "macro_rules! ty { () => { u16 } }"), all(&["p"], 1));
+        let code = "mod m { pub struct P(u8); }\nuse m::*;\nstruct Q(P);";
+        assert_eq!(dropped(code, &[("q", "Q")], "mod m { pub struct P(u16); }"), all(&["q"], 1));
+    }
+
+    #[test]
+    fn a_name_that_hides_another_changes_whoever_meant_it() {
+        let code = "struct P(Vec<u8>);";
+        assert_eq!(dropped(code, &[("p", "P")], "struct Vec;"), all(&["p"], 1));
+        assert_eq!(dropped(code, &[("p", "P"), ("v", "std::vec::Vec<u8>")], "struct Vec;"), all(&["p"], 1));
+        assert_eq!(dropped(code, &[("p", "P")], "use std::vec::Vec;"), all(&[], 0));
+        let code = "trait T { const N: usize = 1; }\nstruct K;\nimpl T for K {}\nstruct P([u8; K::N]);";
+        assert_eq!(dropped(code, &[("p", "P")], "impl K { const N: usize = 2; }"), all(&["p"], 1));
+    }
+
+    #[test]
+    fn values_that_forget_their_types_go_where_types_change() {
+        let variable = variable("b", "Box<dyn Any>", "alloc::boxed::Box<dyn core::any::Any>");
+        let scope = Scope { items: of("struct P(u8);"), variables: vec![variable], ..Scope::default() };
+        assert_eq!(scope.with(of("struct P(u16);")).variables, ["b"]);
+        assert_eq!(scope.with(of("const N: u8 = 1;")).variables, [""; 0]);
+    }
+
+    #[test]
+    fn paths_begin_with_their_first_words() {
+        let first = |text| paths(text).collect::<Vec<_>>();
+        assert_eq!(first("std::vec::Vec<m::P>"), ["std", "m"]);
+        assert_eq!(first("crate::P"), ["crate", "P"]);
+        assert_eq!(first("(A, &B)"), ["A", "B"]);
+        assert_eq!(own_paths("alloc::vec::Vec<ctx::m::P>").collect::<Vec<_>>(), ["alloc", "m", "P"]);
     }
 }

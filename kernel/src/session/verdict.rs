@@ -1,59 +1,74 @@
 //! What the errors of a program teach about the variables of its cell.
 
-use super::failure::Failure;
-use crate::cell::{Cell, CompileError, Diagnostic, Plan, Program, Role, Source, Tried, compile_errors, drawn};
+use super::unkept::Why;
+use crate::cell::{CompileError, Diagnostic, Local, Plan, Program, Role, Source, Tried, compile_errors};
 
 /// What to do about a program that did not compile.
 pub(super) enum Verdict {
     /// Compile again: the plan knows more.
-    Again,
+    Retry,
     /// Compile again, and ask for the types again.
-    OtherTried,
-    Failed(Failure),
+    RetryTextOnly,
+    /// Compile again without this variable of an earlier cell, for this reason.
+    RetryWithout(String, Why),
+    Failed(Vec<CompileError>),
 }
 
-/// Reads `errors`. A variable that is used after it was moved is moved; a closure that borrows lives
-/// in its own cell; everything else is the user's to mend.
-pub(super) fn verdict(
-    sources: &[Source],
-    program: &Program,
-    cell: &Cell,
-    source: usize,
-    errors: &[Diagnostic],
-    plan: &mut Plan,
-) -> Verdict {
+/// Reads `errors`. A variable that is used after it was moved is moved; one that borrows lives in its own cell; everything
+/// else is the user's to mend.
+pub(super) fn verdict(sources: &[Source], program: &Program, errors: &[Diagnostic], plan: &mut Plan) -> Verdict {
+    if let Some(found) = unwritable(program, errors, plan) {
+        return found;
+    }
     let before = plan.moved.len() + plan.local.len();
     for mark in &program.marks {
-        let moved = errors.iter().any(|error| error.code() == "E0382" && error.is_at(&mark.at));
+        let code = |wanted: &str| errors.iter().any(|error| error.code() == wanted && error.is_at(&mark.at));
+        // What was never assigned is not there to be kept.
+        let moved = code("E0382") || code("E0381");
+        let borrows = errors.iter().any(|error| borrows(error, &mark.at));
         match mark.role {
-            Role::Keeps if moved => plan.local.insert(mark.name.clone()),
+            Role::Keeps if moved || borrows => {
+                let local = if moved { Local::Moved } else { Local::Borrow };
+                plan.local.insert((mark.statement, mark.name.clone()), local).is_none()
+            }
             Role::Returns if moved => plan.moved.insert(mark.name.clone()),
             _ => false,
         };
     }
     if plan.moved.len() + plan.local.len() > before {
-        return Verdict::Again;
+        return Verdict::Retry;
     }
     let open = |error: &Diagnostic| OPEN.contains(&error.code()) || error.mentions(TRIED);
     if plan.tried == Tried::Whole && errors.iter().any(open) {
         plan.tried = Tried::Text;
-        return Verdict::OtherTried;
+        return Verdict::RetryTextOnly;
     }
-    let borrowing: Vec<CompileError> = program
-        .marks
-        .iter()
-        .filter(|mark| mark.role == Role::Keeps && errors.iter().any(|error| borrows(error, &mark.at)))
-        .filter_map(|mark| cannot_be_kept(&sources[source], cell, &mark.name))
-        .take(1)
-        .collect();
-    let found = if borrowing.is_empty() { compile_errors(sources, program, errors) } else { borrowing };
-    Verdict::Failed(Failure::compile(&found))
+    if program.nested && !errors.iter().all(|error| CLEAR.contains(&error.code())) {
+        plan.flat = true;
+        return Verdict::Retry;
+    }
+    Verdict::Failed(compile_errors(sources, program, errors))
+}
+
+/// A variable whose type cannot be written here, though rustc has printed it.
+fn unwritable(program: &Program, errors: &[Diagnostic], plan: &mut Plan) -> Option<Verdict> {
+    let mut takes = program.marks.iter().filter(|mark| mark.role == Role::Takes);
+    let mark = takes.find(|mark| errors.iter().any(|error| error.is_at(&mark.at)))?;
+    let at = plan.used.iter().position(|variable| variable.name == mark.name)?;
+    let variable = plan.used.remove(at);
+    Some(Verdict::RetryWithout(variable.name, Why::Private(variable.ty)))
 }
 
 /// Errors of types that only later code tells.
 const OPEN: [&str; 4] = ["E0271", "E0282", "E0283", "E0284"];
 /// Where the traits are that look for an error's causes; rustc may have taken a type for one of them.
 const TRIED: &str = "nb::failed::";
+
+/// Errors that no frame can be the cause of: names and types that do not fit.
+const CLEAR: [&str; 15] = [
+    "E0061", "E0277", "E0308", "E0405", "E0412", "E0422", "E0423", "E0425", "E0432", "E0433", "E0559", "E0560",
+    "E0599", "E0609", "E0614",
+];
 
 /// Errors of borrowed values, whose explanation points to what wants them for good.
 const SHORT: [&str; 7] = ["E0373", "E0499", "E0502", "E0505", "E0515", "E0597", "E0716"];
@@ -63,11 +78,4 @@ const ESCAPES: [&str; 3] = ["", "E0310", "E0521"];
 fn borrows(error: &Diagnostic, kept: &std::ops::Range<usize>) -> bool {
     let short = SHORT.contains(&error.code()) && error.points_to(kept);
     short || ESCAPES.contains(&error.code()) && error.is_at(kept)
-}
-
-fn cannot_be_kept(source: &Source, cell: &Cell, name: &str) -> Option<CompileError> {
-    let (index, _) = cell.kept().into_iter().find(|(_, binding)| binding.name == name)?;
-    let message = format!("`{name}` borrows from another value, so it cannot be kept for later cells");
-    let help = "clone what it borrows, or put the statements into braces: { .. }";
-    Some(drawn(source, cell.statements[index].range.clone(), &message, help))
 }

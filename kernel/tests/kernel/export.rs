@@ -86,7 +86,7 @@ fn the_program_prints_what_the_notebook_shows() -> Result<()> {
         .map(|text| format!("{}\n", text.trim_end()))
         .collect();
     // A type is told with its crate.
-    assert_eq!(printed.replace("script::Plain", "Plain"), shown.replace("ctx::cell::Plain", "Plain"));
+    assert_eq!(printed.replace("script::Plain", "Plain"), shown.replace("ctx::Plain", "Plain"));
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Interrupts: by asking, in the middle of a compilation, and by force.
+//! Interrupts: by asking, in the middle of a compilation, and, asked again, by force.
 
 use std::time::{Duration, Instant};
 
@@ -72,18 +72,102 @@ async fn a_compilation_ends_at_once() -> Result<()> {
     kernel.shutdown().await
 }
 
+/// Interrupts once, half a second after the cell's first output; gives how long the cell then went on.
+async fn stop(kernel: &mut Client, code: &str) -> Result<Duration> {
+    let id = kernel.begin(&format!("println!(\"running\");\n{code}")).await?;
+    kernel.wait_for(&id, "stream").await?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    kernel.interrupt().await?;
+    let asked = Instant::now();
+    assert_eq!(kernel.finish(&id).await?.reply["ename"], "Interrupted", "{code}");
+    Ok(asked.elapsed())
+}
+
 #[tokio::test]
-async fn two_interrupts_end_what_does_not_listen() -> Result<()> {
+async fn functions_closures_and_recursion_listen() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let items = "use kensaku::rayon::prelude::*;\nfn work() -> u64 { let mut s = 0u64; loop { s = s.wrapping_add(1); } }\n\
+                 fn fib(n: u64) -> u64 { if n < 2 { n } else { fib(n - 1) + fib(n - 2) } }\n\
+                 struct Worker;\nimpl Worker { fn run(&self) { loop {} } }\nlet kept = 3;";
+    kernel.execute(items).await?.expect_ok();
+    let cells = [
+        "work();",
+        "fib(90)",
+        "Worker.run();",
+        "let total: u64 = (0..u64::MAX).map(|i| i / 3).sum();",
+        "let total: u64 = (0..u64::MAX).into_par_iter().map(|i| i / 3).sum();",
+        "std::thread::scope(|scope| { scope.spawn(|| work()); });",
+    ];
+    for code in cells {
+        let took = stop(&mut kernel, code).await?;
+        assert!(took < Duration::from_secs(5), "{code} took {took:?}");
+        assert_eq!(kernel.execute("kept").await?.expect_ok().value(), Some("3"), "{code}");
+    }
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn threads_of_earlier_cells_go_on() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let code = "use std::sync::atomic::{AtomicU64, Ordering};\nstatic TURNS: AtomicU64 = AtomicU64::new(0);\n\
+                std::thread::spawn(|| loop {\n    TURNS.fetch_add(1, Ordering::SeqCst);\n    \
+                std::thread::sleep(std::time::Duration::from_millis(5));\n});";
+    kernel.execute(code).await?.expect_ok();
+    stop(&mut kernel, "loop { std::thread::sleep(std::time::Duration::from_millis(5)); }").await?;
+    let turns = "let before = TURNS.load(Ordering::SeqCst);\nstd::thread::sleep(std::time::Duration::from_millis(100));\n\
+                 TURNS.load(Ordering::SeqCst) > before";
+    assert_eq!(kernel.execute(turns).await?.expect_ok().value(), Some("true"));
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn one_interrupt_ends_no_process() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("let kept = 3;").await?.expect_ok();
+    let id = kernel
+        .begin("println!(\"running\");\nstd::thread::sleep(std::time::Duration::from_secs(8));\nunreachable!();")
+        .await?;
+    kernel.wait_for(&id, "stream").await?;
+    kernel.interrupt().await?;
+    let stopped = kernel.finish(&id).await?;
+    assert_eq!(stopped.reply["ename"], "Interrupted");
+    let told = stopped.text("stderr");
+    assert!(told.contains("Interrupt again within 10 s to end its process, which loses all variables"), "{told}");
+    assert_eq!(kernel.execute("kept").await?.expect_ok().value(), Some("3"));
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn an_interrupted_cell_keeps_the_variables_it_has_made() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let code = "let mut seen = vec![0];\nlet mut turns = 0..u64::MAX;\nfor turn in &mut turns {\n    seen.push(turn);\n    \
+                std::thread::sleep(std::time::Duration::from_millis(5));\n}";
+    stop(&mut kernel, code).await?;
+    let left = kernel.execute("seen.len() > 2 && turns.start == seen[seen.len() - 1] + 1").await?.expect_ok();
+    assert_eq!(left.value(), Some("true"));
+    let awaiting = "let mut waits = vec![0];\nlet more = async { 1 }.await;\nwaits.push(more);\n\
+                    kensaku::tokio::time::sleep(std::time::Duration::from_secs(600)).await;";
+    stop(&mut kernel, awaiting).await?;
+    assert_eq!(kernel.execute("(waits.clone(), more)").await?.expect_ok().value(), Some("([0, 1], 1)"));
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn who_interrupts_again_ends_what_does_not_listen() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("fn kept() -> i32 { 5 }\nlet lost = 1;").await?.expect_ok();
     let code = "println!(\"running\");\nstd::thread::sleep(std::time::Duration::from_secs(600));";
     let id = kernel.begin(code).await?;
     kernel.wait_for(&id, "stream").await?;
     kernel.interrupt().await?;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // Twice at once is once.
+    kernel.interrupt().await?;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     kernel.interrupt().await?;
     let killed = kernel.finish(&id).await?;
     assert_eq!(killed.reply["ename"], "Killed");
+    assert!(kernel.execute("lost").await?.traceback().contains("E0425"));
     assert_eq!(kernel.execute("kept()").await?.expect_ok().value(), Some("5"));
     kernel.shutdown().await
 }

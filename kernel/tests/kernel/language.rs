@@ -50,6 +50,73 @@ async fn statics_are_the_same_in_all_cells() -> Result<()> {
 }
 
 #[tokio::test]
+async fn statics_keep_their_types() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let cells = [
+        "static LIMIT: usize = 3;\nstatic GREETING: &str = \"hello\";\nstatic NAMES: [&str; 2] = [\"a\", \"b\"];",
+        "let mut all = format!(\"{GREETING} {}\", GREETING.len());\nfor name in NAMES { all.push_str(name); }",
+        "let zeros = [0u8; LIMIT];\nlet same: usize = LIMIT;\n(all.clone(), LIMIT + 1, LIMIT > 2, zeros.len(), same)",
+    ];
+    assert_eq!(last(&mut kernel, &cells).await?, "(\"hello 5ab\", 4, true, 3, 3)");
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn statics_live_as_long_as_the_session() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let cells = [
+        "use std::sync::atomic::{AtomicU32, Ordering};\nfn ticket() -> u32 { static NEXT: AtomicU32 = AtomicU32::new(10); \
+         NEXT.fetch_add(1, Ordering::SeqCst) }",
+        "mod m { pub static N: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0); }",
+        "static mut HITS: u32 = 0;\nfn hit() -> u32 { unsafe { HITS += 1; HITS } }",
+        "thread_local! { static DEPTH: std::cell::Cell<i32> = const { std::cell::Cell::new(0) }; \
+         static SEEN: std::cell::RefCell<Vec<i32>> = std::cell::RefCell::new(Vec::new()) }",
+        "DEPTH.set(5);\nSEEN.with_borrow_mut(|seen| seen.push(1));\nticket();\nhit();\nm::N.fetch_add(2, Ordering::SeqCst);",
+        "struct Count;\nimpl Count { fn next(&self) -> u32 { static N: AtomicU32 = AtomicU32::new(7); N.fetch_add(1, Ordering::SeqCst) } }",
+        "Count.next();",
+        "(ticket(), hit(), m::N.load(Ordering::SeqCst), DEPTH.get(), SEEN.take(), Count.next())",
+    ];
+    assert_eq!(last(&mut kernel, &cells).await?, "(11, 2, 2, 5, [1], 8)");
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn cells_are_one_crate() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let cells = [
+        "pub trait Area { fn area(&self) -> f64; }\nmod shapes { use super::Area; pub struct Square(pub f64); \
+         impl Area for Square { fn area(&self) -> f64 { self.0 * self.0 } } }",
+        "mod discs { use crate::Area; pub struct Disc(pub f64); impl Area for Disc { fn area(&self) -> f64 { 3.0 * self.0 * self.0 } } }",
+        "(shapes::Square(3.0).area(), discs::Disc(2.0).area())",
+    ];
+    assert_eq!(last(&mut kernel, &cells).await?, "(9.0, 12.0)");
+    // No name is the frame's.
+    let cells = [
+        "fn run(n: u32) -> u32 { n + 1 }\nmod cell { pub fn two() -> u32 { 2 } }\nrun(1)",
+        "fn cell(n: u32) -> u32 { n + 2 }\ncell(run(1)) + cell::two()",
+    ];
+    assert_eq!(last(&mut kernel, &cells).await?, "6");
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn a_cell_can_return_and_try_anywhere() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let returned = kernel.execute("let y: Option<u8> = None;\nlet Some(x) = y else { return };\nx").await?.expect_ok();
+    assert_eq!(returned.value(), None);
+    assert_eq!(last(&mut kernel, &["y.is_none()"]).await?, "true");
+    assert_eq!(last(&mut kernel, &["let n = 3;\nif n > 2 { return Ok(()); }\npanic!();", "n"]).await?, "3");
+    let tried = "let frame = df!(\"a\" => [\"7\".parse::<i32>()?, \"8\".parse()?])?;\n\
+                 assert!(matches!(\"1\".parse::<u8>()?, 1));\nframe.height()";
+    assert_eq!(last(&mut kernel, &[tried]).await?, "2");
+    let failed = kernel.execute("let one = 1;\nlet frame = df!(\"a\" => [one, \"x\".parse()?])?;").await?;
+    assert_eq!(failed.reply["evalue"], "invalid digit found in string");
+    assert!(failed.traceback().contains(":2"), "{}", failed.traceback());
+    assert_eq!(last(&mut kernel, &["one"]).await?, "1");
+    kernel.shutdown().await
+}
+
+#[tokio::test]
 async fn patterns_generics_and_macros() -> Result<()> {
     let mut kernel = Client::start().await?;
     let cells = [
@@ -99,8 +166,8 @@ async fn logs_go_to_stderr() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "kensaku::log::warn!(\"by log\");\nkensaku::tracing::error!(\"by tracing\");\nkensaku::log::info!(\"too little\");";
     let logged = kernel.execute(code).await?.expect_ok().text("stderr");
-    assert!(logged.contains("WARN ctx::cell: by log"), "{logged}");
-    assert!(logged.contains("ERROR ctx::cell: by tracing"), "{logged}");
+    assert!(logged.contains("WARN ctx: by log"), "{logged}");
+    assert!(logged.contains("ERROR ctx: by tracing"), "{logged}");
     assert!(!logged.contains("too little"), "{logged}");
     kernel.shutdown().await
 }

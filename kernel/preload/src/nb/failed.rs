@@ -8,26 +8,84 @@ use kensaku::serde_json::{Value, json};
 
 use crate::event;
 
-/// An error on its way out of a cell: what the kernel shows of it.
-pub struct Failed(Value);
+/// What ends the statements of a cell before their last.
+pub struct Failed(How);
+
+pub(super) enum How {
+    /// An error, as the kernel shows it.
+    Error(Value),
+    /// A panic, of which its hook has told.
+    Panic,
+    /// A `return` of the cell's own.
+    Returned,
+}
 
 impl Failed {
     /// `told` is the name, the message and the causes of an error; the caller its place.
     #[track_caller]
     pub fn new(told: Told) -> Self {
         let place = Location::caller();
-        Self(json!({ "failure": {
+        Self(How::Error(json!({ "failure": {
             "kind": "error", "name": told.name, "message": told.message, "causes": told.causes, "hint": told.hint,
             "file": place.file(), "line": place.line(), "column": place.column(),
-        }}))
+        }})))
     }
 
-    pub(super) fn tell(&self) {
-        event::emit(&self.0);
+    pub(super) fn panicked() -> Self {
+        Self(How::Panic)
+    }
+
+    /// How the cell ended, in the kernel's word; tells of an error.
+    pub(super) fn tell(&self) -> &'static str {
+        match &self.0 {
+            How::Error(failure) => {
+                event::emit(failure);
+                "error"
+            }
+            How::Panic => "panic",
+            How::Returned => "well",
+        }
     }
 }
 
+/// A `?` where none of the traits below can be asked, as within the call of a macro.
+impl<E: Display> From<E> for Failed {
+    #[track_caller]
+    fn from(error: E) -> Self {
+        Self::new(text_of(&error))
+    }
+}
+
+/// What a cell can `return`.
+pub trait Returned {
+    fn into_end(self) -> Result<(), Failed>;
+}
+
+impl Returned for () {
+    fn into_end(self) -> Result<(), Failed> {
+        Err(Failed(How::Returned))
+    }
+}
+
+impl<E: Display> Returned for Result<(), E> {
+    #[track_caller]
+    fn into_end(self) -> Result<(), Failed> {
+        self.map_err(|error| Failed::new(text_of(&error)))?;
+        Err(Failed(How::Returned))
+    }
+}
+
+/// Ends a cell as `return` ends `main`.
+#[track_caller]
+pub fn returned(value: impl Returned) -> Result<(), Failed> {
+    value.into_end()
+}
+
 /// What can be tried: `?` works on it.
+#[diagnostic::on_unimplemented(
+    message = "the `?` operator can only be applied to a `Result` or an `Option`",
+    label = "`{Self}` is neither"
+)]
 pub trait Outcome {
     type Value;
     type Error;

@@ -2,17 +2,16 @@
 
 mod cell;
 mod failed;
-mod statics;
 mod store;
+mod threads;
 
 use std::marker::PhantomData;
 
-pub use cell::{Ended, Running, begin, poll, run, run_async};
-pub use failed::{ByCauses, ByDebugForm, ByHint, ByText, Failed, Outcome, Raised, Told, text_of};
-pub use statics::Static;
-pub use store::{forget, has, keep, take};
+pub use cell::{Ended, Running, begin, enter, poll, rest, rest_async, run, run_async};
+pub use failed::{ByCauses, ByDebugForm, ByHint, ByText, Failed, Outcome, Raised, Told, returned, text_of};
+pub use store::{forget, give_back, has, keep, readmit, take};
 
-pub(crate) use cell::INTERRUPTED;
+pub(crate) use cell::Interrupted;
 
 pub use crate::tried_text;
 pub use crate::tried_value as tried;

@@ -4,7 +4,7 @@
 
 use std::any::{Any, TypeId, type_name};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use kensaku::serde_json::json;
 
@@ -18,16 +18,70 @@ struct Kept {
 thread_local! {
     /// All cells run on one thread, so that variables need not be `Send`.
     static VARIABLES: RefCell<HashMap<String, Kept>> = RefCell::default();
+    /// Those that the running cell has kept, with their types.
+    static KEPT: RefCell<BTreeMap<String, &'static str>> = RefCell::default();
 }
 
-/// Keeps a variable for later cells; one of the same name is dropped.
+/// Forgets what the cell before has kept.
+pub(super) fn cell_begins() {
+    KEPT.take();
+}
+
+/// Tells the kernel what is kept.
+pub(super) fn cell_ends() {
+    let kept = KEPT.take();
+    if !kept.is_empty() {
+        event::emit(&json!({ "kept": kept }));
+    }
+}
+
+/// Keeps a variable for later cells. The innermost one of a name comes first in a cell and stays; what another cell has
+/// left under the name is dropped.
 pub fn keep<T: 'static>(name: &str, value: T) {
-    put(name, Kept { value: Box::new(value), type_name: type_name::<T>() });
+    let newer = KEPT.with_borrow_mut(|kept| {
+        let newer = kept.contains_key(name);
+        kept.entry(name.to_owned()).or_insert_with(type_name::<T>);
+        newer
+    });
+    if !newer {
+        put(name, Kept { value: Box::new(value), type_name: type_name::<T>() });
+    }
 }
 
-/// Whether `name` is there with this type. A cell asks before it takes any, and does not run else.
+/// Gives back a variable of an earlier cell, unless this one has kept a new one of its name.
+pub fn give_back<T: 'static>(name: &str, value: T) {
+    if !KEPT.with_borrow(|kept| kept.contains_key(name)) {
+        put(name, Kept { value: Box::new(value), type_name: type_name::<T>() });
+    }
+}
+
+/// Whether `name` is there with this type. A cell checks all its variables first and does not run if one is missing.
 pub fn has<T: 'static>(name: &str) -> bool {
     is_there(name, TypeId::of::<T>(), type_name::<T>())
+}
+
+/// Whether `name` is there, under the identity that its type had before other types were redefined; from now on it has
+/// the one of `T`.
+///
+/// # Safety
+/// `T` is made of the same definitions as the type of the variable.
+pub unsafe fn readmit<T: 'static>(name: &str) -> bool {
+    VARIABLES.with_borrow_mut(|variables| {
+        let Some(kept) = variables.remove(name) else { return };
+        let same = kept.value.as_ref().type_id() == TypeId::of::<T>();
+        let alike = kept.type_name == type_name::<T>()
+            && size_of_val(kept.value.as_ref()) == size_of::<T>()
+            && align_of_val(kept.value.as_ref()) == align_of::<T>();
+        let kept = if alike && !same {
+            // Safety: the caller's promise, and the box was made for a value of this size and alignment.
+            let value: Box<T> = unsafe { Box::from_raw(Box::into_raw(kept.value).cast()) };
+            Kept { value, type_name: kept.type_name }
+        } else {
+            kept
+        };
+        variables.insert(name.to_owned(), kept);
+    });
+    has::<T>(name)
 }
 
 /// Takes a variable that [`has`] has found.

@@ -1,0 +1,56 @@
+//! Which threads work for the running cell: an interrupt ends their loops, and not those of threads that an earlier cell
+//! has left behind.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+thread_local! {
+    static RUNS_CELLS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// When the cell began, in ticks of the system's clock.
+static BEGAN: AtomicU64 = AtomicU64::new(0);
+
+/// To be called on the thread that runs the cell.
+pub(super) fn cell_begins() {
+    RUNS_CELLS.set(true);
+    BEGAN.store(now(), Ordering::Relaxed);
+}
+
+/// Whether this thread does: the cell's own, rayon's, and those that began during the cell.
+pub(super) fn work_for_the_cell() -> bool {
+    let began_since = || started().is_some_and(|started| started >= BEGAN.load(Ordering::Relaxed));
+    RUNS_CELLS.get() || kensaku::rayon::current_thread_index().is_some() || began_since()
+}
+
+/// When this thread started, in ticks.
+fn started() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/thread-self/stat").ok()?;
+    // The name in parentheses may hold anything; the 22nd field is the 20th behind it.
+    status.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+}
+
+fn now() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // Safety: the calls write one time and read one number.
+    let ticks = unsafe {
+        libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time);
+        libc::sysconf(libc::_SC_CLK_TCK)
+    };
+    let ticks = u64::try_from(ticks).unwrap_or(100);
+    let whole = |part: i64| u64::try_from(part).unwrap_or_default();
+    whole(time.tv_sec) * ticks + whole(time.tv_nsec) * ticks / 1_000_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_starts_after_what_was_before_it() {
+        let before = now();
+        let (started, after) = std::thread::spawn(|| (started(), now())).join().expect("the thread ends");
+        let started = started.expect("the system tells it");
+        assert!(before <= started && started <= after, "{before} {started} {after}");
+    }
+}

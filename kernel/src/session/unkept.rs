@@ -1,0 +1,103 @@
+//! Variables that no later cell has, and why: said when a later cell names them.
+
+use std::collections::BTreeMap;
+
+use crate::cell::CompileError;
+
+/// Why a variable is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Why {
+    Closure,
+    Borrow,
+    /// Its type has no name: the iterator or the future that a function returns.
+    Opaque,
+    /// Its type is private where it is defined.
+    Private(String),
+    /// rustc could not tell its type.
+    Ambiguous,
+    /// A cell moved it away.
+    Moved(String),
+}
+
+impl Why {
+    /// In a sentence about `name`.
+    pub(super) fn about(&self, name: &str) -> String {
+        match self {
+            Self::Closure => format!(
+                "`{name}` was a closure, and closures live in their own cell: write a function, \
+                 or give it a type, as in `let {name}: Box<dyn Fn(i32) -> i32> = Box::new(..)`"
+            ),
+            Self::Borrow => {
+                format!("`{name}` borrowed from another value and lived in its own cell: clone what it borrows")
+            }
+            Self::Opaque => format!(
+                "`{name}` had a type without a name (a closure, an iterator or a future) and lived in its own cell: \
+                 collect it, or box it as a `dyn` type"
+            ),
+            Self::Private(ty) => {
+                format!("`{name}` was dropped: its type `{ty}` is private to its module, so no other cell can name it")
+            }
+            Self::Ambiguous => format!("`{name}` was not kept: its type is ambiguous; add a type annotation"),
+            Self::Moved(cell) => format!("`{name}` was moved by {cell}: bind it again with `let`"),
+        }
+    }
+
+    /// In a line below the cell that made `name`.
+    pub(super) fn at_once(&self, name: &str) -> String {
+        match self {
+            Self::Closure | Self::Opaque => format!(
+                "`{name}` is not kept for later cells: its type has no name. Write a function, or box it as a `dyn` type\n"
+            ),
+            Self::Borrow => format!("`{name}` is not kept for later cells: it borrows from another value\n"),
+            Self::Private(_) | Self::Ambiguous | Self::Moved(_) => format!("{}\n", self.about(name)),
+        }
+    }
+}
+
+/// What is known of names that are not there.
+#[derive(Debug, Default)]
+pub(super) struct Unkept(BTreeMap<String, Why>);
+
+impl Unkept {
+    pub(super) fn insert(&mut self, name: &str, why: Why) {
+        self.0.insert(name.to_owned(), why);
+    }
+
+    /// The name means something again.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Adds to each error about a name that is not there why it is not.
+    pub(super) fn explain(&self, errors: &mut [CompileError]) {
+        for error in errors.iter_mut().filter(|error| UNKNOWN.iter().any(|start| error.title.starts_with(start))) {
+            let named = self.0.iter().find(|(name, _)| error.title.contains(&format!("`{name}`")));
+            if let Some((name, why)) = named {
+                error.rendered += &format!("\n  = help: {}", why.about(name));
+            }
+        }
+    }
+}
+
+/// How errors of unknown names begin, and that of a variable which is vacant.
+const UNKNOWN: [&str; 4] = ["cannot find value", "cannot find function", "used binding", "expected value, found"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_is_explained() {
+        let mut unkept = Unkept::default();
+        unkept.insert("f", Why::Closure);
+        let error = |title: &str| CompileError { title: title.to_owned(), rendered: String::new() };
+        let mut errors = [error("cannot find function `f` in this scope (E0425)"), error("cannot find value `g`")];
+        unkept.explain(&mut errors);
+        assert!(errors[0].rendered.contains("closures live in their own cell"), "{errors:?}");
+        assert_eq!(errors[1].rendered, "");
+    }
+}
