@@ -61,6 +61,8 @@ pub(crate) struct Plan {
     pub(crate) pointers: BTreeMap<String, String>,
     /// Variables to drop before it runs: their types are redefined.
     pub(crate) forgotten: Vec<String>,
+    /// Crates that were added, which come before what the prelude calls by their names.
+    pub(crate) crates: Vec<String>,
     /// Whether all statements share one level, as some can only be compiled so.
     pub(crate) flat: bool,
     pub(crate) tried: Tried,
@@ -139,7 +141,7 @@ pub(crate) fn entry(number: usize) -> String {
 /// The program that runs `cell`, which is the `source`th.
 pub(crate) fn runnable(items: &[&Item], homes: &Homes, cell: &Cell, source: usize, plan: &Plan) -> Program {
     let mut program = Program::default();
-    program.head(items, homes, plan.number);
+    program.head(items, homes, plan);
     let asynchronous = awaits(&cell.statements);
     program.line(&format!("fn {}() {{", entry(plan.number)));
     program.line("let kensaku_cell = ::kensaku::nb::begin();");
@@ -184,7 +186,7 @@ pub(crate) fn runnable(items: &[&Item], homes: &Homes, cell: &Cell, source: usiz
 /// which rustc tells its type.
 pub(crate) fn probe(items: &[&Item], cell: &Cell, source: usize, plan: &Plan) -> Program {
     let mut program = Program::default();
-    program.head(items, &Homes::default(), plan.number);
+    program.head(items, &Homes::default(), plan);
     let parameters: Vec<String> = plan
         .used
         .iter()
@@ -248,8 +250,12 @@ impl Program {
     }
 
     /// Macros come first: what uses them has to stand behind them.
-    fn head(&mut self, items: &[&Item], homes: &Homes, number: usize) {
+    fn head(&mut self, items: &[&Item], homes: &Homes, plan: &Plan) {
         self.text.push_str(HEAD);
+        let is_taken = |name: &String| items.iter().any(|item| item.name.as_ref() == Some(name));
+        for name in plan.crates.iter().filter(|name| !is_taken(name)) {
+            self.line(&format!("use ::{name};"));
+        }
         let (macros, others): (Vec<&Item>, Vec<&Item>) = items.iter().partition(|item| item.sort == Sort::Macro);
         for item in macros.into_iter().chain(others) {
             let edited = item.edited(|site, edits| match homes.get(site.key) {
@@ -258,7 +264,7 @@ impl Program {
                     self.libraries.insert(home.library.clone());
                 }
                 None => {
-                    let symbol = format!("kensaku_static_{number}_{:016x}", site.key);
+                    let symbol = format!("kensaku_static_{}_{:016x}", plan.number, site.key);
                     site.define(&symbol, edits);
                     self.statics.push((site.key, symbol));
                 }

@@ -1,14 +1,16 @@
 //! The source that asks rustc for an expression's type: everything the cell can see, the cell as far
 //! as it can be parsed, and in place of the expression a deliberate type error.
 
+use std::collections::BTreeSet;
+
 use ra_ap_syntax::ast::{self, AstNode};
 use ra_ap_syntax::{SyntaxKind, SyntaxNode, TextRange};
 use syn::Block;
 use syn::parse::Parser;
 
 use super::context::Position;
-use crate::cell::{Cell, items};
-use crate::session::Scope;
+use crate::cell::{Cell, Variable, items};
+use crate::session::{Change, Scope};
 
 /// A program whose one deliberate error tells the type of the expression `asked`; the expression
 /// `replaced` around it gives way.
@@ -33,17 +35,27 @@ pub(super) fn probe(scope: &Scope, position: &Position, asked: TextRange, replac
             statements.push('\n');
         }
     }
-    let (items, variables) = (with_items(scope, &own), parameters(scope));
+    let words: BTreeSet<String> = words(&statements).chain(words(&own)).map(str::to_owned).collect();
+    let used = scope.used(|name| words.contains(name));
+    let (change, parameters) = (with(scope, &own), parameters(&used));
+    let needed = change.needed(words, &used, OWN);
+    let items: String = needed.iter().map(|item| format!("{}\n", item.code())).collect();
     Some(format!(
         "#![allow(warnings)]\nuse kensaku::prelude::*;\n{items}\n\
-         async fn kensaku_cell({variables}) -> ::std::result::Result<(), kensaku::nb::Failed> {{\n{statements}\nOk(())\n}}\n"
+         async fn kensaku_cell({parameters}) -> ::std::result::Result<(), kensaku::nb::Failed> {{\n{statements}\nOk(())\n}}\n"
     ))
 }
 
 /// The items of the scope and of `own`, which replace those of the same names.
 pub(super) fn with_items(scope: &Scope, own: &str) -> String {
-    let own = Cell::parse(own).map(|cell| items(&cell, usize::MAX)).unwrap_or_default();
-    scope.with(own).items.iter().map(|item| format!("{}\n", item.code())).collect()
+    with(scope, own).items.iter().map(|item| format!("{}\n", item.code())).collect()
+}
+
+/// The number of the cell that is being written.
+const OWN: usize = usize::MAX;
+
+fn with(scope: &Scope, own: &str) -> Change {
+    scope.with(Cell::parse(own).map(|cell| items(&cell, OWN)).unwrap_or_default())
 }
 
 /// The items that the cell defines, as code.
@@ -54,9 +66,13 @@ pub(super) fn own_items(position: &Position) -> String {
     codes.collect::<Vec<_>>().join("\n")
 }
 
-fn parameters(scope: &Scope) -> String {
-    let each = scope.variables.iter().map(|variable| format!("mut {}: {}", variable.name, variable.ty));
+fn parameters(variables: &[Variable]) -> String {
+    let each = variables.iter().map(|variable| format!("mut {}: {}", variable.name, variable.ty));
     each.collect::<Vec<_>>().join(", ")
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_'))
 }
 
 /// A statement if it can be parsed, ended.

@@ -160,10 +160,11 @@ impl Session {
     fn plan(&self, cell: &Cell, change: &Change) -> Plan {
         let words = cell.words();
         let is_lost = |name: &String| change.variables.contains(name);
-        let (used, vacant) = self.read_scope(|scope| {
+        let (used, vacant, crates) = self.read_scope(|scope| {
             let assigned = cell.assigned();
             let vacant = scope.vacant.iter().filter(|variable| assigned.contains(&variable.name));
-            (scope.used(|name| words.contains(name)), vacant.cloned().collect())
+            let crates = scope.crates.iter().map(|added| added.name.clone());
+            (scope.used(|name| words.contains(name)), vacant.cloned().collect(), crates.collect())
         });
         let local = cell.kept().into_iter().filter_map(|(index, binding)| {
             let local = match binding {
@@ -177,6 +178,7 @@ impl Session {
             generation: change.generation,
             used: used.into_iter().filter(|variable| !is_lost(&variable.name)).collect(),
             vacant,
+            crates,
             local: local.collect(),
             forgotten: change.variables.iter().chain(&self.nameless).cloned().collect(),
             ..Plan::default()

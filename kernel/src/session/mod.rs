@@ -31,7 +31,7 @@ pub(crate) use evaluator::Session;
 pub(crate) use failure::Failure;
 pub(crate) use input::Question;
 pub(crate) use interrupt::Interrupter;
-pub(crate) use scope::{Crate, Scope, SharedScope};
+pub(crate) use scope::{Change, Crate, Scope, SharedScope};
 pub(crate) use workplace::{PREFIX as FOLDER_PREFIX, limit_threads};
 
 /// What a running cell puts out.

@@ -27,7 +27,7 @@ impl Traces {
     pub(super) fn failure(&self, sources: &[Source], ran: &Ran) -> Failure {
         let kind = if ran.ended == Some(Ended::Panic) { "panic" } else { "error" };
         let Some(report) = ran.reports.iter().rfind(|report| report.kind == kind) else {
-            return Failure::new(kind, "a panic hook of the cell's own took the message");
+            return Failure::new(kind, "panic message unavailable (a custom panic hook is installed)");
         };
         let mut places: Vec<String> = Vec::new();
         for frame in report.frames.iter().rev().chain([&report.place]) {
