@@ -38,6 +38,13 @@ impl Rustc {
         rustc
     }
 
+    /// A call that explains an error's code.
+    pub(crate) fn explain(&self, code: &str) -> Command {
+        let mut rustc = Command::new(&self.program);
+        toolchain::as_before(&mut rustc).args(["--explain", code]);
+        rustc
+    }
+
     /// A call that checks such code and makes nothing. Types are printed so that they compile as they
     /// stand, and are never cut.
     pub(crate) fn types(&self, crates: &[Crate]) -> Command {

@@ -32,7 +32,10 @@ pub(crate) fn is_complete(code: &str) -> Completeness {
     if code.len() > LONG {
         return Completeness::Unknown;
     }
-    let (_, code) = directives::split(code);
+    let (found, code) = directives::split(code);
+    if found.unfinished {
+        return Completeness::Incomplete { indent: 4 };
+    }
     let open = match open_at_end(&code) {
         Ok(open) => open,
         Err(answer) => return answer,
@@ -154,6 +157,12 @@ mod tests {
             ":dep regex = \"1\"",
             "!ls (",
             ":dep a\nlet x = 1;",
+            ":time\nlet x = 1;",
+            ":time f(x)?",
+            ":forget a b",
+            ":load helpers.rs",
+            ":env NAME=it's",
+            "let text = \"\n:type f(\n\";",
             "/* /* nested */ */ 2",
             "let c = b'\\'';",
             "#[derive(Debug)]\nstruct A { x: i32 }",
@@ -199,6 +208,10 @@ mod tests {
             ("{ '{'", 8),
             ("let f = |x| {\n    foo(&'a ", 12),
             ("async fn f()", 0),
+            (":dep a = { features = [", 4),
+            (":type f(", 4),
+            ("!ls \\", 4),
+            (":time for i in 0..3 {", 4),
         ];
         for (cell, indent) in cells {
             assert_eq!(is_complete(cell), Completeness::Incomplete { indent }, "{cell}");

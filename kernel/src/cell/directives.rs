@@ -1,5 +1,9 @@
 //! The lines of a cell that are not Rust: `:dep`, `!ls`, `?name`.
 
+use std::ops::Range;
+
+use ra_ap_rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
+
 /// What such a line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Directive {
@@ -16,46 +20,174 @@ pub(crate) enum Directive {
 pub(crate) struct Directives {
     pub(crate) before: Vec<Directive>,
     pub(crate) after: Vec<Directive>,
+    /// Where they stand, in the order of the text.
+    pub(crate) places: Vec<Range<usize>>,
+    /// Whether one of them goes on in lines that are not there.
+    pub(crate) unfinished: bool,
 }
+
+/// Commands whose arguments go on until their brackets are closed.
+const BRACKETED: [&str; 2] = ["dep", "type"];
+
+/// What may stand in front of Rust code.
+const TIME: &str = "time";
 
 /// Takes the directives out of `code`: spaces stand in their place, so that offsets stay.
 ///
-/// A colon and a word begin a command in every line, as no Rust does. The other two are looked for
-/// in front of the code only, where `!` and `?` cannot be Rust.
+/// A colon and a word begin a command in every line that begins outside of tokens and brackets, as no
+/// Rust does. The other two are looked for in front of the code only, where `!` and `?` cannot be Rust.
 pub(crate) fn split(code: &str) -> (Directives, String) {
     let mut found = Directives::default();
     if let Some(docs) = whole_cell(code) {
         found.before.push(docs);
+        found.places.push(0..code.len());
         return (found, blank(code));
     }
     let mut rust = String::with_capacity(code.len());
     let mut begun = false;
-    for line in code.split_inclusive('\n') {
-        match directive(line.trim_end(), begun) {
-            Some(directive) => {
+    while rust.len() < code.len() {
+        let rest = &code[rust.len()..];
+        match Line::read(rest, begun) {
+            Some(Line { directive, length, unfinished }) => {
                 let place = if begun { &mut found.after } else { &mut found.before };
                 place.push(directive);
-                rust.push_str(&blank(line));
+                found.places.push(rust.len()..rust.len() + length);
+                found.unfinished |= unfinished;
+                rust.push_str(&blank(&rest[..length]));
             }
             None => {
-                let text = line.trim_start();
-                begun |= !text.is_empty() && !text.starts_with("//");
-                rust.push_str(line);
+                let lines = Lines::read(rest);
+                begun |= lines.is_code;
+                rust.push_str(&rest[..lines.length]);
             }
         }
     }
     (found, rust)
 }
 
-fn directive(line: &str, begun: bool) -> Option<Directive> {
-    if let Some(command) = line.strip_prefix(':').filter(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic())) {
-        let (name, arguments) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
-        return Some(Directive::Command { name: name.to_owned(), arguments: arguments.trim().to_owned() });
+/// Whether a command could begin at byte `start`, where a line begins.
+pub(crate) fn may_begin_command(code: &str, start: usize) -> bool {
+    let (found, _) = split(&format!("{}:x", &code[..start]));
+    found.places.last().is_some_and(|place| place.start == start)
+}
+
+/// `code` with the next of `texts` in place of each command `name`.
+pub(crate) fn replaced(code: &str, name: &str, texts: &[String]) -> String {
+    let (found, _) = split(code);
+    let mut texts = texts.iter();
+    let (mut result, mut copied) = (String::new(), 0);
+    for (directive, place) in found.before.iter().chain(&found.after).zip(&found.places) {
+        if matches!(directive, Directive::Command { name: other, .. } if other == name)
+            && let Some(text) = texts.next()
+        {
+            result += &code[copied..place.start];
+            result += text;
+            copied = place.end;
+        }
     }
-    match line.strip_prefix('!') {
-        Some(command) if !begun => Some(Directive::Shell(command.trim().to_owned())),
-        _ if !begun => docs_before(line),
-        _ => None,
+    result + &code[copied..]
+}
+
+/// A directive at the start of a text.
+struct Line {
+    directive: Directive,
+    /// How many bytes it takes, the end of its line included.
+    length: usize,
+    unfinished: bool,
+}
+
+impl Line {
+    fn read(text: &str, begun: bool) -> Option<Self> {
+        let length = text.find('\n').map_or(text.len(), |end| end + 1);
+        let line = text[..length].trim_end();
+        if let Some(command) = line.strip_prefix(':').filter(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()))
+        {
+            return Some(Self::command(text, length, command));
+        }
+        match line.strip_prefix('!') {
+            Some(_) if !begun => Some(Self::shell(text)),
+            _ if !begun => Some(Self { directive: docs_before(line)?, length, unfinished: false }),
+            _ => None,
+        }
+    }
+
+    fn command(text: &str, length: usize, command: &str) -> Self {
+        let name = command.split(char::is_whitespace).next().unwrap_or(command).to_owned();
+        let head = 1 + name.len();
+        if name == TIME {
+            let directive = Directive::Command { name, arguments: String::new() };
+            return Self { directive, length: head, unfinished: false };
+        }
+        let (mut end, mut unfinished) = (length, false);
+        if BRACKETED.contains(&name.as_str()) {
+            match Lines::read(&text[head..]) {
+                Lines { open: true, .. } => unfinished = true,
+                lines => end = head + lines.length,
+            }
+        }
+        let lines: Vec<&str> = text[head..end].lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        Self { directive: Directive::Command { name, arguments: lines.join(" ") }, length: end, unfinished }
+    }
+
+    /// A backslash at the end of a line continues the command in the next, as in a shell.
+    fn shell(text: &str) -> Self {
+        let mut length = 0;
+        let mut unfinished = false;
+        for line in text.split_inclusive('\n') {
+            length += line.len();
+            unfinished = line.trim_end_matches(['\r', '\n']).ends_with('\\');
+            if !unfinished {
+                break;
+            }
+        }
+        let command = text[1..length].replace("\r\n", "\n");
+        Self { directive: Directive::Shell(command.trim().to_owned()), length, unfinished }
+    }
+}
+
+/// The lines up to the next one that begins outside of tokens and brackets.
+struct Lines {
+    length: usize,
+    is_code: bool,
+    /// Whether the text ends in the midst of brackets.
+    open: bool,
+}
+
+impl Lines {
+    fn read(text: &str) -> Self {
+        let (mut depth, mut is_code) = (0_i64, false);
+        for (kind, at) in tokens(text) {
+            match kind {
+                TokenKind::Whitespace if depth == 0 => {
+                    if let Some(end) = text[at.clone()].find('\n') {
+                        return Self { length: at.start + end + 1, is_code, open: false };
+                    }
+                }
+                TokenKind::Whitespace | TokenKind::LineComment { .. } | TokenKind::BlockComment { .. } => {}
+                kind => {
+                    depth = (depth + opens(kind)).max(0);
+                    is_code = true;
+                }
+            }
+        }
+        Self { length: text.len(), is_code, open: depth > 0 }
+    }
+}
+
+fn tokens(text: &str) -> impl Iterator<Item = (TokenKind, Range<usize>)> {
+    tokenize(text, FrontmatterAllowed::No).scan(0, |at, token| {
+        let start = *at;
+        *at += token.len as usize;
+        Some((token.kind, start..*at))
+    })
+}
+
+/// How many brackets a token opens.
+fn opens(kind: TokenKind) -> i64 {
+    match kind {
+        TokenKind::OpenParen | TokenKind::OpenBracket | TokenKind::OpenBrace => 1,
+        TokenKind::CloseParen | TokenKind::CloseBracket | TokenKind::CloseBrace => -1,
+        _ => 0,
     }
 }
 
@@ -109,5 +241,60 @@ mod tests {
     #[test]
     fn paths_are_no_commands() {
         assert_eq!(split("use a\n::b;").0, Directives::default());
+    }
+
+    #[test]
+    fn what_is_inside_of_tokens_and_brackets_is_no_command() {
+        for code in [
+            "let text = r#\"\n:dep x\n!ls\n?y\n\"#;",
+            "let text = \"a\n:help\nb\";",
+            "/*\n:help\n!rm x\n?y\n*/\nlet a = 1;",
+            "style! {\n:root { a: b }\n}",
+        ] {
+            assert_eq!(split(code), (Directives::default(), code.to_owned()), "{code}");
+        }
+        let (found, rust) = split("let text = \"\n:help\n\";\n:vars\nlet c = '\"';\n:help");
+        assert_eq!(found.after, [command("vars", ""), command("help", "")]);
+        assert_eq!(rust.trim_end(), "let text = \"\n:help\n\";\n     \nlet c = '\"';");
+        // What does not lex as Rust is only its own line's.
+        assert_eq!(split("!echo it's \"\n:vars").0.before.len(), 2);
+    }
+
+    #[test]
+    fn line_ends_of_windows_belong_to_no_command() {
+        let (found, rust) = split("!echo a\r\n:vars\r\nlet b = 1;\r\n");
+        assert_eq!(found.before, [Directive::Shell("echo a".to_owned()), command("vars", "")]);
+        assert_eq!(rust, "        \n      \nlet b = 1;\r\n");
+    }
+
+    #[test]
+    fn commands_of_several_lines() {
+        let (found, rust) = split(":dep a = { version = \"1\", features = [\n    \"b\",\n] }\nlet x = 1;");
+        assert_eq!(found.before, [command("dep", "a = { version = \"1\", features = [ \"b\", ] }")]);
+        assert_eq!(rust.trim(), "let x = 1;");
+        let (found, rust) = split("!echo a \\\n  b\nlet x = 1;");
+        assert_eq!(found.before, [Directive::Shell("echo a \\\n  b".to_owned())]);
+        assert_eq!(rust.trim(), "let x = 1;");
+        // What is never closed takes no code with it.
+        let (found, rust) = split(":type f(\nlet x = 1;\n");
+        assert_eq!((found.before, found.unfinished), (vec![command("type", "f(")], true));
+        assert_eq!(rust.trim(), "let x = 1;");
+        assert!(split("!ls \\").0.unfinished && !split(":dep a = [1]").0.unfinished);
+    }
+
+    #[test]
+    fn time_leaves_what_stands_behind_it() {
+        let (found, rust) = split(":time for i in 0..3 {\n    f(i);\n}");
+        assert_eq!(found.before, [command("time", "")]);
+        assert_eq!(rust, "      for i in 0..3 {\n    f(i);\n}");
+        assert_eq!(split(":timing").0.before, [command("timing", "")]);
+    }
+
+    #[test]
+    fn commands_give_way_to_texts() {
+        let code = "let a = 1;\n:load b.rs\n:vars\n:load c.rs\n";
+        let texts = ["b\n".to_owned(), "c\n".to_owned()];
+        assert_eq!(replaced(code, "load", &texts), "let a = 1;\nb\n:vars\nc\n");
+        assert_eq!(replaced("\":load\n\"", "load", &texts), "\":load\n\"");
     }
 }

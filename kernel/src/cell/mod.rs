@@ -18,7 +18,7 @@ mod weave;
 
 pub(crate) use completeness::{Completeness, is_complete};
 pub(crate) use diagnostic::{Diagnostic, file_name, number_of};
-pub(crate) use directives::{Directive, split};
+pub(crate) use directives::{Directive, may_begin_command, replaced, split};
 pub(crate) use draw::{CompileError, Source, compile_errors, drawn, place};
 pub(crate) use edit::offset_of;
 pub(crate) use items::{Item, Sort, items, leaves, makes_items};

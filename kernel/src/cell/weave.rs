@@ -1,6 +1,7 @@
 //! What is woven into a cell: looks for interrupts everywhere, and into its own statements places of errors and the display
 //! of the last value.
 
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::spanned::Spanned;
 use syn::visit::Visit;
 use syn::{Block, Expr, ExprAwait, ExprTry, ImplItem, Item, Macro, Pat, Signature, TraitItem, Type};
@@ -68,7 +69,9 @@ pub(crate) fn awaits(statements: &[Statement]) -> bool {
         fn visit_item(&mut self, _: &'ast Item) {}
 
         fn visit_macro(&mut self, call: &'ast Macro) {
-            for argument in arguments(call) {
+            let parsed = arguments(call);
+            self.0 |= waits(call) || parsed.is_empty() && hidden_await(call.tokens.clone());
+            for argument in parsed {
                 // The visitor borrows for as long as the cell lives; the argument does not.
                 let mut inner = Awaits(false);
                 inner.visit_expr(&argument);
@@ -81,6 +84,36 @@ pub(crate) fn awaits(statements: &[Statement]) -> bool {
         found.visit_stmt(&statement.syntax);
     }
     found.0
+}
+
+/// Macros of tokio and futures that await what they are called with.
+const AWAITING_MACROS: [&str; 4] = ["join", "select", "select_biased", "try_join"];
+
+fn waits(call: &Macro) -> bool {
+    call.path.segments.last().is_some_and(|name| AWAITING_MACROS.iter().any(|known| name.ident == known))
+}
+
+/// Whether the words of a macro's call await, outside of async blocks: what it makes of them is not known.
+fn hidden_await(tokens: TokenStream) -> bool {
+    let mut before = None;
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match &token {
+            TokenTree::Ident(word) if word == "async" => {
+                tokens.find(|token| matches!(token, TokenTree::Group(body) if body.delimiter() == Delimiter::Brace));
+            }
+            TokenTree::Ident(word) if word == "await" && before == Some('.') => return true,
+            TokenTree::Ident(word) if AWAITING_MACROS.iter().any(|known| word == known) => {
+                if matches!(tokens.peek(), Some(TokenTree::Punct(bang)) if bang.as_char() == '!') {
+                    return true;
+                }
+            }
+            TokenTree::Group(group) if hidden_await(group.stream()) => return true,
+            _ => {}
+        }
+        before = if let TokenTree::Punct(mark) = &token { Some(mark.as_char()) } else { None };
+    }
+    false
 }
 
 /// The looks for interrupts in an item: in loops, closures and functions that call themselves.
@@ -316,5 +349,27 @@ mod tests {
         assert!(waits("let x = f().await?;"));
         assert!(waits("println!(\"{}\", f().await);"));
         assert!(!waits("let later = async { f().await };\nasync fn g() { f().await }"));
+        for code in [
+            "tokio::join!(f(), g())",
+            "let (a, b) = tokio::try_join!(f(), g())?;",
+            "tokio::select! { x = f() => x, () = g() => 0 }",
+            "println!(\"{:?}\", join!(f(), g()));",
+            "json!({ \"n\": [f().await?] })",
+            "df!(\"n\" => [f().await])?",
+            "assert!(matches!(f().await, Some(_)));",
+        ] {
+            assert!(waits(code), "{code}");
+        }
+        for code in [
+            "later!(async { f().await })",
+            "later!(async move |x| { x.await }, 1)",
+            "join(a, b); a.join(\"\")",
+            "let later = async { tokio::join!(f(), g()) };",
+            "let later = || tokio::join!(f(), g());",
+            "println!(\"{}\", words.join(\" \"));",
+            "json!({ \"await\": 1 })",
+        ] {
+            assert!(!waits(code), "{code}");
+        }
     }
 }

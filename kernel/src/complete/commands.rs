@@ -1,41 +1,63 @@
-//! Completion in lines that are not Rust: `:commands` and the crates behind `:dep`.
+//! Completion in lines that are not Rust: `:commands` and what they are called with.
 
 use std::collections::BTreeSet;
 
+use super::Surroundings;
 use super::offer::Offer;
-use crate::cell::split;
-use crate::session::COMMANDS;
+use crate::cell::{may_begin_command, split};
+use crate::session::{Scope, commands};
+
+/// Lines whose rest is Rust.
+const RUST: [&str; 5] = [":type ", ":t ", ":doc ", "??", "?"];
+/// What stands in front of a cell's own code.
+const TIME: &str = ":time ";
 
 /// What can stand at byte `at` if it is in such a line, and what of it is written.
-pub(super) fn offers(code: &str, at: usize, held: &[String]) -> Option<(Vec<Offer>, String)> {
+pub(super) fn offers(
+    code: &str,
+    at: usize,
+    held: &[String],
+    scope: &Scope,
+    around: &Surroundings,
+) -> Option<(Vec<Offer>, String)> {
     let before = code.get(..at)?;
-    let line = before.rsplit('\n').next()?;
-    if !line.starts_with(':') {
+    let start = before.rfind('\n').map_or(0, |line| line + 1);
+    let line = &before[start..];
+    if !line.starts_with(':') || !may_begin_command(code, start) {
         return None;
     }
-    match line.split_once(char::is_whitespace) {
-        None => {
-            let offers = COMMANDS.iter().map(|(name, what)| Offer::new(*name, "command", *what, 0));
-            Some((offers.collect(), line.to_owned()))
+    let Some((name, arguments)) = line.split_once(char::is_whitespace) else {
+        let offers = commands().map(|(name, what)| Offer::new(name, "command", what, 0));
+        return Some((offers.collect(), line.to_owned()));
+    };
+    let word = arguments.rsplit([' ', ',']).next().unwrap_or(arguments).to_owned();
+    match name {
+        ":dep" if arguments.chars().all(|c| c.is_alphanumeric() || "-_".contains(c)) => {
+            Some((crates(held), arguments.to_owned()))
         }
-        Some((":dep", written)) if written.chars().all(|c| c.is_alphanumeric() || "-_".contains(c)) => {
-            Some((crates(held), written.to_owned()))
+        ":doc" | ":t" | ":time" | ":type" => None,
+        ":explain" => Some((around.codes.iter().map(|code| Offer::new(code, "error", "", 0)).collect(), word)),
+        ":forget" => {
+            let variables = scope.variables.iter();
+            Some((variables.map(|variable| Offer::new(&variable.name, "variable", &variable.ty, 0)).collect(), word))
         }
-        Some((":type", _)) => None,
-        Some(_) => Some((Vec::new(), String::new())),
+        ":load" => Some(super::files::offers(around.folder.as_deref()?, arguments)),
+        _ => Some((Vec::new(), String::new())),
     }
 }
 
-/// The Rust code around byte `at`, and where it is there: without commands, or the expression of a
-/// `:type`. None in another command.
+/// The Rust code around byte `at`, and where it is there: without commands, or what a `:type` asks about.
+/// None in another command.
 pub(super) fn rust(code: &str, at: usize) -> Option<(String, usize)> {
     let start = code.get(..at)?.rfind('\n').map_or(0, |line| line + 1);
-    if let Some(expression) = code[start..at].strip_prefix(":type ") {
-        let line = code[start..].lines().next().unwrap_or_default();
-        return Some((line[":type ".len()..].to_owned(), expression.len()));
-    }
+    let written = &code[start..at];
     let (_, rust) = split(code);
-    (rust.get(start..at) == Some(&code[start..at])).then_some((rust, at))
+    if rust.get(start..at)? == written || written.starts_with(TIME) {
+        return Some((rust, at));
+    }
+    let head = RUST.iter().find(|head| written.starts_with(**head))?;
+    let line = code[start..].lines().next().unwrap_or_default();
+    Some((line[head.len()..].to_owned(), at - start - head.len()))
 }
 
 /// The crates that need no download: those of the dylib, and what cargo has fetched before.

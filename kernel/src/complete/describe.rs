@@ -63,7 +63,7 @@ fn whole_signature(record: &Record) -> String {
 }
 
 /// Docs without the lines of examples that rustdoc hides; code without a language is Rust.
-fn shown(docs: &str) -> String {
+pub(super) fn shown(docs: &str) -> String {
     let mut lines = Vec::new();
     let mut in_rust = None;
     for line in docs.lines() {

@@ -2,18 +2,18 @@
 
 use ra_ap_syntax::{SyntaxKind, TextRange};
 
-use super::Completer;
 use super::commands::rust;
 use super::context::{Context, Position};
 use super::describe::Description;
 use super::index::record::{Kind, Space, Ty};
 use super::locals::locals;
 use super::view::View;
+use super::{Completer, Ticket};
 use crate::session::Scope;
 
 impl Completer {
     /// The name at byte `at`, or the function whose arguments the cursor is in.
-    pub(super) fn description(&self, code: &str, at: usize) -> Option<Description> {
+    pub(super) fn description(&self, code: &str, at: usize, ticket: &Ticket) -> Option<Description> {
         let (rust, at) = rust(code, at)?;
         let position = Position::to_inspect(&rust, at)?;
         let scope = self.scope_now();
@@ -21,7 +21,7 @@ impl Completer {
         let name = position.token.text().to_owned();
         match position.context()? {
             Context::Member { receiver, whole } => {
-                let (ty, _) = self.type_of(&scope, &view, &position, receiver, whole)?;
+                let (ty, _) = self.type_of(&scope, &view, &position, receiver, whole, ticket)?;
                 let found = view.members().of_value(&ty).into_iter().find(|found| found.member.name == name)?;
                 Some(Description::of_member(&view, &found.member, found.owner))
             }
@@ -33,7 +33,7 @@ impl Completer {
                 Some(Description::of_member(&view, member, Some(id)))
             }
             Context::Name { whole } => {
-                let variable = self.variable(&scope, &view, &position, &name, whole);
+                let variable = self.variable((&scope, &view), &position, &name, whole, ticket);
                 let end = usize::from(position.token.text_range().end());
                 let called = position.text[end..].starts_with('!');
                 let named = called.then(|| view.named(&name, Space::Macros)).flatten();
@@ -45,11 +45,11 @@ impl Completer {
 
     fn variable(
         &self,
-        scope: &Scope,
-        view: &View,
+        (scope, view): (&Scope, &View),
         position: &Position,
         name: &str,
         whole: TextRange,
+        ticket: &Ticket,
     ) -> Option<Description> {
         let bound = position.token.parent_ancestors().find(|node| node.kind() == SyntaxKind::IDENT_PAT);
         let known = scope.variables.iter().any(|variable| variable.name == name);
@@ -59,7 +59,7 @@ impl Completer {
         // What a `let` binds is asked for behind it.
         let statement = bound.and_then(|node| node.ancestors().find(|node| node.kind() == SyntaxKind::LET_STMT));
         let replaced = statement.map_or(whole, |node| TextRange::empty(node.text_range().end()));
-        let (ty, printed) = self.type_of(scope, view, position, whole, replaced)?;
+        let (ty, printed) = self.type_of(scope, view, position, whole, replaced, ticket)?;
         let id = if let Ty::Named(id, _) = ty { Some(id) } else { None };
         Some(Description::of_variable(view, name, &printed, id))
     }

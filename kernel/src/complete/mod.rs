@@ -12,6 +12,8 @@ mod check;
 mod commands;
 mod context;
 mod describe;
+mod explain;
+mod files;
 mod index;
 mod inspect;
 mod locals;
@@ -19,6 +21,7 @@ mod members;
 mod offer;
 mod probe;
 mod rank;
+mod turns;
 mod types;
 mod view;
 
@@ -38,6 +41,7 @@ use index::store::Store;
 use index::world::World;
 use locals::{locals, parameters};
 use offer::{Detail, Offer, behind_dot, elsewhere};
+pub(crate) use turns::{Asked, Ticket, Tickets};
 use view::View;
 
 /// Answers questions about code that is being written, at any time.
@@ -52,6 +56,16 @@ pub(crate) struct Completer {
     view: Mutex<Option<(String, Arc<View>)>>,
     /// The crates that the dylib holds, for `:dep`.
     held: Vec<String>,
+    surroundings: Mutex<Surroundings>,
+}
+
+/// What arguments of commands are about, as the last cell left it.
+#[derive(Debug, Default)]
+pub(crate) struct Surroundings {
+    /// The folder that cells work in.
+    pub(crate) folder: Option<std::path::PathBuf>,
+    /// The codes of the last compile errors.
+    pub(crate) codes: Vec<String>,
 }
 
 /// What the session leaves here once it has started: none where it could not.
@@ -82,12 +96,13 @@ impl Completer {
             world: Mutex::default(),
             view: Mutex::default(),
             held: dylib.crates.iter().map(|part| part.package.clone()).collect(),
+            surroundings: Mutex::new(Surroundings { folder: std::env::current_dir().ok(), codes: Vec::new() }),
         }
     }
 
     /// The content of a `complete_reply`. The cursor and all offsets count code points.
-    pub(crate) fn complete(&self, code: &str, cursor: usize) -> Value {
-        let (offers, written) = self.offers(code, byte_of(code, cursor));
+    pub(crate) fn complete(&self, code: &str, cursor: usize, ticket: &Ticket) -> Value {
+        let (offers, written) = self.offers(code, byte_of(code, cursor), ticket);
         let start = cursor - written.chars().count();
         let offers = rank::ranked(offers, &written);
         let view = self.latest_view();
@@ -114,8 +129,8 @@ impl Completer {
     }
 
     /// The content of an `inspect_reply`.
-    pub(crate) fn inspect(&self, code: &str, cursor: usize, detail: u64) -> Value {
-        match self.description(code, byte_of(code, cursor)) {
+    pub(crate) fn inspect(&self, code: &str, cursor: usize, detail: u64, ticket: &Ticket) -> Value {
+        match self.description(code, byte_of(code, cursor), ticket) {
             Some(found) => json!({ "status": "ok", "found": true, "data": found.data(detail), "metadata": {} }),
             None => json!({ "status": "ok", "found": false, "data": {}, "metadata": {} }),
         }
@@ -123,24 +138,34 @@ impl Completer {
 
     /// What there is to say of `name`, as MIME types; all of it, or the first paragraph.
     pub(crate) fn docs(&self, name: &str, whole: bool) -> Option<Value> {
-        Some(self.description(name, name.len())?.data(u64::from(whole)))
+        Some(self.description(name, name.len(), &Ticket::lasting())?.data(u64::from(whole)))
+    }
+
+    /// Takes note of what a cell has left.
+    pub(crate) fn take_note(&self, surroundings: Surroundings) {
+        *self.surroundings.lock().unwrap_or_else(PoisonError::into_inner) = surroundings;
     }
 
     /// What can stand at byte `at`, and what of it is written.
-    fn offers(&self, code: &str, at: usize) -> (Vec<Offer>, String) {
-        if let Some((offers, written)) = commands::offers(code, at, &self.held) {
+    fn offers(&self, code: &str, at: usize, ticket: &Ticket) -> (Vec<Offer>, String) {
+        let scope = self.scope_now();
+        let surroundings = self.surroundings.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = commands::offers(code, at, &self.held, &scope, &surroundings);
+        drop(surroundings);
+        if let Some((offers, written)) = found {
             return (offers, written);
         }
         let position = commands::rust(code, at).and_then(|(rust, at)| Position::to_complete(&rust, at));
         let Some(position) = position else { return (Vec::new(), String::new()) };
         let Some(context) = position.context() else { return (Vec::new(), position.prefix) };
-        let scope = self.scope_now();
         let view = self.view(&scope, &position);
         let offers = match context {
-            Context::Member { receiver, whole } => match self.type_of(&scope, &view, &position, receiver, whole) {
-                Some((ty, _)) => behind_dot(&view, &ty),
-                None => Vec::new(),
-            },
+            Context::Member { receiver, whole } => {
+                match self.type_of(&scope, &view, &position, receiver, whole, ticket) {
+                    Some((ty, _)) => behind_dot(&view, &ty),
+                    None => Vec::new(),
+                }
+            }
             other => elsewhere(&view, &scope, &position, &other),
         };
         (offers, position.prefix)
@@ -154,13 +179,14 @@ impl Completer {
         position: &Position,
         asked: TextRange,
         replaced: TextRange,
+        ticket: &Ticket,
     ) -> Option<(Ty, String)> {
         let text = position.slice(asked);
         let shadowed = || locals(&position.token).iter().any(|name| name == text);
         let variable = scope.variables.iter().find(|variable| variable.name == text);
         let printed = match variable.filter(|_| !shadowed()) {
             Some(variable) => variable.ty.clone(),
-            None => self.checker.answer(&probe::probe(scope, position, asked, replaced)?, scope)?,
+            None => self.checker.answer(&probe::probe(scope, position, asked, replaced)?, scope, ticket)?,
         };
         let parameters = parameters(&position.token);
         Some((types::read(&view.world, &printed, &parameters)?, printed))

@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Completer, byte_of};
+use super::{Completer, Ticket, byte_of};
 use crate::cell::{Cell, Variable, items};
 use crate::dylib::Dylib;
 use crate::session::Scope;
@@ -46,7 +46,7 @@ static COMPLETER: LazyLock<Completer> = LazyLock::new(|| {
 fn complete(code: &str) -> Value {
     let at = code.find("<TAB>").expect("there is a cursor");
     let cursor = code[..at].chars().count();
-    COMPLETER.complete(&code.replace("<TAB>", ""), cursor)
+    COMPLETER.complete(&code.replace("<TAB>", ""), cursor, &Ticket::lasting())
 }
 
 fn names(reply: &Value) -> Vec<&str> {
@@ -98,7 +98,7 @@ fn offered(code: &str, expected: &str) {
 fn inspect(code: &str, detail: u64) -> Option<String> {
     let at = code.find("<TAB>").expect("there is a cursor");
     let cursor = code[..at].chars().count();
-    let reply = COMPLETER.inspect(&code.replace("<TAB>", ""), cursor, detail);
+    let reply = COMPLETER.inspect(&code.replace("<TAB>", ""), cursor, detail, &Ticket::lasting());
     let text = reply["data"]["text/markdown"].as_str().map(str::to_owned);
     assert_eq!(reply["found"].as_bool(), Some(text.is_some()), "{reply}");
     text
@@ -212,8 +212,17 @@ fn offsets_are_code_points() {
 
 #[test]
 fn commands_and_crates() {
-    assert_eq!(first(":ti<TAB>"), [":timing"]);
+    assert_eq!(first(":ti<TAB>")[..2], [":time", ":timing"]);
     offered("let x = 1;\n:<TAB>", ":dep");
+    assert!(first("let text = \"\n:ti<TAB>").is_empty());
+    offered(":forget words wor<TAB>", "words");
+    assert!(!first(":forget <TAB>").iter().any(|name| name == "Tensor"));
+    offered(":load sr<TAB>", "src/");
+    offered(":load src/li<TAB>", "lib.rs");
+    offered(":time df.lazy().fil<TAB>", "filter");
+    offered(":time\nlet d = df.clone();\nd.hei<TAB>", "height");
+    offered("?Trainer::st<TAB>", "step");
+    offered(":doc Trainer::st<TAB>", "step");
     offered(":dep pola<TAB>", "polars");
     assert!(first(":opt <TAB>").is_empty());
     assert!(first("!ls df<TAB>").is_empty());

@@ -3,7 +3,9 @@
 //! Items stand at the top, as they are. From the first cell on that defines a name anew, the rest of the
 //! program is an inner block: earlier code keeps what it meant.
 
-use anyhow::{Context, Result};
+use std::ops::Range;
+
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use syn::{Expr, Item, Stmt};
 
@@ -59,17 +61,18 @@ impl Writer {
 
     fn cell(&mut self, cell: &Cell) -> Result<()> {
         for directive in cell.directives.before.iter().chain(&cell.directives.after) {
-            if let Directive::Command { name, arguments } = directive
-                && name == "dep"
-            {
-                self.dependencies.push(dependency(arguments)?);
+            if let Directive::Command { name, arguments } = directive {
+                ensure!(name != "load", "put the code of {arguments} into the notebook: a program loads no file");
+                if name == "dep" {
+                    self.dependencies.push(dependency(arguments)?);
+                }
             }
         }
         let mut places = self.places(cell).into_iter();
         self.waits |= awaits(&cell.statements);
         let mut copied = 0;
         for statement in &cell.statements {
-            let before = remarks(&cell.code[copied..statement.range.start]);
+            let before = remarks(cell, copied..statement.range.start);
             copied = statement.range.end;
             let code = &cell.code[statement.range.clone()];
             let Some(item) = item(statement) else {
@@ -82,7 +85,7 @@ impl Writer {
                 _ => self.item(item, &before, code),
             }
         }
-        self.body.push_str(&remarks(&cell.code[copied..]));
+        self.body.push_str(&remarks(cell, copied..cell.code.len()));
         self.body.push('\n');
         Ok(())
     }
@@ -131,11 +134,21 @@ impl Writer {
 }
 
 /// What stands between statements: comments, and what only a notebook understands as comments.
-fn remarks(text: &str) -> String {
-    let only_questions = text.trim_end().ends_with('?');
-    let is_directive = |line: &str| line.starts_with([':', '!', '?']) || only_questions && !line.trim().is_empty();
-    let comment = |line: &str| if is_directive(line) { format!("// {line}") } else { line.to_owned() };
-    text.split_inclusive('\n').map(comment).collect()
+fn remarks(cell: &Cell, range: Range<usize>) -> String {
+    let mut text = String::new();
+    let mut copied = range.start;
+    for place in cell.directives.places.iter().filter(|place| range.contains(&place.start)) {
+        text += &cell.code[copied..place.start];
+        copied = place.end;
+        let rest = cell.code[place.end..].lines().next().unwrap_or_default();
+        let alone = cell.code[..place.end].ends_with('\n') || rest.trim().is_empty();
+        // What stands in front of code would take it into the comment.
+        if alone {
+            let lines = cell.code[place.clone()].split_inclusive('\n');
+            lines.filter(|line| !line.trim().is_empty()).for_each(|line| text += &format!("// {line}"));
+        }
+    }
+    text + &cell.code[copied..range.end]
 }
 
 fn item(statement: &Statement) -> Option<&Item> {
@@ -206,8 +219,20 @@ mod tests {
 
     #[test]
     fn what_only_a_notebook_understands_is_a_comment() {
-        let text = program(&[("code", "?Tensor\n!ls\nlet a = 1;"), ("code", "a?"), ("code", "// a question?")]).text;
-        for line in ["// ?Tensor\n", "// !ls\n", "\n// a?\n", "// a question?\n"] {
+        let text = program(&[
+            ("code", "?Tensor\n!ls\nlet a = 1;"),
+            ("code", "a?"),
+            ("code", "// a question?"),
+            ("code", ":dep a = { features = [\n\"b\"] }\n:time f();\n:time\nlet s = \"\n:vars\n\";"),
+        ])
+        .text;
+        for line in [
+            "// ?Tensor\n",
+            "// !ls\n",
+            "\n// a?\n",
+            "// a question?\n",
+            "// \"b\"] }\n f();\n// :time\nlet s = \"\n:vars\n\";",
+        ] {
             assert!(text.contains(line), "{line}: {text}");
         }
     }

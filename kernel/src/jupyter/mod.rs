@@ -12,6 +12,7 @@ mod output;
 mod queue;
 mod requests;
 mod shell;
+mod startup;
 mod variables;
 mod wire;
 mod worker;
@@ -42,7 +43,7 @@ pub(crate) fn serve(connection_file: &Path) -> Result<()> {
         tokio::spawn(wire::echo_heartbeats(channels.heartbeat));
         tokio::spawn(input::serve(channels.stdin, asks, iopub.clone()));
         tokio::spawn(interrupter.clone().at_signals());
-        tokio::spawn(shell::serve(channels.shell, worker, shutdowns, scope, Questions(completer), iopub.clone()));
+        tokio::spawn(shell::serve(channels.shell, worker, shutdowns, scope, Questions::new(completer), iopub.clone()));
         control::serve(channels.control, from_shell, interrupter, iopub).await;
         anyhow::Ok(thread)
     })?;

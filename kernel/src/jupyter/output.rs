@@ -9,7 +9,7 @@ use super::input::{Ask, Asking};
 use super::iopub::IoPub;
 use super::limits::Output;
 use super::message::Header;
-use crate::session::{Event, Question};
+use crate::session::{Event, Question, Stream};
 
 /// Takes events from the session's threads. Output of a thread that outlives its cell belongs to the
 /// cell that runs when it comes, or to the last one.
@@ -32,6 +32,8 @@ struct Cell {
     parent: Option<Header>,
     count: u64,
     silent: bool,
+    /// Whether the cell waits for the session's start: only its progress is of interest.
+    waits: bool,
     /// Whether user expressions are evaluated: only their values are of interest.
     quiet: bool,
     asked: Option<Vec<Bytes>>,
@@ -47,6 +49,11 @@ impl Current {
     /// Takes what comes as this cell's from now on.
     pub(super) fn begin(&self, parent: Header, count: u64, silent: bool, asked: Option<Vec<Bytes>>) {
         *self.lock() = Cell { parent: Some(parent), count, silent, asked, ..Cell::default() };
+    }
+
+    /// Shows this cell how the session's start goes on, until the cell begins.
+    pub(super) fn wait(&self, parent: Header, count: u64, silent: bool) {
+        *self.lock() = Cell { parent: Some(parent), count, silent, waits: true, ..Cell::default() };
     }
 
     /// What was captured so far; from now on nothing is shown, until the next cell.
@@ -76,7 +83,9 @@ impl Current {
             Event::Value(ref value) => cell.captured.value = Some(value.clone()),
             _ => {}
         }
-        if cell.silent || cell.quiet {
+        let progress = matches!(event, Event::Stream { stream: Stream::Stderr, .. });
+        // Before the first cell there is nobody whose output it would be.
+        if cell.silent || cell.quiet || cell.parent.is_none() || cell.waits && !progress {
             return;
         }
         let events = cell.output.admit(event);

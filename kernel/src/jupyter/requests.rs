@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::cell::{self, Completeness};
-use crate::complete::{Awaited, Completer};
+use crate::complete::{Asked, Awaited, Completer, Ticket, Tickets};
 
 /// An execute request. Front ends leave fields out.
 pub(super) struct Execute {
@@ -41,29 +41,41 @@ pub(super) fn is_complete(content: &Value) -> Value {
 
 /// Questions about code, answered on threads that may block: they wait for the session's start.
 #[derive(Clone)]
-pub(super) struct Questions(pub(super) Awaited);
+pub(super) struct Questions {
+    completer: Awaited,
+    tickets: Tickets,
+}
 
 impl Questions {
-    pub(super) fn complete(&self, content: &Value) -> Value {
+    pub(super) fn new(completer: Awaited) -> Self {
+        Self { completer, tickets: Tickets::default() }
+    }
+
+    /// To be taken in the order in which questions come.
+    pub(super) fn ticket(&self, asked: Asked) -> Ticket {
+        self.tickets.next(asked)
+    }
+
+    pub(super) fn complete(&self, content: &Value, ticket: &Ticket) -> Value {
         let (code, cursor) = asked(content);
         match self.completer() {
-            Some(completer) => completer.complete(code, cursor),
+            Some(completer) => completer.complete(code, cursor, ticket),
             None => json!({
                 "status": "ok", "matches": [], "cursor_start": cursor, "cursor_end": cursor, "metadata": {},
             }),
         }
     }
 
-    pub(super) fn inspect(&self, content: &Value) -> Value {
+    pub(super) fn inspect(&self, content: &Value, ticket: &Ticket) -> Value {
         let (code, cursor) = asked(content);
         match self.completer() {
-            Some(completer) => completer.inspect(code, cursor, content["detail_level"].as_u64().unwrap_or(0)),
+            Some(completer) => completer.inspect(code, cursor, content["detail_level"].as_u64().unwrap_or(0), ticket),
             None => json!({ "status": "ok", "found": false, "data": {}, "metadata": {} }),
         }
     }
 
     fn completer(&self) -> Option<&Completer> {
-        self.0.wait().as_deref()
+        self.completer.wait().as_deref()
     }
 }
 

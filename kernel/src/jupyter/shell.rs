@@ -16,6 +16,8 @@ use super::requests::{Execute, Questions, is_complete};
 use super::variables;
 use super::wire::{Channel, Replies, log};
 use super::worker::{Done, Job};
+use crate::cell::replaced;
+use crate::complete::Asked;
 use crate::session::{Failure, SharedScope};
 
 struct Shell {
@@ -87,6 +89,7 @@ async fn ended(running: &mut Option<Running>) -> Done {
             result: Err(worker_ended()),
             expressions: Default::default(),
             pages: Vec::new(),
+            loaded: Vec::new(),
             value: None,
         }),
         None => std::future::pending().await,
@@ -103,11 +106,13 @@ impl Shell {
             }
             "complete_request" => {
                 let questions = self.questions.clone();
-                self.answer_aside(request, move |content| questions.complete(content));
+                let ticket = questions.ticket(Asked::Completion);
+                self.answer_aside(request, move |content| questions.complete(content, &ticket));
             }
             "inspect_request" => {
                 let questions = self.questions.clone();
-                self.answer_aside(request, move |content| questions.inspect(content));
+                let ticket = questions.ticket(Asked::Inspection);
+                self.answer_aside(request, move |content| questions.inspect(content, &ticket));
             }
             _ => self.answer(request).await,
         }
@@ -191,14 +196,19 @@ impl Shell {
 
     async fn end_cell(&mut self, done: Done) {
         let Some(Running { request, execute, .. }) = self.running.take() else { return };
-        let Done { result, expressions, pages, value } = done;
+        let Done { result, expressions, pages, loaded, value } = done;
         if execute.store_history
             && let Some(value) = value
         {
             self.history.add_output(self.count, &value);
         }
-        let pages: Vec<_> =
+        let mut payload: Vec<_> =
             pages.into_iter().map(|data| json!({ "source": "page", "data": data, "start": 0 })).collect();
+        if !loaded.is_empty() {
+            // The cell as it will be, with what was loaded in place of the commands.
+            let text = replaced(&execute.code, "load", &loaded);
+            payload.push(json!({ "source": "set_next_input", "text": text, "replace": true }));
+        }
         let mut content = match &result {
             Ok(()) => json!({ "status": "ok" }),
             Err(failure) => {
@@ -211,7 +221,7 @@ impl Shell {
         };
         content["execution_count"] = json!(self.count);
         content["user_expressions"] = json!(expressions);
-        content["payload"] = json!(pages);
+        content["payload"] = json!(payload);
         // All output comes before the reply.
         self.iopub.flush().await;
         if result.is_err() {

@@ -13,9 +13,10 @@ use super::input::Asking;
 use super::iopub::IoPub;
 use super::message::Header;
 use super::output::{Capture, Current};
+use super::startup::Startup;
 use crate::complete::Awaited;
 use crate::dylib::Dylib;
-use crate::session::{Failure, Interrupter, Session, SharedScope};
+use crate::session::{Event, Failure, Interrupter, Session, SharedScope, Stream};
 
 /// rust-analyzer, inside evcxr, recurses deeply.
 const STACK: usize = 64 << 20;
@@ -41,6 +42,8 @@ pub(super) struct Done {
     pub(super) expressions: Map<String, Value>,
     /// Help to show apart from the notebook, as MIME type -> text.
     pub(super) pages: Vec<Value>,
+    /// Files to put into the cell, in its order.
+    pub(super) loaded: Vec<String>,
     /// The value of the cell as text, for the history.
     pub(super) value: Option<String>,
 }
@@ -59,17 +62,26 @@ pub(super) fn start(
     let thread = std::thread::Builder::new().name("kensaku-cells".to_owned()).stack_size(STACK);
     let handle = thread.spawn(move || {
         let events = Arc::new(move |event| events.take(event));
+        let startup = Startup::find();
         let started = |dylib| Session::start(&dylib, interrupter, events, scope);
         let mut session = Dylib::installed().and_then(started);
         // Not before: the start sets the environment, and completion calls rustc.
         let _ = completer.set(session.as_ref().ok().map(|session| session.completer().clone()));
-        while let Some(job) = jobs.blocking_recv() {
+        let (mut problems, mut first) = (Vec::new(), None);
+        if let Ok(session) = &mut session {
+            (problems, first) = startup.run(&mut jobs, &current, |code, name| session.run(code, name));
+            session.show_loaded();
+        }
+        while let Some(job) = first.take().or_else(|| jobs.blocking_recv()) {
             let name = format!("cell [{}]", job.count);
             let mut run = |code: &str, name: &str| match &mut session {
                 Ok(session) => session.run(code, name),
                 Err(error) => Err(Failure::new("StartError", format!("{error:#}"))),
             };
             current.begin(job.parent, job.count, job.silent, job.asked);
+            for text in problems.drain(..) {
+                current.take(Event::Stream { stream: Stream::Stderr, text });
+            }
             let result = run(&job.code, &name);
             let Capture { pages, value } = current.capture();
             let mut expressions = Map::new();
@@ -81,9 +93,10 @@ pub(super) fn start(
                 }
             }
             current.end();
+            let loaded = session.as_mut().map(Session::take_loaded).unwrap_or_default();
             let value = value.and_then(|value| Some(value["data"]["text/plain"].as_str()?.to_owned()));
             // The loop that asked lives as long as the kernel.
-            let _ = job.done.send(Done { result, expressions, pages, value });
+            let _ = job.done.send(Done { result, expressions, pages, loaded, value });
         }
     })?;
     Ok((sender, handle))

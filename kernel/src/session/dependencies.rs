@@ -58,6 +58,11 @@ impl Dependencies {
         Ok(Added::Built(built?))
     }
 
+    /// Forgets what was asked for so far.
+    pub(super) fn clear(&mut self) {
+        self.wanted.clear();
+    }
+
     /// The newest crate of the dylib that `value` asks for.
     fn held(&self, name: &str, value: &Value) -> Option<&Part> {
         let simple = ["version", "features", "package", "default-features"];

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow};
 use evcxr::EvalContext;
 
+use super::commands;
 use super::compiler::Compiler;
 use super::dependencies::Dependencies;
 use super::interrupt::{Interrupter, Stopped};
@@ -27,7 +28,7 @@ use crate::dylib::Dylib;
 
 /// A session: variables, items, and the process that holds them.
 pub(crate) struct Session {
-    evcxr: EvalContext,
+    pub(super) evcxr: EvalContext,
     pub(super) compiler: Compiler,
     pub(super) dependencies: Dependencies,
     pub(super) link: Link,
@@ -42,9 +43,9 @@ pub(crate) struct Session {
     pub(super) nameless: BTreeSet<String>,
     /// Why variables are not there.
     pub(super) unkept: Unkept,
-    pub(super) timing: bool,
+    pub(super) commands: commands::State,
     completer: Arc<Completer>,
-    _workplace: Workplace,
+    pub(super) workplace: Workplace,
     _dylib: std::fs::File,
 }
 
@@ -79,8 +80,8 @@ impl Session {
             traces: Traces::new(workplace.folder().join(PROGRAMS)),
             nameless: BTreeSet::new(),
             unkept: Unkept::default(),
-            timing: false,
-            _workplace: workplace,
+            commands: commands::State::default(),
+            workplace,
             _dylib: held,
         })
     }
@@ -99,22 +100,23 @@ impl Session {
         let stopped = self.interrupter.stopped();
         self.interrupter.cell_ends();
         self.link.reset();
-        if self.timing {
-            self.say(&format!("{:.2?}\n", started.elapsed()));
-        }
-        result.map_err(|failure| if stopped == Stopped::Killed { lost::killed() } else { failure })
+        self.cell_ended(started, &result);
+        result
+            .map_err(|failure| if stopped == Stopped::Killed { lost::killed() } else { commands::with_advice(failure) })
     }
 
-    fn run_cell(&mut self, code: &str, name: &str) -> Result<(), Failure> {
+    pub(super) fn run_cell(&mut self, code: &str, name: &str) -> Result<(), Failure> {
         let source = self.sources.len();
         self.sources.push(Source { name: name.to_owned(), code: code.to_owned() });
         let macros = self.read_scope(Scope::item_macros);
         let cell = Cell::parse_after(code, &macros).map_err(|error| self.syntax_failure(source, &error))?;
         self.obey(&cell.directives.before)?;
         if !cell.statements.is_empty() {
+            let ty = self.shown_type(&cell);
             self.execute(&cell, source)?;
             // What follows are commands, which can be stopped again.
             self.interrupter.cell_compiles();
+            self.show_type(ty);
         }
         self.obey(&cell.directives.after)
     }
@@ -163,8 +165,7 @@ impl Session {
         let (used, vacant, crates) = self.read_scope(|scope| {
             let assigned = cell.assigned();
             let vacant = scope.vacant.iter().filter(|variable| assigned.contains(&variable.name));
-            let crates = scope.crates.iter().map(|added| added.name.clone());
-            (scope.used(|name| words.contains(name)), vacant.cloned().collect(), crates.collect())
+            (scope.used(|name| words.contains(name)), vacant.cloned().collect(), scope.crate_names())
         });
         let local = cell.kept().into_iter().filter_map(|(index, binding)| {
             let local = match binding {

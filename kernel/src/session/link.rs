@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -75,6 +76,9 @@ struct State {
     /// Output of the kernel's own cells at the start is not shown.
     muted: bool,
     interrupted: bool,
+    /// Since when the statements of a cell run, and how long those before them ran.
+    running: Option<Instant>,
+    ran_for: Option<Duration>,
     /// Counts the ends of cells, so that what is flushed belongs to this one.
     round: u64,
     /// Which streams have nothing more of this cell.
@@ -87,7 +91,15 @@ impl Link {
     pub(super) fn listen(socket: &Path, events: Events) -> Result<Self> {
         let token = token()?;
         let listener = UnixListener::bind(socket).with_context(|| format!("listening at {}", socket.display()))?;
-        let state = State { muted: true, interrupted: false, round: 0, flushed: [false; 2], ran: Ran::default() };
+        let state = State {
+            muted: true,
+            interrupted: false,
+            running: None,
+            ran_for: None,
+            round: 0,
+            flushed: [false; 2],
+            ran: Ran::default(),
+        };
         let link = Self { state: Arc::new(Mutex::new(state)), control: Control::default(), events, token };
         let accepting = link.clone();
         spawn("kensaku-accept", move || accepting.accept(&listener))?;
@@ -126,6 +138,13 @@ impl Link {
     /// What the cell told, once it has ended.
     pub(super) fn take_ran(&self) -> Ran {
         std::mem::take(&mut self.lock().ran)
+    }
+
+    /// How long statements ran since this was asked last; none where none did.
+    pub(super) fn take_run_time(&self) -> Option<Duration> {
+        let mut state = self.lock();
+        state.stop_clock();
+        state.ran_for.take()
     }
 
     /// Shows `event` between those of the cell.
@@ -195,6 +214,7 @@ impl State {
         let Value::Object(mut event) = event else { return None };
         if event.contains_key("begin") {
             self.ran.began = true;
+            self.running = Some(Instant::now());
             if self.interrupted {
                 control.say("interrupt 1");
             }
@@ -217,6 +237,7 @@ impl State {
             self.ran.kept = serde_json::from_value(kept).unwrap_or_default();
         } else if let Some(how) = event.remove("ended") {
             self.ran.ended = serde_json::from_value(how).ok();
+            self.stop_clock();
         } else if let (Some(Value::String(name)), Some(Value::String(problem))) =
             (event.remove("lost"), event.remove("problem"))
         {
@@ -228,6 +249,13 @@ impl State {
             }
         }
         None
+    }
+
+    /// Also where a process ended before its cell.
+    fn stop_clock(&mut self) {
+        if let Some(began) = self.running.take() {
+            *self.ran_for.get_or_insert_default() += began.elapsed();
+        }
     }
 
     /// evcxr hears of the end once both streams are flushed.

@@ -1,9 +1,9 @@
 //! Running cells: evcxr, the process it runs them in, and what comes out of them.
 
+mod commands;
 mod compiler;
 mod compilers;
 mod dependencies;
-mod directives;
 mod evaluator;
 mod failure;
 mod filter;
@@ -25,8 +25,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub(crate) use commands::commands;
 pub(crate) use dependencies::parse as dependency;
-pub(crate) use directives::COMMANDS;
 pub(crate) use evaluator::Session;
 pub(crate) use failure::Failure;
 pub(crate) use input::Question;

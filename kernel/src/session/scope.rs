@@ -166,6 +166,10 @@ impl Scope {
         }
     }
 
+    pub(crate) fn crate_names(&self) -> Vec<String> {
+        self.crates.iter().map(|added| added.name.clone()).collect()
+    }
+
     /// Adds a crate in place of one of its name.
     pub(crate) fn add(&mut self, part: Crate) {
         self.crates.retain(|known| known.name != part.name);

@@ -1,11 +1,12 @@
 //! Completion and inspection, asked for as a front end does.
 
-use std::time::Instant;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::client::{Client, raw};
+use crate::client::{Client, raw, read};
 
 /// What the kernel may take, with completion used.
 const MEMORY: u64 = 80 << 20;
@@ -40,7 +41,14 @@ async fn names_of_the_session_are_offered() -> Result<()> {
     assert_eq!(*item, json!({ "text": "across", "type": "field", "signature": "across: f32", "start": 15, "end": 17 }));
     kernel.execute("let frame = df!(\"a\" => [1, 2])?;").await?.expect_ok();
     assert!(complete(&mut kernel, "frame.clone().lazy().fil|").await?.contains(&"filter".to_owned()));
-    assert_eq!(complete(&mut kernel, ":tim|").await?, [":timing"]);
+    assert_eq!(complete(&mut kernel, ":tim|").await?, [":time", ":timing"]);
+    assert_eq!(complete(&mut kernel, ":forget fr|").await?, ["frame"]);
+    assert_eq!(kernel.execute("let a: u8 = \"\";").await?.status(), "error");
+    assert_eq!(complete(&mut kernel, ":explain E|").await?, ["E0308"]);
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("helpers.rs"), "")?;
+    kernel.execute(&format!("std::env::set_current_dir({:?})?;", folder.path())).await?.expect_ok();
+    assert_eq!(complete(&mut kernel, ":load h|").await?, ["helpers.rs"]);
     kernel.shutdown().await
 }
 
@@ -56,6 +64,51 @@ async fn answers_come_while_a_cell_runs() -> Result<()> {
     assert!(started.elapsed().as_secs() < 6, "the answers waited for the cell");
     kernel.finish(&cell).await?.expect_ok();
     kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn one_compiler_answers_and_only_the_last_question_counts() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("let words = vec![\"a\".to_owned()];").await?.expect_ok();
+    let mut asked = Vec::new();
+    for letter in 'a'..='p' {
+        let code = format!("words.iter().map(|w| w.len()).collect::<Vec<_>>().iter().map(|{letter}| {letter}.");
+        let content = json!({ "code": code, "cursor_pos": code.chars().count() });
+        asked.push(kernel.send(raw("complete_request", content)).await?);
+    }
+    let (mut most, mut found) = (0, Vec::new());
+    while found.len() < asked.len() {
+        most = most.max(compilers(kernel.process())?);
+        let reply = tokio::time::timeout(Duration::from_millis(5), read(&mut kernel.shell)).await;
+        if let Ok(reply) = reply {
+            found.push(reply?);
+        }
+    }
+    for id in &asked {
+        kernel.read_to_idle(id).await?;
+    }
+    assert_eq!(most, 1, "so many compilers at a time");
+    let of = |id: &str| found.iter().find(|reply| reply.parent["msg_id"] == id);
+    let last = of(&asked[asked.len() - 1]).context("the last is answered")?;
+    assert!(last.content["matches"].as_array().is_some_and(|names| names.contains(&json!("pow"))), "{last:?}");
+    let empty = found.iter().filter(|reply| reply.content["matches"] == json!([])).count();
+    assert!(empty >= asked.len() / 2, "{empty} of {} outdated questions were dropped", asked.len());
+    kernel.shutdown().await
+}
+
+/// How many compilers a kernel's process has started that are at work.
+fn compilers(kernel: u32) -> Result<usize> {
+    let mut all = String::new();
+    for task in std::fs::read_dir(format!("/proc/{kernel}/task"))? {
+        all += " ";
+        all += &std::fs::read_to_string(task?.path().join("children")).unwrap_or_default();
+    }
+    let children: BTreeSet<&str> = all.split_whitespace().collect();
+    let is_compiler = |child: &&&str| {
+        let status = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        status.contains("(rustc) ") && !status.contains("(rustc) Z")
+    };
+    Ok(children.iter().filter(is_compiler).count())
 }
 
 #[tokio::test]

@@ -35,6 +35,20 @@ async fn cells_await() -> Result<()> {
 }
 
 #[tokio::test]
+async fn macros_await() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let cells = [
+        "use kensaku::tokio;\nasync fn later(n: i32) -> Result<i32, String> { tokio::task::yield_now().await; Ok(n) }",
+        "let (a, b) = tokio::join!(later(1), later(2));",
+        "let (c, d) = tokio::try_join!(later(3), later(4))?;",
+        "let first = tokio::select! { n = later(5) => n.unwrap_or(0), () = std::future::pending() => 0 };",
+        "vec![a? + b?, c + d, first, matches!(later(6).await, Ok(6)) as i32]",
+    ];
+    assert_eq!(last(&mut kernel, &cells).await?, "[3, 7, 5, 1]");
+    kernel.shutdown().await
+}
+
+#[tokio::test]
 async fn statics_are_the_same_in_all_cells() -> Result<()> {
     let mut kernel = Client::start().await?;
     let cells = [

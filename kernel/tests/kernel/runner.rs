@@ -38,6 +38,27 @@ fn a_failed_cell_fails_the_run() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn loaded_files_are_run_and_those_of_the_user_are_not() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let place = folder.path();
+    std::fs::write(place.join("prelude.rs"), "println!(\"of the user\");")?;
+    std::fs::write(place.join("helpers.rs"), "fn twice(x: i32) -> i32 { 2 * x }\nlet three = 3;")?;
+    std::fs::write(place.join("itself.rs"), ":load itself.rs")?;
+    std::fs::write(
+        place.join("notebook.ipynb"),
+        notebook(&[":load helpers.rs", "twice(three)", ":load itself.rs"]).to_string(),
+    )?;
+    build_dylib();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_kensaku"));
+    run.current_dir(place).env("EVCXR_CONFIG_DIR", place).args(["run", "notebook.ipynb", "-o", "executed.ipynb"]);
+    let output = run.output()?;
+    let (printed, errors) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+    assert!(printed.contains("\n6\n") && !printed.contains("of the user"), "{printed}");
+    assert!(errors.contains("itself.rs loads itself"), "{errors}");
+    Ok(())
+}
+
 fn run(folder: &Path, notebook: &Value, arguments: &[&std::ffi::OsStr]) -> Result<Output> {
     build_dylib();
     let file = folder.join("notebook.ipynb");

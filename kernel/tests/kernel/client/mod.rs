@@ -286,8 +286,8 @@ impl Drop for Process {
 fn spawn(connection_file: &Path, variables: &[(String, OsString)]) -> Result<Child> {
     let mut kernel = Command::new(env!("CARGO_BIN_EXE_kensaku"));
     kernel.arg("kernel").arg(connection_file);
-    // No test writes into the user's history.
-    kernel.env("KENSAKU_HISTORY", "").envs(variables.iter().cloned());
+    // No test writes into the user's history, or runs what the user wants at a start.
+    kernel.env("KENSAKU_HISTORY", "").env("EVCXR_CONFIG_DIR", "").envs(variables.iter().cloned());
     kernel.spawn().context("starting the kernel")
 }
 

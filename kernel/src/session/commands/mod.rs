@@ -1,0 +1,112 @@
+//! The lines of a cell that are not Rust: commands, the shell, questions for docs.
+
+mod crates;
+mod ended;
+mod environment;
+mod explain;
+mod forget;
+mod load;
+mod shell;
+mod table;
+mod timing;
+mod types;
+mod variables;
+
+use serde_json::json;
+
+use super::evaluator::Session;
+use super::{Event, Failure};
+use crate::cell::Directive;
+
+pub(super) use ended::with_advice;
+pub(crate) use table::commands;
+
+/// What commands have set, and what they need to know of earlier cells.
+#[derive(Default)]
+pub(super) struct State {
+    timing: timing::Timing,
+    /// Whether the types of values are shown.
+    types: bool,
+    environment: environment::Environment,
+    loading: load::Loading,
+    errors: explain::Errors,
+    /// What `:dep` was asked for, as in Cargo.toml.
+    dependencies: Vec<(String, String)>,
+}
+
+impl Session {
+    pub(super) fn obey(&mut self, directives: &[Directive]) -> Result<(), Failure> {
+        self.restore_environment()?;
+        directives.iter().try_for_each(|directive| match directive {
+            Directive::Command { name, arguments } => self.command(name, arguments),
+            Directive::Shell(command) => self.shell(command),
+            Directive::Docs { name, whole } => self.docs(name, *whole),
+        })
+    }
+
+    fn command(&mut self, name: &str, arguments: &str) -> Result<(), Failure> {
+        match name {
+            "clear" => self.clear(),
+            "dep" => self.dep(arguments),
+            "doc" => self.docs(arguments, false),
+            "env" => self.environment(arguments),
+            "explain" => self.explain(arguments),
+            "forget" => self.forget(arguments),
+            "help" => {
+                self.value(table::help());
+                Ok(())
+            }
+            "last_compile_dir" => {
+                self.value(self.programs().display().to_string());
+                Ok(())
+            }
+            "load" => self.load(arguments),
+            "opt" => self.optimise(arguments),
+            "show_deps" => {
+                self.show_dependencies();
+                Ok(())
+            }
+            "t" | "type" => self.type_of(arguments),
+            "time" => {
+                self.commands.timing.this_cell();
+                Ok(())
+            }
+            "timing" => {
+                self.toggle_timing();
+                Ok(())
+            }
+            "types" => {
+                self.toggle_types();
+                Ok(())
+            }
+            "vars" => self.vars(),
+            other => Err(table::unknown(other)),
+        }
+    }
+
+    fn docs(&self, name: &str, whole: bool) -> Result<(), Failure> {
+        if name.is_empty() {
+            return Err(Failure::new("CommandError", "name what to look up: `?Trainer`"));
+        }
+        match self.completer().docs(name, whole) {
+            Some(page) => {
+                self.link.show(Event::Page(page));
+                Ok(())
+            }
+            None => Err(Failure::new("NotFound", format!("no documentation of `{name}`"))),
+        }
+    }
+
+    fn optimise(&mut self, level: &str) -> Result<(), Failure> {
+        let level = if level.is_empty() { "0" } else { level };
+        if !["0", "1", "2", "3"].contains(&level) {
+            return Err(Failure::new("CommandError", format!("`:opt {level}`: expected 0, 1, 2 or 3")));
+        }
+        level.clone_into(&mut self.compiler.opt_level);
+        Ok(())
+    }
+
+    fn value(&self, text: String) {
+        self.link.show(Event::Value(json!({ "data": { "text/plain": text }, "metadata": {} })));
+    }
+}

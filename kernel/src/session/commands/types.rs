@@ -1,0 +1,61 @@
+//! `:type` and `:types`: what rustc says about types.
+
+use crate::cell::{Cell, Inferred, Kind, Plan, Tried, items};
+use crate::session::Failure;
+use crate::session::evaluator::Session;
+use crate::session::probe::Probe;
+use crate::session::scope::Scope;
+
+/// What a value is called to ask for its type.
+const VALUE: &str = "kensaku_value";
+
+impl Session {
+    pub(super) fn toggle_types(&mut self) {
+        self.commands.types = !self.commands.types;
+        self.say(if self.commands.types { "values are shown with their types\n" } else { "types are not shown\n" });
+    }
+
+    pub(super) fn type_of(&mut self, expression: &str) -> Result<(), Failure> {
+        let unknown = || Failure::new("CommandError", format!("`{expression}` has no type that rustc could tell"));
+        let mut probe = self.ask_value(&format!("let {VALUE} = {expression};")).ok_or_else(unknown)?;
+        self.value(told(probe.answer(VALUE)).ok_or_else(unknown)?);
+        Ok(())
+    }
+
+    /// The type of the value that a cell ends in, where types are shown. To be asked before the cell has changed
+    /// what it names.
+    pub(in crate::session) fn shown_type(&mut self, cell: &Cell) -> Option<String> {
+        let last = cell.statements.last().filter(|last| self.commands.types && last.kind == Kind::Value)?;
+        let (before, value) = (&cell.code[..last.range.start], &cell.code[last.range.clone()]);
+        // A reference, as the value is shown: it may be a place that cannot be moved from.
+        let code = format!("{before}let {VALUE} = &({value});{}", &cell.code[last.range.end..]);
+        let ty = told(self.ask_value(&code)?.answer(VALUE))?;
+        Some(ty.strip_prefix('&').unwrap_or(&ty).to_owned())
+    }
+
+    pub(in crate::session) fn show_type(&self, ty: Option<String>) {
+        if let Some(ty) = ty.filter(|ty| ty != "()") {
+            self.say(&format!("type: {ty}\n"));
+        }
+    }
+
+    fn ask_value(&mut self, code: &str) -> Option<Probe> {
+        let macros = self.read_scope(Scope::item_macros);
+        let cell = Cell::parse_after(code, &macros).ok()?;
+        let words = cell.words();
+        let change = self.read_scope(|scope| scope.with(items(&cell, usize::MAX)));
+        let is_lost = |name: &str| change.variables.iter().any(|lost| lost == name);
+        let used = self.read_scope(|scope| scope.used(|name| words.contains(name) && !is_lost(name)));
+        let crates = self.read_scope(Scope::crate_names);
+        let plan = Plan { used, crates, tried: Tried::Text, ..Plan::default() };
+        self.ask(&change, &cell, usize::MAX, &plan).ok()
+    }
+}
+
+fn told(answer: Option<Inferred>) -> Option<String> {
+    match answer? {
+        Inferred::Named(ty) | Inferred::Function(ty) => Some(ty),
+        Inferred::Nameless => Some("a closure, a future or an opaque type".to_owned()),
+        Inferred::Open => None,
+    }
+}
