@@ -199,7 +199,12 @@ impl<'ast> Visit<'ast> for Weave<'_> {
             Expr::Repeat(repeat) => return self.visit_expr(&repeat.expr),
             Expr::Return(returned) if self.own => {
                 let range = returned.span().byte_range();
-                match &returned.expr {
+                match returned.expr.as_deref() {
+                    // The type of its error would stay open.
+                    Some(Expr::Call(call)) if matches!(&*call.func, Expr::Path(ok) if ok.path.is_ident("Ok")) => {
+                        self.edits.replace(call.func.span().byte_range(), "::kensaku::nb::returned");
+                        call.args.iter().for_each(|value| self.visit_expr(value));
+                    }
                     Some(value) => {
                         self.edits.insert(value.span().byte_range().start, "::kensaku::nb::returned(");
                         self.visit_expr(value);

@@ -252,6 +252,7 @@ impl Session {
         self.nameless.clear();
         for name in &change.variables {
             self.write_scope(|scope| scope.remove(name));
+            self.unkept.insert(name, Why::Redefined(self.cell_name()));
             self.say_error(&format!("dropped `{name}`: its type is redefined\n"));
         }
         for (_, name) in &change.statics {

@@ -48,7 +48,7 @@ impl Session {
             Local::Borrow => Why::Borrow,
             Local::Moved => Why::Moved(self.cell_name()),
         };
-        if local != Local::Moved && !cell.is_used_behind(index, name) {
+        if local != Local::Moved && !name.starts_with('_') && !cell.is_used_behind(index, name) {
             self.say_error(&why.at_once(name));
         }
         // One of an earlier cell is hidden by it, as in a program.

@@ -121,15 +121,13 @@ impl Scope {
         Change { items, generation: self.generation + u64::from(types), variables, statics }
     }
 
-    /// The items to which a name that `new` introduces has meant something else so far.
-    fn hidden_by<'a>(&'a self, new: &'a Item) -> impl Iterator<Item = &'a Shape> {
-        let names = if is_of_std(new) { None } else { Some(&new.shape.introduces) };
+    /// The items to which one of the `names` that `new` introduces has meant something else so far.
+    fn hidden_by<'a>(&'a self, new: &'a Item, names: &'a BTreeSet<String>) -> impl Iterator<Item = &'a Shape> {
         let meant = move |shape: &&Shape| {
-            let mentions = |name: &String| {
+            names.iter().any(|name| {
                 // A constant of a type is named behind it.
                 shape.mentions.contains(name) || new.sort == Sort::Impl && shape.deep.contains(name)
-            };
-            names.is_some_and(|names| names.iter().any(mentions))
+            })
         };
         self.items.iter().map(|item| &item.shape).filter(meant)
     }
@@ -221,6 +219,37 @@ fn defined<'a>(items: impl IntoIterator<Item = &'a Item>) -> BTreeSet<String> {
         .flat_map(|item| item.shape.touches.iter().cloned())
         .collect()
 }
+
+/// The names that `new` gives a meaning to; a macro's call may do so to its arguments.
+fn introduced(new: &Item, items: &[Item]) -> BTreeSet<String> {
+    if is_of_std(new) {
+        return BTreeSet::new();
+    }
+    let is_call = new.sort == Sort::Other && new.shape.defines_types;
+    if !is_call {
+        return new.shape.introduces.clone();
+    }
+    if !new.statics.is_empty() {
+        return new.statics.iter().map(|site| site.name.clone()).collect();
+    }
+    let is_macro = |item: &&Item| item.sort == Sort::Macro && item.name.as_ref().is_some_and(|n| new.words.contains(n));
+    let macros: Vec<&Item> = items.iter().filter(is_macro).collect();
+    let words = macros.iter().flat_map(|found| found.shape.tokens.split_whitespace().collect::<Vec<_>>());
+    let words: Vec<&str> = words.collect();
+    let defined = words.windows(2).filter(|pair| DEFINING.contains(&pair[0])).map(|pair| pair[1]);
+    let (arguments, fixed): (Vec<&str>, Vec<&str>) = defined.partition(|name| *name == "$");
+    let may_name = |name: &&String| {
+        let foreign = macros.is_empty() && name.starts_with(char::is_uppercase) && !STANDARD.contains(&name.as_str());
+        foreign || !arguments.is_empty()
+    };
+    new.shape.introduces.iter().filter(may_name).cloned().chain(fixed.into_iter().map(str::to_owned)).collect()
+}
+
+/// Words in front of the name of an item.
+const DEFINING: [&str; 9] = ["const", "enum", "fn", "mod", "static", "struct", "trait", "type", "union"];
+/// Types that a macro of another crate is called with, rather than asked to define.
+const STANDARD: [&str; 12] =
+    ["Arc", "Box", "Cell", "HashMap", "HashSet", "Mutex", "Option", "Rc", "RefCell", "Result", "String", "Vec"];
 
 /// An import of the standard library brings what its name means anyway, but for those that it gives to several things.
 fn is_of_std(item: &Item) -> bool {
@@ -338,6 +367,15 @@ mod tests {
         assert_eq!(dropped(code, &[("p", "P")], "use std::vec::Vec;"), all(&[], 0));
         let code = "trait T { const N: usize = 1; }\nstruct K;\nimpl T for K {}\nstruct P([u8; K::N]);";
         assert_eq!(dropped(code, &[("p", "P")], "impl K { const N: usize = 2; }"), all(&["p"], 1));
+    }
+
+    #[test]
+    fn what_a_macro_is_called_with_is_not_always_defined() {
+        let code = "macro_rules! make { ($n:ident) => { struct $n { x: i32 } } }\nmake!(P);";
+        assert_eq!(dropped(code, &[("p", "P")], "thread_local! { static D: Cell<i32> = Cell::new(4); }"), all(&[], 0));
+        assert_eq!(dropped(code, &[("p", "P")], "make!(There);"), all(&[], 0));
+        let code = "macro_rules! make { ($n:ident) => { struct $n; } }\nstruct P(String);";
+        assert_eq!(dropped(code, &[("p", "P")], "make!(String);"), all(&["p"], 1));
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(super) enum Why {
     Ambiguous,
     /// A cell moved it away.
     Moved(String),
+    /// A cell has redefined its type.
+    Redefined(String),
 }
 
 impl Why {
@@ -39,6 +41,7 @@ impl Why {
             }
             Self::Ambiguous => format!("`{name}` was not kept: its type is ambiguous; add a type annotation"),
             Self::Moved(cell) => format!("`{name}` was moved by {cell}: bind it again with `let`"),
+            Self::Redefined(cell) => format!("`{name}` was dropped: {cell} has redefined its type. Make it again"),
         }
     }
 
@@ -49,7 +52,9 @@ impl Why {
                 "`{name}` is not kept for later cells: its type has no name. Write a function, or box it as a `dyn` type\n"
             ),
             Self::Borrow => format!("`{name}` is not kept for later cells: it borrows from another value\n"),
-            Self::Private(_) | Self::Ambiguous | Self::Moved(_) => format!("{}\n", self.about(name)),
+            Self::Private(_) | Self::Ambiguous | Self::Moved(_) | Self::Redefined(_) => {
+                format!("{}\n", self.about(name))
+            }
         }
     }
 }
@@ -96,7 +101,12 @@ mod tests {
         unkept.insert("f", Why::Closure);
         let error = |title: &str| CompileError { title: title.to_owned(), rendered: String::new() };
         let mut errors = [error("cannot find function `f` in this scope (E0425)"), error("cannot find value `g`")];
+        unkept.insert("all", Why::Redefined("cell [3]".to_owned()));
         unkept.explain(&mut errors);
+        let mut hidden = [error("mismatched types")];
+        hidden[0].rendered = "found fn item `fn() -> Selector {kensaku::prelude::all}`".to_owned();
+        unkept.explain(&mut hidden);
+        assert!(hidden[0].rendered.contains("cell [3] has redefined its type"), "{hidden:?}");
         assert!(errors[0].rendered.contains("closures live in their own cell"), "{errors:?}");
         assert_eq!(errors[1].rendered, "");
     }

@@ -81,9 +81,12 @@ async fn a_cell_with_borrows_compiles_as_main_does() -> Result<()> {
                 let slices = v.chunks(1);\nlet longest = slices.max_by_key(|part| part[0]);\nprintln!(\"{v:?} {n} {longest:?}\");";
     let done = kernel.execute(code).await?.expect_ok();
     assert_eq!(done.text("stdout"), "[5, 2] 3 Some([5])\n");
-    assert_eq!(kernel.execute("v.len() + n").await?.expect_ok().value(), Some("5"));
+    assert_eq!(kernel.execute("(v.len(), n)").await?.expect_ok().value(), Some("(2, 3)"));
     let named = kernel.execute("*first").await?;
     assert!(named.traceback().contains("`first` borrowed from another value"), "{}", named.traceback());
+    let guarded = "let shared = std::sync::Mutex::new(vec![1]);\nlet mut guard = shared.lock()?;\nguard.push(2);";
+    kernel.execute(guarded).await?.expect_ok();
+    assert_eq!(kernel.execute("shared.lock()?.len()").await?.expect_ok().value(), Some("2"));
     let unused = kernel.execute("let last = &v[1];").await?.expect_ok();
     assert!(unused.text("stderr").contains("`last` is not kept for later cells: it borrows"), "{unused:#?}");
     kernel.shutdown().await
