@@ -1,7 +1,7 @@
-//! Files that are whole or not there: written aside, synced, renamed.
+//! Files that are whole or not there: written aside, synced, renamed; and where ours are.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -22,6 +22,15 @@ pub(crate) fn write(file: &Path, content: &[u8]) -> Result<()> {
     aside.as_file().sync_all().with_context(what)?;
     aside.persist(file).with_context(what)?;
     Ok(())
+}
+
+/// The folder of what can be made again: `~/.cache/kensaku`.
+pub(crate) fn cache() -> Result<PathBuf> {
+    let cache = match std::env::var_os("XDG_CACHE_HOME") {
+        Some(folder) if !folder.is_empty() => PathBuf::from(folder),
+        _ => std::env::home_dir().context("this user has no home folder")?.join(".cache"),
+    };
+    Ok(cache.join("kensaku"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The Jupyter kernel of kensaku, and its runner of notebooks and scripts.
 //!
-//! One binary plays four parts: the command line, the kernel, the process that runs cells, and the
-//! tools that evcxr compiles them with. [`main`] tells them apart.
+//! One binary plays five parts: the command line, the kernel, the process that runs cells, the tools
+//! that evcxr compiles them with, and the compiler of the crates that `:dep` adds. [`main`] tells them apart.
 
 mod cell;
 mod child;
@@ -19,6 +19,8 @@ mod run;
 mod rustc;
 mod session;
 mod toolchain;
+mod units;
+mod wrapper;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod writes;
 
@@ -30,6 +32,9 @@ pub use dylib::Dylib;
 pub fn main() -> ExitCode {
     if child::is_child() {
         child::run();
+    }
+    if let Some(rustc) = wrapper::rustc() {
+        return wrapper::run(&rustc);
     }
     if let Some(tool) = toolchain::tool() {
         return toolchain::run(&tool);

@@ -2,12 +2,25 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::dylib::Dylib;
 use crate::session::Crate;
 use crate::toolchain;
+
+/// What crates beside the dylib need, besides their own files.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Links {
+    /// Folders with the crates below them.
+    pub(crate) folders: BTreeSet<PathBuf>,
+    /// Folders with other libraries, as build scripts name them to rustc.
+    pub(crate) native: BTreeSet<String>,
+    /// Where libraries are looked for at run time.
+    pub(crate) run_time: BTreeSet<PathBuf>,
+    /// The name and the file of a dylib in which they are.
+    pub(crate) dylib: Option<(String, PathBuf)>,
+}
 
 /// The compiler of the dylib, which no other can take the place of.
 pub(crate) struct Rustc {
@@ -25,15 +38,22 @@ impl Rustc {
     pub(crate) fn call(&self, crates: &[Crate]) -> Command {
         let mut rustc = Command::new(&self.program);
         toolchain::as_before(&mut rustc).arg("--edition=2024");
+        let links: Vec<&Links> = crates.iter().map(|added| &added.links).collect();
+        let dylibs: BTreeSet<&(String, PathBuf)> = links.iter().filter_map(|links| links.dylib.as_ref()).collect();
+        let dylibs = dylibs.into_iter().map(|(name, library)| (name.as_str(), library.as_path()));
         let added = crates.iter().map(|added| (added.name.as_str(), added.library.as_path()));
-        for (name, library) in std::iter::once(("kensaku", self.dylib.as_path())).chain(added) {
+        for (name, library) in std::iter::once(("kensaku", self.dylib.as_path())).chain(dylibs).chain(added) {
             rustc.arg("--extern").arg(joined([name.as_ref(), "=".as_ref(), library.as_os_str()]));
         }
-        // What a crate was built from lies beside it.
-        let beside = crates.iter().filter_map(|added| added.library.parent());
-        let folders: BTreeSet<&Path> = beside.chain([self.dependencies.as_path()]).collect();
-        for folder in folders {
+        let folders: BTreeSet<&PathBuf> = links.iter().flat_map(|links| &links.folders).collect();
+        for folder in folders.into_iter().chain([&self.dependencies]) {
             rustc.arg(joined(["-Ldependency=".as_ref(), folder.as_os_str()]));
+        }
+        let native: BTreeSet<&String> = links.iter().flat_map(|links| &links.native).collect();
+        rustc.args(native.into_iter().flat_map(|folder| ["-L", folder]));
+        let run_time: BTreeSet<&PathBuf> = links.iter().flat_map(|links| &links.run_time).collect();
+        for folder in run_time {
+            rustc.arg(joined(["-Clink-arg=-Wl,-rpath,".as_ref(), folder.as_os_str()]));
         }
         rustc
     }

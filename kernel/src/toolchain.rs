@@ -97,6 +97,27 @@ pub(crate) fn as_before(command: &mut Command) -> &mut Command {
     command
 }
 
+/// Prefixes of the variables that cargo sets for the programs it runs.
+const SET_BY_CARGO: [&str; 6] =
+    ["CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PRIMARY_", "OUT_DIR"];
+
+/// Takes from `command` what cargo has set in this process about our own package.
+pub(crate) fn without_package(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| SET_BY_CARGO.iter().any(|prefix| name.starts_with(prefix))) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Where cargo keeps what it has fetched.
+pub(crate) fn cargo_home() -> Option<PathBuf> {
+    let inside = std::env::var_os(PATH_BEFORE).is_some();
+    let named = std::env::var_os(if inside { CARGO_HOME_BEFORE } else { "CARGO_HOME" });
+    named.map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")))
+}
+
 /// The tool this process was started as, if it is a stand-in.
 pub(crate) fn tool() -> Option<String> {
     std::env::var_os(SESSION_VARIABLE)?;

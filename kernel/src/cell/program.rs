@@ -61,11 +61,11 @@ pub(crate) struct Plan {
     pub(crate) pointers: BTreeMap<String, String>,
     /// Variables to drop before it runs: their types are redefined.
     pub(crate) forgotten: Vec<String>,
-    /// Crates that were added, which come before what the prelude calls by their names.
-    pub(crate) crates: Vec<String>,
     /// Whether all statements share one level, as some can only be compiled so.
     pub(crate) flat: bool,
     pub(crate) tried: Tried,
+    /// What brings names in place of the prelude alone: with crates of `:dep`.
+    pub(crate) names: String,
 }
 
 /// Variables that do not outlive their cell, by statement and name.
@@ -129,7 +129,8 @@ pub(crate) enum Role {
 }
 
 /// What user code may do without a warning, and stands in front of everything.
-const HEAD: &str = "#![allow(warnings)]\nuse kensaku::prelude::*;\n";
+const HEAD: &str = "#![allow(warnings)]\n";
+const PRELUDE: &str = "use kensaku::prelude::*;\n";
 const RESULT: &str = "::std::result::Result<(), ::kensaku::nb::Failed>";
 const WELL: &str = "#[allow(unreachable_code)] ::std::result::Result::Ok::<(), ::kensaku::nb::Failed>(())";
 
@@ -252,10 +253,7 @@ impl Program {
     /// Macros come first: what uses them has to stand behind them.
     fn head(&mut self, items: &[&Item], homes: &Homes, plan: &Plan) {
         self.text.push_str(HEAD);
-        let is_taken = |name: &String| items.iter().any(|item| item.name.as_ref() == Some(name));
-        for name in plan.crates.iter().filter(|name| !is_taken(name)) {
-            self.line(&format!("use ::{name};"));
-        }
+        self.text.push_str(if plan.names.is_empty() { PRELUDE } else { &plan.names });
         let (macros, others): (Vec<&Item>, Vec<&Item>) = items.iter().partition(|item| item.sort == Sort::Macro);
         for item in macros.into_iter().chain(others) {
             let edited = item.edited(|site, edits| match homes.get(site.key) {

@@ -6,6 +6,7 @@ use super::Surroundings;
 use super::offer::Offer;
 use crate::cell::{may_begin_command, split};
 use crate::session::{Scope, commands};
+use crate::toolchain::cargo_home;
 
 /// Lines whose rest is Rust.
 const RUST: [&str; 5] = [":type ", ":t ", ":doc ", "??", "?"];
@@ -69,9 +70,7 @@ fn crates(held: &[String]) -> Vec<Offer> {
 }
 
 fn fetched() -> BTreeSet<String> {
-    let home = std::env::var_os("CARGO_HOME").map(std::path::PathBuf::from);
-    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
-    let registries = home.and_then(|home| std::fs::read_dir(home.join("registry/src")).ok());
+    let registries = cargo_home().and_then(|home| std::fs::read_dir(home.join("registry/src")).ok());
     let folders =
         registries.into_iter().flatten().flatten().filter_map(|registry| std::fs::read_dir(registry.path()).ok());
     let names = folders.flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());

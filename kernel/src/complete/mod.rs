@@ -95,7 +95,7 @@ impl Completer {
             store: OnceLock::new(),
             world: Mutex::default(),
             view: Mutex::default(),
-            held: dylib.crates.iter().map(|part| part.package.clone()).collect(),
+            held: dylib.crates.iter().map(|held| held.part.package.clone()).collect(),
             surroundings: Mutex::new(Surroundings { folder: std::env::current_dir().ok(), codes: Vec::new() }),
         }
     }

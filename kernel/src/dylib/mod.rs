@@ -1,12 +1,15 @@
 //! The library's dylib: where it is, and whether it is fresh.
 
 mod build;
+mod held;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use held::{Held, Part};
 
 /// A built dylib and what cells need besides it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,19 +22,7 @@ pub struct Dylib {
     standard_library: PathBuf,
     /// `rustc -vV` of the compiler that built it: no other can use it.
     pub(crate) rustc: String,
-    pub(crate) crates: Vec<Part>,
-}
-
-/// A crate inside the dylib.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Part {
-    /// As code names it: `candle_core`.
-    pub(crate) name: String,
-    /// As Cargo.toml names it: `candle-core`.
-    pub(crate) package: String,
-    pub(crate) version: String,
-    pub(crate) features: Vec<String>,
-    pub(crate) library: PathBuf,
+    pub(crate) crates: Vec<Held>,
 }
 
 impl Dylib {
@@ -81,6 +72,16 @@ impl Dylib {
     /// What completion knows of the crates.
     pub(crate) fn index(&self) -> PathBuf {
         self.dependencies.join("completion.index")
+    }
+
+    /// The versions that the crates were chosen with: cargo's `Cargo.lock` of the time.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.dependencies.join("Cargo.lock")
+    }
+
+    /// The machine that it runs on, as rustc names it.
+    pub(crate) fn platform(&self) -> &str {
+        self.rustc.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default()
     }
 
     /// The folder of the toolchain.

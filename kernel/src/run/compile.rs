@@ -97,11 +97,7 @@ fn key(file: &Path, script: &str, dylib: &Dylib) -> Result<String> {
 }
 
 fn programs() -> Result<PathBuf> {
-    let cache = match std::env::var_os("XDG_CACHE_HOME") {
-        Some(folder) if !folder.is_empty() => PathBuf::from(folder),
-        _ => std::env::home_dir().context("this user has no home folder")?.join(".cache"),
-    };
-    Ok(cache.join("kensaku/scripts"))
+    Ok(files::cache()?.join("scripts"))
 }
 
 /// Whether rustc's list of inputs names one file and no variable of the environment.

@@ -32,7 +32,7 @@ pub(crate) struct Session {
     pub(super) compiler: Compiler,
     pub(super) dependencies: Dependencies,
     pub(super) link: Link,
-    interrupter: Interrupter,
+    pub(super) interrupter: Interrupter,
     pub(super) scope: SharedScope,
     /// Every cell that was sent.
     sources: Vec<Source>,
@@ -162,10 +162,12 @@ impl Session {
     fn plan(&self, cell: &Cell, change: &Change) -> Plan {
         let words = cell.words();
         let is_lost = |name: &String| change.variables.contains(name);
-        let (used, vacant, crates) = self.read_scope(|scope| {
+        let (used, vacant, names) = self.read_scope(|scope| {
             let assigned = cell.assigned();
             let vacant = scope.vacant.iter().filter(|variable| assigned.contains(&variable.name));
-            (scope.used(|name| words.contains(name)), vacant.cloned().collect(), scope.crate_names())
+            let used = scope.used(|name| words.contains(name));
+            let names = scope.names(&change.items, &used, |name| words.contains(name));
+            (used, vacant.cloned().collect(), names)
         });
         let local = cell.kept().into_iter().filter_map(|(index, binding)| {
             let local = match binding {
@@ -179,7 +181,7 @@ impl Session {
             generation: change.generation,
             used: used.into_iter().filter(|variable| !is_lost(&variable.name)).collect(),
             vacant,
-            crates,
+            names,
             local: local.collect(),
             forgotten: change.variables.iter().chain(&self.nameless).cloned().collect(),
             ..Plan::default()

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
+use super::dependencies::names;
 use crate::cell::{Homes, Item, Shape, Sort, Variable, needed};
+use crate::rustc::Links;
 
 /// Items, variables and crates of the cells that have run.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -33,6 +35,8 @@ pub(crate) struct Crate {
     pub(crate) library: PathBuf,
     /// Where its sources are, for completion.
     pub(crate) sources: Option<PathBuf>,
+    /// What code that names it needs besides.
+    pub(crate) links: Links,
 }
 
 /// What new definitions make of a scope.
@@ -68,13 +72,13 @@ impl Scope {
                     items[at] = item;
                 }
                 None => {
-                    for hidden in self.hidden_by(&item) {
+                    let names = introduced(&item, &items);
+                    for hidden in self.hidden_by(&item, &names) {
                         changed.extend(touched(hidden, &local));
                         types |= hidden.defines_types;
                     }
-                    let is_type =
-                        |name: &&String| self.variables.iter().any(|v| paths(&v.ty).any(|word| word == *name));
-                    changed.extend(item.shape.introduces.iter().filter(is_type).cloned());
+                    let is_type = |name: &String| self.variables.iter().any(|v| paths(&v.ty).any(|word| word == name));
+                    changed.extend(names.into_iter().filter(is_type));
                     items.push(item);
                 }
             }
@@ -164,8 +168,13 @@ impl Scope {
         }
     }
 
-    pub(crate) fn crate_names(&self) -> Vec<String> {
-        self.crates.iter().map(|added| added.name.clone()).collect()
+    /// What brings names into a program: the prelude, and the crates that are named in it by words of the cell, by `items`
+    /// or by the types of `variables`.
+    pub(crate) fn names(&self, items: &[Item], variables: &[Variable], in_cell: impl Fn(&str) -> bool) -> String {
+        names(&self.crates, |name| {
+            let in_type = |variable: &Variable| words(&variable.ty).any(|word| word == name);
+            in_cell(name) || items.iter().any(|item| item.words.contains(name)) || variables.iter().any(in_type)
+        })
     }
 
     /// Adds a crate in place of one of its name.
@@ -393,5 +402,21 @@ mod tests {
         assert_eq!(first("crate::P"), ["crate", "P"]);
         assert_eq!(first("(A, &B)"), ["A", "B"]);
         assert_eq!(own_paths("alloc::vec::Vec<ctx::m::P>").collect::<Vec<_>>(), ["alloc", "m", "P"]);
+    }
+
+    #[test]
+    fn variables_of_changed_crates_are_named() {
+        let scope = Scope {
+            items: of("struct Own(loss::L);"),
+            variables: vec![
+                variable("l", "Vec<loss::L>", "alloc::vec::Vec<loss::L>"),
+                variable("own", "Own", "ctx::Own"),
+                variable("k", "kensaku::loss::L", "kensaku::loss::L"),
+            ],
+            ..Scope::default()
+        };
+        let changed = scope.with_crates(&["loss".to_owned()]);
+        assert_eq!((changed.variables, changed.generation), (vec!["l".to_owned(), "own".to_owned()], 1));
+        assert_eq!(scope.with_crates(&[]), Change { items: scope.items.clone(), ..Change::default() });
     }
 }

@@ -164,3 +164,12 @@ async fn completion_takes_little_memory() -> Result<()> {
     println!("the kernel takes {kilobytes} kB");
     kernel.shutdown().await
 }
+
+#[tokio::test]
+async fn crates_that_cargo_has_fetched_are_offered() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    assert_eq!(complete(&mut kernel, ":dep serde_js|").await?[0], "serde_json");
+    // The kernel is built from it, the dylib is not.
+    assert_eq!(complete(&mut kernel, ":dep annotate-snip|").await?, ["annotate-snippets"]);
+    kernel.shutdown().await
+}

@@ -4,6 +4,7 @@ mod cells;
 mod channels;
 mod client;
 mod completing;
+mod dependencies;
 mod directives;
 mod edits;
 mod endings;

@@ -1,30 +1,50 @@
 //! `:dep` and `:show_deps`: crates of the session's own.
 
-use crate::session::dependencies::{self, Added};
+use crate::session::dependencies::Progress;
 use crate::session::evaluator::Session;
-use crate::session::{Event, Failure, Stream};
+use crate::session::interrupt::Stopped;
+use crate::session::unkept::Why;
+use crate::session::{Failure, dependency};
 
 impl Session {
     pub(super) fn dep(&mut self, line: &str) -> Result<(), Failure> {
         let link = self.link.clone();
-        let progress = |text: &str| {
-            link.show(Event::Stream { stream: Stream::Stderr, text: text.to_owned() });
-        };
-        let added = self.dependencies.add(line, progress);
+        let show = |event| link.show(event);
+        let interrupter = self.interrupter.clone();
+        let stopped = || interrupter.stopped() != Stopped::No;
+        let added = self.dependencies.add(line, &mut Progress::new(&show), stopped);
         let failed = |error| self.unless_stopped(|| Failure::new("DependencyError", format!("`{line}`: {error:#}")));
-        let new = match added.map_err(failed)? {
-            Added::Held(part, version) => {
-                self.say(&format!("{} {version} is part of kensaku: taken from it\n", part.name));
-                vec![part]
-            }
-            Added::Built(crates) => crates,
-        };
-        self.write_scope(|scope| new.into_iter().for_each(|part| scope.add(part)));
-        if let Ok((name, requirement)) = dependencies::parse(line) {
+        let added = added.map_err(failed)?;
+        if !added.told.is_empty() {
+            self.say(&added.told);
+        }
+        added.warnings.iter().for_each(|warning| self.say_error(&format!("{warning}\n")));
+        self.crates_have_changed(&added.changed);
+        self.write_scope(|scope| added.crates.into_iter().for_each(|part| scope.add(part)));
+        if let Ok((name, requirement)) = dependency(line) {
             self.commands.dependencies.retain(|(other, _)| *other != name);
             self.commands.dependencies.push((name, requirement.to_string()));
         }
         Ok(())
+    }
+
+    /// Drops what was made of crates that are others now.
+    fn crates_have_changed(&mut self, changed: &[String]) {
+        if changed.is_empty() {
+            return;
+        }
+        let change = self.read_scope(|scope| scope.with_crates(changed));
+        self.write_scope(|scope| {
+            scope.generation = change.generation;
+            change.statics.iter().for_each(|(key, _)| scope.homes.remove(*key));
+        });
+        for name in change.variables {
+            self.say_error(&format!("dropped `{name}`: its type is of a crate that has changed\n"));
+            self.let_go(&name, Why::Redefined(self.cell_name()));
+        }
+        for (_, name) in change.statics {
+            self.say_error(&format!("`{name}` starts anew: its type is of a crate that has changed\n"));
+        }
     }
 
     pub(super) fn show_dependencies(&self) {

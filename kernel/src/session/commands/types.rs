@@ -46,8 +46,8 @@ impl Session {
         let change = self.read_scope(|scope| scope.with(items(&cell, usize::MAX)));
         let is_lost = |name: &str| change.variables.iter().any(|lost| lost == name);
         let used = self.read_scope(|scope| scope.used(|name| words.contains(name) && !is_lost(name)));
-        let crates = self.read_scope(Scope::crate_names);
-        let plan = Plan { used, crates, tried: Tried::Text, ..Plan::default() };
+        let names = self.read_scope(|scope| scope.names(&change.items, &used, |name| words.contains(name)));
+        let plan = Plan { used, names, tried: Tried::Text, ..Plan::default() };
         self.ask(&change, &cell, usize::MAX, &plan).ok()
     }
 }

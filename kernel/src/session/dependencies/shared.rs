@@ -1,0 +1,200 @@
+//! The folder in which crates are built: one for all sessions with a dylib, gone some time after it.
+//!
+//! ```text
+//! ~/.cache/kensaku/deps/<of the dylib>/
+//!     dylib       where that is
+//!     lock        held while cargo runs
+//!     held/       for each crate of the dylib a package that stands for it
+//!     target/     cargo's
+//!     sessions/   links to what sessions use, which stay when cargo builds it anew
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+use toml::{Table, Value};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::dylib::{Dylib, Held};
+use crate::files::cache;
+use crate::units::Package;
+use crate::wrapper::LIBRARY;
+
+/// Between two tries to lock.
+const AGAIN: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    folder: PathBuf,
+}
+
+impl Shared {
+    /// The folder that belongs to `dylib`, made where it is missing.
+    pub(super) fn of(dylib: &Dylib) -> Result<Self> {
+        let all = cache()?.join("deps");
+        make(&all)?;
+        let home = dylib.dependencies.as_os_str().as_bytes();
+        let folder = all.join(format!("{:016x}", xxh3_64(&[home, dylib.rustc.as_bytes()].concat())));
+        let shared = Self { folder };
+        if !shared.packages().is_dir() {
+            make(&shared.sessions())?;
+            std::fs::write(shared.folder.join(DYLIB), home).context("naming the library")?;
+            // Whole or not there: two sessions may begin at once.
+            let aside = tempfile::tempdir_in(&shared.folder).context("making a folder")?;
+            dylib.crates.iter().try_for_each(|held| write_package(&aside.path().join(folder_of(held)), held))?;
+            if std::fs::rename(aside.path(), shared.packages()).is_ok() {
+                let _ = aside.keep();
+            }
+        }
+        remove_abandoned(&all);
+        Ok(shared)
+    }
+
+    pub(super) fn target(&self) -> PathBuf {
+        self.folder.join("target")
+    }
+
+    /// Where the package is that stands for `held`.
+    pub(super) fn package(&self, held: &Held) -> PathBuf {
+        self.packages().join(folder_of(held))
+    }
+
+    /// Whether cargo speaks of a package that stands for a held crate.
+    pub(super) fn stands_in(&self, package: &Package) -> bool {
+        let folder = package.place.strip_prefix("path+file://");
+        folder.is_some_and(|folder| Path::new(folder).starts_with(self.packages()))
+    }
+
+    /// A folder for the links of one session, locked as long as the file is open. To be called while
+    /// no other session builds.
+    pub(super) fn session(&self) -> Result<(TempDir, File)> {
+        let folder = tempfile::tempdir_in(self.sessions()).context("making the folder of the session's crates")?;
+        let lock = File::open(folder.path()).context("opening the session's crates")?;
+        lock.lock_shared().context("holding the session's crates")?;
+        Ok((folder, lock))
+    }
+
+    /// Waits until no other session builds; gives up when `stopped`. `waiting` is called if it takes time.
+    pub(super) fn lock(&self, waiting: impl FnOnce(), stopped: impl Fn() -> bool) -> Result<File> {
+        let file = File::create(self.folder.join(LOCK)).context("locking the folder of crates")?;
+        let mut waiting = Some(waiting);
+        while let Err(TryLockError::WouldBlock) = file.try_lock() {
+            anyhow::ensure!(!stopped(), "stopped");
+            if let Some(waiting) = waiting.take() {
+                waiting();
+            }
+            std::thread::sleep(AGAIN);
+        }
+        Ok(file)
+    }
+
+    /// Where all of these packages are.
+    pub(super) fn packages(&self) -> PathBuf {
+        self.folder.join("held")
+    }
+
+    fn sessions(&self) -> PathBuf {
+        self.folder.join(SESSIONS)
+    }
+}
+
+const DYLIB: &str = "dylib";
+const LOCK: &str = "lock";
+const SESSIONS: &str = "sessions";
+
+fn make(folder: &Path) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| format!("making {}", folder.display()))
+}
+
+fn folder_of(held: &Held) -> String {
+    format!("{}-{}", held.part.package, held.part.version)
+}
+
+/// A package without code, with the name, the version and the features of a crate of the dylib.
+fn write_package(folder: &Path, held: &Held) -> Result<()> {
+    let text = |text: &str| Value::String(text.to_owned());
+    let table = |entries: &[(&str, Value)]| {
+        let entries = entries.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        Value::Table(entries.collect())
+    };
+    let part = &held.part;
+    let package = [("name", text(&part.package)), ("version", text(&part.version)), ("edition", text("2021"))];
+    let library = [("name", text(&part.name)), ("path", text("lib.rs")), ("proc-macro", held.is_macro().into())];
+    let features: BTreeMap<&str, Value> =
+        held.offered.iter().map(|name| (name.as_str(), Value::Array(Vec::new()))).collect();
+    let features: Vec<(&str, Value)> = features.into_iter().collect();
+    let manifest: Table = [("package", table(&package)), ("lib", table(&library)), ("features", table(&features))]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    std::fs::create_dir(folder).with_context(|| format!("making {}", folder.display()))?;
+    std::fs::write(folder.join("Cargo.toml"), toml::to_string(&manifest)?).context("writing a Cargo.toml")?;
+    std::fs::write(folder.join("lib.rs"), "").context("writing a lib.rs")?;
+    std::os::unix::fs::symlink(&part.library, folder.join(LIBRARY)).context("linking to a library")
+}
+
+/// Removes the folders of dylibs that are gone, and the links of sessions that have ended.
+fn remove_abandoned(all: &Path) {
+    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    for folder in entries(all) {
+        // A folder without it is being made.
+        let dylib = std::fs::read(folder.join(DYLIB));
+        let is_gone = |dylib: Vec<u8>| !Path::new(std::ffi::OsStr::from_bytes(&dylib)).exists();
+        if dylib.is_ok_and(is_gone) {
+            // What cannot be removed now is removed another time.
+            let _ = std::fs::remove_dir_all(&folder);
+            continue;
+        }
+        // Who builds may be making a folder that is not locked yet.
+        let Ok(lock) = File::create(folder.join(LOCK)) else { continue };
+        if lock.try_lock().is_err() {
+            continue;
+        }
+        for session in entries(&folder.join(SESSIONS)) {
+            if File::open(&session).is_ok_and(|lock| lock.try_lock().is_ok()) {
+                let _ = std::fs::remove_dir_all(&session);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::unify::tests::crate_of;
+    use super::*;
+
+    #[test]
+    fn packages_that_stand_for_crates_are_cargos() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("candle-core-0.11.1");
+        write_package(&place, &crate_of("candle-core", "0.11.1", &["default", "a.b"], &[])).expect("a package");
+        let manifest: Table =
+            toml::from_str(&std::fs::read_to_string(place.join("Cargo.toml")).expect("a file")).expect("a manifest");
+        assert_eq!(manifest["lib"]["name"].as_str(), Some("candle_core"));
+        assert_eq!(manifest["features"].as_table().map(Table::len), Some(2));
+        assert_eq!(std::fs::read_link(place.join(LIBRARY)).expect("a link"), Path::new("libx.rlib"));
+    }
+
+    #[test]
+    fn what_nobody_needs_is_removed() {
+        let all = tempfile::tempdir().expect("a folder");
+        let folder = |name: &str, dylib: &Path| {
+            let folder = all.path().join(name);
+            std::fs::create_dir_all(folder.join("sessions/used")).expect("a folder");
+            std::fs::create_dir(folder.join("sessions/left")).expect("a folder");
+            std::fs::write(folder.join(DYLIB), dylib.as_os_str().as_bytes()).expect("a file");
+            folder
+        };
+        let (kept, gone) = (folder("kept", all.path()), folder("gone", &all.path().join("nowhere")));
+        let used = File::open(kept.join("sessions/used")).expect("it is there");
+        used.lock_shared().expect("it is held");
+        remove_abandoned(all.path());
+        assert!(!gone.exists() && kept.join("sessions/used").exists() && !kept.join("sessions/left").exists());
+    }
+}
