@@ -59,6 +59,17 @@ impl Diagnostic {
         self.message.contains(name) || self.children.iter().any(|child| child.mentions(name))
     }
 
+    /// Adds a line of help below.
+    pub(crate) fn add_help(&mut self, message: String) {
+        let (level, spans, children) = ("help".to_owned(), Vec::new(), Vec::new());
+        self.children.push(Self { message, code: None, level, spans, children });
+    }
+
+    /// What it suggests to write.
+    pub(crate) fn suggestions(&self) -> impl Iterator<Item = &str> {
+        self.children.iter().flat_map(|child| &child.spans).filter_map(|span| span.suggested_replacement.as_deref())
+    }
+
     /// Whether its own place touches `range` of the program.
     pub(crate) fn is_at(&self, range: &Range<usize>) -> bool {
         self.touches(range, true)

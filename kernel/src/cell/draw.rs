@@ -56,14 +56,16 @@ pub(crate) fn place(source: &Source, offset: usize) -> String {
 }
 
 fn title(error: &Diagnostic) -> String {
+    let message = readable(&error.message);
     match error.code() {
-        "" => error.message.clone(),
-        code => format!("{} ({code})", error.message),
+        "" => message,
+        code => format!("{message} ({code})"),
     }
 }
 
 fn draw(sources: &[Source], program: &Program, error: &Diagnostic) -> String {
-    let mut title = Level::ERROR.primary_title(error.message.as_str());
+    let message = readable(&error.message);
+    let mut title = Level::ERROR.primary_title(message.as_str());
     if !error.code().is_empty() {
         title = title.id(error.code());
     }
@@ -98,12 +100,17 @@ struct Mark {
     primary: bool,
 }
 
+/// The places in the user's code. What rustc says of code of the kernel's own is left out, the error's own place
+/// never is.
 fn marks(program: &Program, error: &Diagnostic) -> Vec<Mark> {
     let spans = error.spans.iter().filter_map(|span| {
         let (source, at) = span.origin(program)?;
-        Some(Mark { source, at, label: span.label.clone().unwrap_or_default(), primary: span.is_primary })
+        let label = readable(span.label.as_deref().unwrap_or_default());
+        let label = if is_ours(&label) { String::new() } else { label };
+        Some(Mark { source, at, label, primary: span.is_primary })
     });
-    spans.filter(|mark| !is_ours(&mark.label)).collect()
+    let has_label = |span: &Mark| !span.label.is_empty();
+    spans.filter(|mark| mark.primary || has_label(mark)).collect()
 }
 
 struct Note {
@@ -114,21 +121,73 @@ struct Note {
 /// The notes and helps below the code. Those about code of the kernel's own are left out.
 fn notes(error: &Diagnostic) -> Vec<Note> {
     let mut notes = Vec::new();
-    for child in error.children.iter().filter(|child| !is_ours(&child.message)) {
+    for child in &error.children {
+        let message = readable(&child.message);
+        if is_ours(&message) {
+            continue;
+        }
         let replacements: Vec<&str> =
             child.spans.iter().filter_map(|span| span.suggested_replacement.as_deref()).collect();
         if replacements.iter().any(|text| is_ours(text)) {
             continue;
         }
         let text = match replacements.as_slice() {
-            [one] if !one.trim().is_empty() => format!("{}: `{}`", child.message, one.trim()),
-            _ => child.message.clone(),
+            [one] if !one.trim().is_empty() => format!("{message}: `{}`", one.trim()),
+            several if several.len() > 1 && several.iter().all(|text| text.starts_with("use ")) => {
+                let imports: Vec<String> = several.iter().map(|text| format!("`{}`", text.trim())).collect();
+                format!("{message}: {}", imports.join(", "))
+            }
+            _ => message,
         };
         notes.push(Note { help: child.level == "help", text });
     }
     notes
 }
 
+/// Whether `text` speaks of code that the kernel has put around the user's.
 fn is_ours(text: &str) -> bool {
-    ["kensaku::nb", "kensaku_end", "kensaku_cell", "`#[warn(", "cell_"].iter().any(|word| text.contains(word))
+    let names = ["kensaku::nb", "kensaku_end", "kensaku_cell", "`#[warn("];
+    names.iter().any(|name| text.contains(name)) || names_program(text)
+}
+
+/// The text without the files of programs, in which rustc says where closures are.
+fn readable(text: &str) -> String {
+    let mut readable = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('@') {
+        let end = rest[at..].find('}').map_or(rest.len(), |end| at + end);
+        readable.push_str(&rest[..at]);
+        if !names_program(&rest[at..end]) {
+            readable.push_str(&rest[at..end]);
+        }
+        rest = &rest[end..];
+    }
+    readable + rest
+}
+
+/// Whether the file of a program is named, `cell_12.rs`: a user's own `cell_width` is none.
+fn names_program(text: &str) -> bool {
+    text.split("cell_").skip(1).any(|rest| {
+        let behind = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        behind.len() < rest.len() && behind.starts_with(".rs")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_programs_are_told_from_names_of_the_users() {
+        assert!(is_ours("--> programs/cell_12.rs:3:9") && is_ours("`kensaku::nb::keep` needs this"));
+        assert!(!is_ours("move occurs because `cell_width` has type `String`"));
+        assert!(!is_ours("`cell_1` is moved here") && !is_ours("cell_.rs"));
+    }
+
+    #[test]
+    fn closures_are_told_without_their_file() {
+        let text = "`{closure@programs/cell_3.rs:6:14: 6:22}` is no `{closure@other.rs:1:2: 1:3}`";
+        assert_eq!(readable(text), "`{closure}` is no `{closure@other.rs:1:2: 1:3}`");
+        assert_eq!(readable("first @ second"), "first @ second");
+    }
 }

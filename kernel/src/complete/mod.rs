@@ -14,11 +14,13 @@ mod context;
 mod describe;
 mod explain;
 mod files;
+mod hints;
 mod index;
 mod inspect;
 mod locals;
 mod members;
 mod offer;
+mod places;
 mod probe;
 mod rank;
 mod turns;
@@ -198,7 +200,16 @@ impl Completer {
 
     /// The index with the items of the scope and of the cell.
     fn view(&self, scope: &Scope, position: &Position) -> Arc<View> {
-        let items = probe::with_items(scope, &probe::own_items(position));
+        self.view_with(scope, &probe::own_items(position))
+    }
+
+    /// The index with the items of the cells so far.
+    fn view_of_cells(&self, scope: &Scope) -> Arc<View> {
+        self.view_with(scope, "")
+    }
+
+    fn view_with(&self, scope: &Scope, own: &str) -> Arc<View> {
+        let items = probe::with_items(scope, own);
         let mut latest = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         match latest.as_ref() {
             Some((of, view)) if *of == items => view.clone(),

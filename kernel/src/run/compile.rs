@@ -9,9 +9,11 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::terminal::for_terminal;
 use crate::cell::{CompileError, Diagnostic, Program, Source, compile_errors, file_name, script_program};
+use crate::complete::Completer;
 use crate::dylib::Dylib;
 use crate::files;
 use crate::rustc::{Rustc, joined};
+use crate::session::SharedScope;
 
 /// Programs that were compiled longer ago are removed.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -47,7 +49,9 @@ pub(super) fn compiled(file: &Path, dylib: &Dylib) -> Result<Option<PathBuf>> {
             let scope = "--remap-path-scope=object";
             let output = rustc.args(["--error-format=json", scope]).arg(inputs_to).output().context(NO_RUSTC)?;
             if !output.status.success() {
-                explain(file, script, &cells, &String::from_utf8_lossy(&output.stderr));
+                let mut errors = Diagnostic::errors(&String::from_utf8_lossy(&output.stderr));
+                Completer::new(dylib, SharedScope::default()).explain(&mut errors, false);
+                explain(file, script, &cells, &errors, &String::from_utf8_lossy(&output.stderr));
             }
             output.status.success()
         }
@@ -63,9 +67,9 @@ pub(super) fn compiled(file: &Path, dylib: &Dylib) -> Result<Option<PathBuf>> {
 }
 
 /// rustc's errors over the lines of the script.
-fn explain(file: &Path, script: String, cells: &Program, said: &str) {
+fn explain(file: &Path, script: String, cells: &Program, errors: &[Diagnostic], said: &str) {
     let source = Source { name: file.display().to_string(), code: script };
-    let errors = compile_errors(&[source], cells, &Diagnostic::errors(said));
+    let errors = compile_errors(&[source], cells, errors);
     for CompileError { rendered, .. } in &errors {
         eprintln!("{}\n", for_terminal(rendered));
     }

@@ -21,7 +21,7 @@ use super::verdict::{Verdict, verdict};
 use super::workplace::{PROGRAMS, Workplace};
 use super::{Event, Events, Failure, Stream};
 use crate::cell::{
-    Cell, Diagnostic, Home, Homes, Inferred, Local, Plan, Program, Source, drawn, items, probe, runnable,
+    Cell, Diagnostic, Home, Homes, Inferred, Local, Plan, Program, Source, items, probe, runnable, syntax_error,
 };
 use crate::complete::Completer;
 use crate::dylib::Dylib;
@@ -219,7 +219,10 @@ impl Session {
                 let said = self.compiler.said();
                 match Diagnostic::errors(&said) {
                     errors if errors.is_empty() => Err(not_compiled(&error, &said)),
-                    errors => Ok(Built::Refused(errors)),
+                    mut errors => {
+                        self.completer.explain(&mut errors, true);
+                        Ok(Built::Refused(errors))
+                    }
                 }
             }
         }
@@ -295,10 +298,7 @@ impl Session {
     }
 
     fn syntax_failure(&self, source: usize, error: &syn::Error) -> Failure {
-        let found = &self.sources[source];
-        let range = error.span().byte_range();
-        let at = range.start.min(found.code.len())..range.end.clamp(range.start, found.code.len());
-        Failure::compile(&[drawn(found, at, &error.to_string(), "")])
+        Failure::compile(&[syntax_error(&self.sources[source], error)])
     }
 
     /// What has failed; where the user has stopped the cell, that.
@@ -356,6 +356,9 @@ fn internal(error: &anyhow::Error) -> Failure {
 
 /// The linker's words, or what else went wrong beside the code.
 fn not_compiled(error: &evcxr::Error, said: &str) -> Failure {
+    if let Some(crash) = lost::compiler_failed(said) {
+        return crash;
+    }
     let plain: Vec<&str> = said.lines().filter(|line| !line.starts_with('{')).collect();
     let error = error.to_string();
     // evcxr puts what the stand-in for cargo says between words of its own.

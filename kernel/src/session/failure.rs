@@ -1,5 +1,6 @@
 //! Why a cell failed, in the three fields that front ends show.
 
+use super::brief::{brief, of_length};
 use crate::cell::CompileError;
 
 /// A failed cell.
@@ -13,7 +14,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(name: &str, message: impl Into<String>) -> Self {
-        let message = message.into();
+        let message = brief(&message.into());
         Self { name: name.to_owned(), traceback: vec![title(name, &message)], message }
     }
 
@@ -23,8 +24,8 @@ impl Failure {
             0 | 1 => first,
             count => format!("{first}, and {} more", count - 1),
         };
-        let traceback = errors.iter().map(|error| error.rendered.clone()).collect();
-        Self { name: "CompileError".to_owned(), message, traceback }
+        let traceback = errors.iter().map(|error| of_length(&error.rendered, DRAWN)).collect();
+        Self { name: "CompileError".to_owned(), message: brief(&message), traceback }
     }
 
     /// With the places in cells that led here, the innermost last.
@@ -36,10 +37,13 @@ impl Failure {
 
     /// With more to say below.
     pub(super) fn with(mut self, lines: impl IntoIterator<Item = String>) -> Self {
-        self.traceback.extend(lines);
+        self.traceback.extend(lines.into_iter().map(|line| brief(&line)));
         self
     }
 }
+
+/// The most that is drawn of one compile error.
+const DRAWN: usize = 20_000;
 
 /// The name in bold red.
 fn title(name: &str, message: &str) -> String {

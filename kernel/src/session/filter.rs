@@ -154,11 +154,9 @@ impl Filter {
     }
 
     fn ready(&self, markers: &[&str]) -> usize {
-        let pending = &self.pending;
-        let starts = markers.iter().copied().chain([self.event.as_str()]);
-        let held = starts.filter_map(|start| held_from(pending, start.as_bytes())).min();
-        let whole = whole_characters(pending);
-        held.unwrap_or(whole).min(whole)
+        let starts: Vec<&[u8]> =
+            markers.iter().map(|marker| marker.as_bytes()).chain([self.event.as_bytes()]).collect();
+        held_from(&self.pending, &starts).unwrap_or_else(|| whole_characters(&self.pending))
     }
 }
 
@@ -190,17 +188,27 @@ pub(super) fn whole_characters(bytes: &[u8]) -> usize {
     }
 }
 
-/// From where `pending` may turn out to be `start` and what follows it.
-fn held_from(pending: &[u8], start: &[u8]) -> Option<usize> {
-    let complete = pending.windows(start.len()).position(|window| window == start);
-    complete.or_else(|| {
-        let longest = pending.len().min(start.len() - 1);
-        (1..=longest).rev().find(|n| pending.ends_with(&start[..*n])).map(|n| pending.len() - n)
-    })
+/// From where `pending` may turn out to be one of `starts` and what follows it.
+///
+/// What is held begins with it, so that the next call, with more behind it, ends at its first byte: of a long
+/// line every byte is looked at once.
+fn held_from(pending: &[u8], starts: &[&[u8]]) -> Option<usize> {
+    let begins = |tail: &[u8], start: &[u8]| tail.starts_with(start) || start.starts_with(tail);
+    let mut from = 0;
+    // All markers of evcxr begin with one letter, events with a separator.
+    while let Some(at) = pending[from..].iter().position(|byte| matches!(byte, b'E' | 0x1e)).map(|at| from + at) {
+        if starts.iter().any(|start| begins(&pending[at..], start)) {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     fn text(text: &str) -> Piece {
@@ -258,5 +266,33 @@ mod tests {
         let bytes = "検索".as_bytes();
         assert_eq!(filter.push(&bytes[..4]), [text("検")]);
         assert_eq!(filter.push(&bytes[4..]), [text("索")]);
+    }
+
+    /// A value of 100 MB, as the process for cells sends it: one line, in the pieces of a socket.
+    #[test]
+    fn a_long_line_is_read_once() {
+        let text = "0.0123456, E".repeat((100 << 20) / 12);
+        let line = format!("\u{1e}t {{\"result\":\"{text}\"}}\n");
+        let started = Instant::now();
+        let mut filter = Filter::new("t");
+        let mut pieces = Vec::new();
+        for bytes in line.as_bytes().chunks(1 << 16) {
+            pieces.extend(filter.push(bytes));
+        }
+        let taken = started.elapsed();
+        println!("{} MB of an event: {taken:.2?}", line.len() >> 20);
+        assert_eq!(pieces, [Piece::Event(json!({ "result": text }))]);
+        // Read again with each piece, it takes minutes.
+        assert!(taken < Duration::from_secs(10), "{taken:?}");
+
+        let started = Instant::now();
+        let parts: Vec<Piece> = text.as_bytes().chunks(1 << 16).flat_map(|bytes| filter.push(bytes)).collect();
+        let taken = started.elapsed();
+        println!("{} MB of text: {taken:.2?}", text.len() >> 20);
+        assert_eq!(
+            parts.iter().map(|piece| if let Piece::Text(text) = piece { text.len() } else { 0 }).sum::<usize>(),
+            text.len() - 1
+        );
+        assert!(taken < Duration::from_secs(10), "{taken:?}");
     }
 }

@@ -21,6 +21,20 @@ pub(super) fn interrupted() -> Failure {
     Failure::new("Interrupted", "variables are kept")
 }
 
+/// rustc itself has failed, and `said` so: its words are about its own code.
+pub(super) fn compiler_failed(said: &str) -> Option<Failure> {
+    let crash =
+        said.lines().find(|line| line.contains("rustc interrupted by SIG") || line.contains("overflowed its stack"));
+    let message = if crash.is_some() {
+        "rustc crashed, most likely on an expression that is nested too deeply: split it into several `let`"
+    } else if said.contains("internal compiler error") || said.contains("the compiler unexpectedly panicked") {
+        "rustc failed by an error of its own (an internal compiler error): write the cell in another way"
+    } else {
+        return None;
+    };
+    Some(Failure::new("CompilerCrash", message))
+}
+
 fn signal(message: &str) -> Option<u32> {
     let digits = message.rsplit_once("signal: ")?.1;
     digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
@@ -48,6 +62,15 @@ fn meaning(signal: u32) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_crash_of_the_compiler_is_told_in_words() {
+        let said = "error: rustc interrupted by SIGSEGV, printing backtrace\n\n/lib/librustc_driver.so(+0x3a)[0x7f]\n\n\
+                    note: we would appreciate a report at https://github.com/rust-lang/rust\n";
+        let told = compiler_failed(said).map(|failure| failure.message).unwrap_or_default();
+        assert!(told.contains("nested too deeply") && !told.contains("0x"), "{told}");
+        assert_eq!(compiler_failed("error: linking with `cc` failed"), None);
+    }
 
     #[test]
     fn signals_and_exits_are_told_apart() {

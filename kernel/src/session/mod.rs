@@ -1,5 +1,6 @@
 //! Running cells: evcxr, the process it runs them in, and what comes out of them.
 
+mod brief;
 mod commands;
 mod compiler;
 mod compilers;

@@ -153,6 +153,8 @@ async fn errors_are_coloured_and_show_no_code_of_ours() -> Result<()> {
         "println!(\"{}\", nothing);",
         "struct S;\nS",
         "let v = vec![];",
+        "let cell_width = String::new();\nlet b = cell_width;\nprintln!(\"{}\", cell_width);",
+        "let cell_f = |x: u8| x;\nlet n: u8 = cell_f;",
     ];
     for code in wrong {
         let failed = kernel.execute(code).await?;
@@ -163,10 +165,91 @@ async fn errors_are_coloured_and_show_no_code_of_ours() -> Result<()> {
         let raw = failed.reply["traceback"][0].as_str().unwrap_or_default().to_owned();
         assert!(raw.contains('\u{1b}'), "{raw}");
         let told = failed.traceback();
-        for ours in ["kensaku::nb", "kensaku_", "cell_", "evcxr"] {
+        for ours in ["kensaku::nb", "kensaku_", "cell_0", "cell_1", ".rs", "evcxr"] {
             assert!(!told.contains(ours), "{code}: {told}");
         }
         assert!(told.contains("cell ["), "{code}: {told}");
     }
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn names_of_the_users_that_look_like_ours_are_told() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let code = "let cell_a = String::new();\nlet b = cell_a;\nprintln!(\"{}\", cell_a);";
+    let moved = kernel.execute(code).await?.traceback();
+    assert!(moved.contains("move occurs because `cell_a`") && moved.contains("value moved here"), "{moved}");
+    let fixed = kernel.execute("let cell_x: u32 = 5;\ncell_x = 6;\nprintln!(\"{cell_x}\");").await?.traceback();
+    assert!(fixed.contains("first assignment to `cell_x`") && fixed.contains("cell [2]:2:1"), "{fixed}");
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn unknown_names_say_where_they_are() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let hints = [
+        ("let m = HashMap::<u8, u8>::new();", "`use std::collections::HashMap;`"),
+        ("let v = Var::zeros(1, DType::F32, &Device::Cpu)?;", "candle_core::Var;`"),
+        ("let c = Csv::default();", "read::Csv;`"),
+        ("fn f(c: &Chart) {}", "show::Chart;`"),
+        ("fn d(d: Difference) {}", "loss::Difference;`"),
+        ("grad_check(1)", "`use kensaku::train::grad_check;`"),
+        ("use kensaku::data::Csv;", "read::Csv"),
+        ("serde_json::json!(1)", "`serde_json` is part of kensaku: `use kensaku::serde_json;` or `:dep serde_json`"),
+        ("no_such_crate::f()", "`:dep no_such_crate` adds"),
+        ("json!(1)", "`use kensaku::serde_json::json;`"),
+        ("#[derive(Serialize)]\nstruct S;", "`:dep serde`, then `use serde::Serialize;`"),
+        ("let r = LazyCsvReader::new(\"qa.csv\");", "or of std is called `LazyCsvReader`"),
+        ("fn s(m: &BiEncoder, t: &Tensor) { m.similarity(t, t); }", "score(&self"),
+        ("fn t(r: &Run) { r.fuse(); }", "`Run` has `"),
+    ];
+    for (code, hint) in hints {
+        let told = kernel.execute(code).await?.traceback();
+        assert!(told.contains(hint), "{code} wants {hint}: {told}");
+    }
+    // A typing error in a variable is none of them.
+    let told = kernel.execute("let total = 1;\nlet twice = totals + 1;").await?.traceback();
+    assert!(!told.contains("is in `") && !told.contains("called"), "{told}");
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn syntax_errors_are_named_and_habits_answered() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let errors = [
+        ("println!(“hello”);", "cell [1]:1:10", "unknown start of token: \\u{201c}"),
+        ("let x =\u{a0}1;\nx", "cell [2]:1:8", "unknown start of token: \\u{a0}"),
+        ("fn f() {", "cell [3]:1:8", "unclosed delimiter"),
+        ("let s = \"abc;", "cell [4]:1:9", "unterminated double quote string"),
+        ("1 /* two", "cell [5]:1:3", "unterminated block comment"),
+        ("let 🦀 = 1;", "cell [6]:1:5", "identifiers cannot contain emoji"),
+        ("let a\0 = 1;", "cell [7]:1:6", "unknown start of token: \\u{0}"),
+        ("let path = \"C:\\data\";", "cell [8]:1:15", "unknown character escape: `d`"),
+        ("let b =", "cell [9]:1:8", "expected an expression"),
+        ("%%time\nlet a = 1;", "cell [10]:1:1", "`:time`"),
+        ("pip install numpy", "cell [11]:1:", "`:dep name"),
+        ("import numpy as np", "cell [12]:1:", "`use path::Name;`"),
+        ("x = 5;", "cell [13]:1:1", "`let`"),
+        ("print(\"x\")", "cell [14]:1:1", "use `!` to invoke"),
+    ];
+    for (code, place, word) in errors {
+        let told = kernel.execute(code).await?.traceback();
+        assert!(told.contains(place) && told.contains(word), "{code:?} wants {place} and {word}: {told}");
+        assert!(!told.contains("token stream"), "{told}");
+    }
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn messages_fit_on_a_screen() -> Result<()> {
+    let mut kernel = Client::start_with(&[("RUST_BACKTRACE", "1")]).await?;
+    let product = "let a = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;\nlet b = a.matmul(&a)?;";
+    let failed = kernel.execute(product).await?;
+    assert_eq!(failed.reply["evalue"], "shape mismatch in matmul, lhs: [2, 3], rhs: [2, 3]");
+    let told = failed.traceback();
+    assert!(told.contains("cell [1]:2") && told.lines().count() < 10, "{told}");
+    let failed = kernel.execute("panic!(\"{}\", \"x\".repeat(9_000_000));").await?;
+    assert!(failed.reply["evalue"].as_str().is_some_and(|text| text.ends_with("x… (9000000 bytes in all)")));
+    assert!(failed.traceback().len() < 10_000);
     kernel.shutdown().await
 }

@@ -220,6 +220,62 @@ async fn a_stream_can_be_redirected_and_given_back() -> Result<()> {
     kernel.shutdown().await
 }
 
+#[tokio::test]
+async fn the_text_of_a_value_is_cut_while_it_is_made() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let endless = "struct Endless;\nimpl std::fmt::Debug for Endless {\n    \
+                   fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result { loop { f.write_str(\"123\\n\")?; } }\n}\nEndless";
+    for code in [endless, "vec![1.5f32; 2_000_000]", "\"検\".repeat(30_000_000)", "vec![(1, Some(\"a\")); 500_000]"] {
+        let run = kernel.execute(code).await?.expect_ok();
+        let value = run.value().unwrap_or_default();
+        assert!((60_000..70_000).contains(&value.len()), "{code}: {} bytes", value.len());
+        assert!(value.ends_with("… cut at 64 KiB: `println!` shows all of it"), "{code}");
+    }
+    let code = "let tokenizer = Tokenizer::train_wordpiece(&[\"a b c\"], &WordPieceConfig::default())?;\n\
+                let model = BiEncoder::new(BertConfig::default(), tokenizer, BiEncoderConfig::default(), 42)?;\nmodel";
+    let run = kernel.execute(code).await?.expect_ok();
+    let value = run.value().unwrap_or_default();
+    assert!(value.starts_with("BiEncoder (bert, ") && value.len() < 1000, "{value}");
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn tensors_show_their_numbers_and_tables_whole_texts() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let tensor =
+        kernel.execute("let t = Tensor::new(&[[1f32, 0.5], [0.25, 0.]], &Device::Cpu)?;\nt").await?.expect_ok();
+    assert_eq!(tensor.value(), Some("[[1.0000, 0.5000],\n [0.2500, 0.0000]]\nTensor[[2, 2], f32]"));
+    assert_eq!(kernel.execute("&t").await?.expect_ok().value(), tensor.value());
+    let many = kernel.execute("(Some(t.clone()), vec![t.flatten_all()?])").await?.expect_ok();
+    assert_eq!(many.value(), Some("(Some(Tensor[dims 2, 2; f32]), [Tensor[1, 0.5, 0.25, 0; f32]])"));
+    let code = "let text = \"long \".repeat(100);\nlet frame = df!(\"text\" => vec![text; 30])?;\n\
+                show::table(&frame, &show::TableConfig::whole())";
+    let run = kernel.execute(code).await?.expect_ok();
+    let html =
+        run.messages.iter().find_map(|message| message.content["data"]["text/html"].as_str()).unwrap_or_default();
+    assert_eq!(html.matches(&"long ".repeat(100)).count(), 30);
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn displays_for_stock_evcxr_are_shown() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let code = "#[derive(Debug)]\nstruct D;\nimpl D {\n    fn evcxr_display(&self) {\n        \
+                println!(\"EVCXR_BEGIN_CONTENT text/html\\n<b>x</b>\\nEVCXR_END_CONTENT\");\n    }\n}\nD";
+    let shown = json!({ "text/html": "<b>x</b>" });
+    for code in [code, "&D"] {
+        let run = kernel.execute(code).await?.expect_ok();
+        assert_eq!(run.kinds(), ["execute_input", "display_data"], "{code}");
+        assert_eq!(run.messages[2].content["data"], shown);
+    }
+    let code = "trait Figure {\n    fn evcxr_display(&self) -> bool {\n        \
+                println!(\"EVCXR_BEGIN_CONTENT text/html\\n<b>x</b>\\nEVCXR_END_CONTENT\"); true\n    }\n}\n\
+                struct F;\nimpl Figure for F {}\nF";
+    assert_eq!(kernel.execute(code).await?.expect_ok().messages[2].content["data"], shown);
+    assert_eq!(kernel.execute("Some(D)").await?.expect_ok().value(), Some("Some(D)"));
+    kernel.shutdown().await
+}
+
 /// The text of both streams in order, pieces of the same stream joined.
 fn pieces(run: &Transcript) -> Vec<(&str, String)> {
     let mut pieces: Vec<(&str, String)> = Vec::new();

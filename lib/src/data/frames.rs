@@ -1,6 +1,7 @@
 //! The documents and the queries: a frame with unique ids.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use polars::prelude::*;
 
@@ -9,13 +10,13 @@ use crate::{Error, Result};
 
 /// The documents that are searched. Columns: `doc_id` (string, unique), `title` (string, may be
 /// missing), `text` (string); any further columns are kept.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Corpus {
     frame: DataFrame,
 }
 
 /// The questions. Columns: `query_id` (string, unique), `text` (string); further columns are kept.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Queries {
     frame: DataFrame,
 }
@@ -116,14 +117,32 @@ impl Queries {
     }
 }
 
+/// The size and the columns: the frame prints itself.
+impl fmt::Debug for Corpus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Corpus {{ documents: {}, columns: {} }}", self.len(), columns(&self.frame))
+    }
+}
+
+impl fmt::Debug for Queries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Queries {{ queries: {}, columns: {} }}", self.len(), columns(&self.frame))
+    }
+}
+
 /// The named column, or an error that says which columns there are.
 pub(crate) fn column<'a>(place: Place, frame: &'a DataFrame, name: &str, expected: &str) -> Result<&'a Column> {
     frame.column(name).map_err(|_| Error::MissingColumn {
         place: place.name(),
         column: name.to_owned(),
-        found: frame.get_column_names().iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", "),
+        found: columns(frame),
         expected: expected.to_owned(),
     })
+}
+
+/// The names of the columns: `doc_id, title, text`.
+pub(crate) fn columns(frame: &DataFrame) -> String {
+    frame.get_column_names().iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The named column if it holds strings.

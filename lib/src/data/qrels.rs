@@ -1,6 +1,7 @@
 //! Judgements: which document is how relevant to which query.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
 use polars::prelude::*;
 
@@ -10,7 +11,7 @@ use super::{Corpus, Queries};
 use crate::{Error, Result};
 
 /// Relevance judgements: query id -> document id -> grade; above 0 is relevant.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Qrels {
     grades: BTreeMap<String, BTreeMap<String, i64>>,
 }
@@ -114,5 +115,12 @@ impl Qrels {
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Qrels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let judgements: usize = self.grades.values().map(BTreeMap::len).sum();
+        write!(f, "Qrels {{ queries: {}, judgements: {judgements} }}", self.len())
     }
 }

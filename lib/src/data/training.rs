@@ -1,8 +1,10 @@
 //! What a model is trained on.
 
+use std::fmt;
+
 use polars::prelude::*;
 
-use super::frames::{column, string_column, strings};
+use super::frames::{column, columns, string_column, strings};
 use super::place::Place;
 use crate::{Error, Result};
 
@@ -11,7 +13,7 @@ use crate::{Error, Result};
 /// and positive are, for [`CosineSimilarity`](crate::loss::CosineSimilarity)).
 ///
 /// Without negatives the rows are pairs, with one they are triples.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TrainingSet {
     frame: DataFrame,
     negatives: Vec<String>,
@@ -72,6 +74,12 @@ impl TrainingSet {
         }
         let scores = self.frame.column("score")?.cast(&DataType::Float32)?;
         Ok(Some(scores.f32()?.iter().map(|score| score.unwrap_or(f32::NAN)).collect()))
+    }
+}
+
+impl fmt::Debug for TrainingSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TrainingSet {{ examples: {}, columns: {} }}", self.len(), columns(&self.frame))
     }
 }
 

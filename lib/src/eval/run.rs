@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::path::Path;
 
 use polars::prelude::*;
@@ -31,7 +31,7 @@ pub struct Hit {
 /// let order: Vec<&str> = run.hits("q1").iter().map(|hit| hit.doc_id.as_str()).collect();
 /// assert_eq!(order, ["b", "c", "a"]);
 /// ```
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Run {
     hits: BTreeMap<String, Vec<Hit>>,
 }
@@ -121,6 +121,13 @@ impl Run {
             }
         }
         files::write(path.as_ref(), lines.as_bytes())
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hits: usize = self.hits.values().map(Vec::len).sum();
+        write!(f, "Run {{ queries: {}, hits: {hits} }}", self.len())
     }
 }
 

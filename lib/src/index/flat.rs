@@ -1,5 +1,7 @@
 //! Exact search over vectors.
 
+use std::fmt;
+
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
@@ -24,7 +26,7 @@ use crate::{Error, Result, interrupt};
 /// assert_eq!(run.hits("b")[0].doc_id, "b");
 /// # Ok::<(), kensaku::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FlatIndex {
     /// By id, so that of equal scores the later row is first in trec_eval's order.
     doc_ids: Vec<String>,
@@ -84,6 +86,13 @@ impl FlatIndex {
         let hit =
             |(row, score): (u32, f32)| Hit { doc_id: self.doc_ids[row as usize].clone(), score: f64::from(score) };
         top_k(scores, k, f32::NEG_INFINITY).into_iter().map(hit).collect()
+    }
+}
+
+impl fmt::Debug for FlatIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (docs, width) = (self.len(), self.vectors.dims()[0]);
+        write!(f, "FlatIndex {{ documents: {docs}, width: {width}, similarity: {:?} }}", self.similarity)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The bi-encoder: one vector a query, one a document, compared by cosine or dot product.
 
+use std::fmt;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
@@ -23,7 +24,7 @@ use crate::{Error, Result, interrupt, show};
 /// assert_eq!(queries.vectors.dims(), [1, 384]);
 /// # Ok::<(), kensaku::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct BiEncoder {
     encoder: Encoder,
     tokenizer: Tokenizer,
@@ -170,7 +171,7 @@ impl BiEncoder {
         Ok(Tensor::from_vec(vectors, (texts.len(), width), &Device::Cpu)?)
     }
 
-    /// How alike every query and every document are: `(n, dim)`, `(m, dim)` -> `(n, m)`.
+    /// The similarity of every query and every document: `(n, dim)`, `(m, dim)` -> `(n, m)`.
     pub fn score(&self, queries: &Tensor, docs: &Tensor) -> Result<Tensor> {
         self.config.similarity.of(queries, docs)
     }
@@ -263,6 +264,13 @@ impl BiEncoder {
             Role::Doc => &self.config.doc_prompt,
             Role::Plain => "",
         }
+    }
+}
+
+impl fmt::Debug for BiEncoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { encoder, tokenizer, config } = self;
+        write!(f, "BiEncoder ({}; {tokenizer:?})\n{config:?}", encoder.shape())
     }
 }
 

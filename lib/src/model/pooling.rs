@@ -1,5 +1,6 @@
 //! From the hidden states of a text to one vector, and the gradient back.
 
+use std::fmt;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ pub enum Pooling {
 }
 
 /// The vectors of a batch and what their gradient needs.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Pooled {
     /// `(B, H)`, row-major.
     pub vectors: Vec<f32>,
@@ -115,5 +116,11 @@ impl Pooling {
                 row..first
             }
         })
+    }
+}
+
+impl fmt::Debug for Pooled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pooled ({} numbers)", self.vectors.len())
     }
 }

@@ -1,5 +1,7 @@
 //! The arena: what a forward pass leaves for the backward pass, and the scratch of both.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::blocks::norm::NormCache;
@@ -32,7 +34,7 @@ pub(crate) enum Read {
 
 /// The memory of forward and backward passes. It grows to the largest batch it has seen and is used
 /// again, so that a steady training loop allocates nothing.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Activations {
     /// None for forward passes alone.
     pub(crate) memory: Option<Memory>,
@@ -273,5 +275,11 @@ impl Scratch {
         let Self { rows, inner, wide, d_rows, d_branch, d_inner, d_offsets, input, widened, widened_rows, .. } = self;
         let all = [rows, inner, wide, d_rows, d_branch, d_inner, d_offsets, input, widened, widened_rows];
         size_of::<f32>() * all.into_iter().map(Vec::capacity).sum::<usize>()
+    }
+}
+
+impl fmt::Debug for Activations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Activations ({} bytes)", self.bytes())
     }
 }

@@ -1,5 +1,6 @@
 //! The encoder of every family: making it, reading and writing it. Its passes are in `passes.rs`.
 
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::Result;
 /// assert_eq!(activations.hidden().len(), 5 * encoder.config().hidden_size());
 /// # Ok::<(), kensaku::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Encoder {
     pub(super) config: EncoderConfig,
     pub(super) spec: Spec,
@@ -119,6 +120,12 @@ impl Encoder {
         self.layout.words.clone()
     }
 
+    /// In words: `bert, 6 layers of width 384, 22713216 parameters`.
+    pub(crate) fn shape(&self) -> String {
+        let (family, layers) = (self.config.model_type(), self.spec.layers.len());
+        format!("{family}, {layers} layers of width {}, {} parameters", self.spec.width, self.parameters.len())
+    }
+
     pub(crate) fn spec(&self) -> &Spec {
         &self.spec
     }
@@ -139,6 +146,12 @@ impl Encoder {
         let (parameters, layout) = lay_out(&spec);
         let (rotary, own) = (rotations(&spec), parameters.entries().len());
         Ok(Self { config, spec, own, parameters, layout, rotary, loaded: Loaded::default() })
+    }
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Encoder ({})", self.shape())
     }
 }
 

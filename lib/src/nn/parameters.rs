@@ -1,5 +1,6 @@
 //! The ordered parameter table.
 
+use std::fmt;
 use std::ops::Range;
 
 use candle_core::{Device, Tensor};
@@ -21,7 +22,7 @@ pub struct Parameter {
 
 /// All parameters of a model in a fixed order, their values in one f32 buffer and their gradients in
 /// another, so that the optimiser and the gradient norm are each one pass over memory.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Parameters {
     entries: Vec<Parameter>,
     pub(crate) values: Vec<f32>,
@@ -141,5 +142,12 @@ impl Parameters {
                 self.entries.first().map_or("", |entry| &entry.name)
             ),
         })
+    }
+}
+
+/// The size only: millions of numbers are no message.
+impl fmt::Debug for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Parameters ({} numbers in {} tensors)", self.len(), self.entries.len())
     }
 }

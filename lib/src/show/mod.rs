@@ -10,7 +10,9 @@ mod bars;
 mod bitmap;
 mod chart;
 mod curve;
+mod cut;
 mod fonts;
+mod frames;
 mod input;
 mod lines;
 mod live;
@@ -21,6 +23,7 @@ mod sink;
 mod status;
 mod style;
 mod table;
+mod tensor;
 mod text;
 mod value;
 
@@ -32,9 +35,12 @@ pub use live::{Handle, flush};
 pub use progress::{Progress, ProgressIter, progress, progress_iter};
 pub use saved::save_to;
 pub use sink::{Display, Message, Show, clear_output, display, set_display};
+pub use table::{TableConfig, table};
 pub use text::{html, markdown};
 #[doc(hidden)]
-pub use value::{ByDebug, ByName, BySelf, Shown};
+pub use value::{
+    ByDebug, ByName, BySelf, NothingDisplayed, OfReference, OfValue, Shown, Undisplayed, displays, is_undisplayed,
+};
 
 #[cfg(test)]
 pub(crate) mod recorder;

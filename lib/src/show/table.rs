@@ -2,154 +2,72 @@
 
 use std::ops::Range;
 
-use polars::prelude::{AnyValue, Column, DataFrame, LazyFrame, Series, df};
+use polars::prelude::{AnyValue, Column, DataFrame};
+use serde::{Deserialize, Serialize};
 
+use super::Message;
 use super::text::{count, escape, shorten};
-use super::{Message, Show};
-use crate::data::{Corpus, Qrels, Queries, TrainingSet};
-use crate::eval::{Report, Run};
-use crate::train::Preflight;
 
-/// Frames with more rows are shown by their first and last five.
-const MAX_ROWS: usize = 12;
-/// Frames with more columns are shown by their first and last eight.
-const MAX_COLUMNS: usize = 16;
-/// Characters of a cell, and of the whole text that appears when the mouse rests on it.
-const MAX_CELL: usize = 80;
+/// How much of a frame [`table`] shows. The default is what a cell that ends in a frame shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TableConfig {
+    /// Frames with more rows are shown by their first and last ones; default 12.
+    pub max_rows: usize,
+    /// Frames with more columns are shown by their first and last ones; default 16.
+    pub max_columns: usize,
+    /// Characters of a cell; default 80. The rest appears when the mouse rests on it, up to 1,000 characters.
+    pub max_chars: usize,
+}
+
+impl Default for TableConfig {
+    fn default() -> Self {
+        Self { max_rows: 12, max_columns: 16, max_chars: 80 }
+    }
+}
+
+impl TableConfig {
+    /// All rows, all columns, whole texts.
+    pub fn whole() -> Self {
+        Self { max_rows: usize::MAX, max_columns: usize::MAX, max_chars: usize::MAX }
+    }
+}
+
+/// A frame as a table, with as many rows, columns and characters as wanted.
+///
+/// ```
+/// use kensaku::polars::prelude::df;
+/// use kensaku::show::{TableConfig, table};
+///
+/// let hits = df!("doc_id" => ["d1"], "text" => ["kensaku means search. ".repeat(20)])?;
+/// let whole = table(&hits, &TableConfig { max_chars: usize::MAX, ..Default::default() });
+/// assert!(!whole.data["text/html"].as_str().unwrap().contains('…'));
+/// # Ok::<(), kensaku::Error>(())
+/// ```
+///
+/// In a terminal each row is a list of its cells, where long texts have room.
+pub fn table(frame: &DataFrame, config: &TableConfig) -> Message {
+    Message::text(records(frame, config)).with("text/html", html_of(frame, config))
+}
+
+/// Characters that appear when the mouse rests on a cell.
 const MAX_HOVER: usize = 1000;
+/// Longer cells break into lines.
+const MAX_LINE: usize = 80;
 
 const HEAD: &str = "padding:0.2em 0.7em;vertical-align:bottom;border-bottom:1px solid";
 const CELL: &str = "padding:0.2em 0.7em;vertical-align:top";
 
-/// A table of the first and last rows, with the type under each column's name.
-impl Show for DataFrame {
-    fn bundle(&self) -> Message {
-        Message::text(self.to_string()).with("text/html", table(self))
-    }
-}
-
-impl Show for Series {
-    fn bundle(&self) -> Message {
-        self.clone().into_frame().bundle()
-    }
-}
-
-impl Show for Column {
-    fn bundle(&self) -> Message {
-        self.clone().into_frame().bundle()
-    }
-}
-
-/// The columns it will have and how it gets them; nothing is computed.
-impl Show for LazyFrame {
-    fn bundle(&self) -> Message {
-        let plan = self.describe_plan().unwrap_or_else(|error| error.to_string());
-        let columns = match self.clone().collect_schema() {
-            Ok(schema) => schema.iter().map(|(name, dtype)| format!("{name}: {dtype}")).collect::<Vec<_>>().join(", "),
-            Err(error) => error.to_string(),
-        };
-        let title = "LazyFrame, not collected";
-        let html = format!(
-            "<div>{title}: <code>{}</code></div><pre style=\"overflow-x:auto\">{}</pre>",
-            escape(&columns),
-            escape(&plan)
-        );
-        Message::text(format!("{title}: {columns}\n{plan}")).with("text/html", html)
-    }
-}
-
-impl Show for Corpus {
-    fn bundle(&self) -> Message {
-        captioned(format!("Corpus: {}", plural(self.len(), "document", "documents")), self.frame())
-    }
-}
-
-impl Show for Queries {
-    fn bundle(&self) -> Message {
-        captioned(format!("Queries: {}", plural(self.len(), "query", "queries")), self.frame())
-    }
-}
-
-impl Show for TrainingSet {
-    fn bundle(&self) -> Message {
-        captioned(format!("TrainingSet: {}", plural(self.len(), "example", "examples")), self.frame())
-    }
-}
-
-impl Show for Qrels {
-    fn bundle(&self) -> Message {
-        let judgements = self.iter().map(|(_, docs)| docs.len()).sum();
-        let queries = plural(self.len(), "query", "queries");
-        let caption = format!("Qrels: {} for {queries}", plural(judgements, "judgement", "judgements"));
-        match self.frame() {
-            Ok(frame) => captioned(caption, &frame),
-            Err(error) => Message::text(format!("{caption}\n{error}")),
-        }
-    }
-}
-
-impl Show for Run {
-    fn bundle(&self) -> Message {
-        let hits = self.iter().map(|(_, hits)| hits.len()).sum();
-        let caption = format!("Run: {} for {}", plural(hits, "hit", "hits"), plural(self.len(), "query", "queries"));
-        match self.frame() {
-            Ok(frame) => captioned(caption, &frame),
-            Err(error) => Message::text(format!("{caption}\n{error}")),
-        }
-    }
-}
-
-/// The means.
-impl Show for Report {
-    fn bundle(&self) -> Message {
-        let message = Message::text(self.to_string());
-        let (measures, means): (Vec<_>, Vec<_>) = self.means().map(|(name, mean)| (name.to_string(), mean)).unzip();
-        let caption = format!("Report: means over {}", plural(self.query_ids().len(), "query", "queries"));
-        match df!("measure" => measures, "mean" => means) {
-            Ok(frame) => message.with("text/html", format!("<div><b>{caption}</b></div>{}", table(&frame))),
-            Err(_) => message,
-        }
-    }
-}
-
-/// Every check, in full.
-impl Show for Preflight {
-    fn bundle(&self) -> Message {
-        let caption = format!("Preflight: {}", if self.passes() { "ready" } else { "not ready" });
-        let message = Message::text(self.to_string());
-        match self.frame() {
-            Ok(frame) => {
-                message.with("text/html", format!("<div><b>{caption}</b></div>{}", table_of(&frame, usize::MAX)))
-            }
-            Err(_) => message,
-        }
-    }
-}
-
-fn captioned(caption: String, frame: &DataFrame) -> Message {
-    let html = format!("<div><b>{}</b></div>{}", escape(&caption), table(frame));
-    Message::text(format!("{caption}\n{frame}")).with("text/html", html)
-}
-
-fn plural(n: usize, one: &str, many: &str) -> String {
-    format!("{} {}", count(n as u64), if n == 1 { one } else { many })
-}
-
 /// Inline styles only, no colours of its own: front ends strip style sheets, and the theme may be dark.
-fn table(frame: &DataFrame) -> String {
-    table_of(frame, MAX_ROWS)
-}
-
-fn table_of(frame: &DataFrame, most: usize) -> String {
+pub(super) fn html_of(frame: &DataFrame, config: &TableConfig) -> String {
     let (height, width) = frame.shape();
-    let rows = ends(height, most, 5);
-    let columns = ends(width, MAX_COLUMNS, MAX_COLUMNS / 2);
+    let (rows, columns) = shown(frame, config);
     let mut html = String::from(
         "<div style=\"overflow-x:auto\"><table style=\"border-collapse:collapse;text-align:left\"><thead><tr>",
     );
     for index in with_gap(&columns) {
         match index {
-            Some(index) => head(&mut html, &frame.columns()[index]),
+            Some(index) => head(&mut html, &frame.columns()[index], config.max_chars),
             None => html.push_str(&format!("<th style=\"{HEAD}\">…</th>")),
         }
     }
@@ -158,7 +76,7 @@ fn table_of(frame: &DataFrame, most: usize) -> String {
         html.push_str("<tr>");
         for index in with_gap(&columns) {
             match (row, index) {
-                (Some(row), Some(index)) => cell(&mut html, &frame.columns()[index], row),
+                (Some(row), Some(index)) => cell(&mut html, &frame.columns()[index], row, config.max_chars),
                 (_, index) => {
                     let align = index.map_or("center", |index| alignment(&frame.columns()[index]));
                     html.push_str(&format!("<td style=\"{CELL};text-align:{align}\">…</td>"));
@@ -172,57 +90,98 @@ fn table_of(frame: &DataFrame, most: usize) -> String {
     html
 }
 
-fn head(html: &mut String, column: &Column) {
+fn head(html: &mut String, column: &Column, max: usize) {
     html.push_str(&format!(
         "<th style=\"{HEAD};text-align:{}\">{}<br>\
          <span style=\"font-weight:normal;opacity:0.7\">{}</span></th>",
         alignment(column),
-        escape(&shorten(column.name(), MAX_CELL)),
+        escape(&shorten(column.name(), max)),
         escape(&column.dtype().to_string())
     ));
 }
 
-fn cell(html: &mut String, column: &Column, row: usize) {
-    let value = column.get(row).unwrap_or(AnyValue::Null);
-    let (text, faint) = match &value {
-        AnyValue::Null => ("null".to_owned(), true),
-        value => (value.get_str().map_or_else(|| value.to_string(), str::to_owned), false),
+fn cell(html: &mut String, column: &Column, row: usize, max: usize) {
+    let text = text_of(column, row);
+    let (text, faint) = match &text {
+        Some(text) => (text.as_str(), ""),
+        None => ("null", ";opacity:0.5"),
     };
-    let hover = match text.chars().nth(MAX_CELL) {
-        Some(_) => format!(" title=\"{}\"", escape(&shorten(&text, MAX_HOVER))),
+    let hover = match text.chars().nth(max) {
+        Some(_) => format!(" title=\"{}\"", escape(&shorten(text, MAX_HOVER))),
         None => String::new(),
     };
     // Characters may be twice as wide as Latin ones where they are not ASCII: let those lines break.
-    let wrap = if text.is_ascii() { "nowrap" } else { "normal" };
-    let faint = if faint { ";opacity:0.5" } else { "" };
+    let wrap = if text.is_ascii() && text.len().min(max) <= MAX_LINE { "nowrap" } else { "normal" };
     html.push_str(&format!(
         "<td style=\"{CELL};text-align:{};white-space:{wrap}{faint}\"{hover}>{}</td>",
         alignment(column),
-        escape(&shorten(&text, MAX_CELL))
+        escape(&shorten(text, max))
     ));
+}
+
+/// None for a null.
+fn text_of(column: &Column, row: usize) -> Option<String> {
+    match column.get(row).unwrap_or(AnyValue::Null) {
+        AnyValue::Null => None,
+        value => Some(value.get_str().map_or_else(|| value.to_string(), str::to_owned)),
+    }
 }
 
 fn alignment(column: &Column) -> &'static str {
     if column.dtype().is_primitive_numeric() { "right" } else { "left" }
 }
 
+/// Each row as lines of a name and a value.
+fn records(frame: &DataFrame, config: &TableConfig) -> String {
+    let (rows, columns) = shown(frame, config);
+    let mut text = String::new();
+    for row in with_gap(&rows) {
+        let Some(row) = row else {
+            text.push_str("…\n\n");
+            continue;
+        };
+        for index in with_gap(&columns) {
+            let Some(index) = index else {
+                text.push_str("…\n");
+                continue;
+            };
+            let column = &frame.columns()[index];
+            let value = text_of(column, row).unwrap_or_else(|| "null".to_owned());
+            text.push_str(&format!("{}: {}\n", column.name(), shorten(&value, config.max_chars)));
+        }
+        text.push('\n');
+    }
+    let (height, width) = frame.shape();
+    text + &format!("shape: ({}, {})", count(height as u64), count(width as u64))
+}
+
+type Ends = (Range<usize>, Range<usize>);
+
+/// The rows and the columns that are shown.
+fn shown(frame: &DataFrame, config: &TableConfig) -> (Ends, Ends) {
+    let (height, width) = frame.shape();
+    // The gap takes a row, too.
+    let (rows, columns) = (config.max_rows.saturating_sub(1) / 2, config.max_columns / 2);
+    (ends(height, config.max_rows, rows), ends(width, config.max_columns, columns))
+}
+
 /// All of `0..n` if that is at most `most`, else `end` from each end.
-fn ends(n: usize, most: usize, end: usize) -> (Range<usize>, Range<usize>) {
+fn ends(n: usize, most: usize, end: usize) -> Ends {
     if n <= most { (0..n, n..n) } else { (0..end, n - end..n) }
 }
 
 /// The indices of both ends, `None` between them if something is left out.
-fn with_gap((head, tail): &(Range<usize>, Range<usize>)) -> impl Iterator<Item = Option<usize>> + use<> {
+fn with_gap((head, tail): &Ends) -> impl Iterator<Item = Option<usize>> + use<> {
     let gap = (head.end < tail.start).then_some(None);
     head.clone().map(Some).chain(gap).chain(tail.clone().map(Some))
 }
 
 #[cfg(test)]
 mod tests {
-    use polars::prelude::{IntoLazy, col, df};
+    use polars::prelude::df;
 
     use super::*;
-    use crate::eval::{Hit, evaluate};
+    use crate::show::Show;
 
     fn html(value: &dyn Show) -> String {
         value.bundle().data["text/html"].as_str().unwrap().to_owned()
@@ -266,41 +225,19 @@ mod tests {
     }
 
     #[test]
-    fn a_lazy_frame_shows_its_columns_and_plan_without_computing() {
-        let lazy = df!("n" => [1i64, 2]).unwrap().lazy().filter(col("n").gt(1));
-        let html = html(&lazy);
-        assert!(html.contains("n: i64") && html.contains("FILTER") && html.contains("&gt;"), "{html}");
-        let broken = df!("n" => [1i64]).unwrap().lazy().select([col("missing")]);
-        assert!(broken.bundle().data["text/plain"].as_str().unwrap().contains("missing"));
-    }
-
-    #[test]
-    fn data_sets_have_a_caption() {
-        let corpus = Corpus::new(df!("doc_id" => ["d1"], "text" => ["t"]).unwrap()).unwrap();
-        let queries = Queries::new(df!("query_id" => ["q1", "q2"], "text" => ["t", "u"]).unwrap()).unwrap();
-        let training = TrainingSet::new(df!("query" => ["q"; 1000], "positive" => ["p"; 1000]).unwrap()).unwrap();
-        let mut qrels = Qrels::new();
-        qrels.insert("q1", "d1", 1);
-        qrels.insert("q1", "d2", 0);
-        let mut run = Run::new();
-        run.insert("q1", vec![Hit { doc_id: "d1".to_owned(), score: 1.0 }]);
-        let shown: [(&dyn Show, &str); 5] = [
-            (&corpus, "Corpus: 1 document"),
-            (&queries, "Queries: 2 queries"),
-            (&training, "TrainingSet: 1,000 examples"),
-            (&qrels, "Qrels: 2 judgements for 1 query"),
-            (&run, "Run: 1 hit for 1 query"),
-        ];
-        for (value, caption) in shown {
-            assert!(html(value).starts_with(&format!("<div><b>{caption}</b></div><div")), "{caption}");
-            assert!(value.bundle().data["text/plain"].as_str().unwrap().starts_with(&format!("{caption}\nshape: (")));
-        }
-        let report = evaluate(&qrels, &run, &["nDCG@10", "P@4"]).unwrap();
-        assert_eq!(report.bundle().data["text/plain"], report.to_string());
-        let html = html(&report);
-        assert!(
-            html.contains("means over 1 query") && html.contains(">P@4</td>") && html.contains(">0.25</td>"),
-            "{html}"
-        );
+    fn whole_texts_on_demand() {
+        let text = "a long text ".repeat(200);
+        let frame = df!("id" => (0..40i64).collect::<Vec<_>>(), "text" => vec![text.as_str(); 40]).unwrap();
+        let whole = table(&frame, &TableConfig::whole());
+        let shown = |mime: &str| whole.data[mime].as_str().unwrap().to_owned();
+        assert_eq!(shown("text/html").matches(&text).count(), 40);
+        assert_eq!(shown("text/plain").matches(&format!("\ntext: {text}\n")).count(), 40);
+        assert!(!shown("text/html").contains('…') && !shown("text/plain").contains('…'));
+        assert!(!shown("text/html").contains("nowrap\">a long"), "a long line breaks");
+        let few = table(&frame, &TableConfig { max_rows: 3, max_columns: 1, max_chars: 5 });
+        assert_eq!(few.data["text/plain"], "…\n\n…\n\n…\n\nshape: (40, 2)");
+        let two = table(&frame, &TableConfig { max_rows: 3, max_chars: 5, ..Default::default() });
+        assert_eq!(two.data["text/plain"], "id: 0\ntext: a lo…\n\n…\n\nid: 39\ntext: a lo…\n\nshape: (40, 2)");
+        assert_eq!(two.data["text/html"].as_str().unwrap().matches(">a lo…</td>").count(), 2);
     }
 }

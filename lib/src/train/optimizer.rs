@@ -1,5 +1,6 @@
 //! The optimiser: one pass over memory for the norm of the gradient, one for the update.
 
+use std::fmt;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -70,7 +71,7 @@ impl OptimizerConfig {
 /// assert_eq!(parameters.values("w")?, [-1.5, 2.0]);
 /// # Ok::<(), kensaku::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Optimizer {
     rule: Rule,
     norm: Norm,
@@ -181,6 +182,16 @@ impl Optimizer {
         for (buffer, moments) in buffers.into_iter().zip(moments) {
             *buffer = moments;
         }
+    }
+}
+
+impl fmt::Debug for Optimizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rule = match self.rule {
+            Rule::AdamW(_) => "AdamW",
+            Rule::Sgd(_) => "Sgd",
+        };
+        write!(f, "Optimizer ({rule} of {} parameters after {} updates)", self.len, self.updates)
     }
 }
 

@@ -107,6 +107,6 @@ impl Trainer {
 
 impl fmt::Debug for Trainer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Trainer after {} steps, {:?}", self.done, self.config)
+        write!(f, "Trainer after {} steps of {:?}\n{:?}", self.done, self.model, self.config)
     }
 }

@@ -1,5 +1,6 @@
 //! What a text file held: a frame that knows its lines.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
@@ -9,7 +10,7 @@ use crate::data::{Corpus, Qrels, Queries, TrainingSet, frames};
 use crate::{Error, Result};
 
 /// A frame and the line of the file each row stands in, so that an error of a later check names it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Table {
     frame: DataFrame,
     path: PathBuf,
@@ -104,5 +105,12 @@ impl Table {
 
     pub(super) fn place(&self) -> Place<'_> {
         Place::File { path: &self.path, lines: &self.lines }
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (rows, file, columns) = (self.lines.len(), self.path.display(), frames::columns(&self.frame));
+        write!(f, "Table {{ file: {file}, rows: {rows}, columns: {columns} }}")
     }
 }

@@ -1,5 +1,6 @@
 //! The classification head.
 
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
@@ -29,7 +30,7 @@ use crate::{Error, Result};
 /// assert_eq!(activations.logits().len(), 2 * 3);
 /// # Ok::<(), kensaku::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Classifier {
     encoder: Encoder,
     spec: ClassifierSpec,
@@ -216,6 +217,12 @@ impl Classifier {
 
     fn site(&self, dropout: Option<Dropout>, place: u32, rate: f32) -> Option<Site<'static>> {
         dropout.and_then(|dropout| dropout.site(head_site(self.encoder.spec().layers.len(), place), rate))
+    }
+}
+
+impl fmt::Debug for Classifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Classifier ({}; {} labels)", self.encoder.shape(), self.labels.len())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The masked-language-model head.
 
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
@@ -26,7 +27,7 @@ use crate::{Error, Result};
 /// assert_eq!(activations.logits().len(), 100);
 /// # Ok::<(), kensaku::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct MaskedLm {
     encoder: Encoder,
     transform: Transform,
@@ -152,6 +153,12 @@ impl MaskedLm {
         let done = self.encoder.backward(batch, activations, &head.d_hidden);
         activations.head = head;
         done
+    }
+}
+
+impl fmt::Debug for MaskedLm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MaskedLm ({})", self.encoder.shape())
     }
 }
 
