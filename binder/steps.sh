@@ -24,14 +24,16 @@ pack() {
   rm -rf "$home" && mkdir -p "$home"
   cp "$built/kensaku" "$home"
   strip "$home/kensaku"
-  local cells
-  cells="$(python3 -c 'import json, sys; print(json.load(sys.stdin)["dependencies"])' <"$built/kensaku-dylib.json")"
+  local record cells
+  # Of this clone, where others share the target folder.
+  record="$(grep -l "\"workspace\": \"$PWD\"" "$built"/kensaku-dylib-*.json)"
+  cells="$(python3 -c 'import json, sys; print(json.load(sys.stdin)["dependencies"])' <"$record")"
   cp -r "$cells" "$home/cells"
-  rm -rf "$home/cells/answers"
+  rm -rf "$home/cells/answers" "$home/cells/sources.json"
   for crate in "$home"/cells/*.rlib; do
     ar t "$crate" | grep -v -x lib.rmeta | xargs -r ar d "$crate"
   done
-  sed "s#$cells#$home/cells#g" "$built/kensaku-dylib.json" >"$home/kensaku-dylib.json"
+  sed "s#$cells#$home/cells#g" "$record" >"$home/${record##*/}"
 }
 
 jupyter() {

@@ -1,4 +1,8 @@
-//! Lets the dynamic linker find the functions of `src/writes.rs` before libc's.
+//! Lets the dynamic linker find the functions of `src/writes.rs` before libc's, and tells the tests whether std's
+//! source is here.
+
+use std::path::PathBuf;
+use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -8,4 +12,23 @@ fn main() {
             println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol={function}");
         }
     }
+    println!("cargo:rustc-check-cfg=cfg(rust_src)");
+    if let Some(toolchain) = toolchain() {
+        // rustup's list of what is installed. Other toolchains do not change.
+        let components = toolchain.join("components");
+        if components.exists() {
+            println!("cargo:rerun-if-changed={}", components.display());
+        }
+        if toolchain.join("src/rust/library/std/src/lib.rs").exists() {
+            println!("cargo:rustc-cfg=rust_src");
+        }
+    }
+}
+
+/// Where the toolchain keeps its components.
+fn toolchain() -> Option<PathBuf> {
+    let rustc = std::env::var_os("RUSTC")?;
+    let output = Command::new(rustc).args(["--print", "sysroot"]).output().ok()?;
+    let sysroot = String::from_utf8(output.stdout).ok()?;
+    Some(PathBuf::from(sysroot.trim()).join("lib/rustlib"))
 }

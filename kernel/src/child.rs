@@ -4,14 +4,16 @@
 //! arrives as it is made and survives a crash. What evcxr itself reads from stdout is given back
 //! to it line by line.
 
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CString, c_int};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::host;
 
 /// Where the kernel listens.
 pub(crate) const SOCKET_VARIABLE: &str = "KENSAKU_SOCKET";
@@ -47,10 +49,10 @@ fn prepare() -> Result<()> {
     };
     replace(libc::STDOUT_FILENO, &connect("stdout")?)?;
     replace(libc::STDERR_FILENO, &connect("stderr")?)?;
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[cfg(target_env = "gnu")]
     crate::writes::join(&std::env::var(TOKEN_VARIABLE).context("no token was given")?);
     let mut control = BufReader::new(connect("control")?);
-    let preload = Preload::load()?;
+    let preload = Preload::load(&std::env::var(DYLIB_VARIABLE).context("no dylib was named")?)?;
     // Without the kernel's answer the end of a first cell could come before it listens.
     control.read_line(&mut String::new()).context("waiting for the kernel")?;
     std::thread::Builder::new().name("kensaku-control".to_owned()).spawn(move || obey(control, evcxr, &preload))?;
@@ -72,18 +74,13 @@ fn obey(control: impl BufRead, mut evcxr: File, preload: &Preload) {
     }
 }
 
-/// The functions of the dylib that are called by name, see its `host.rs`.
-struct Preload {
-    interrupt: extern "C" fn(bool),
-    flush: extern "C" fn(u64),
-    answer: extern "C" fn(*const u8, usize),
-}
+/// What the dylib offers to this process.
+struct Preload(&'static host::Table);
 
 impl Preload {
     /// Loads the dylib before the first cell needs it, and never unloads it.
-    fn load() -> Result<Self> {
-        let path = std::env::var(DYLIB_VARIABLE).context("no dylib was named")?;
-        let name = CString::new(path.as_str())?;
+    fn load(path: &str) -> Result<Self> {
+        let name = CString::new(path)?;
         // Safety: the dylib is our own; loading it runs nothing but the constructors of its crates.
         let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
         if handle.is_null() {
@@ -91,41 +88,30 @@ impl Preload {
             let reason = unsafe { std::ffi::CStr::from_ptr(libc::dlerror()) }.to_string_lossy();
             bail!("loading {path}: {reason}");
         }
-        let init = symbol(handle, c"kensaku_init".as_ptr())?;
-        let interrupt = symbol(handle, c"kensaku_interrupt".as_ptr())?;
-        let flush = symbol(handle, c"kensaku_flush".as_ptr())?;
-        let answer = symbol(handle, c"kensaku_answer".as_ptr())?;
-        // Safety: the dylib declares the four functions with these types.
-        unsafe {
-            std::mem::transmute::<*mut c_void, extern "C" fn()>(init)();
-            Ok(Self {
-                interrupt: std::mem::transmute::<*mut c_void, extern "C" fn(bool)>(interrupt),
-                flush: std::mem::transmute::<*mut c_void, extern "C" fn(u64)>(flush),
-                answer: std::mem::transmute::<*mut c_void, extern "C" fn(*const u8, usize)>(answer),
-            })
-        }
+        // Safety: the handle is of a loaded library, the name a C string.
+        let table = unsafe { libc::dlsym(handle, c"KENSAKU_HOST".as_ptr()) }.cast::<host::Table>();
+        // Safety: whatever the version, its number stands in front.
+        ensure!(
+            !table.is_null() && unsafe { (*table).version } == host::VERSION,
+            "the library for cells belongs to another version of kensaku: run `kensaku install`"
+        );
+        // Safety: a table of this version, in a library that stays.
+        let preload = Self(unsafe { &*table });
+        (preload.0.init)();
+        Ok(preload)
     }
 
     fn interrupt(&self, requested: bool) {
-        (self.interrupt)(requested);
+        (self.0.interrupt)(requested);
     }
 
     fn flush(&self, round: u64) {
-        (self.flush)(round);
+        (self.0.flush)(round);
     }
 
     fn answer(&self, line: &str) {
-        (self.answer)(line.as_ptr(), line.len());
+        (self.0.answer)(line.as_ptr(), line.len());
     }
-}
-
-fn symbol(handle: *mut c_void, name: *const c_char) -> Result<*mut c_void> {
-    // Safety: the handle is of a loaded library, the name a C string.
-    let found = unsafe { libc::dlsym(handle, name) };
-    if found.is_null() {
-        bail!("the dylib is of another version of kensaku: run `kensaku install`");
-    }
-    Ok(found)
 }
 
 fn duplicate(descriptor: c_int) -> Result<File> {
@@ -148,7 +134,6 @@ fn replace(descriptor: c_int, stream: &UnixStream) -> Result<()> {
 
 /// A kernel that is killed leaves no process behind.
 fn die_with_parent() {
-    #[cfg(target_os = "linux")]
     // Safety: sets an attribute of this process.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
@@ -162,4 +147,34 @@ fn ignore_terminal_interrupts() {
     let handler: extern "C" fn(c_int) = nothing;
     // Safety: the handler does nothing.
     unsafe { libc::signal(libc::SIGINT, handler as libc::sighandler_t) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A library with nothing but `source` in it.
+    fn loaded(source: &str) -> Result<Preload> {
+        let folder = tempfile::tempdir()?;
+        let library = folder.path().join("libother.so");
+        let code = folder.path().join("other.rs");
+        std::fs::write(
+            &code,
+            format!("#![no_std]\n#[panic_handler] fn p(_: &core::panic::PanicInfo) -> ! {{ loop {{}} }}\n{source}"),
+        )?;
+        let mut rustc = std::process::Command::new("rustc");
+        rustc.args(["--edition=2024", "--crate-type=cdylib", "-Cpanic=abort", "-o"]).arg(&library).arg(&code);
+        ensure!(rustc.status()?.success(), "the library does not compile");
+        Preload::load(&library.to_string_lossy())
+    }
+
+    #[test]
+    fn a_library_of_another_version_is_not_used() {
+        let other =
+            format!("#[unsafe(no_mangle)] pub static KENSAKU_HOST: [u64; 5] = [{}, 0, 0, 0, 0];", host::VERSION ^ 1);
+        for source in ["", &other] {
+            let refused = loaded(source).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(refused.contains("run `kensaku install`"), "{refused}");
+        }
+    }
 }

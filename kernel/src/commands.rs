@@ -8,9 +8,10 @@ use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::dylib::Dylib;
 use crate::install::{Place, Target};
 use crate::run::Run;
-use crate::{doctor, export, install, jupyter, lab, run};
+use crate::{complete, doctor, export, install, jupyter, lab, run};
 
 /// Train, evaluate and use search models in Rust notebooks and scripts.
 #[derive(Parser)]
@@ -26,26 +27,26 @@ enum Command {
     ///
     /// A script may begin with `#!/usr/bin/env kensaku`: what follows its name is then its own.
     Run {
-        /// Where outputs go: the executed notebook, or a folder for a script's charts, tables and values.
+        /// Where to write the outputs: the executed notebook, or a folder for a script's charts, tables and values.
         #[arg(short, long)]
         output: Option<PathBuf>,
-        /// Run again whenever the file has changed, until Ctrl-C.
+        /// Run again whenever the file changes, until Ctrl-C.
         #[arg(short, long)]
         watch: bool,
         /// A notebook (.ipynb) or a script (.rs; `// %%` begins a cell).
         file: PathBuf,
-        /// What a script sees as its arguments; behind `--` where they look like these options.
+        /// Arguments of the script; `--` goes before those that look like options of `run`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Make a cargo project of a notebook.
+    /// Export a notebook as a cargo project.
     Export {
         /// The notebook (.ipynb).
         notebook: PathBuf,
         /// The project's folder: a new one, or one that was exported before.
         folder: PathBuf,
     },
-    /// Make the kernel "Rust (kensaku)" known to Jupyter.
+    /// Install the kernel "Rust (kensaku)" for Jupyter.
     Install(Kernel),
     /// Remove what `install` with the same options wrote.
     Uninstall(Kernel),
@@ -55,8 +56,11 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Look whether everything is there that cells need, and say what to do.
+    /// Check the installation and suggest fixes.
     Doctor,
+    /// Build the completion index if it is missing; kernels run this.
+    #[command(hide = true)]
+    Index,
     /// Serve one notebook; Jupyter runs this.
     #[command(hide = true)]
     Kernel { connection_file: PathBuf },
@@ -72,10 +76,10 @@ enum Command {
 struct Kernel {
     #[command(flatten)]
     place: Where,
-    /// Another name than `kensaku`, so that several can be installed.
+    /// A name other than `kensaku`, so that several can be installed.
     #[arg(long)]
     name: Option<String>,
-    /// For stock evcxr_jupyter, which then has the same library; looked for on PATH unless named.
+    /// Install stock evcxr_jupyter with the same library; it is looked up on PATH unless given.
     #[arg(long, value_name = "BINARY", num_args = 0..=1, require_equals = true, default_missing_value = "evcxr_jupyter")]
     stock: Option<PathBuf>,
 }
@@ -95,7 +99,11 @@ struct Where {
 }
 
 pub(crate) fn run() -> ExitCode {
-    match execute(Cli::parse().command) {
+    let command = Cli::parse().command;
+    if !command.runs_cells() {
+        end_with_reader();
+    }
+    match execute(command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -110,6 +118,7 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::File(words) => run::run(&named_first(words)),
         Command::Lab { arguments } => lab::open(&arguments),
         Command::Doctor => doctor::doctor(),
+        Command::Index => done(Dylib::installed().and_then(|dylib| complete::update_index(&dylib))),
         Command::Export { notebook, folder } => done(export::export(&notebook, &folder)),
         Command::Install(kernel) => done(install::install(&target(kernel))),
         Command::Uninstall(kernel) => done(install::uninstall(&target(kernel))),
@@ -117,6 +126,19 @@ fn execute(command: Command) -> Result<ExitCode> {
             install::serve_stock(&evcxr, &config, &connection_file)
         }
         Command::Kernel { connection_file } => done(jupyter::serve(&connection_file)),
+    }
+}
+
+/// Lets this process end when nobody reads what it prints, as in `kensaku doctor | head`.
+fn end_with_reader() {
+    // Safety: sets this process's answer to a signal, before any thread is started.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
+impl Command {
+    /// What runs cells talks to other processes, whose end it has to survive.
+    fn runs_cells(&self) -> bool {
+        matches!(self, Self::Run { .. } | Self::File(_) | Self::Kernel { .. } | Self::StockKernel { .. })
     }
 }
 

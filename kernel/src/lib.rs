@@ -11,6 +11,8 @@ mod doctor;
 mod dylib;
 mod export;
 mod files;
+#[path = "../preload/src/table.rs"]
+mod host;
 mod install;
 mod ipynb;
 mod jupyter;
@@ -21,8 +23,11 @@ mod session;
 mod toolchain;
 mod units;
 mod wrapper;
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(target_env = "gnu")]
 mod writes;
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("the kernel runs on Linux alone; the library in `lib/` runs elsewhere, too");
 
 use std::process::ExitCode;
 

@@ -10,5 +10,6 @@ mod host;
 mod logs;
 mod panics;
 mod sink;
+mod table;
 
 pub use kensaku::*;

@@ -1,9 +1,8 @@
 //! What a cell reads from stdin is what the user types.
 //!
 //! The descriptor belongs to evcxr, which waits there for the next cell. While a cell runs a socket
-//! takes its place. Nothing tells when a program waits for input, so on Linux a thread looks: the
-//! kernel shows the system call that each thread is in. That holds for C code, too. Elsewhere
-//! stdin is empty, and only `show::input` asks.
+//! takes its place. Nothing tells when a program waits for input, so a thread looks: Linux shows the
+//! system call that each thread is in. That holds for C code, too.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -66,11 +65,7 @@ impl Cell {
         if unsafe { libc::dup2(ours.as_raw_fd(), libc::STDIN_FILENO) } < 0 {
             return Err(std::io::Error::last_os_error());
         }
-        let cell = Self { commands, typed: Some(typed), round };
-        if !cfg!(target_os = "linux") {
-            cell.end_input();
-        }
-        Ok(cell)
+        Ok(Self { commands, typed: Some(typed), round })
     }
 
     /// The reader sees the end of the input, now and from now on.
@@ -90,18 +85,16 @@ impl Cell {
 /// Starts the thread that looks, once.
 fn watch() {
     static STARTED: std::sync::Once = std::sync::Once::new();
-    if cfg!(target_os = "linux") {
-        STARTED.call_once(|| {
-            // Without the thread cells wait for input until they are interrupted.
-            let _ = std::thread::Builder::new().name("kensaku-stdin".to_owned()).spawn(|| {
-                let mut waited = None;
-                loop {
-                    waited = look(waited);
-                    std::thread::sleep(LOOK);
-                }
-            });
+    STARTED.call_once(|| {
+        // Without the thread cells wait for input until they are interrupted.
+        let _ = std::thread::Builder::new().name("kensaku-stdin".to_owned()).spawn(|| {
+            let mut waited = None;
+            loop {
+                waited = look(waited);
+                std::thread::sleep(LOOK);
+            }
         });
-    }
+    });
 }
 
 /// Asks for the cell that has waited for a line in two looks; gives the cell that waits now.

@@ -27,8 +27,8 @@ mod turns;
 mod types;
 mod view;
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anyhow::{Context as _, Result};
 use ra_ap_syntax::TextRange;
@@ -36,6 +36,7 @@ use serde_json::{Value, json};
 
 use crate::dylib::Dylib;
 use crate::session::{Crate, Scope, SharedScope};
+use crate::toolchain;
 use check::Checker;
 use context::{Context, Position};
 use index::record::Ty;
@@ -46,12 +47,15 @@ use offer::{Detail, Offer, behind_dot, elsewhere};
 pub(crate) use turns::{Asked, Ticket, Tickets};
 use view::View;
 
+pub(crate) use index::sources::Built;
+
 /// Answers questions about code that is being written, at any time.
 pub(crate) struct Completer {
     scope: SharedScope,
     checker: Checker,
     index: std::path::PathBuf,
-    store: OnceLock<Option<Arc<Store>>>,
+    /// None as long as there is no index.
+    store: Mutex<Option<Arc<Store>>>,
     /// The latest world, and the added crates it is of.
     world: Mutex<Option<(Vec<Crate>, World)>>,
     /// The latest view, and the items it is of.
@@ -74,18 +78,37 @@ pub(crate) struct Surroundings {
 pub(crate) type Awaited = Arc<OnceLock<Option<Arc<Completer>>>>;
 
 /// Writes the index of the dylib's crates and of std beside the dylib, unless it is there.
-pub(crate) fn update_index(dylib: &Dylib, workspace: &Path) -> Result<()> {
+pub(crate) fn update_index(dylib: &Dylib) -> Result<()> {
     let sysroot = dylib.sysroot().context("the toolchain has no folder")?;
     let std = !index::sources::of_std(sysroot).is_empty();
-    let knows_std = |store: &Store| store.crates().iter().any(|(name, _)| name == "std");
-    match Store::open(&dylib.index()) {
-        Ok(store) if knows_std(&store) || !std => return Ok(()),
+    match indexed(dylib) {
+        Some(knows_std) if knows_std || !std => return Ok(()),
         _ => {}
     }
     if !std {
-        eprintln!("completion will not know std: `rustup component add rust-src`, then `kensaku install`");
+        eprintln!("completion will not know std: run `rustup component add rust-src`, then `kensaku install`");
     }
-    index::build::build(workspace, sysroot, &dylib.index())
+    let sources = dylib.sources();
+    let built = std::fs::read_to_string(&sources).with_context(|| format!("reading {}", sources.display()))?;
+    index::build::build(serde_json::from_str(&built)?, sysroot, &dylib.index())
+}
+
+/// Whether there is an index, and whether it knows std.
+pub(crate) fn indexed(dylib: &Dylib) -> Option<bool> {
+    let store = Store::open(&dylib.index()).ok()?;
+    Some(store.crates().iter().any(|(name, _)| name == "std"))
+}
+
+/// Has the index made where there is none yet, by a process of its own: that takes more memory than a kernel has.
+pub(crate) fn make_missing_index(dylib: &Dylib) {
+    let Ok(binary) = std::env::current_exe() else { return };
+    if indexed(dylib).is_some() {
+        return;
+    }
+    let mut index = Command::new(binary);
+    toolchain::as_before(&mut index).arg("index").stdin(Stdio::null()).stdout(Stdio::null());
+    // Completion does without it until then.
+    let _ = std::thread::Builder::new().name("kensaku-index".to_owned()).spawn(move || index.status());
 }
 
 impl Completer {
@@ -94,7 +117,7 @@ impl Completer {
             scope,
             checker: Checker::new(dylib),
             index: dylib.index(),
-            store: OnceLock::new(),
+            store: Mutex::default(),
             world: Mutex::default(),
             view: Mutex::default(),
             held: dylib.crates.iter().map(|held| held.part.package.clone()).collect(),
@@ -198,6 +221,16 @@ impl Completer {
         self.scope.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Opens the index, which may be there only now; what was seen without it is forgotten then.
+    fn look_for_index(&self) {
+        let is_missing = lock(&self.store).is_none();
+        if is_missing && let Ok(opened) = Store::open(&self.index) {
+            *lock(&self.store) = Some(Arc::new(opened));
+            *lock(&self.world) = None;
+            *lock(&self.view) = None;
+        }
+    }
+
     /// The index with the items of the scope and of the cell.
     fn view(&self, scope: &Scope, position: &Position) -> Arc<View> {
         self.view_with(scope, &probe::own_items(position))
@@ -209,8 +242,9 @@ impl Completer {
     }
 
     fn view_with(&self, scope: &Scope, own: &str) -> Arc<View> {
+        self.look_for_index();
         let items = probe::with_items(scope, own);
-        let mut latest = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latest = lock(&self.view);
         match latest.as_ref() {
             Some((of, view)) if *of == items => view.clone(),
             _ => {
@@ -223,12 +257,11 @@ impl Completer {
 
     /// The index with the crates that `:dep` has built.
     fn world(&self, scope: &Scope) -> World {
-        let mut latest = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latest = lock(&self.world);
         match latest.as_ref() {
             Some((crates, world)) if *crates == scope.crates => world.clone(),
             _ => {
-                let store = self.store.get_or_init(|| Store::open(&self.index).ok().map(Arc::new));
-                let mut world = World::over(store.clone());
+                let mut world = World::over(lock(&self.store).clone());
                 for added in &scope.crates {
                     if let Some(folder) = &added.sources {
                         index::build::add_crate(&mut world, &added.name, folder);
@@ -241,8 +274,12 @@ impl Completer {
     }
 
     fn latest_view(&self) -> Option<Arc<View>> {
-        self.view.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(_, view)| view.clone())
+        lock(&self.view).as_ref().map(|(_, view)| view.clone())
     }
+}
+
+fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The byte at which the `cursor`th character begins.

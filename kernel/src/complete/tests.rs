@@ -53,12 +53,12 @@ fn names(reply: &Value) -> Vec<&str> {
     reply["matches"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
-#[test]
-fn the_table_of_positions() {
-    let mut misses = Vec::new();
-    let mut times = Vec::new();
+/// At least `wanted` of these positions offer what they should among the first ten names.
+#[track_caller]
+fn hold<'a>(positions: impl Iterator<Item = &'a Place>, wanted: usize) {
     complete("data.<TAB>");
-    for place in &TABLE.position {
+    let (mut misses, mut times) = (Vec::new(), Vec::new());
+    for place in positions {
         let start = Instant::now();
         let reply = complete(&place.code);
         times.push(start.elapsed().as_secs_f64());
@@ -77,10 +77,21 @@ fn the_table_of_positions() {
     }
     times.sort_by(f64::total_cmp);
     let at = |part: usize| times[times.len() * part / 100];
-    println!("{} of {} found, p50 {:.3} s, p95 {:.3} s", times.len() - misses.len(), times.len(), at(50), at(95));
-    println!("{}", misses.join("\n"));
-    assert_eq!(times.len(), 60);
-    assert!(misses.len() <= 3, "{} missed", misses.len());
+    let held = times.len() - misses.len();
+    println!("{held} of {} hold, p50 {:.3} s, p95 {:.3} s", times.len(), at(50), at(95));
+    assert!(held >= wanted, "{held} of {} hold, not {wanted}:\n{}", times.len(), misses.join("\n"));
+}
+
+#[test]
+#[cfg_attr(not(rust_src), ignore = "needs the source of std: rustup component add rust-src")]
+fn the_table_of_positions() {
+    assert_eq!(TABLE.position.len(), 60);
+    hold(TABLE.position.iter(), 57);
+}
+
+#[test]
+fn the_positions_without_std() {
+    hold(TABLE.position.iter().filter(|place| place.group != "std"), 47);
 }
 
 /// The names offered first.
@@ -119,11 +130,7 @@ fn names_in_scope() {
     offered("let wort = 1;\nlet y = wo<TAB>", "wort");
     offered("words.iter().map(|einzeln| einz<TAB>)", "einzeln");
     offered("println!(\"{}\", coun<TAB>)", "counts");
-    offered("printl<TAB>", "println!");
-    offered("let m: HashM<TAB>", "HashMap");
     offered("Experim<TAB>", "Experiment");
-    offered("use std::collections::BTreeM<TAB>", "BTreeMap");
-    offered("use std::<TAB>", "collections");
     offered("for x in words { cont<TAB> }", "continue");
 }
 
@@ -135,7 +142,6 @@ fn the_users_own_types() {
     offered(&format!("{code}p.acr<TAB>"), "across");
     offered(&format!("{code}p.len<TAB>"), "length");
     offered("enum Way { Up, Down }\nlet w = Way::<TAB>", "Down");
-    offered("#[derive(Clone)] struct S;\nlet s = S;\ns.clo<TAB>", "clone");
     offered(
         "trait Twice { fn twice(&self) -> u8; }\nimpl Twice for u8 { fn twice(&self) -> u8 { 2 } }\n3u8.tw<TAB>",
         "twice",
@@ -143,15 +149,30 @@ fn the_users_own_types() {
 }
 
 #[test]
-fn what_macros_of_std_and_candle_make() {
-    offered("255u8.checked_a<TAB>", "checked_add");
-    offered("let x = i64::MA<TAB>", "MAX");
-    offered("2.0f32.sq<TAB>", "sqrt");
+fn what_macros_of_candle_make() {
     offered("t.ex<TAB>", "exp");
     offered("t.broadcast_m<TAB>", "broadcast_mul");
 }
 
 #[test]
+#[cfg_attr(not(rust_src), ignore = "needs the source of std: rustup component add rust-src")]
+fn what_std_offers() {
+    offered("printl<TAB>", "println!");
+    offered("let m: HashM<TAB>", "HashMap");
+    offered("use std::collections::BTreeM<TAB>", "BTreeMap");
+    offered("use std::<TAB>", "collections");
+    offered("#[derive(Clone)] struct S;\nlet s = S;\ns.clo<TAB>", "clone");
+    offered("255u8.checked_a<TAB>", "checked_add");
+    offered("let x = i64::MA<TAB>", "MAX");
+    offered("2.0f32.sq<TAB>", "sqrt");
+    offered("let x = Some(1).map(|v| { let w = v + 1; w.po<TAB>", "pow");
+    described("vec<TAB>![1]", &["macro_rules! vec"]);
+    described("println<TAB>!(\"\")", &["macro_rules! println", "standard output"]);
+    described("use std::fs::read_to_<TAB>string;", &["fn read_to_string<P: AsRef<Path>>(path: P)"]);
+}
+
+#[test]
+#[cfg_attr(not(rust_src), ignore = "needs the source of std: rustup component add rust-src")]
 fn values_behind_pointers() {
     offered("let b = std::sync::Arc::new(std::sync::Mutex::new(vec![1]));\nb.lock().unwrap().pu<TAB>", "push");
     offered("let b: Box<dyn Iterator<Item = u8>> = todo!();\nb.take_w<TAB>", "take_while");
@@ -168,7 +189,6 @@ fn unfinished_cells() {
     offered("let a = unknown_function();\ndf.hei<TAB>\nfoo(", "height");
     offered("if df.hei<TAB>", "height");
     offered("match df.hei<TAB> {", "height");
-    offered("let x = Some(1).map(|v| { let w = v + 1; w.po<TAB>", "pow");
     offered("fn f(d: &DataFrame) -> usize {\n    let n = d.clone();\n    n.hei<TAB>\n", "height");
 }
 
@@ -200,6 +220,7 @@ fn cursors_count_code_points() {
 }
 
 #[test]
+#[cfg_attr(not(rust_src), ignore = "needs the source of std: rustup component add rust-src")]
 fn offsets_are_code_points() {
     let reply = complete("let 検索 = \"🦀e\u{301}\"; 検索.to_upp<TAB>; df");
     assert_eq!(names(&reply)[0], "to_uppercase");
@@ -240,8 +261,6 @@ fn inspection() {
         "Tensor::zer<TAB>os",
         &["fn zeros<S: Into<Shape>>(shape: S, dtype: DType, device: &Device) -> Result<Self>", "filled with zeros"],
     );
-    described("vec<TAB>![1]", &["macro_rules! vec"]);
-    described("println<TAB>!(\"\")", &["macro_rules! println", "standard output"]);
     described("data<TAB>.corpus", &["let data: kensaku::data::Dataset", "corpus: Corpus"]);
     described("let n = words.len();\nn<TAB>", &["let n: usize"]);
     described(
@@ -254,7 +273,6 @@ fn inspection() {
         &["fn search(&self, queries: &Queries, k: usize) -> Result<Run>"],
     );
     described("TrainConfig { bat<TAB>ch_size: 3, ..Default::default() }", &["batch_size: usize"]);
-    described("use std::fs::read_to_<TAB>string;", &["fn read_to_string<P: AsRef<Path>>(path: P)"]);
     described("normal<TAB>ized(&t)", &["fn normalized(x: &Tensor) -> Result<Tensor>"]);
     described("DType::F3<TAB>2", &["F32"]);
     let brief = inspect("df.clone().lazy().collect<TAB>()", 0).unwrap_or_default();

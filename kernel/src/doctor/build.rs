@@ -1,19 +1,30 @@
 //! What compiles cells.
 
+use std::io::ErrorKind;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use super::{Finding, output_of};
+use super::Finding;
+use crate::cell::{Diagnostic, answer};
 use crate::dylib::Dylib;
+use crate::rustc::Rustc;
 
 /// A cell in small: compiled, linked and run.
 const PROGRAM: &str = "fn main() { print!(\"{:?}\", kensaku::candle_core::DType::F32); }\n";
 
 pub(super) fn rustc() -> Finding {
-    match output_of("rustc", &["--version"]) {
-        Some(version) => Finding::good("rustc", version.trim_start_matches("rustc ")),
-        None => Finding::bad("rustc", "is not on PATH: install Rust, https://rustup.rs"),
+    match Command::new("rustc").arg("--version").stdin(Stdio::null()).output() {
+        Ok(said) if said.status.success() => {
+            let version = String::from_utf8_lossy(&said.stdout);
+            Finding::good("rustc", version.trim_start_matches("rustc "))
+        }
+        // rustup, for example, says which toolchain it lacks.
+        Ok(said) => Finding::bad("rustc", format!("does not run: {}", String::from_utf8_lossy(&said.stderr).trim())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Finding::bad("rustc", "not found on PATH: install Rust from https://rustup.rs")
+        }
+        Err(error) => Finding::bad("rustc", format!("does not run: {error}")),
     }
 }
 
@@ -30,7 +41,7 @@ pub(super) fn program(dylib: &Dylib) -> Vec<Finding> {
     match tried(dylib) {
         Ok((linker, seconds)) => vec![
             Finding::good("linker", linker),
-            Finding::good("cells", format!("a program of one line compiled and ran in {seconds:.2} s")),
+            Finding::good("cells", format!("a one-line program compiled and ran in {seconds:.2} s")),
         ],
         Err(error) => vec![Finding::bad("linker", format!("{error:#}"))],
     }
@@ -44,10 +55,10 @@ fn tried(dylib: &Dylib) -> anyhow::Result<(String, f64)> {
     let compiled = crate::run::rustc(dylib, &source, &program).args(["--print", "link-args"]).output()?;
     if !compiled.status.success() {
         let reason = String::from_utf8_lossy(&compiled.stderr).into_owned();
-        anyhow::bail!("a program of one line cannot be linked: is a C compiler installed (gcc or clang)?\n{reason}");
+        anyhow::bail!("a one-line program does not link: is a C compiler (gcc or clang) installed?\n{reason}");
     }
     let ran = Command::new(&program).output()?;
-    anyhow::ensure!(ran.stdout == b"F32", "a program of one line does not run ({})", ran.status);
+    anyhow::ensure!(ran.stdout == b"F32", "a one-line program does not run ({})", ran.status);
     Ok((linker(&String::from_utf8_lossy(&compiled.stdout)), start.elapsed().as_secs_f64()))
 }
 
@@ -57,17 +68,47 @@ fn linker(arguments: &str) -> String {
     let driver = words().find(|word| Path::new(word).file_name().is_some_and(|name| name == "cc")).unwrap_or("cc");
     let chosen = words().find_map(|word| word.strip_prefix("-fuse-ld="));
     match chosen {
-        Some(linker) => format!("{linker}, by {driver}"),
-        None => format!("that of {driver}"),
+        Some(linker) => format!("{linker}, called by {driver}"),
+        None => format!("the default of {driver}"),
     }
 }
 
-/// Documentation and completion of std's own names come from its source.
-pub(super) fn standard_library_source() -> Finding {
-    let root = output_of("rustc", &["--print", "sysroot"]).unwrap_or_default();
-    match Path::new(&root).join("lib/rustlib/src/rust/library/std").exists() {
-        true => Finding::good("rust-src", "is there"),
-        false => Finding::advice("rust-src", "no documentation of std in cells: `rustup component add rust-src`"),
+/// Variables live on by the types that rustc tells in errors, with options that are not promised to stay.
+pub(super) fn types(dylib: &Dylib) -> Finding {
+    match told(dylib) {
+        Ok(Some(told)) if told == TOLD => Finding::good("types", "rustc tells the types of variables"),
+        Ok(told) => {
+            let instead = told.unwrap_or_else(|| "nothing".to_owned());
+            let text =
+                format!("rustc tells {instead} in place of {TOLD}: cells cannot keep variables, use Rust {RUST}");
+            Finding::bad("types", text)
+        }
+        Err(error) => Finding::bad("types", format!("{error:#}")),
+    }
+}
+
+/// What a probe of a cell comes down to, and what it learns.
+const ASKING: &str = "pub fn run() { let a = Some(vec![1u8]); let () = kensaku::nb::type_of(&a); }\n";
+const TOLD: &str = "std::option::Option<std::vec::Vec<u8>>";
+const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
+
+fn told(dylib: &Dylib) -> anyhow::Result<Option<String>> {
+    let folder = tempfile::tempdir()?;
+    let source = folder.path().join("asking.rs");
+    std::fs::write(&source, ASKING)?;
+    let said = Rustc::new(dylib).types(&[]).arg("--out-dir").arg(folder.path()).arg(&source).output()?;
+    Ok(Diagnostic::errors(&String::from_utf8_lossy(&said.stderr)).iter().find_map(answer))
+}
+
+/// What completion and documentation come from.
+pub(super) fn completion(dylib: &Dylib) -> Finding {
+    match crate::complete::indexed(dylib) {
+        Some(true) => Finding::good("completion", "knows the library, its crates and std"),
+        Some(false) => Finding::advice(
+            "completion",
+            "does not know std: run `rustup component add rust-src`, then `kensaku install`",
+        ),
+        None => Finding::advice("completion", "has no index: run `kensaku install`"),
     }
 }
 
@@ -78,7 +119,7 @@ mod tests {
     #[test]
     fn the_linker_is_read_from_its_command_line() {
         let arguments = "LC_ALL=\"C\" PATH=\"/usr/bin\" \"cc\" \"-m64\" \"/tmp/a.o\" \"-fuse-ld=lld\" \"-o\" \"a\"";
-        assert_eq!(linker(arguments), "lld, by cc");
-        assert_eq!(linker("\"cc\" \"-m64\""), "that of cc");
+        assert_eq!(linker(arguments), "lld, called by cc");
+        assert_eq!(linker("\"cc\" \"-m64\""), "the default of cc");
     }
 }

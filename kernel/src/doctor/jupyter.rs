@@ -8,7 +8,10 @@ pub(super) fn kernelspecs() -> Vec<Finding> {
     let found = install::installed().into_iter().map(|folder| match install::program(&folder) {
         Ok(program) if !program.exists() => {
             let (folder, program) = (folder.display(), program.display());
-            Finding::bad("kernelspec", format!("{folder} starts {program}, which is gone: run `kensaku install`"))
+            Finding::bad(
+                "kernelspec",
+                format!("{folder} starts {program}, which no longer exists: run `kensaku install`"),
+            )
         }
         Ok(program) if program.canonicalize().ok() != own => {
             let (folder, program) = (folder.display(), program.display());
@@ -19,7 +22,7 @@ pub(super) fn kernelspecs() -> Vec<Finding> {
     });
     let found: Vec<Finding> = found.collect();
     match found.is_empty() {
-        true => vec![Finding::advice("kernelspec", "Jupyter does not know the kernel: run `kensaku install`")],
+        true => vec![Finding::advice("kernelspec", "not installed for Jupyter: run `kensaku install`")],
         false => found,
     }
 }
@@ -28,10 +31,7 @@ pub(super) fn jupyter() -> Finding {
     let version = |name: &str| Some(format!("{name} {}", output_of("jupyter", &[name, "--version"])?));
     let found: Vec<String> = ["lab", "notebook"].into_iter().filter_map(version).collect();
     match found.is_empty() {
-        true => Finding::advice(
-            "Jupyter",
-            "is not on PATH: `pip install jupyterlab` (notebooks run without: `kensaku run`)",
-        ),
+        true => Finding::advice("Jupyter", "not found on PATH: `pip install jupyterlab` (`kensaku run` does without)"),
         false => Finding::good("Jupyter", found.join(", ")),
     }
 }

@@ -16,8 +16,8 @@ const DISK_FOR_A_SESSION: f64 = 0.5 * GB;
 pub(super) fn graphics() -> Finding {
     let arguments = ["--query-gpu=name,memory.total", "--format=csv,noheader"];
     match output_of("nvidia-smi", &arguments) {
-        Some(found) => Finding::good("GPU", found),
-        None => Finding::good("GPU", "none found (nvidia-smi); models run on the processor"),
+        Some(found) => Finding::good("GPU", format!("{found}; not used, models run on the CPU")),
+        None => Finding::good("GPU", "none found by nvidia-smi; models run on the CPU"),
     }
 }
 
@@ -30,14 +30,14 @@ pub(super) fn threads() -> Finding {
 pub(super) fn memory() -> Finding {
     let facts = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let (Some(free), Some(total)) = (meminfo(&facts, "MemAvailable"), meminfo(&facts, "MemTotal")) else {
-        return Finding::advice("memory", "this system does not tell");
+        return Finding::advice("memory", "unknown, as /proc/meminfo cannot be read");
     };
     let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|limit| limit.trim().parse().ok());
     let free = limit.map_or(free, |limit: f64| limit.min(free));
     let text = format!("{:.1} of {:.1} GB free", free / GB, limit.unwrap_or(total).min(total) / GB);
     match free >= MEMORY_FOR_A_NOTEBOOK {
         true => Finding::good("memory", text),
-        false => Finding::advice("memory", format!("{text}: a small model and its data may need more")),
+        false => Finding::advice("memory", format!("{text}; even a small model may need more")),
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) fn disks(dylib: Option<&Dylib>) -> Vec<Finding> {
     let temporary = std::env::temp_dir();
     let mut found = vec![match tempfile::tempfile_in(&temporary) {
         Ok(_) => disk(&temporary),
-        Err(error) => Finding::bad("disk", format!("{} cannot be written to: {error}", temporary.display())),
+        Err(error) => Finding::bad("disk", format!("{} is not writable: {error}", temporary.display())),
     }];
     let target = dylib.and_then(|dylib| dylib.library.parent().map(PathBuf::from));
     found.extend(target.map(|folder| disk(&folder)));
@@ -55,7 +55,7 @@ pub(super) fn disks(dylib: Option<&Dylib>) -> Vec<Finding> {
 
 fn disk(folder: &Path) -> Finding {
     let Some(free) = free_bytes(folder) else {
-        return Finding::advice("disk", format!("{}: its free space is not known", folder.display()));
+        return Finding::advice("disk", format!("the free space at {} is unknown", folder.display()));
     };
     let text = format!("{:.1} GB free at {}", free / GB, folder.display());
     match free >= DISK_FOR_A_SESSION {

@@ -55,11 +55,12 @@ impl Finding {
 /// Prints one line for each thing; code 1 if something is missing that every cell needs.
 pub(crate) fn doctor() -> Result<ExitCode> {
     let dylib = Dylib::installed();
-    let checks: [&dyn Fn() -> Vec<Finding>; 9] = [
+    let checks: [&dyn Fn() -> Vec<Finding>; 10] = [
         &|| vec![build::rustc()],
         &|| vec![build::library(&dylib)],
         &|| dylib.as_ref().map(build::program).unwrap_or_default(),
-        &|| vec![build::standard_library_source()],
+        &|| dylib.iter().map(build::types).collect(),
+        &|| dylib.iter().map(build::completion).collect(),
         &|| jupyter::kernelspecs(),
         &|| vec![jupyter::jupyter()],
         &|| vec![machine::graphics(), machine::threads()],

@@ -8,7 +8,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::held::{Held, held};
-use super::{Dylib, Part, ask_rustc, has_sources, record, workspace};
+use super::{Dylib, Part, RECORD, ask_rustc, clone_key, has_sources, record, workspace};
+use crate::complete::Built;
+use crate::host;
 use crate::rustc::joined;
 use crate::toolchain;
 use crate::units::Graph;
@@ -19,12 +21,15 @@ pub(super) fn build(folder: &Path, rustc: String) -> Result<Dylib> {
     let started = SystemTime::now();
     eprintln!("building kensaku's library for cells (only when it has changed) ...");
     let graph = Graph::ask(&mut cargo(folder)).context("asking cargo what the library is made of")?;
-    let built = build_crates(folder)?;
+    let messages = build_crates(folder)?;
     remove_unused(folder);
     let home = new_home(folder)?;
-    gather(&built, &home)?;
-    let crates = held(&graph, PRELOAD, &built)?.into_iter().map(|held| of_home(held, &home)).collect::<Result<_>>()?;
+    gather(&messages, &home)?;
+    let crates =
+        held(&graph, PRELOAD, &messages)?.into_iter().map(|held| of_home(held, &home)).collect::<Result<_>>()?;
     let dylib = Dylib {
+        workspace: workspace(),
+        host: host::VERSION,
         library: home.join(format!("libkensaku_cells.{}", std::env::consts::DLL_EXTENSION)),
         dependencies: home,
         standard_library: ask_rustc(&["--print", "target-libdir"])?.trim().into(),
@@ -32,6 +37,8 @@ pub(super) fn build(folder: &Path, rustc: String) -> Result<Dylib> {
         crates,
     };
     link(&dylib)?;
+    let sources: Vec<Built> = messages.iter().filter_map(Built::read).collect();
+    crate::files::write(&dylib.sources(), serde_json::to_string(&sources)?.as_bytes())?;
     let file = record(folder);
     crate::files::write(&file, serde_json::to_string_pretty(&dylib)?.as_bytes())?;
     // What was changed while cargo ran is built the next time.
@@ -41,19 +48,43 @@ pub(super) fn build(folder: &Path, rustc: String) -> Result<Dylib> {
 
 /// A new folder for a dylib and its crates.
 fn new_home(folder: &Path) -> Result<PathBuf> {
-    let home = tempfile::Builder::new().prefix(HOME).tempdir_in(folder).context("making the folder of the library")?;
+    let prefix = format!("{HOME}{}-", clone_key(&workspace()));
+    let home =
+        tempfile::Builder::new().prefix(&prefix).tempdir_in(folder).context("making the folder of the library")?;
     Ok(home.keep())
 }
 
-/// Removes the dylibs that no kernel uses.
+/// Removes the dylibs that no kernel uses: those of this clone, and of clones that are gone. What cannot be removed
+/// now is removed by the next build.
 fn remove_unused(folder: &Path) {
+    let mut ended = gone(folder);
+    ended.push(clone_key(&workspace()));
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(HOME));
-        if ours && std::fs::File::open(entry.path()).is_ok_and(|lock| lock.try_lock().is_ok()) {
-            // What cannot be removed now is removed by the next build.
+        let name = entry.file_name();
+        let clone = name.to_str().and_then(|name| name.strip_prefix(HOME)?.split('-').next());
+        if clone.is_some_and(|clone| ended.iter().any(|ended| ended == clone))
+            && std::fs::File::open(entry.path()).is_ok_and(|lock| lock.try_lock().is_ok())
+        {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
+}
+
+/// Forgets the clones whose folders are gone; gives their keys.
+fn gone(folder: &Path) -> Vec<String> {
+    let records = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let records = records.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(RECORD)));
+    let mut gone = Vec::new();
+    for record in records.map(|entry| entry.path()) {
+        let dylib = std::fs::read_to_string(&record).ok().and_then(|text| serde_json::from_str::<Dylib>(&text).ok());
+        if let Some(Dylib { workspace, .. }) = dylib
+            && !workspace.exists()
+        {
+            let _ = std::fs::remove_file(record);
+            gone.push(clone_key(&workspace));
+        }
+    }
+    gone
 }
 
 /// Puts the crates into `home`, without a second copy where the file system can, and their versions.
@@ -132,4 +163,36 @@ fn link(dylib: &Dylib) -> Result<()> {
         .context("running rustc")?;
     ensure!(status.success(), "rustc could not link the library for cells ({status})");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_clones_keep_their_libraries_as_long_as_they_are_there() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let other = tempfile::tempdir()?;
+        let gone = other.path().join("gone");
+        let record = |clone: &Path| folder.path().join(format!("{RECORD}{}.json", clone_key(clone)));
+        let home = |clone: &Path| folder.path().join(format!("{HOME}{}-1", clone_key(clone)));
+        for clone in [workspace().as_path(), other.path(), &gone] {
+            std::fs::create_dir(home(clone))?;
+            let dylib = Dylib {
+                workspace: clone.to_owned(),
+                host: 0,
+                library: PathBuf::new(),
+                dependencies: home(clone),
+                standard_library: PathBuf::new(),
+                rustc: String::new(),
+                crates: Vec::new(),
+            };
+            std::fs::write(record(clone), serde_json::to_string(&dylib)?)?;
+        }
+        remove_unused(folder.path());
+        assert!(home(other.path()).exists() && record(other.path()).exists());
+        assert!(!home(&gone).exists() && !record(&gone).exists());
+        assert!(!home(&workspace()).exists());
+        Ok(())
+    }
 }

@@ -1,19 +1,29 @@
 //! The library's dylib: where it is, and whether it is fresh.
+//!
+//! Clones of the repository may share a target folder: each has a dylib of its own there.
 
 mod build;
 mod held;
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::host;
 
 pub(crate) use held::{Held, Part};
 
 /// A built dylib and what cells need besides it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dylib {
+    /// The clone it was built from.
+    workspace: PathBuf,
+    /// What it and the process that loads it have to agree on, see [`host::VERSION`].
+    host: u64,
     pub(crate) library: PathBuf,
     /// The crates it was built from, in a folder of their own: a later `cargo build` of the project
     /// leaves the cells of running kernels as they are.
@@ -32,16 +42,16 @@ impl Dylib {
         let folder = folder()?;
         let rustc = rustc_version()?;
         let dylib = match Self::recorded(&folder) {
-            Some(dylib) if dylib.rustc == rustc && !dylib.is_stale() => dylib,
+            Some(dylib) if dylib.check(&rustc).is_ok() && !dylib.is_stale() => dylib,
             Some(dylib) if !has_sources() => {
                 dylib.check(&rustc)?;
-                return Ok(dylib);
+                dylib
             }
             _ => build::build(&folder, rustc)?,
         };
-        if let Err(error) = crate::complete::update_index(&dylib, &workspace()) {
+        if let Err(error) = crate::complete::update_index(&dylib) {
             // Cells run without it.
-            eprintln!("completion will know little: {error:#}");
+            eprintln!("completion index not built: {error:#}");
         }
         Ok(dylib)
     }
@@ -84,6 +94,11 @@ impl Dylib {
         self.rustc.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default()
     }
 
+    /// Where the sources of the crates are, as cargo told it.
+    pub(crate) fn sources(&self) -> PathBuf {
+        self.dependencies.join("sources.json")
+    }
+
     /// The folder of the toolchain.
     pub(crate) fn sysroot(&self) -> Option<&Path> {
         // <sysroot>/lib/rustlib/<target>/lib
@@ -109,6 +124,10 @@ impl Dylib {
     }
 
     fn check(&self, rustc: &str) -> Result<()> {
+        ensure!(
+            self.host == host::VERSION,
+            "the library for cells belongs to another version of kensaku: run `kensaku install`"
+        );
         let name = |version: &str| version.lines().next().unwrap_or_default().to_owned();
         ensure!(
             self.rustc == rustc,
@@ -139,18 +158,22 @@ fn folder() -> Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
+/// What is known of this clone's dylib in `folder`.
 fn record(folder: &Path) -> PathBuf {
-    folder.join("kensaku-dylib.json")
+    folder.join(format!("{RECORD}{}.json", clone_key(&workspace())))
 }
 
-/// Where the sources are, or were when this binary was built.
+/// What the files of records begin with.
+const RECORD: &str = "kensaku-dylib-";
+
+/// Tells clones apart that share a target folder.
+fn clone_key(workspace: &Path) -> String {
+    format!("{:016x}", xxh3_64(workspace.as_os_str().as_bytes()))
+}
+
+/// The clone that this binary was built from; `.cargo/config.toml` has cargo build one for each.
 pub(crate) fn workspace() -> PathBuf {
-    // Clones may share a target folder: cargo then takes the other's binary for its own, and only the cargo that
-    // runs it knows where.
-    let running = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    let kernel = running.filter(|kernel| kernel.join("preload/Cargo.toml").exists());
-    let kernel = kernel.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    kernel.parent().map(Path::to_owned).unwrap_or_default()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 
 fn has_sources() -> bool {
@@ -182,6 +205,7 @@ fn rustc_version() -> Result<String> {
 fn ask_rustc(arguments: &[&str]) -> Result<String> {
     let output =
         Command::new("rustc").args(arguments).output().context("running rustc: is Rust installed and on PATH?")?;
-    ensure!(output.status.success(), "rustc {} failed", arguments.join(" "));
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`rustc {}` failed: {}", arguments.join(" "), said.trim());
     Ok(String::from_utf8(output.stdout)?)
 }

@@ -1,17 +1,18 @@
 //! `Cargo.toml` and `Cargo.lock` of an exported notebook.
 
-use anyhow::{Context, Result};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
 use toml::{Table, Value};
 
 use super::MARK;
 use super::program::Program;
-use crate::dylib::workspace;
 
-/// The manifest of a notebook's program.
-pub(super) fn of(notebook: &str, program: &Program) -> Result<String> {
-    let locked = Locked::parse(lock()?.as_deref().unwrap_or_default())?;
-    let mut dependencies = vec![("kensaku".to_owned(), kensaku())];
-    for (name, wanted) in &program.dependencies {
+/// The manifest of a notebook's program, which depends on the library in `workspace`.
+pub(super) fn of(notebook: &str, program: &Program, workspace: &Path) -> Result<String> {
+    let mut dependencies = vec![(LIBRARY.to_owned(), library(workspace)?)];
+    let locked = Locked::parse(&lock(workspace)?)?;
+    for (name, wanted) in program.dependencies.iter().filter(|(name, wanted)| name != LIBRARY || has_path(wanted)) {
         let wanted = if wanted.as_str() == Some("*") { locked.pin(name) } else { wanted.clone() };
         dependencies.retain(|(other, _)| other != name);
         dependencies.push((name.clone(), wanted));
@@ -27,23 +28,28 @@ pub(super) fn of(notebook: &str, program: &Program) -> Result<String> {
     ))
 }
 
-/// The workspace's `Cargo.lock`, by which the kernel was built. Cargo takes out what the project does not need.
-pub(super) fn lock() -> Result<Option<String>> {
-    let file = workspace().join("Cargo.lock");
-    match std::fs::read_to_string(&file) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
-    }
+/// Of this name there is nothing of ours in any registry: what is there is somebody else's.
+const LIBRARY: &str = "kensaku";
+
+/// The library, by its sources.
+fn library(workspace: &Path) -> Result<Value> {
+    let sources = workspace.join("lib");
+    ensure!(
+        sources.join("Cargo.toml").exists(),
+        "an exported project depends on kensaku's sources, which are no longer at {}",
+        workspace.display()
+    );
+    Ok(table([("path", sources.display().to_string().into())]))
 }
 
-/// The library's sources where they are, else its release.
-fn kensaku() -> Value {
-    let sources = workspace().join("lib");
-    match sources.join("Cargo.toml").exists() {
-        true => table([("path", sources.display().to_string().into())]),
-        false => format!("={}", env!("CARGO_PKG_VERSION")).into(),
-    }
+fn has_path(wanted: &Value) -> bool {
+    wanted.get("path").is_some()
+}
+
+/// The `Cargo.lock` by which the kernel was built. Cargo takes out what a project does not need.
+pub(super) fn lock(workspace: &Path) -> Result<String> {
+    let file = workspace.join("Cargo.lock");
+    std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))
 }
 
 /// Letters and digits of the notebook's name; a package may not begin with a digit.
@@ -110,15 +116,26 @@ mod tests {
 
     #[test]
     fn a_manifest_names_what_the_program_needs() {
-        let dependencies =
-            vec![("mine".to_owned(), table([("path", "/a/mine".into())])), ("rand".to_owned(), "0.9".into())];
+        let dependencies = vec![
+            ("mine".to_owned(), table([("path", "/a/mine".into())])),
+            ("rand".to_owned(), "0.9".into()),
+            ("kensaku".to_owned(), "*".into()),
+        ];
         let program = Program { text: String::new(), dependencies };
-        let manifest = of("01_quickstart", &program).expect("it can be written");
+        let workspace = crate::dylib::workspace();
+        let manifest = of("01_quickstart", &program, &workspace).expect("it can be written");
         let parsed: Table = toml::from_str(&manifest).expect("it is TOML");
         assert_eq!(parsed["package"]["name"].as_str(), Some("quickstart"));
         let names: Vec<&String> = parsed["dependencies"].as_table().expect("a table").keys().collect();
         assert_eq!(names, ["kensaku", "mine", "rand"]);
         assert_eq!(parsed["dependencies"]["mine"]["path"].as_str(), Some("/a/mine"));
         assert!(parsed["dependencies"]["kensaku"]["path"].as_str().is_some_and(|path| path.ends_with("lib")));
+    }
+
+    #[test]
+    fn without_sources_there_is_nothing_to_depend_on() {
+        let program = Program { text: String::new(), dependencies: Vec::new() };
+        let refused = of("a", &program, Path::new("/no/such/clone")).expect_err("the sources are gone");
+        assert!(refused.to_string().contains("no longer at /no/such/clone"), "{refused}");
     }
 }

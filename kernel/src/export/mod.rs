@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::dylib::workspace;
 use crate::{files, ipynb};
 
 /// The first line of each manifest written here: such a project may be written over.
@@ -20,16 +21,14 @@ pub(crate) fn export(notebook: &Path, folder: &Path) -> Result<()> {
     ensure_free(folder)?;
     let name = notebook.file_stem().and_then(|name| name.to_str()).context("the notebook has no name")?;
     let program = program::of(ipynb::cells(&cells), name)?;
-    let manifest = manifest::of(name, &program)?;
+    let workspace = workspace();
+    let manifest = manifest::of(name, &program, &workspace)?;
     let write = |name: &str, content: &str| files::write(&folder.join(name), content.as_bytes());
     write("Cargo.toml", &manifest)?;
-    match manifest::lock()? {
-        Some(lock) => write("Cargo.lock", &lock)?,
-        None => eprintln!("kensaku's sources are not here: cargo will choose the versions of its dependencies"),
-    }
+    write("Cargo.lock", &manifest::lock(&workspace)?)?;
     write("src/main.rs", &formatted(&program.text))?;
     write(".gitignore", "/displays\n/target\n")?;
-    println!("wrote {}: `cargo run --release` there runs it", folder.display());
+    println!("wrote {}: run it there with `cargo run --release`", folder.display());
     Ok(())
 }
 

@@ -50,7 +50,7 @@ impl Target {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         ensure!(
             name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(allowed),
-            "`{name}` cannot name a kernel: letters, digits, `-`, `_` and `.` can"
+            "`{name}` is not a valid name for a kernel: use letters, digits, `-`, `_` and `.`"
         );
         Ok(self.place.kernels()?.join(name))
     }
@@ -74,7 +74,7 @@ pub(crate) fn install(target: &Target) -> Result<()> {
 pub(crate) fn uninstall(target: &Target) -> Result<()> {
     let folder = target.folder()?;
     kernelspec::remove(&folder)?;
-    println!("removed the kernel in {}", folder.display());
+    println!("removed the kernel from {}", folder.display());
     Ok(())
 }
 

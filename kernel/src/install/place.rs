@@ -29,8 +29,7 @@ impl Place {
                 Some(folder) => Ok(folder.into()),
                 None => {
                     let home = std::env::home_dir().context("this user has no home folder")?;
-                    let below = if cfg!(target_os = "macos") { "Library/Jupyter" } else { ".local/share/jupyter" };
-                    Ok(home.join(below))
+                    Ok(home.join(".local/share/jupyter"))
                 }
             },
         }
@@ -46,7 +45,7 @@ fn environment() -> Result<PathBuf> {
         .args(["-c", "import sys; print(sys.prefix)"])
         .output()
         .context("no virtual environment is active, and python3 does not run")?;
-    ensure!(output.status.success(), "python3 does not tell its prefix");
+    ensure!(output.status.success(), "python3 does not report its prefix");
     Ok(String::from_utf8(output.stdout)?.trim().into())
 }
 

@@ -65,7 +65,7 @@ pub(crate) fn serve(evcxr: &Path, config: &Path, connection_file: &Path) -> Resu
     }
     let held = dylib.hold()?;
     // Safety: the descriptor is open. The kernel inherits it, and with it the hold on the dylib.
-    ensure!(unsafe { libc::fcntl(held.as_raw_fd(), libc::F_SETFD, 0) } == 0, "the library cannot be held");
+    ensure!(unsafe { libc::fcntl(held.as_raw_fd(), libc::F_SETFD, 0) } == 0, "cannot lock the library's folder");
     let mut kernel = Command::new(evcxr);
     kernel.arg("--control_file").arg(connection_file).env("EVCXR_CONFIG_DIR", config);
     Err(kernel.exec()).with_context(|| format!("starting {}", evcxr.display()))
@@ -99,7 +99,7 @@ fn find(evcxr: &Path) -> Result<PathBuf> {
         _ => evcxr.canonicalize().ok(),
     };
     let found = found.with_context(|| {
-        format!("{} is not installed: `cargo install evcxr_jupyter`, or name it: `--stock=PATH`", evcxr.display())
+        format!("{} is not installed: `cargo install evcxr_jupyter`, or pass its path: `--stock=PATH`", evcxr.display())
     })?;
     let help = Command::new(&found).arg("--help").output();
     let is_evcxr = help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("--install"));

@@ -10,7 +10,6 @@ pub(super) fn reply() -> Value {
     let compiler = Dylib::recorded_compiler();
     let rust = compiler.as_deref().unwrap_or(env!("CARGO_PKG_RUST_VERSION"));
     let help = [
-        ("kensaku", "https://docs.rs/kensaku"),
         ("candle", "https://docs.rs/candle-core"),
         ("Polars", "https://docs.rs/polars"),
         ("tokenizers", "https://docs.rs/tokenizers"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -14,7 +14,7 @@ use super::iopub::IoPub;
 use super::message::Header;
 use super::output::{Capture, Current};
 use super::startup::Startup;
-use crate::complete::Awaited;
+use crate::complete::{Awaited, make_missing_index};
 use crate::dylib::Dylib;
 use crate::session::{Event, Failure, Interrupter, Session, SharedScope, Stream};
 
@@ -63,9 +63,13 @@ pub(super) fn start(
     let handle = thread.spawn(move || {
         let events = Arc::new(move |event| events.take(event));
         let startup = Startup::find();
-        let started = |dylib| Session::start(&dylib, interrupter, events, scope);
-        let mut session = Dylib::installed().and_then(started);
+        let started = |dylib: &Dylib| Session::start(dylib, interrupter, events, scope);
+        let dylib = Dylib::installed();
+        let mut session = dylib.as_ref().map_err(|error| anyhow!("{error:#}")).and_then(started);
         // Not before: the start sets the environment, and completion calls rustc.
+        if let Ok(dylib) = &dylib {
+            make_missing_index(dylib);
+        }
         let _ = completer.set(session.as_ref().ok().map(|session| session.completer().clone()));
         let (mut problems, mut first) = (Vec::new(), None);
         if let Ok(session) = &mut session {

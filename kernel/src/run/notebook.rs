@@ -39,7 +39,7 @@ pub(super) fn notebook(run: &Run) -> Result<ExitCode> {
     };
     ipynb::put_outputs(&mut notebook, shown.take_cells());
     ipynb::write(&output, &notebook)?;
-    println!("wrote {}", output.display());
+    shown.lock().0.line(&format!("wrote {}", output.display()));
     Ok(code)
 }
 

@@ -86,7 +86,7 @@ impl Terminal {
     }
 
     /// Prints a line of its own.
-    fn line(&mut self, text: &str) {
+    pub(super) fn line(&mut self, text: &str) {
         self.close();
         self.new_line();
         self.write(Stream::Stdout, &format!("{}\n", text.trim_end()));

@@ -1,15 +1,18 @@
 //! Completion and inspection, asked for as a front end does.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::client::{Client, raw, read};
+use crate::client::{Client, Start, build_dylib, raw, read};
 
 /// What the kernel may take, with completion used.
 const MEMORY: u64 = 80 << 20;
+/// Longer than an index takes, on a busy machine, too.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Asks with the cursor where `|` stands.
 async fn ask(kernel: &mut Client, kind: &str, code: &str) -> Result<Value> {
@@ -53,6 +56,7 @@ async fn names_of_the_session_are_offered() -> Result<()> {
 }
 
 #[tokio::test]
+#[cfg_attr(not(rust_src), ignore = "needs the source of std: rustup component add rust-src")]
 async fn answers_come_while_a_cell_runs() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let words = vec![\"a\".to_owned()];").await?.expect_ok();
@@ -146,6 +150,49 @@ async fn an_added_crate_is_completed() -> Result<()> {
     assert_eq!(complete(&mut kernel, "greetings::|").await?, ["Hello"]);
     assert_eq!(complete(&mut kernel, "greetings::Hello.lou|").await?, ["loudly"]);
     kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn a_missing_index_is_made() -> Result<()> {
+    build_dylib();
+    let folder = tempfile::tempdir()?;
+    let program = installed_without_index(folder.path())?;
+    let mut kernel = Client::start_as(Start { program: Some(program), ..Start::default() }).await?;
+    let started = Instant::now();
+    // Meanwhile nothing is known, and nothing waits.
+    while !complete(&mut kernel, "Tensor::zer|").await?.contains(&"zeros".to_owned()) {
+        assert!(started.elapsed() < PATIENCE, "completion still knows nothing");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    kernel.shutdown().await
+}
+
+/// A copy of the binary and of its library for cells, but for what completion knows.
+fn installed_without_index(folder: &Path) -> Result<PathBuf> {
+    let binary = Path::new(env!("CARGO_BIN_EXE_kensaku"));
+    let program = folder.join("kensaku");
+    std::fs::copy(binary, &program)?;
+    let clone = Path::new(env!("CARGO_MANIFEST_DIR")).parent().and_then(Path::to_str);
+    for file in files(binary.parent().context("the binary lies in a folder")?)? {
+        let Some(name) = file.file_name().filter(|name| name.to_string_lossy().starts_with("kensaku-dylib-")) else {
+            continue;
+        };
+        let record = std::fs::read_to_string(&file)?;
+        let dylib: Value = serde_json::from_str(&record)?;
+        if dylib["workspace"].as_str() == clone {
+            let (cells, copy) = (dylib["dependencies"].as_str().context("it has a folder")?, folder.join("cells"));
+            std::fs::create_dir(&copy)?;
+            for part in files(Path::new(cells))?.iter().filter(|file| !file.ends_with("completion.index")) {
+                std::os::unix::fs::symlink(part, copy.join(part.file_name().unwrap_or_default()))?;
+            }
+            std::fs::write(folder.join(name), record.replace(cells, &copy.display().to_string()))?;
+        }
+    }
+    Ok(program)
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    Ok(std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?)
 }
 
 #[tokio::test]

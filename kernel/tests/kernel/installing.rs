@@ -1,5 +1,6 @@
 //! `kensaku install`, `uninstall` and `doctor`.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -59,21 +60,49 @@ fn the_doctor_finds_what_is_there_and_what_is_missing() -> Result<()> {
     };
     let (code, healthy) = doctor(&[])?;
     assert_eq!(code, Some(0), "{healthy}");
-    for line in ["ok  rustc ", "ok  library ", "ok  linker ", "ok  cells ", "--  kernelspec ", "ok  threads "] {
+    for line in
+        ["ok  rustc ", "ok  library ", "ok  linker ", "ok  cells ", "ok  types ", "--  kernelspec ", "ok  threads "]
+    {
         assert!(healthy.lines().any(|found| found.starts_with(line)), "{line}: {healthy}");
     }
     let empty = folder.path().join("empty");
     std::fs::create_dir(&empty)?;
     let (code, without_rust) = doctor(&[("PATH", &empty)])?;
     assert_eq!(code, Some(1));
-    assert!(without_rust.contains("NO  rustc       is not on PATH: install Rust"), "{without_rust}");
+    assert!(without_rust.contains("NO  rustc       not found on PATH: install Rust"), "{without_rust}");
+
+    // As rustup's rustc where no toolchain is installed.
+    let rustc = empty.join("rustc");
+    std::fs::write(&rustc, "#!/bin/sh\necho 'error: no default toolchain' >&2\nexit 1\n")?;
+    std::fs::set_permissions(&rustc, std::fs::Permissions::from_mode(0o755))?;
+    let (code, without_toolchain) = doctor(&[("PATH", &empty)])?;
+    assert_eq!(code, Some(1));
+    let said = ["NO  rustc       does not run: error: no default toolchain", "`rustc -vV` failed: error: no default"];
+    assert!(said.iter().all(|text| without_toolchain.contains(text)), "{without_toolchain}");
 
     let spec = folder.path().join("jupyter/kernels/kensaku");
     std::fs::create_dir_all(&spec)?;
     std::fs::write(spec.join("kernel.json"), json!({ "argv": ["/no/such/kensaku"] }).to_string())?;
     let (code, gone) = doctor(&[])?;
     assert_eq!(code, Some(1));
-    assert!(gone.contains("starts /no/such/kensaku, which is gone: run `kensaku install`"), "{gone}");
+    assert!(gone.contains("starts /no/such/kensaku, which no longer exists: run `kensaku install`"), "{gone}");
+    Ok(())
+}
+
+#[test]
+fn nobody_has_to_read_what_a_command_prints() -> Result<()> {
+    build_dylib();
+    let folder = tempfile::tempdir()?;
+    let prefix = folder.path().to_str().unwrap_or_default();
+    let commands: [&[&str]; 4] =
+        [&["doctor"], &["help"], &["install", "--prefix", prefix], &["uninstall", "--prefix", prefix]];
+    for arguments in commands {
+        let (reader, writer) = std::io::pipe()?;
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_kensaku")).args(arguments).stdout(writer).output()?;
+        let said = String::from_utf8(output.stderr)?;
+        assert!(!said.contains("panicked"), "{arguments:?}: {said}");
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 mod cells;
 mod channels;
 mod client;
+mod clones;
 mod completing;
 mod dependencies;
 mod directives;

@@ -10,20 +10,20 @@ use anyhow::{Context, Result};
 use super::cfg::Cfg;
 use super::raw::{Module, Uses, read_crate};
 use super::resolve::{Crate, add};
-use super::sources::{Source, of_std, of_workspace, target_cfg};
+use super::sources::{Built, Source, of_built, of_std, target_cfg};
 use super::store::Store;
 use super::world::World;
 
 /// The dylib's crate, from which everything that cells can name is reached.
 const START: &str = "kensaku";
 
-/// Writes the index of all that the workspace's dylib and std offer to `file`.
-pub(crate) fn build(workspace: &Path, sysroot: &Path, file: &Path) -> Result<()> {
+/// Writes the index of all that std and the dylib made of `built` offer to `file`.
+pub(crate) fn build(built: Vec<Built>, sysroot: &Path, file: &Path) -> Result<()> {
     let cfg = target_cfg()?;
-    let all = of_workspace(workspace)?;
+    let all = of_built(built);
     let std = of_std(sysroot);
     let mut wanted: Vec<&Source> = std.iter().collect();
-    wanted.push(all.get(START).context("cargo metadata does not name the preload")?);
+    wanted.push(all.get(START).context("the sources of the library for cells are gone")?);
     let mut parsed: Vec<(&Source, Vec<Module>)> = Vec::new();
     let mut uses = Uses::new();
     let mut known: HashSet<&str> = HashSet::new();

@@ -1,11 +1,17 @@
 //! Where the sources of the dylib's crates and of std are.
+//!
+//! Cargo tells it while it builds the dylib, so nothing is asked for that was not downloaded. The names by
+//! which crates know each other stand in their manifests.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use semver::{Version, VersionReq};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use toml::Table;
 
 use super::cfg::Cfg;
 
@@ -21,45 +27,57 @@ pub(crate) struct Source {
     pub(crate) dependencies: HashMap<String, String>,
 }
 
+/// A library that cargo has built.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Built {
+    name: String,
+    root: PathBuf,
+    manifest: PathBuf,
+    features: BTreeSet<String>,
+}
+
 /// The crate that the dylib is made of; cells know it as `kensaku`.
 const PRELOAD: &str = "kensaku_preload";
 const LIBRARY: &str = "kensaku";
 /// The library proper, which has the dylib's name.
 const LIBRARY_KEY: &str = "kensaku(library)";
 
-/// The crates of the workspace at `folder`, by key; the dylib's has the key `kensaku`.
-pub(crate) fn of_workspace(folder: &Path) -> Result<HashMap<String, Source>> {
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["metadata", "--format-version=1", "--offline"])
-        // The crates of other platforms were never downloaded.
-        .args(["--filter-platform", rustc(&["--print", "host-tuple"])?.trim()])
-        .current_dir(folder)
-        .env_remove("RUSTC_WRAPPER")
-        .stdin(Stdio::null())
-        .output()
-        .context("running cargo metadata")?;
-    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
-    let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    let packages: HashMap<&str, Library> = list(&metadata["packages"]).filter_map(library).collect();
-    let nodes: Vec<(&str, &Value)> =
-        list(&metadata["resolve"]["nodes"]).filter_map(|node| Some((node["id"].as_str()?, node))).collect();
-    let keys = keys(&packages);
-    let mut sources = HashMap::new();
-    for (id, node) in nodes {
-        let (Some((name, root)), Some(key)) = (packages.get(id), keys.get(id)) else { continue };
-        let dependencies = list(&node["deps"]).filter_map(|dependency| {
-            Some((dependency["name"].as_str()?.to_owned(), keys.get(dependency["pkg"].as_str()?)?.clone()))
-        });
-        let source = Source {
-            name: if name == PRELOAD { LIBRARY.to_owned() } else { name.clone() },
-            key: key.clone(),
-            root: root.clone(),
-            features: list(&node["features"]).filter_map(|feature| feature.as_str().map(str::to_owned)).collect(),
-            dependencies: dependencies.collect(),
-        };
-        sources.insert(key.clone(), source);
+impl Built {
+    /// The library that a message of cargo tells of; macros' crates offer nothing that is in their sources.
+    pub(crate) fn read(message: &Value) -> Option<Self> {
+        let target = &message["target"];
+        let is_library = |kind: &str| matches!(kind, "lib" | "rlib" | "dylib" | "cdylib");
+        if message["reason"] != "compiler-artifact" || !texts(&target["kind"]).any(is_library) {
+            return None;
+        }
+        Some(Self {
+            name: target["name"].as_str()?.replace('-', "_"),
+            root: target["src_path"].as_str()?.into(),
+            manifest: message["manifest_path"].as_str()?.into(),
+            features: texts(&message["features"]).map(str::to_owned).collect(),
+        })
     }
-    Ok(sources)
+}
+
+/// The sources of what was built, by key; the dylib's crate has the key `kensaku`.
+pub(crate) fn of_built(built: Vec<Built>) -> HashMap<String, Source> {
+    let packages = packages(built);
+    let keys = keys(&packages);
+    let source = |(package, key): (&Package, &String)| {
+        let dependencies = package.dependencies.iter().filter_map(|wanted| {
+            let found = packages.iter().zip(&keys).filter(|(other, _)| wanted.takes(other));
+            let (found, key) = found.max_by_key(|(other, _)| other.version.clone())?;
+            Some((wanted.rename.clone().unwrap_or_else(|| found.built.name.clone()), key.clone()))
+        });
+        Source {
+            name: if package.built.name == PRELOAD { LIBRARY.to_owned() } else { package.built.name.clone() },
+            key: key.clone(),
+            root: package.built.root.clone(),
+            features: package.built.features.iter().cloned().collect(),
+            dependencies: dependencies.collect(),
+        }
+    };
+    packages.iter().zip(&keys).map(source).map(|source| (source.key.clone(), source)).collect()
 }
 
 /// core, alloc and std, in this order, where rustup's component `rust-src` is installed.
@@ -78,45 +96,141 @@ pub(crate) fn of_std(sysroot: &Path) -> Vec<Source> {
 
 /// What is set while crates are compiled for this machine.
 pub(crate) fn target_cfg() -> Result<Cfg> {
-    Ok(Cfg::of_target(&rustc(&["--print", "cfg"])?))
+    let output = Command::new("rustc").args(["--print", "cfg"]).output().context("running rustc")?;
+    ensure!(output.status.success(), "rustc --print cfg: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(Cfg::of_target(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// What the compiler prints.
-fn rustc(arguments: &[&str]) -> Result<String> {
-    let output = Command::new("rustc").args(arguments).output().context("running rustc")?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+/// A library and what its manifest says.
+struct Package {
+    built: Built,
+    name: String,
+    /// None where the workspace has it.
+    version: Option<Version>,
+    dependencies: Vec<Wanted>,
 }
 
-type Library = (String, PathBuf);
-
-/// The id, name and root file of a package with a library.
-fn library(package: &Value) -> Option<(&str, Library)> {
-    let is_library = |target: &&Value| {
-        list(&target["kind"]).any(|kind| matches!(kind.as_str(), Some("lib" | "rlib" | "dylib" | "cdylib")))
-    };
-    let target = list(&package["targets"]).find(is_library)?;
-    let name = target["name"].as_str()?.replace('-', "_");
-    Some((package["id"].as_str()?, (name, target["src_path"].as_str()?.into())))
+/// A dependency as a manifest asks for it.
+#[derive(Debug, PartialEq)]
+struct Wanted {
+    package: String,
+    /// The name that code uses, where it is not the library's own.
+    rename: Option<String>,
+    version: VersionReq,
 }
 
-/// A name for each package; several versions of one are told apart by their id.
-fn keys(packages: &HashMap<&str, Library>) -> HashMap<String, String> {
-    let mut ids: Vec<(&&str, &Library)> = packages.iter().collect();
-    ids.sort();
-    let mut keys = HashMap::new();
-    let mut taken = std::collections::HashSet::new();
-    for (id, (name, _)) in ids {
-        let key = match name.as_str() {
-            PRELOAD => LIBRARY.to_owned(),
-            LIBRARY => LIBRARY_KEY.to_owned(),
-            name if taken.insert(name.to_owned()) => name.to_owned(),
-            _ => (*id).to_owned(),
-        };
-        keys.insert((*id).to_owned(), key);
+impl Package {
+    fn new(built: Built, manifest: &str) -> Option<Self> {
+        let manifest: Table = manifest.parse().ok()?;
+        let package = manifest.get("package")?;
+        let version = package.get("version").and_then(|version| Version::parse(version.as_str()?).ok());
+        let platforms = manifest.get("target").and_then(toml::Value::as_table);
+        let places = platforms.into_iter().flat_map(Table::values).filter_map(toml::Value::as_table).chain([&manifest]);
+        let tables = places.filter_map(|place| place.get("dependencies")?.as_table());
+        let dependencies = tables.flatten().map(|(name, value)| Wanted::new(name, value)).collect();
+        Some(Self { built, name: package.get("name")?.as_str()?.to_owned(), version, dependencies })
     }
-    keys
 }
 
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
+impl Wanted {
+    fn new(name: &str, value: &toml::Value) -> Self {
+        let package = value.get("package").and_then(toml::Value::as_str);
+        let version = value.as_str().or_else(|| value.get("version")?.as_str());
+        Self {
+            package: package.unwrap_or(name).to_owned(),
+            rename: package.map(|_| name.replace('-', "_")),
+            version: version.and_then(|version| VersionReq::parse(version).ok()).unwrap_or_default(),
+        }
+    }
+
+    fn takes(&self, package: &Package) -> bool {
+        package.name == self.package && package.version.as_ref().is_none_or(|version| self.version.matches(version))
+    }
+}
+
+/// One package for each manifest that is still there. Cargo builds some twice, for the crates and for their build
+/// scripts: completion offers what either has.
+fn packages(built: Vec<Built>) -> Vec<Package> {
+    let mut merged: BTreeMap<PathBuf, Built> = BTreeMap::new();
+    for built in built {
+        let features = built.features.clone();
+        merged.entry(built.manifest.clone()).or_insert(built).features.extend(features);
+    }
+    let read = |built: Built| Package::new(built.clone(), &std::fs::read_to_string(built.manifest).ok()?);
+    let mut packages: Vec<Package> = merged.into_values().filter_map(read).collect();
+    packages.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
+    packages
+}
+
+/// A name for each package; of several versions all but the first are told apart.
+fn keys(packages: &[Package]) -> Vec<String> {
+    let mut taken = BTreeSet::new();
+    let key = |package: &Package| match package.built.name.as_str() {
+        PRELOAD => LIBRARY.to_owned(),
+        LIBRARY => LIBRARY_KEY.to_owned(),
+        name if taken.insert(name.to_owned()) => name.to_owned(),
+        _ => package.built.manifest.display().to_string(),
+    };
+    packages.iter().map(key).collect()
+}
+
+fn texts(value: &Value) -> impl Iterator<Item = &str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A message of cargo about the library of `folder`, which gets its manifest.
+    fn message(folder: &Path, name: &str, features: &[&str], manifest: &str) -> Value {
+        let folder = folder.join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("Cargo.toml"), manifest).expect("a file");
+        json!({
+            "reason": "compiler-artifact",
+            "manifest_path": folder.join("Cargo.toml"),
+            "target": { "kind": ["lib"], "name": name.split('@').next(), "src_path": folder.join("lib.rs") },
+            "features": features,
+        })
+    }
+
+    #[test]
+    fn crates_know_each_other_by_the_names_in_their_manifests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let message = |name: &str, features: &[&str], rest: &str| {
+            let (package, version) = name.split_once('@').unwrap_or((name, "1.0.0"));
+            let manifest = format!("[package]\nname = \"{package}\"\nversion = \"{version}\"\n{rest}");
+            message(folder.path(), name, features, &manifest)
+        };
+        let mut messages = vec![
+            message("rand@0.8.5", &[], ""),
+            message("rand@0.9.2", &["std"], ""),
+            message("rand@0.9.2", &["alloc"], ""),
+            message("old", &[], "[dependencies.rand]\nversion = \"0.8\"\n"),
+            message("new", &[], "[dependencies]\nchance = { package = \"rand\", version = \"0.9\" }\n"),
+            message("kensaku-preload", &[], "[target.'cfg(unix)'.dependencies]\nnew.workspace = true\nrand = \"*\"\n"),
+        ];
+        let mut of_macros = messages[0].clone();
+        of_macros["target"]["kind"] = json!(["proc-macro"]);
+        messages.push(of_macros);
+        let sources = of_built(messages.iter().filter_map(Built::read).collect());
+        let newest = &sources["new"].dependencies["chance"];
+        assert_eq!(sources["old"].dependencies["rand"], "rand");
+        assert_eq!(sources[newest].root, folder.path().join("rand@0.9.2/lib.rs"));
+        assert_eq!(sources[newest].features, ["alloc", "std"]);
+        let cells = &sources[LIBRARY];
+        assert_eq!((cells.dependencies["new"].as_str(), &cells.dependencies["rand"]), ("new", newest));
+        assert_eq!(sources.len(), 5);
+    }
+
+    #[test]
+    fn what_is_no_longer_there_is_left_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let gone = message(folder.path(), "gone", &[], "");
+        std::fs::remove_dir_all(folder.path().join("gone")).expect("it was there");
+        assert!(of_built(Built::read(&gone).into_iter().collect()).is_empty());
+    }
 }

@@ -109,7 +109,6 @@ fn place() -> Option<PathBuf> {
     let is_absolute = |path: &PathBuf| path.is_absolute();
     let data = match std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(is_absolute) {
         Some(folder) => folder,
-        None if cfg!(target_os = "macos") => home()?.join("Library/Application Support"),
         None => home()?.join(".local/share"),
     };
     Some(data.join("kensaku/history.jsonl"))

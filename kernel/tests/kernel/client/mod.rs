@@ -9,7 +9,7 @@ mod ports;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub(crate) struct Start {
     pub(crate) ipc: bool,
     /// More variables of its environment.
     pub(crate) variables: Vec<(String, OsString)>,
+    /// Another binary than the one that was built.
+    pub(crate) program: Option<PathBuf>,
 }
 
 /// The kernel's process, which ends with its client, one that could not connect, too.
@@ -90,7 +92,7 @@ impl Client {
             kernel_name: None,
         };
         std::fs::write(&file, serde_json::to_string(&info)?)?;
-        let process = Process(spawn(&file, &start.variables)?);
+        let process = Process(spawn(&file, &start)?);
         if start.ipc {
             // A path cannot be connected to before it is there.
             for port in &ports {
@@ -283,11 +285,11 @@ impl Drop for Process {
     }
 }
 
-fn spawn(connection_file: &Path, variables: &[(String, OsString)]) -> Result<Child> {
-    let mut kernel = Command::new(env!("CARGO_BIN_EXE_kensaku"));
+fn spawn(connection_file: &Path, start: &Start) -> Result<Child> {
+    let mut kernel = Command::new(start.program.as_deref().unwrap_or(Path::new(env!("CARGO_BIN_EXE_kensaku"))));
     kernel.arg("kernel").arg(connection_file);
     // No test writes into the user's history, or runs what the user wants at a start.
-    kernel.env("KENSAKU_HISTORY", "").env("EVCXR_CONFIG_DIR", "").envs(variables.iter().cloned());
+    kernel.env("KENSAKU_HISTORY", "").env("EVCXR_CONFIG_DIR", "").envs(start.variables.iter().cloned());
     kernel.spawn().context("starting the kernel")
 }
 

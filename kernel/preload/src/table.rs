@@ -1,0 +1,30 @@
+//! What the library for cells and the process that loads it agree on. Both compile this file; each has its own copy of
+//! std, so only plain values cross.
+
+/// Another one whenever this file is.
+pub const VERSION: u64 = hash(include_bytes!("table.rs"));
+
+/// The functions of the library that the process calls.
+#[repr(C)]
+pub struct Table {
+    /// [`VERSION`]. It stays in front, to be compared before anything else is used.
+    pub version: u64,
+    /// Called once, before the first cell.
+    pub init: extern "C" fn(),
+    /// Asks the running cell to stop, or takes that back.
+    pub interrupt: extern "C" fn(bool),
+    /// Writes out what is still held back; the number is that of the round.
+    pub flush: extern "C" fn(u64),
+    /// Hands over a line that the user typed: its bytes and their number.
+    pub answer: extern "C" fn(*const u8, usize),
+}
+
+/// FNV-1a.
+const fn hash(bytes: &[u8]) -> u64 {
+    let (mut hash, mut at) = (0xcbf2_9ce4_8422_2325_u64, 0);
+    while at < bytes.len() {
+        hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0100_0000_01b3);
+        at += 1;
+    }
+    hash
+}
