@@ -1,24 +1,28 @@
 //! Files that are whole or not there: written aside, synced, renamed; and where ours are.
 
+use std::fs::{Metadata, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::NamedTempFile;
 
-/// Writes `content` to `file` and makes its folder where it is missing. A link stays a link; what is no file,
-/// such as `/dev/stdout`, is written to.
+/// Writes `content` to `file` and makes its folder where it is missing. A file that is replaced keeps its
+/// permissions, a link stays a link; what is no file, such as `/dev/stdout`, is written to.
 pub(crate) fn write(file: &Path, content: &[u8]) -> Result<()> {
-    let file = &file.canonicalize().unwrap_or_else(|_| file.to_owned());
     let what = || format!("writing {}", file.display());
-    if std::fs::metadata(file).is_ok_and(|facts| !facts.is_file()) {
+    let file = &target(file);
+    let before = std::fs::metadata(file).ok();
+    if before.as_ref().is_some_and(|facts| !facts.is_file()) {
         return std::fs::write(file, content).with_context(what);
     }
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-    // As other files are: the umask takes away what the user wants taken away.
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    let mut aside = tempfile::Builder::new().permissions(readable).tempfile_in(folder).with_context(what)?;
+    let mut aside = aside(file, before.as_ref()).with_context(what)?;
     aside.write_all(content).with_context(what)?;
+    if let Some(before) = before {
+        // What the umask took away, too.
+        aside.as_file().set_permissions(before.permissions()).with_context(what)?;
+    }
     aside.as_file().sync_all().with_context(what)?;
     aside.persist(file).with_context(what)?;
     Ok(())
@@ -28,9 +32,40 @@ pub(crate) fn write(file: &Path, content: &[u8]) -> Result<()> {
 pub(crate) fn cache() -> Result<PathBuf> {
     let cache = match std::env::var_os("XDG_CACHE_HOME") {
         Some(folder) if !folder.is_empty() => PathBuf::from(folder),
-        _ => std::env::home_dir().context("this user has no home folder")?.join(".cache"),
+        _ => {
+            let home = std::env::home_dir().context("this user has no home folder")?;
+            // It is not ours to make.
+            ensure!(home.is_dir(), "the home folder {} is not there: XDG_CACHE_HOME can name another", home.display());
+            home.join(".cache")
+        }
     };
     Ok(cache.join("kensaku"))
+}
+
+/// Fails where [`write`] would fail for its place.
+pub(crate) fn check_writable(file: &Path) -> Result<()> {
+    let what = || format!("{} cannot be written", file.display());
+    let file = &target(file);
+    match std::fs::metadata(file) {
+        Ok(facts) if facts.is_dir() => bail!("{} is a folder", file.display()),
+        // To open a pipe could wait for its reader.
+        Ok(facts) if !facts.is_file() => Ok(()),
+        before => aside(file, before.ok().as_ref()).map(|_| ()).with_context(what),
+    }
+}
+
+/// Where a link leads.
+fn target(file: &Path) -> PathBuf {
+    file.canonicalize().unwrap_or_else(|_| file.to_owned())
+}
+
+/// An empty file beside `file`. One that takes the place of another is closed to others until it is whole.
+fn aside(file: &Path, before: Option<&Metadata>) -> Result<NamedTempFile> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    // As other new files are: the umask takes away what the user wants taken away.
+    let mode = if before.is_some() { 0o600 } else { 0o666 };
+    Ok(tempfile::Builder::new().permissions(Permissions::from_mode(mode)).tempfile_in(folder)?)
 }
 
 #[cfg(test)]
@@ -41,10 +76,36 @@ mod tests {
     fn a_file_is_replaced_and_nothing_else_is_left() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("new/a.txt");
+        check_writable(&file).expect("the folder can be made");
+        assert!(!file.exists());
         write(&file, b"one").expect("the folder is made");
         write(&file, b"two").expect("the file is replaced");
         assert_eq!(std::fs::read(&file).expect("it is there"), b"two");
         let entries = std::fs::read_dir(folder.path().join("new")).expect("the folder is there");
         assert_eq!(entries.count(), 1);
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_permissions() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (file, link) = (folder.path().join("a.txt"), folder.path().join("link.txt"));
+        std::os::unix::fs::symlink(&file, &link).expect("a link can be made");
+        for mode in [0o600, 0o666, 0o640] {
+            std::fs::write(&file, "old").expect("it can be written");
+            std::fs::set_permissions(&file, Permissions::from_mode(mode)).expect("it is ours");
+            write(&link, b"new").expect("the file is replaced");
+            let facts = std::fs::metadata(&file).expect("it is there");
+            assert_eq!(facts.permissions().mode() & 0o777, mode);
+        }
+        assert!(link.is_symlink());
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_named() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("file"), "").expect("it can be written");
+        let error = check_writable(&folder.path().join("file/a.txt")).expect_err("a file is no folder");
+        assert!(format!("{error:#}").contains("file/a.txt cannot be written"), "{error:#}");
+        assert!(check_writable(Path::new("/dev/null")).is_ok());
     }
 }

@@ -54,6 +54,21 @@ impl Diagnostic {
         self.code.as_ref().map(|code| code.code.as_str()).unwrap_or_default()
     }
 
+    /// Moves the places in the `number`th program by `bytes`.
+    pub(super) fn shift(&mut self, number: usize, bytes: usize) {
+        self.spans.iter_mut().for_each(|span| span.shift(number, bytes));
+        self.children.iter_mut().for_each(|child| child.shift(number, bytes));
+    }
+
+    /// The place of a `?` behind an option in a function that returns a result.
+    pub(crate) fn tried_option(&self) -> Option<usize> {
+        const ABOUT: &str = "the `?` operator can only be used on `Result`s, not `Option`s, in a";
+        let whose = self.message.strip_prefix(ABOUT)?;
+        let is_function = [" function", "n async function"].iter().any(|kind| whose.starts_with(kind));
+        let primary = self.spans.iter().find(|span| span.is_primary && is_function)?;
+        Some(primary.in_program()?.start)
+    }
+
     /// Whether it speaks of `name`.
     pub(crate) fn mentions(&self, name: &str) -> bool {
         self.message.contains(name) || self.children.iter().any(|child| child.mentions(name))
@@ -87,6 +102,16 @@ impl Diagnostic {
 }
 
 impl Span {
+    fn shift(&mut self, number: usize, bytes: usize) {
+        if number_of(&self.file_name) == Some(number) {
+            self.byte_start += bytes;
+            self.byte_end += bytes;
+        }
+        if let Some(expansion) = &mut self.expansion {
+            expansion.span.shift(number, bytes);
+        }
+    }
+
     /// The place in the program; in the call, where it lies in a macro of another file.
     pub(crate) fn in_program(&self) -> Option<Range<usize>> {
         let mut span = self;
@@ -114,4 +139,24 @@ pub(crate) fn number_of(file: &str) -> Option<usize> {
 
 fn is_cell(file: &str) -> bool {
     number_of(file).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_are_tried_are_found() {
+        let message = |place: &str| {
+            let span = r#"{ "file_name": "a/cell_1.rs", "byte_start": 7, "byte_end": 8, "is_primary": true }"#;
+            let about = format!(
+                "the `?` operator can only be used on `Result`s, not `Option`s, in {place} that returns `Result`"
+            );
+            let line = format!(r#"{{ "message": "{about}", "level": "error", "spans": [{span}] }}"#);
+            Diagnostic::errors(&line).first().and_then(Diagnostic::tried_option)
+        };
+        assert_eq!(message("a function"), Some(7));
+        assert_eq!(message("an async function"), Some(7));
+        assert_eq!(message("a closure"), None);
+    }
 }

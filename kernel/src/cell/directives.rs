@@ -207,7 +207,7 @@ fn whole_cell(code: &str) -> Option<Directive> {
     is_path.then(|| Directive::Docs { name: name.to_owned(), whole })
 }
 
-fn blank(text: &str) -> String {
+pub(super) fn blank(text: &str) -> String {
     text.chars().map(|c| if c == '\n' { "\n".to_owned() } else { " ".repeat(c.len_utf8()) }).collect()
 }
 

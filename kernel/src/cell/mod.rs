@@ -1,6 +1,7 @@
 //! A cell: the statements of a user, made into a program that rustc compiles.
 
 mod completeness;
+mod definitions;
 mod diagnostic;
 mod directives;
 mod draw;
@@ -12,6 +13,7 @@ mod lexical;
 mod needed;
 mod parse;
 mod program;
+mod returns;
 mod script;
 mod shape;
 mod statics;
@@ -20,15 +22,17 @@ mod types;
 mod weave;
 
 pub(crate) use completeness::{Completeness, is_complete};
+pub(crate) use definitions::{Definitions, Place, Places, words};
 pub(crate) use diagnostic::{Diagnostic, file_name, number_of};
 pub(crate) use directives::{Directive, may_begin_command, replaced, split};
 pub(crate) use draw::{CompileError, Source, compile_errors, place};
-pub(crate) use edit::offset_of;
-pub(crate) use items::{Item, Sort, items, leaves, makes_items};
+pub(crate) use edit::{Edits, offset_of};
+pub(crate) use items::{Item, Sort, items, makes_items};
 pub(crate) use needed::needed;
 pub(crate) use parse::{Binding, Cell, Kind, Statement};
 pub(crate) use program::{Local, Origins, Plan, Program, Role, Variable, entry, probe, runnable};
-pub(crate) use script::script_program;
+pub(crate) use returns::bare_returns;
+pub(crate) use script::{FROM_OPTION, Script, script};
 pub(crate) use shape::Shape;
 pub(crate) use statics::{Home, Homes};
 pub(crate) use syntax::syntax_error;

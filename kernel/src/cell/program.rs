@@ -225,10 +225,10 @@ impl Origins {
 }
 
 impl Program {
-    /// A program that is one text with insertions, the `source`th.
-    pub(super) fn whole(edited: &Edited, source: usize) -> Self {
+    /// A program of texts with insertions, each made of the `source`th.
+    pub(super) fn of_parts(parts: &[Edited], source: usize) -> Self {
         let mut program = Self::default();
-        program.original(source, edited);
+        parts.iter().for_each(|edited| program.original(source, edited));
         program
     }
 

@@ -23,7 +23,9 @@ pub(super) fn of(notebook: &str, program: &Program, workspace: &Path) -> Result<
         "{MARK} from {notebook}.ipynb. Cargo.lock holds the versions of the kernel.\n\n\
          [package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\npublish = false\n\n\
          [dependencies]\n{dependencies}\n\
-         [profile.release]\ndebug = false\n\n\
+         # Arithmetic that overflows panics, as in cells; the libraries are built as they are for the kernel.\n\
+         [profile.release]\ndebug = false\ndebug-assertions = true\noverflow-checks = true\n\n\
+         [profile.release.package.\"*\"]\ndebug-assertions = false\noverflow-checks = false\n\n\
          # A workspace of its own, wherever this folder lies.\n[workspace]\n"
     ))
 }
@@ -121,7 +123,7 @@ mod tests {
             ("rand".to_owned(), "0.9".into()),
             ("kensaku".to_owned(), "*".into()),
         ];
-        let program = Program { text: String::new(), dependencies };
+        let program = Program { text: String::new(), main: 0, dependencies };
         let workspace = crate::dylib::workspace();
         let manifest = of("01_quickstart", &program, &workspace).expect("it can be written");
         let parsed: Table = toml::from_str(&manifest).expect("it is TOML");
@@ -129,12 +131,13 @@ mod tests {
         let names: Vec<&String> = parsed["dependencies"].as_table().expect("a table").keys().collect();
         assert_eq!(names, ["kensaku", "mine", "rand"]);
         assert_eq!(parsed["dependencies"]["mine"]["path"].as_str(), Some("/a/mine"));
+        assert_eq!(parsed["profile"]["release"]["overflow-checks"].as_bool(), Some(true));
         assert!(parsed["dependencies"]["kensaku"]["path"].as_str().is_some_and(|path| path.ends_with("lib")));
     }
 
     #[test]
     fn without_sources_there_is_nothing_to_depend_on() {
-        let program = Program { text: String::new(), dependencies: Vec::new() };
+        let program = Program { text: String::new(), main: 0, dependencies: Vec::new() };
         let refused = of("a", &program, Path::new("/no/such/clone")).expect_err("the sources are gone");
         assert!(refused.to_string().contains("no longer at /no/such/clone"), "{refused}");
     }

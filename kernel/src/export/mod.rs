@@ -1,7 +1,7 @@
 //! `kensaku export`: a notebook as an ordinary cargo project.
 
-mod items;
 mod manifest;
+mod options;
 mod program;
 
 use std::path::Path;
@@ -26,7 +26,8 @@ pub(crate) fn export(notebook: &Path, folder: &Path) -> Result<()> {
     let write = |name: &str, content: &str| files::write(&folder.join(name), content.as_bytes());
     write("Cargo.toml", &manifest)?;
     write("Cargo.lock", &manifest::lock(&workspace)?)?;
-    write("src/main.rs", &formatted(&program.text))?;
+    let text = options::as_results(program.text, program.main);
+    write("src/main.rs", &formatted(&text))?;
     write(".gitignore", "/displays\n/target\n")?;
     println!("wrote {}: run it there with `cargo run --release`", folder.display());
     Ok(())

@@ -2,6 +2,10 @@
 //!
 //! Items stand at the top, as they are. From the first cell on that defines a name anew, the rest of the
 //! program is an inner block: earlier code keeps what it meant.
+//!
+//! An error in a cell tagged `raises-exception` does not end the program; a cell tagged `skip-execution` is a comment.
+
+use std::collections::HashSet;
 
 use std::ops::Range;
 
@@ -9,14 +13,17 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use syn::{Expr, Item, Stmt};
 
-use super::items::{Items, Place};
-use crate::cell::{Cell, Directive, Kind, Statement, awaits};
-use crate::ipynb;
+use crate::cell::{
+    Cell, Definitions, Directive, Edits, Kind, Place, Places, Statement, awaits, bare_returns, makes_items, words,
+};
+use crate::ipynb::{self, Task};
 use crate::session::dependency;
 
 /// A notebook as a program.
 pub(super) struct Program {
     pub(super) text: String,
+    /// Where its `main` begins.
+    pub(super) main: usize,
     /// What the `:dep` lines ask for.
     pub(super) dependencies: Vec<(String, toml::Value)>,
 }
@@ -27,24 +34,40 @@ pub(super) fn of<'a>(cells: impl Iterator<Item = &'a Value>, title: &str) -> Res
     let mut count = 0;
     for cell in cells {
         let source = ipynb::source(cell);
-        if ipynb::is_code(cell) {
-            count += 1;
-            let parsed = Cell::parse(&source).with_context(|| format!("cell [{count}] does not parse"))?;
-            writer.cell(&parsed).with_context(|| format!("cell [{count}]"))?;
-        } else {
-            writer.comment(&source);
+        let may_fail = match ipynb::task(cell) {
+            Task::Run { may_fail } => may_fail,
+            Task::Leave if ipynb::is_code(cell) => {
+                writer.comment(&format!("Not run (skip-execution):\n{source}"));
+                continue;
+            }
+            Task::Leave | Task::Blank => {
+                writer.comment(&source);
+                continue;
+            }
+        };
+        count += 1;
+        let parsed = Cell::parse_after(&source, &writer.item_macros);
+        if may_fail && (parsed.is_err() || ipynb::did_not_compile(cell)) {
+            writer.comment(&format!("Does not compile (raises-exception):\n{source}"));
+            continue;
         }
+        let parsed = parsed.with_context(|| format!("cell [{count}] does not parse"))?;
+        writer.cell(&parsed, may_fail).with_context(|| format!("cell [{count}]"))?;
     }
     Ok(writer.finish(title))
 }
 
 #[derive(Default)]
 struct Writer {
-    items: Items,
+    definitions: Definitions,
     imports: String,
     top: String,
     body: String,
     blocks: usize,
+    /// Macros so far whose calls are items.
+    item_macros: Vec<String>,
+    /// Variables so far.
+    variables: HashSet<String>,
     dependencies: Vec<(String, toml::Value)>,
     waits: bool,
 }
@@ -59,7 +82,7 @@ impl Writer {
         self.body.push('\n');
     }
 
-    fn cell(&mut self, cell: &Cell) -> Result<()> {
+    fn cell(&mut self, cell: &Cell, may_fail: bool) -> Result<()> {
         for directive in cell.directives.before.iter().chain(&cell.directives.after) {
             if let Directive::Command { name, arguments } = directive {
                 ensure!(name != "load", "put the code of {arguments} into the notebook: a program loads no file");
@@ -68,68 +91,95 @@ impl Writer {
                 }
             }
         }
+        self.variables.extend(cell.kept().into_iter().map(|(_, binding)| binding.name.clone()));
         let mut places = self.places(cell).into_iter();
-        self.waits |= awaits(&cell.statements);
+        let waits = awaits(&cell.statements);
+        self.waits |= waits;
+        let (begin, end) = if may_fail { survived(waits) } else { ("", "") };
+        self.body.push_str(begin);
         let mut copied = 0;
         for statement in &cell.statements {
             let before = remarks(cell, copied..statement.range.start);
             copied = statement.range.end;
             let code = &cell.code[statement.range.clone()];
-            let Some(item) = item(statement) else {
-                self.body.push_str(&format!("{before}{}", as_statement(statement, code)));
-                continue;
-            };
-            match places.next() {
-                Some(Place::Known) => self.body.push_str(&before),
-                Some(Place::Partly(imports)) => self.item(item, &before, &imports.join("\n")),
-                _ => self.item(item, &before, code),
+            match item(statement) {
+                Some(item) => match places.next() {
+                    Some(Place::Known) => self.body.push_str(&before),
+                    Some(Place::Partly(imports)) => self.item(item, &before, &imports.join("\n")),
+                    _ => self.item(item, &before, code),
+                },
+                // A call of a macro that makes items.
+                None if statement.kind == Kind::Item => self.top(&before, code),
+                None => self.body.push_str(&format!("{before}{}", as_statement(statement, &cell.code))),
             }
         }
         self.body.push_str(&remarks(cell, copied..cell.code.len()));
+        self.body.push_str(end);
         self.body.push('\n');
         Ok(())
     }
 
     /// Begins an inner block, where the cell defines a name anew.
     fn places(&mut self, cell: &Cell) -> Vec<Place> {
-        let places: Vec<Place> = cell.statements.iter().filter_map(item).map(|item| self.items.add(item)).collect();
-        if places.contains(&Place::Replaces) {
+        let code = |statement: &Statement| cell.code[statement.range.clone()].to_owned();
+        let items = cell.statements.iter().filter_map(|statement| Some((item(statement)?, code(statement))));
+        let Places { items, begins } = self.definitions.cell(&items.collect::<Vec<_>>());
+        if let Some(again) = begins {
+            let again: String = again.iter().map(|code| format!("{code}\n")).collect();
             self.body.push_str("\n// From here on, names that are defined anew mean something else.\n{\n");
+            self.body.push_str(&again);
             self.blocks += 1;
-            self.items.begin_scope();
-            for item in cell.statements.iter().filter_map(item) {
-                self.items.add(item);
-            }
         }
-        places
+        items
     }
 
-    /// Items stand at the top, with the comment above them, until a block has begun.
+    /// Items stand at the top, but for a second `main` and macros that name variables.
     fn item(&mut self, item: &Item, before: &str, code: &str) {
+        match item {
+            Item::Use(_) if self.blocks == 0 => {
+                let (rest, own) = own_comment(before);
+                self.body.push_str(rest);
+                self.imports.push_str(&format!("{own}{code}\n"));
+            }
+            Item::Fn(function) if function.sig.ident == "main" => self.body.push_str(&format!("{before}{code}")),
+            Item::Macro(definition) => {
+                if makes_items(definition) {
+                    self.item_macros.extend(definition.ident.as_ref().map(ToString::to_string));
+                }
+                match words(definition.mac.tokens.clone()).is_disjoint(&self.variables) {
+                    true => self.top(before, code),
+                    false => self.body.push_str(&format!("{before}{code}")),
+                }
+            }
+            _ => self.top(before, code),
+        }
+    }
+
+    /// Puts `code` to the top, with the comment above it, until a block has begun.
+    fn top(&mut self, before: &str, code: &str) {
         if self.blocks > 0 {
             self.body.push_str(&format!("{before}{code}"));
             return;
         }
         let (rest, own) = own_comment(before);
         self.body.push_str(rest);
-        match item {
-            Item::Use(_) => self.imports.push_str(&format!("{own}{code}\n")),
-            _ => self.top.push_str(&format!("{own}{code}\n\n")),
-        }
+        self.top.push_str(&format!("{own}{code}\n\n"));
     }
 
     fn finish(self, title: &str) -> Program {
         let main = if self.waits { "#[kensaku::tokio::main(crate = \"kensaku::tokio\")]\nasync fn" } else { "fn" };
         let blocks = "}".repeat(self.blocks);
         let Self { imports, top, body, .. } = &self;
-        let text = format!(
+        let top = format!(
             "//! The notebook `{title}` as a program.\n\n\
              // What is left unused in a notebook is no mistake.\n#![allow(unused)]\n\n\
-             use kensaku::prelude::*;\n{imports}\n{top}\
-             {main} main() -> std::result::Result<(), kensaku::ProgramError> {{\n\
+             use kensaku::prelude::*;\n{imports}\n{top}"
+        );
+        let text = format!(
+            "{top}{main} main() -> std::result::Result<(), kensaku::ProgramError> {{\n\
              kensaku::show::save_to(\"displays\")?;\n{body}{blocks}\nOk(())\n}}\n"
         );
-        Program { text, dependencies: self.dependencies }
+        Program { text, main: top.len(), dependencies: self.dependencies }
     }
 }
 
@@ -167,10 +217,34 @@ fn own_comment(before: &str) -> (&str, &str) {
 
 /// A cell's last expression is shown; one that has no value ends like a statement.
 fn as_statement(statement: &Statement, code: &str) -> String {
-    match (&statement.kind, &statement.syntax) {
-        (Kind::Value, _) => format!("kensaku::show_value!({code});"),
-        (_, Stmt::Expr(Expr::Assign(_) | Expr::Return(_), None)) => format!("{code};"),
-        _ => code.to_owned(),
+    let mut edits = Edits::default();
+    let range = statement.range.clone();
+    let (begin, end) = match (&statement.kind, &statement.syntax) {
+        (Kind::Value, _) => ("kensaku::show_value!(", ");"),
+        (_, Stmt::Expr(Expr::Assign(_) | Expr::Return(_), None)) => ("", ";"),
+        _ => ("", ""),
+    };
+    edits.insert(range.start, begin);
+    for place in bare_returns(statement) {
+        edits.insert(place, " Ok(())");
+    }
+    edits.insert(range.end, end);
+    edits.apply(code, range).text
+}
+
+/// What stands around a cell whose error does not end the program.
+fn survived(waits: bool) -> (&'static str, &'static str) {
+    match waits {
+        true => (
+            "// An error in this cell does not end the program.\nif let Err(error) = async {\n",
+            "\nOk::<(), kensaku::ProgramError>(())\n}.await {\neprintln!(\"{error:?}\");\n}\n",
+        ),
+        false => (
+            "// An error in this cell does not end the program.\n\
+             if let Ok(Err(error)) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(\
+             || -> std::result::Result<(), kensaku::ProgramError> {\n",
+            "\nOk(())\n})) {\neprintln!(\"{error:?}\");\n}\n",
+        ),
     }
 }
 
@@ -181,8 +255,10 @@ mod tests {
     use super::*;
 
     fn program(cells: &[(&str, &str)]) -> Program {
-        let cells: Vec<Value> =
-            cells.iter().map(|(kind, source)| json!({ "cell_type": kind, "source": source })).collect();
+        of_cells(cells.iter().map(|(kind, source)| json!({ "cell_type": kind, "source": source })).collect())
+    }
+
+    fn of_cells(cells: Vec<Value>) -> Program {
         of(cells.iter(), "test").expect("the cells parse")
     }
 
@@ -242,5 +318,51 @@ mod tests {
         assert!(program(&[("code", "let x = f().await?;")]).text.contains("\nasync fn main()"));
         let own = "let x = async { f().await };\nasync fn g() { f().await }";
         assert!(program(&[("code", own)]).text.contains("\nfn main()"));
+    }
+
+    #[test]
+    fn tags_say_what_becomes_of_a_cell() {
+        let cell = |tag: &str, source: &str| json!({ "cell_type": "code", "metadata": { "tags": [tag] }, "source": source, "outputs": [] });
+        let mut wrong = cell("raises-exception", "let n: u8 = \"x\";");
+        wrong["outputs"] = json!([{ "output_type": "error", "ename": "CompileError" }]);
+        let cells = vec![
+            cell("skip-execution", "std::process::exit(9);"),
+            cell("raises-exception", "fn kept() {}\nlet n: u8 = \"x\".parse()?;"),
+            cell("raises-exception", "later().await?;"),
+            cell("raises-exception", "let = 1;"),
+            wrong,
+        ];
+        let text = of_cells(cells).text;
+        assert!(text.contains("// Not run (skip-execution):\n// std::process::exit(9);\n"), "{text}");
+        let (top, main) = text.split_once("async fn main()").expect("it has a main");
+        assert!(top.contains("fn kept() {}"), "{top}");
+        assert!(main.contains("catch_unwind") && main.contains("\nlet n: u8 = \"x\".parse()?;\nOk(())\n}))"), "{main}");
+        assert!(main.contains("async {\nlater().await?;\nOk::<(), "), "{main}");
+        let comment = "// Does not compile (raises-exception):\n";
+        assert!(main.contains(&format!("{comment}// let = 1;\n")), "{main}");
+        assert!(main.contains(&format!("{comment}// let n: u8 = \"x\";\n")), "{main}");
+    }
+
+    #[test]
+    fn macros_stand_where_they_work() {
+        let cells = [
+            "let (k, n, ident) = (1, 2, 3);\nmacro_rules! of_k { () => { k } }\nmacro_rules! make { ($n:ident) => { struct $n; } }",
+            "make!(A);\nimpl A {}\nthread_local! { static N: u8 = 1; }\nof_k!()",
+        ];
+        let text = program(&cells.map(|cell| ("code", cell))).text;
+        let (top, main) = text.split_once("fn main()").expect("it has a main");
+        for item in ["macro_rules! make", "make!(A);", "impl A {}", "thread_local!"] {
+            assert!(top.contains(item) && !main.contains(item), "{text}");
+        }
+        // It was bound in the same cell.
+        assert!(!top.contains("of_k") && main.contains("macro_rules! of_k"), "{text}");
+    }
+
+    #[test]
+    fn a_main_of_the_notebook_is_an_inner_one() {
+        let text = program(&[("code", "fn main() {}\nmain();\nlet Some(a) = b else { return };")]).text;
+        let (top, main) = text.split_once("fn main() -> ").expect("it has a main");
+        assert!(!top.contains("main") && main.contains("fn main() {}\nmain();"), "{text}");
+        assert!(main.contains("else { return Ok(()) };"), "{text}");
     }
 }

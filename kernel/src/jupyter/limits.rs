@@ -13,7 +13,7 @@ const DISPLAYED: usize = 100_000_000;
 
 /// What a cell has put out so far.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub(crate) struct Output {
     text: usize,
     displays: usize,
     displayed: usize,
@@ -21,7 +21,7 @@ pub(super) struct Output {
 
 impl Output {
     /// What of `event` is to be sent, and what is said where a limit is passed: once for each.
-    pub(super) fn admit(&mut self, event: Event) -> Vec<Event> {
+    pub(crate) fn admit(&mut self, event: Event) -> Vec<Event> {
         match event {
             Event::Stream { stream, text } => self.admit_text(stream, text),
             Event::Display(display) if display["update"] != json!(true) => self.admit_display(display),

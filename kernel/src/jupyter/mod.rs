@@ -26,6 +26,8 @@ use crate::complete::Awaited;
 use crate::session::{Interrupter, SharedScope};
 use requests::Questions;
 
+pub(crate) use limits::Output as Limits;
+
 /// Serves one front end's connection until it asks for a shutdown.
 pub(crate) fn serve(connection_file: &Path) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

@@ -1,5 +1,6 @@
 //! From a script to a program that links to the dylib, compiled once for each content.
 
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -8,14 +9,14 @@ use anyhow::{Context, Result};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::terminal::for_terminal;
-use crate::cell::{CompileError, Diagnostic, Program, Source, compile_errors, file_name, script_program};
+use crate::cell::{CompileError, Script, Source, compile_errors, script};
 use crate::complete::Completer;
 use crate::dylib::Dylib;
 use crate::files;
 use crate::rustc::{Rustc, joined};
 use crate::session::SharedScope;
 
-/// Programs that were compiled longer ago are removed.
+/// Programs that were not used for longer are removed.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Beside a program that was made of its script and the dylib alone, so that it can be run again.
@@ -23,59 +24,106 @@ const REUSABLE: &str = "reusable";
 
 const NO_RUSTC: &str = "running rustc: is Rust installed and on PATH?";
 
-/// The program of the script in `file`; none where it does not compile, and rustc has said why.
+/// The program of the script in `file`; none where it does not compile, which has been said then.
 pub(super) fn compiled(file: &Path, dylib: &Dylib) -> Result<Option<PathBuf>> {
-    let script = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-    let folder = programs()?.join(key(file, &script, dylib)?);
+    let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let code = text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned();
+    let programs = programs()?;
+    let folder = programs.join(key(file, &code, dylib)?);
     let kept = folder.join("program");
     if folder.join(REUSABLE).exists() && kept.exists() {
+        // It is in use. Where that cannot be noted, it is compiled again some day.
+        let _ = std::fs::File::open(&folder).and_then(|folder| folder.set_modified(SystemTime::now()));
         return Ok(Some(kept));
     }
-    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    remove_old(&folder);
+    let source = Source { name: file.display().to_string(), code };
+    let place = std::path::absolute(file)?;
+    let place = place.parent().unwrap_or(Path::new("/"));
+    let mut made = match script(&source, place, &[]) {
+        Err(error) => {
+            say(&[error]);
+            return Ok(None);
+        }
+        Ok(made) => made,
+    };
+    let created = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    created.with_context(|| format!("creating {}", folder.display()))?;
     // Two runs of one script may compile it at the same time.
-    let aside = tempfile::Builder::new().prefix("compiling-").tempdir_in(&folder)?;
+    let ours = std::fs::Permissions::from_mode(0o700);
+    let aside = tempfile::Builder::new().prefix("compiling-").permissions(ours).tempdir_in(&folder)?;
+    remove_old(&programs, &folder);
     let program = aside.path().join("program");
     let inputs = aside.path().join("inputs");
     let inputs_to = joined(["--emit=link,dep-info=".as_ref(), inputs.as_os_str()]);
-    let compiled = match script_program(&script) {
-        None => rustc(dylib, file, &program).arg(inputs_to).status().context(NO_RUSTC)?.success(),
-        Some(cells) => {
-            let source = aside.path().join(file_name(0));
-            std::fs::write(&source, &cells.text).context("writing the program")?;
-            let mut rustc = rustc(dylib, &source, &program);
-            // Panics name the script.
-            rustc.arg("--remap-path-prefix").arg(joined([source.as_os_str(), "=".as_ref(), file.as_os_str()]));
-            let scope = "--remap-path-scope=object";
-            let output = rustc.args(["--error-format=json", scope]).arg(inputs_to).output().context(NO_RUSTC)?;
-            if !output.status.success() {
-                let mut errors = Diagnostic::errors(&String::from_utf8_lossy(&output.stderr));
-                Completer::new(dylib, SharedScope::default()).explain(&mut errors, false);
-                explain(file, script, &cells, &errors, &String::from_utf8_lossy(&output.stderr));
-            }
-            output.status.success()
+    let mut options = Vec::new();
+    let compiled = loop {
+        let Some(cells) = &made else {
+            break rustc(dylib, file, &program).arg(inputs_to).status().context(NO_RUSTC)?.success();
+        };
+        let mut rustc = rustc(dylib, &written(cells, aside.path())?, &program);
+        rename(&mut rustc, cells, aside.path(), file);
+        let output = rustc.arg("--error-format=json").arg(&inputs_to).output().context(NO_RUSTC)?;
+        if output.status.success() {
+            break true;
         }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let tried = cells.tried_options(&cells.errors(&said));
+        if tried.iter().all(|place| options.contains(place)) {
+            explain(source, cells, dylib, &said);
+            break false;
+        }
+        // What is known of an option makes another program.
+        options.extend(tried);
+        made = script(&source, place, &options).unwrap_or_default();
     };
     if !compiled {
         return Ok(None);
     }
     std::fs::rename(&program, &kept).context("keeping the program")?;
-    if std::fs::read_to_string(&inputs).is_ok_and(|inputs| reads_nothing_else(&inputs)) {
+    let own = made.map_or(1, |script| script.files().len());
+    if std::fs::read_to_string(&inputs).is_ok_and(|inputs| reads_nothing_else(&inputs, own)) {
         files::write(&folder.join(REUSABLE), b"")?;
     }
     Ok(Some(kept))
 }
 
-/// rustc's errors over the lines of the script.
-fn explain(file: &Path, script: String, cells: &Program, errors: &[Diagnostic], said: &str) {
-    let source = Source { name: file.display().to_string(), code: script };
-    let errors = compile_errors(&[source], cells, errors);
-    for CompileError { rendered, .. } in &errors {
-        eprintln!("{}\n", for_terminal(rendered));
+/// Writes the files of the script's program and names the one for rustc.
+fn written(script: &Script, folder: &Path) -> Result<PathBuf> {
+    let files = script.files();
+    for (name, text) in &files {
+        std::fs::write(folder.join(name), text).context("writing the program")?;
     }
+    let [(first, _), _] = files;
+    Ok(folder.join(first))
+}
+
+/// Lets panics name the script. rustc takes files of one name for the same file, so the items get another that
+/// leads there.
+fn rename(rustc: &mut Command, script: &Script, folder: &Path, file: &Path) {
+    let folder_of_file = file.parent().unwrap_or(Path::new("")).join("./");
+    let another = joined([folder_of_file.as_os_str(), file.file_name().unwrap_or_default()]);
+    for ((name, _), shown) in script.files().iter().zip([another.as_os_str(), file.as_os_str()]) {
+        let made = folder.join(name);
+        rustc.arg("--remap-path-prefix").arg(joined([made.as_os_str(), "=".as_ref(), shown]));
+    }
+    rustc.arg("--remap-path-scope=object");
+}
+
+/// rustc's errors over the lines of the script.
+fn explain(source: Source, script: &Script, dylib: &Dylib, said: &str) {
+    let mut errors = script.errors(said);
+    Completer::new(dylib, SharedScope::default()).explain(&mut errors, false);
+    let errors = compile_errors(&[source], &script.program, &errors);
+    say(&errors);
     if errors.is_empty() {
         // A linker's words are in no error.
         eprintln!("{said}");
+    }
+}
+
+fn say(errors: &[CompileError]) {
+    for CompileError { rendered, .. } in errors {
+        eprintln!("{}\n", for_terminal(rendered));
     }
 }
 
@@ -83,6 +131,9 @@ fn explain(file: &Path, script: String, cells: &Program, errors: &[Diagnostic], 
 pub(crate) fn rustc(dylib: &Dylib, source: &Path, program: &Path) -> Command {
     let mut rustc = Rustc::new(dylib).call(&[]);
     rustc.args(["--crate-name=script", "-Cprefer-dynamic", "--cap-lints=allow"]);
+    // As other commands do it ends where nobody reads on, without a panic. The features of a nightly compiler
+    // stay closed.
+    rustc.env("RUSTC_BOOTSTRAP", "1").args(["-Zon-broken-pipe=kill", "-Zallow-features="]);
     // An RPATH, which comes before LD_LIBRARY_PATH.
     rustc.arg("-Clink-arg=-Wl,--disable-new-dtags");
     for folder in dylib.run_time_folders() {
@@ -92,11 +143,13 @@ pub(crate) fn rustc(dylib: &Dylib, source: &Path, program: &Path) -> Command {
     rustc
 }
 
-/// Names all that a program is made of. The script's place is part of it: panics tell it.
+/// Names all that a program is made of: the script and its place, which panics tell, the dylib, and this binary.
 fn key(file: &Path, script: &str, dylib: &Dylib) -> Result<String> {
-    let built = std::fs::metadata(&dylib.library).and_then(|facts| facts.modified())?;
+    let built = |file: &Path| std::fs::metadata(file).and_then(|facts| facts.modified());
+    let (dylib, binary) = (&dylib.library, std::env::current_exe()?);
+    let times = [built(dylib)?, built(&binary)?];
     let place = std::path::absolute(file)?;
-    let content = format!("{}\n{}\n{built:?}\n{}\n{script}", place.display(), file.display(), dylib.library.display());
+    let content = format!("{}\n{}\n{times:?}\n{}\n{script}", place.display(), file.display(), dylib.display());
     Ok(format!("{:032x}", xxh3_128(content.as_bytes())))
 }
 
@@ -104,18 +157,18 @@ fn programs() -> Result<PathBuf> {
     Ok(files::cache()?.join("scripts"))
 }
 
-/// Whether rustc's list of inputs names one file and no variable of the environment.
-fn reads_nothing_else(inputs: &str) -> bool {
+/// Whether rustc's list of inputs names the program's `own` files alone and no variable of the environment.
+fn reads_nothing_else(inputs: &str, own: usize) -> bool {
     // After the rule of each output there is an empty one for each input.
     let files = inputs.lines().filter(|line| line.ends_with(':')).count();
-    files == 1 && !inputs.contains("# env-dep:")
+    files == own && !inputs.contains("# env-dep:")
 }
 
-/// Removes old programs beside `folder`. What cannot be removed is tried again by the next script.
-fn remove_old(folder: &Path) {
+/// Removes old programs beside `own`. What cannot be removed is tried again by the next script.
+fn remove_old(programs: &Path, own: &Path) {
     let now = SystemTime::now();
-    let others = folder.parent().and_then(|programs| std::fs::read_dir(programs).ok());
-    for other in others.into_iter().flatten().flatten() {
+    let others = std::fs::read_dir(programs).into_iter().flatten().flatten();
+    for other in others.filter(|other| other.path() != own) {
         let changed = other.metadata().and_then(|facts| facts.modified());
         if changed.is_ok_and(|changed| now.duration_since(changed).is_ok_and(|age| age > KEPT)) {
             let _ = std::fs::remove_dir_all(other.path());
@@ -130,8 +183,21 @@ mod tests {
     #[test]
     fn other_inputs_are_noticed() {
         let rule = "/c/program: /s/a.rs\n\n/s/a.rs:\n";
-        assert!(reads_nothing_else(rule));
-        assert!(!reads_nothing_else("/c/program: /s/a.rs /s/b.txt\n\n/s/a.rs:\n\n/s/b.txt:\n"));
-        assert!(!reads_nothing_else(&format!("{rule}\n# env-dep:HOME=/root\n")));
+        assert!(reads_nothing_else(rule, 1));
+        assert!(!reads_nothing_else("/c/program: /s/a.rs /s/b.txt\n\n/s/a.rs:\n\n/s/b.txt:\n", 1));
+        assert!(!reads_nothing_else(&format!("{rule}\n# env-dep:HOME=/root\n"), 1));
+    }
+
+    #[test]
+    fn programs_that_were_not_used_for_long_are_removed() -> Result<()> {
+        let programs = tempfile::tempdir()?;
+        let [old, own, new] = ["old", "own", "new"].map(|name| programs.path().join(name));
+        for (folder, age) in [(&old, KEPT * 2), (&own, KEPT * 2), (&new, KEPT / 2)] {
+            std::fs::create_dir(folder)?;
+            std::fs::File::open(folder)?.set_modified(SystemTime::now() - age)?;
+        }
+        remove_old(programs.path(), &own);
+        assert_eq!([old, own, new].map(|folder| folder.exists()), [false, true, true]);
+        Ok(())
     }
 }

@@ -4,6 +4,7 @@ mod compile;
 mod notebook;
 mod outputs;
 mod script;
+mod signals;
 mod terminal;
 mod watch;
 

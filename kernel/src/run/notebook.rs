@@ -4,93 +4,136 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::Run;
 use super::outputs::Outputs;
+use super::signals::{self, Stop};
 use super::terminal::Terminal;
 use crate::dylib::Dylib;
-use crate::ipynb;
-use crate::session::{Failure, Interrupter, Session, SharedScope};
+use crate::ipynb::{self, Task};
+use crate::session::{Event, Failure, Interrupter, Session, SharedScope};
+use crate::{files, jupyter};
 
-/// Runs `file`; the first failed cell ends the run. The executed notebook goes to `output`, a file
+/// Runs `file` in its folder; the first failed cell ends the run. The executed notebook goes to `output`, a file
 /// or a folder, or beside the build: running a notebook leaves no file in the repository.
 pub(super) fn notebook(run: &Run) -> Result<ExitCode> {
     let file = run.file.as_path();
+    ensure!(run.arguments.is_empty(), "a notebook takes no arguments, only scripts do");
     let mut notebook = ipynb::read(file)?;
     let output = match &run.output {
         Some(folder) if folder.is_dir() => folder.join(file.file_name().unwrap_or_default()),
         Some(output) => output.clone(),
         None => default_output(file)?,
     };
+    let written = std::path::absolute(&output)?;
+    // Before a cell works for hours.
+    files::check_writable(&written)?;
     let dylib = Dylib::fresh()?;
-    let shown = Shown(Arc::new(Mutex::new((Terminal::new(), Outputs::default(), 0))));
+    enter_folder(file)?;
+    let shown = Shown(Arc::new(Mutex::new(State::new())));
     let interrupter = Interrupter::default();
-    interrupt_on_signal(interrupter.clone())?;
+    let stop = Stop::at_signals(interrupter.clone())?;
     let events = shown.clone();
     let mut session =
-        Session::start(&dylib, interrupter, Arc::new(move |event| events.event(&event)), SharedScope::default())?;
+        Session::start(&dylib, interrupter, Arc::new(move |event| events.event(event)), SharedScope::default())?;
 
-    let result = run_cells(&mut session, &notebook, &shown);
-    let code = match &result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    };
+    let went_well = run_cells(&mut session, &notebook, &shown, &stop);
     ipynb::put_outputs(&mut notebook, shown.take_cells());
-    ipynb::write(&output, &notebook)?;
-    shown.lock().0.line(&format!("wrote {}", output.display()));
-    Ok(code)
+    ipynb::write(&written, &notebook)?;
+    if stop.signal().is_some() {
+        shown.say("stopped: the outputs so far are kept");
+    }
+    shown.say(&format!("wrote {}", output.display()));
+    Ok(match stop.signal() {
+        Some(signal) => signals::exit_code(signal).into(),
+        None if went_well => ExitCode::SUCCESS,
+        None => ExitCode::FAILURE,
+    })
 }
 
-/// What is printed, what is kept, and the number of the cell that runs.
+/// What is printed and what is kept.
 #[derive(Clone)]
-struct Shown(Arc<Mutex<(Terminal, Outputs, usize)>>);
+struct Shown(Arc<Mutex<State>>);
+
+struct State {
+    terminal: Terminal,
+    outputs: Outputs,
+    /// How much of the running cell's output is kept, as in Jupyter.
+    limits: jupyter::Limits,
+    /// The number of the cell that runs.
+    count: usize,
+}
+
+impl State {
+    fn new() -> Self {
+        Self { terminal: Terminal::new(), outputs: Outputs::default(), limits: jupyter::Limits::default(), count: 0 }
+    }
+}
 
 impl Shown {
-    fn lock(&self) -> MutexGuard<'_, (Terminal, Outputs, usize)> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn event(&self, event: &crate::session::Event) {
-        let (terminal, outputs, count) = &mut *self.lock();
-        terminal.event(event);
-        outputs.add(event, *count);
+    fn event(&self, event: Event) {
+        let State { terminal, outputs, limits, count } = &mut *self.lock();
+        terminal.event(&event);
+        for event in limits.admit(event) {
+            outputs.add(&event, *count);
+        }
     }
 
     fn begin_cell(&self, count: usize, total: usize, code: &str) {
-        let mut shown = self.lock();
-        shown.0.begin_cell(count, total, code);
-        shown.1.begin_cell();
-        shown.2 = count;
+        let mut state = self.lock();
+        state.terminal.begin_cell(count, total, code);
+        state.outputs.begin_cell();
+        state.limits = jupyter::Limits::default();
+        state.count = count;
     }
 
     fn end_cell(&self, result: &Result<(), Failure>) {
-        let mut shown = self.lock();
+        let mut state = self.lock();
         match result {
-            Ok(()) => shown.0.end_cell(),
+            Ok(()) => state.terminal.end_cell(),
             Err(failure) => {
-                shown.0.failure(failure);
-                shown.1.add_failure(failure);
+                state.terminal.failure(failure);
+                state.outputs.add_failure(failure);
             }
         }
     }
 
+    fn say(&self, text: &str) {
+        self.lock().terminal.line(text);
+    }
+
     fn take_cells(&self) -> Vec<Vec<Value>> {
-        std::mem::take(&mut self.lock().1).take_cells()
+        std::mem::take(&mut self.lock().outputs).take_cells()
     }
 }
 
-fn run_cells(session: &mut Session, notebook: &Value, shown: &Shown) -> Result<(), Failure> {
-    let cells: Vec<String> = ipynb::cells(notebook).filter(|cell| ipynb::is_code(cell)).map(ipynb::source).collect();
-    for (index, code) in cells.iter().enumerate() {
+/// Whether all cells ended as they were to.
+fn run_cells(session: &mut Session, notebook: &Value, shown: &Shown, stop: &Stop) -> bool {
+    let tasks = ipynb::cells(notebook).map(|cell| (ipynb::task(cell), cell));
+    let tasks = tasks.filter_map(|(task, cell)| match task {
+        Task::Run { may_fail } => Some((ipynb::source(cell), may_fail)),
+        Task::Blank | Task::Leave => None,
+    });
+    let tasks: Vec<(String, bool)> = tasks.collect();
+    for (index, (code, may_fail)) in tasks.iter().enumerate() {
+        if stop.signal().is_some() {
+            return false;
+        }
         let count = index + 1;
-        shown.begin_cell(count, cells.len(), code);
+        shown.begin_cell(count, tasks.len(), code);
         let result = session.run(code, &format!("cell [{count}]"));
         shown.end_cell(&result);
-        result?;
+        if result.is_err() && !may_fail {
+            return false;
+        }
     }
-    Ok(())
+    true
 }
 
 /// `target/notebooks/` where this binary was built by cargo, else the current folder.
@@ -104,10 +147,9 @@ fn default_output(file: &Path) -> Result<PathBuf> {
     })
 }
 
-/// Ctrl-C interrupts the cell, as the stop button does.
-fn interrupt_on_signal(interrupter: Interrupter) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let signals = std::thread::Builder::new().name("kensaku-signals".to_owned());
-    signals.spawn(move || runtime.block_on(interrupter.at_signals()))?;
-    Ok(())
+/// Cells find files as in Jupyter, which starts its kernels in the notebook's folder.
+fn enter_folder(file: &Path) -> Result<()> {
+    let file = std::path::absolute(file)?;
+    let folder = file.parent().context("the notebook has no folder")?;
+    std::env::set_current_dir(folder).with_context(|| format!("entering {}", folder.display()))
 }

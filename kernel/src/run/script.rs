@@ -1,9 +1,11 @@
 //! Runs a script: its cells become one program, compiled against the same dylib.
 
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::Run;
 use super::compile::compiled;
@@ -16,6 +18,7 @@ const DISPLAYS_VARIABLE: &str = "KENSAKU_DISPLAYS";
 /// Becomes the program: its input, signals and exit code are its own.
 pub(super) fn script(run: &Run) -> Result<ExitCode> {
     let dylib = Dylib::fresh()?;
+    let held = dylib.hold()?;
     let Some(program) = compiled(&run.file, &dylib)? else {
         return Ok(ExitCode::FAILURE);
     };
@@ -26,5 +29,14 @@ pub(super) fn script(run: &Run) -> Result<ExitCode> {
         command.env(DISPLAYS_VARIABLE, std::path::absolute(folder)?);
     }
     limit_threads(&mut command);
+    leave_open(&held)?;
     Err(command.exec()).context("starting the program")
+}
+
+/// Lets the program inherit `file`: it holds the lock of its library as long as it runs.
+fn leave_open(file: &File) -> Result<()> {
+    // Safety: the descriptor is open; its only flag is the one that closes it.
+    let left = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFD, 0) };
+    ensure!(left == 0, "holding the library: {}", std::io::Error::last_os_error());
+    Ok(())
 }

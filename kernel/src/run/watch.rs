@@ -1,5 +1,6 @@
 //! `--watch`: runs the file again whenever it has changed.
 
+use std::os::raw::c_int;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -7,28 +8,30 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use notify::{EventKind, RecursiveMode, Watcher};
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::Run;
+use super::{Run, signals};
 
 /// Editors save in several steps: a change is over when this long nothing more has happened.
 const QUIET: Duration = Duration::from_millis(100);
 /// How often a running program is looked at.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long a program may take to end when it is asked to.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// As a shell tells that Ctrl-C ended something.
-const INTERRUPTED: u8 = 130;
+/// How long a program may take to end when it is asked to. A notebook writes its outputs then.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 enum Happened {
     Changed,
-    Interrupted,
+    /// A signal has come, by its number.
+    Stopped(c_int),
 }
 
 /// Runs the file in a process of its own, again and again, until Ctrl-C.
 pub(super) fn watch(run: &Run) -> Result<ExitCode> {
     let (sender, happened) = channel();
-    end_on_signal(sender.clone())?;
+    let stopped = sender.clone();
+    signals::at_first(move |signal| {
+        // Where nobody listens the watch is over.
+        let _ = stopped.send(Happened::Stopped(signal));
+    })?;
     let _watcher = watcher(&run.file, sender)?;
     loop {
         let mut child = Running(start(run)?);
@@ -36,7 +39,7 @@ pub(super) fn watch(run: &Run) -> Result<ExitCode> {
         child.end();
         match ended {
             Happened::Changed => eprintln!("-- {} has changed", run.file.display()),
-            Happened::Interrupted => return Ok(ExitCode::from(INTERRUPTED)),
+            Happened::Stopped(signal) => return Ok(signals::exit_code(signal).into()),
         }
     }
 }
@@ -56,7 +59,8 @@ fn until_change(happened: &Receiver<Happened>, child: &mut Running) -> Happened 
     loop {
         match happened.recv_timeout(LOOK) {
             Ok(Happened::Changed) => return settled(happened),
-            Ok(Happened::Interrupted) | Err(RecvTimeoutError::Disconnected) => return Happened::Interrupted,
+            Ok(stopped @ Happened::Stopped(_)) => return stopped,
+            Err(RecvTimeoutError::Disconnected) => return Happened::Stopped(libc::SIGINT),
             Err(RecvTimeoutError::Timeout) if !told => {
                 if let Ok(Some(status)) = child.0.try_wait() {
                     eprintln!("-- ended ({status}); waiting for changes, Ctrl-C ends");
@@ -73,7 +77,7 @@ fn settled(happened: &Receiver<Happened>) -> Happened {
     loop {
         match happened.recv_timeout(QUIET) {
             Ok(Happened::Changed) => {}
-            Ok(Happened::Interrupted) => return Happened::Interrupted,
+            Ok(stopped @ Happened::Stopped(_)) => return stopped,
             Err(_) => return Happened::Changed,
         }
     }
@@ -93,21 +97,6 @@ fn watcher(file: &Path, sender: Sender<Happened>) -> Result<notify::RecommendedW
     })?;
     watcher.watch(&folder, RecursiveMode::NonRecursive).with_context(|| format!("watching {}", folder.display()))?;
     Ok(watcher)
-}
-
-fn end_on_signal(sender: Sender<Happened>) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name("kensaku-signals".to_owned()).spawn(move || {
-        runtime.block_on(async {
-            let Ok(mut ended) = signal(SignalKind::terminate()) else { return };
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = ended.recv() => {}
-            }
-        });
-        let _ = sender.send(Happened::Interrupted);
-    })?;
-    Ok(())
 }
 
 /// A program that does not outlive its watch.

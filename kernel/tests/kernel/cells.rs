@@ -6,7 +6,7 @@ use anyhow::Result;
 use jupyter_protocol::{IsCompleteRequest, KernelInfoRequest};
 use serde_json::json;
 
-use crate::client::Client;
+use crate::client::{Client, memory};
 
 #[tokio::test]
 async fn a_value_is_the_result_of_its_cell() -> Result<()> {
@@ -94,13 +94,6 @@ async fn variables_keep_the_types_rustc_finds() -> Result<()> {
                 format!(\"{} {} {} {left} {right} {} {sum}\", kept.height(), tensors.len(), late.len(), function(4))";
     let value = kernel.execute(code).await?.expect_ok();
     assert_eq!(value.value(), Some("\"2 2 2 1 r 8 6\""));
-    assert!(memory(kernel.process())? < 150_000, "the kernel itself holds none of the data");
+    assert!(memory(kernel.process(), "VmRSS")? < 150_000, "the kernel itself holds none of the data");
     kernel.shutdown().await
-}
-
-/// Resident memory of a process in kB; Linux tells it.
-fn memory(process: u32) -> Result<u64> {
-    let Ok(status) = std::fs::read_to_string(format!("/proc/{process}/status")) else { return Ok(0) };
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
-    Ok(line.trim().split(' ').next().unwrap_or("0").parse()?)
 }

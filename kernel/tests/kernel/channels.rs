@@ -78,6 +78,7 @@ async fn ipc_is_served_as_tcp_is() -> Result<()> {
     let mut kernel = Client::start_as(Start { ipc: true, ..Start::default() }).await?;
     assert_eq!(kernel.execute("20 + 1").await?.expect_ok().value(), Some("21"));
     kernel.heartbeat.socket.send(ZmqMessage::from("beat")).await?;
+    assert_eq!(kernel.heartbeat.socket.recv().await?.get(0).map(|frame| frame.to_vec()), Some("beat".into()));
     kernel.shutdown().await
 }
 

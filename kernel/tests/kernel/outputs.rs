@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
-use crate::client::{Client, Transcript};
+use crate::client::{Client, Transcript, memory};
 
 /// More than the kernel needs, much less than what the cells put out.
 const MEMORY: u64 = 300_000;
@@ -19,7 +19,7 @@ async fn a_hundred_megabytes_are_cut_with_a_message() -> Result<()> {
     assert_eq!(notices.len(), 1);
     assert!(run.text("stderr").contains("10 MB"), "{}", run.text("stderr"));
     assert_eq!(run.value(), Some("\"the end\""));
-    let peak = peak_memory(kernel.process())?;
+    let peak = memory(kernel.process(), "VmHWM")?;
     println!("100 MB printed: the kernel's peak is {peak} kB");
     assert!(peak < MEMORY, "{peak} kB");
     assert_eq!(kernel.execute("println!(\"next\")").await?.expect_ok().text("stdout"), "next\n");
@@ -37,7 +37,7 @@ async fn of_ten_thousand_updates_the_last_one_arrives() -> Result<()> {
     assert!((1..2_000).contains(&updates), "{updates} updates");
     let last = &run.messages[run.messages.len() - 2].content["data"]["text/plain"];
     assert!(last.as_str().is_some_and(|text| text.starts_with("9999 ")));
-    let peak = peak_memory(kernel.process())?;
+    let peak = memory(kernel.process(), "VmHWM")?;
     println!("10,000 updates: {updates} were sent, the kernel's peak is {peak} kB");
     assert!(peak < MEMORY, "{peak} kB");
 
@@ -288,11 +288,4 @@ fn pieces(run: &Transcript) -> Vec<(&str, String)> {
         }
     }
     pieces
-}
-
-/// The most memory a process has had in kB; Linux tells it.
-fn peak_memory(process: u32) -> Result<u64> {
-    let Ok(status) = std::fs::read_to_string(format!("/proc/{process}/status")) else { return Ok(0) };
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");
-    Ok(line.trim().split(' ').next().unwrap_or("0").parse()?)
 }

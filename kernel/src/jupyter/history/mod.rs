@@ -24,7 +24,7 @@ impl History {
     }
 
     pub(super) fn add(&mut self, line: u64, code: &str) {
-        let entry = Entry { session: self.session, line, code: code.to_owned(), output: None };
+        let entry = Entry::new(self.session, line, code);
         self.store.add_code(&entry);
         self.entries.push(entry);
     }

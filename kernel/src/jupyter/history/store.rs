@@ -1,11 +1,12 @@
 //! The history on disk: one JSON object a line, appended by any number of kernels at once.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::super::wire::log;
@@ -14,10 +15,15 @@ use super::super::wire::log;
 const VARIABLE: &str = "KENSAKU_HISTORY";
 /// The file is made shorter when it is longer than this, in bytes, ...
 const LONG: u64 = 8 << 20;
-/// ... to this many cells.
+/// ... to this many bytes of code and values ...
+const KEPT_BYTES: usize = 4 << 20;
+/// ... and this many cells.
 const KEPT: usize = 5_000;
-/// What is kept of a value, in bytes.
+/// What is kept of a cell and of a value, in bytes.
+const CODE: usize = 20_000;
 const OUTPUT: usize = 1_000;
+/// What is left of a longer cell ends in this.
+const CUT: &str = "\n// .. the history keeps the beginning of a long cell";
 
 /// One cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,8 +56,10 @@ impl Past {
 impl Store {
     /// The user's history. One that cannot be read or written is not kept; the log says why.
     pub(super) fn open() -> (Self, Past) {
-        let Some(file) = place() else { return (Self(None), Past::none()) };
-        Self::open_file(&file).unwrap_or_else(|error| {
+        let opened =
+            place(|name| std::env::var_os(name)).and_then(|file| file.map(|file| Self::open_file(&file)).transpose());
+        let kept = opened.map(|opened| opened.unwrap_or_else(|| (Self(None), Past::none())));
+        kept.unwrap_or_else(|error| {
             log(&format!("the history is not kept: {error:#}"));
             (Self(None), Past::none())
         })
@@ -74,8 +82,9 @@ impl Store {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         }
-        let opened = OpenOptions::new().create(true).read(true).append(true).open(path);
+        let opened = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(path);
         let mut file = opened.with_context(|| format!("opening {}", path.display()))?;
+        close_to_others(&file);
         file.lock().with_context(|| format!("locking {}", path.display()))?;
         let past = read(&mut file).and_then(|past| shorten(&mut file, past)).and_then(|past| {
             // A line without code takes the number: another kernel may start before the first cell.
@@ -96,26 +105,55 @@ impl Store {
     }
 }
 
+impl Entry {
+    /// A cell that was run; of a long one, its beginning.
+    pub(super) fn new(session: u64, line: u64, code: &str) -> Self {
+        let code = match code.len() {
+            0..=CODE => code.to_owned(),
+            _ => format!("{}{CUT}", &code[..code.floor_char_boundary(CODE)]),
+        };
+        Self { session, line, code, output: None }
+    }
+
+    fn size(&self) -> usize {
+        self.code.len() + self.output.as_ref().map_or(0, String::len)
+    }
+}
+
 /// The beginning of an output.
 pub(super) fn shortened(output: &str) -> String {
     output[..output.floor_char_boundary(OUTPUT)].to_owned()
 }
 
-/// `kensaku/history.jsonl` in the user's data folder.
-fn place() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os(VARIABLE) {
-        return (!named.is_empty()).then(|| named.into());
+/// `kensaku/history.jsonl` in the user's data folder; none where the user wants none. `variable` reads the
+/// environment.
+fn place(variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<PathBuf>> {
+    if let Some(named) = variable(VARIABLE) {
+        return Ok((!named.is_empty()).then(|| named.into()));
     }
     let is_absolute = |path: &PathBuf| path.is_absolute();
-    let data = match std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(is_absolute) {
+    let data = match variable("XDG_DATA_HOME").map(PathBuf::from).filter(is_absolute) {
         Some(folder) => folder,
-        None => home()?.join(".local/share"),
+        None => home(variable("HOME"))?.join(".local/share"),
     };
-    Some(data.join("kensaku/history.jsonl"))
+    Ok(Some(data.join("kensaku/history.jsonl")))
 }
 
-fn home() -> Option<PathBuf> {
-    std::env::var_os("HOME").filter(|home| home != OsStr::new("")).map(PathBuf::from)
+/// The user's home, which is not ours to make.
+fn home(named: Option<OsString>) -> Result<PathBuf> {
+    let home = PathBuf::from(named.filter(|home| !home.is_empty()).context("HOME is not set")?);
+    ensure!(home.is_dir(), "HOME is {}, which is no folder", home.display());
+    Ok(home)
+}
+
+/// Code may hold what others are not to read. A file of another user's stays as it is.
+fn close_to_others(file: &File) {
+    if let Ok(facts) = file.metadata()
+        && facts.is_file()
+        && facts.permissions().mode() & 0o077 != 0
+    {
+        let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
+    }
 }
 
 /// One write, so that lines of two kernels do not mix; the lock keeps it out of a shortening.
@@ -137,11 +175,12 @@ fn read(file: &mut File) -> Result<Past> {
         let Ok(entry) = serde_json::from_slice::<Entry>(line) else { continue };
         past.session = past.session.max(entry.session + 1);
         if !entry.code.is_empty() {
-            past.entries.push(entry);
+            let output = entry.output.as_deref().map(shortened);
+            past.entries.push(Entry { output, ..Entry::new(entry.session, entry.line, &entry.code) });
         } else if let Some(cell) =
             past.entries.iter_mut().rev().find(|cell| (cell.session, cell.line) == (entry.session, entry.line))
         {
-            cell.output = entry.output;
+            cell.output = entry.output.as_deref().map(shortened);
         }
     }
     Ok(past)
@@ -149,7 +188,14 @@ fn read(file: &mut File) -> Result<Past> {
 
 fn shorten(file: &mut File, mut past: Past) -> Result<Past> {
     let entries = &mut past.entries;
-    entries.drain(..entries.len().saturating_sub(KEPT));
+    let mut room = KEPT_BYTES;
+    let fits = |entry: &&Entry| {
+        let left = room.checked_sub(entry.size());
+        room = left.unwrap_or_default();
+        left.is_some()
+    };
+    let kept = entries.iter().rev().take(KEPT).take_while(fits).count();
+    entries.drain(..entries.len() - kept);
     if file.metadata()?.len() > LONG {
         let mut text = Vec::new();
         for entry in entries {
@@ -168,7 +214,7 @@ mod tests {
     use super::*;
 
     fn entry(line: u64, code: &str) -> Entry {
-        Entry { session: 1, line, code: code.to_owned(), output: None }
+        Entry::new(1, line, code)
     }
 
     #[test]
@@ -191,14 +237,72 @@ mod tests {
     fn a_long_file_is_shortened() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("history.jsonl");
-        let line = format!("{}\n", serde_json::to_string(&entry(1, &"x".repeat(1 << 10)))?);
-        std::fs::write(&path, line.repeat(10_000))?;
+        let line = |length| serde_json::to_string(&entry(1, &"x".repeat(length))).map(|line| format!("{line}\n"));
+        std::fs::write(&path, line(1)?.repeat(200_000))?;
+        assert_eq!(Store::open_file(&path)?.1.entries.len(), KEPT);
+        std::fs::write(&path, line(2_000)?.repeat(10_000))?;
         let (mut store, past) = Store::open_file(&path)?;
-        assert_eq!(past.entries.len(), KEPT);
+        assert_eq!(past.entries.len(), KEPT_BYTES / 2_000);
         store.add_code(&entry(2, "after"));
         assert!(std::fs::metadata(&path)?.len() < LONG);
         let (_, past) = Store::open_file(&path)?;
         assert_eq!(past.entries.last(), Some(&entry(2, "after")));
+        Ok(())
+    }
+
+    #[test]
+    fn a_long_cell_is_kept_by_its_beginning() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("history.jsonl");
+        // As earlier versions wrote it.
+        let long = "検".repeat(1 << 20);
+        let whole = Entry { code: long.clone(), output: Some(long.clone()), ..entry(1, "") };
+        std::fs::write(&path, format!("{}\n", serde_json::to_string(&whole)?))?;
+        for (session, wanted) in [(2, 1), (3, 2)] {
+            let (mut store, past) = Store::open_file(&path)?;
+            assert_eq!(past.entries.len(), wanted);
+            for Entry { code, output, .. } in &past.entries {
+                assert!(code.len() <= CODE + CUT.len() && code.starts_with("検検") && code.ends_with(CUT));
+                assert!(output.as_ref().is_none_or(|output| output.len() <= OUTPUT));
+            }
+            store.add_code(&Entry::new(session, 1, &long));
+        }
+        let (_, past) = Store::open_file(&path)?;
+        assert_eq!(past.entries.len(), 3);
+        Ok(())
+    }
+
+    #[test]
+    fn others_cannot_read_it() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("history.jsonl");
+        let mode = || std::fs::metadata(&path).map(|facts| facts.permissions().mode() & 0o777);
+        Store::open_file(&path)?;
+        assert_eq!(mode()?, 0o600);
+        // As earlier versions made it.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644))?;
+        Store::open_file(&path)?;
+        assert_eq!(mode()?, 0o600);
+        Ok(())
+    }
+
+    #[test]
+    fn its_place_is_in_a_home_that_is_there() -> Result<()> {
+        let home = tempfile::tempdir()?;
+        let with = |variables: &[(&str, &Path)]| {
+            let variables: Vec<(String, OsString)> =
+                variables.iter().map(|(name, value)| ((*name).to_owned(), value.as_os_str().to_owned())).collect();
+            place(move |name| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()))
+        };
+        let missing = home.path().join("missing");
+        let below = |folder: &Path| Some(folder.join("kensaku/history.jsonl"));
+        assert_eq!(with(&[("HOME", home.path())])?, below(&home.path().join(".local/share")));
+        assert_eq!(with(&[("HOME", &missing), ("XDG_DATA_HOME", home.path())])?, below(home.path()));
+        assert_eq!(with(&[("HOME", &missing), (VARIABLE, Path::new(""))])?, None);
+        for variables in [&[("HOME", missing.as_path())][..], &[("HOME", Path::new(""))], &[]] {
+            let error = with(variables).expect_err("there is no home");
+            assert!(error.to_string().contains("HOME"), "{error}");
+        }
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ mod ports;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::OnceLock;
@@ -299,4 +300,25 @@ pub(crate) fn build_dylib() {
     BUILT.get_or_init(|| {
         Dylib::fresh().expect("the library for cells builds");
     });
+}
+
+/// Memory of a process in kB, as Linux tells it: `VmRSS` now, `VmHWM` the most so far.
+pub(crate) fn memory(process: u32, field: &str) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).context("this test needs /proc")?;
+    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let value = value.and_then(|value| value.trim().strip_suffix(" kB"));
+    Ok(value.with_context(|| format!("{field} is not told"))?.parse()?)
+}
+
+/// A program that signals end as they do by default, also where the tests run behind `nohup` or in the background.
+pub(crate) fn with_default_signals(command: &mut Command) -> &mut Command {
+    let reset = || {
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+            // Safety: it may be called between fork and exec.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // Safety: the closure does nothing but that.
+    unsafe { command.pre_exec(reset) }
 }
