@@ -1,104 +1,238 @@
 //! The process that runs the cells: this binary, started by evcxr.
 //!
 //! Its stdout and stderr become sockets to the kernel before anything can print, so that output
-//! arrives as it is made and survives a crash. What evcxr itself reads from stdout is given back
-//! to it line by line.
+//! arrives as it is made and survives a crash. What evcxr itself speaks with goes to descriptors of
+//! its own: a cell may close or replace its streams.
 
-use std::ffi::{CString, c_int};
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr, c_char, c_int, c_void};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
 
 use crate::host;
 
-/// Where the kernel listens.
-pub(crate) const SOCKET_VARIABLE: &str = "KENSAKU_SOCKET";
-/// What begins a line of the preload. It reads this variable, too.
-pub(crate) const TOKEN_VARIABLE: &str = "KENSAKU_TOKEN";
-/// The dylib that every cell links to.
-pub(crate) const DYLIB_VARIABLE: &str = "KENSAKU_DYLIB";
+/// Carries [`Start`]. Programs that a cell starts do not have it.
+pub(crate) const START_VARIABLE: &str = "KENSAKU_CELLS";
+/// What evcxr sets besides.
+const FOR_EVCXR: &str = "EVCXR_IS_RUNTIME";
+
+/// What the kernel tells the process.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Start {
+    /// Where it listens.
+    pub(crate) socket: PathBuf,
+    /// The first word of whoever connects there, and what begins a line of the preload.
+    pub(crate) token: String,
+    /// The dylib that every cell links to.
+    pub(crate) dylib: PathBuf,
+    /// Variables that are set for this process and not for the programs that cells start, as they were before.
+    pub(crate) before: BTreeMap<String, Option<String>>,
+}
+
+/// Descriptors begin here where the system allows it: programs that close what they do not know close
+/// the lower ones.
+const HIGH: c_int = 512;
+/// How long the last cell and the destructors of variables may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Whether this process was started to run cells.
 pub(crate) fn is_child() -> bool {
-    std::env::var_os("EVCXR_IS_RUNTIME").is_some()
+    std::env::var_os(START_VARIABLE).is_some()
 }
 
 /// Runs cells until the kernel closes stdin.
 pub(crate) fn run() -> ! {
-    if let Err(error) = prepare() {
-        eprintln!("kensaku: the process for cells could not start: {error:#}");
-        std::process::exit(1);
+    match prepare() {
+        Ok(cells) => cells.run(),
+        Err(error) => {
+            eprintln!("kensaku: the process for cells could not start: {error:#}");
+            std::process::exit(1);
+        }
     }
-    evcxr::runtime_hook();
-    unreachable!("evcxr's run time does not return");
 }
 
-fn prepare() -> Result<()> {
+fn prepare() -> Result<Cells> {
     die_with_parent();
     ignore_terminal_interrupts();
-    let socket = PathBuf::from(std::env::var_os(SOCKET_VARIABLE).context("no socket was named")?);
-    let evcxr = duplicate(libc::STDOUT_FILENO)?;
-    let connect = |name: &str| -> Result<UnixStream> {
-        let mut stream = UnixStream::connect(&socket).context("connecting to the kernel")?;
-        writeln!(stream, "{name}")?;
-        Ok(stream)
+    let start = take_start()?;
+    let commands = BufReader::new(File::from(duplicate(std::io::stdin())?));
+    let evcxr = File::from(duplicate(std::io::stdout())?);
+    let connect = |name: &str| -> Result<OwnedFd> {
+        let mut stream = UnixStream::connect(&start.socket).context("connecting to the kernel")?;
+        writeln!(stream, "{} {name} {}", start.token, std::process::id())?;
+        duplicate(stream)
     };
-    replace(libc::STDOUT_FILENO, &connect("stdout")?)?;
-    replace(libc::STDERR_FILENO, &connect("stderr")?)?;
+    let streams = Streams {
+        stdin: duplicate(File::open("/dev/null").context("opening /dev/null")?)?,
+        stdout: connect("stdout")?,
+        stderr: connect("stderr")?,
+    };
+    streams.each(|own, descriptor| replace(descriptor, own))?;
     #[cfg(target_env = "gnu")]
-    crate::writes::join(&std::env::var(TOKEN_VARIABLE).context("no token was given")?);
-    let mut control = BufReader::new(connect("control")?);
-    let preload = Preload::load(&std::env::var(DYLIB_VARIABLE).context("no dylib was named")?)?;
+    crate::writes::join(&start.token, streams.stdout.as_raw_fd());
+    let mut control = BufReader::new(UnixStream::from(connect("control")?));
+    let preload = Preload::load(&start, &streams)?;
     // Without the kernel's answer the end of a first cell could come before it listens.
-    control.read_line(&mut String::new()).context("waiting for the kernel")?;
+    let answer = control.read_line(&mut String::new()).context("waiting for the kernel")?;
+    ensure!(answer > 0, "the kernel did not answer");
     std::thread::Builder::new().name("kensaku-control".to_owned()).spawn(move || obey(control, evcxr, &preload))?;
-    Ok(())
+    Ok(Cells { commands, streams, preload, store: std::ptr::null_mut(), process: std::process::id() })
+}
+
+/// Reads what the kernel tells, and leaves the environment as the user knows it.
+fn take_start() -> Result<Start> {
+    let start = std::env::var(START_VARIABLE).context("the kernel has told nothing")?;
+    let start: Start = serde_json::from_str(&start).context("what the kernel has told")?;
+    // Safety: this process has one thread so far.
+    unsafe {
+        std::env::remove_var(START_VARIABLE);
+        std::env::remove_var(FOR_EVCXR);
+        for (name, value) in &start.before {
+            match value {
+                Some(value) => std::env::set_var(name, value),
+                None => std::env::remove_var(name),
+            }
+        }
+    }
+    Ok(start)
 }
 
 /// Does what the kernel asks for, until it hangs up.
 fn obey(control: impl BufRead, mut evcxr: File, preload: &Preload) {
     for line in control.lines().map_while(std::result::Result::ok) {
-        match line.split_once(' ') {
-            Some(("relay", marker)) => {
+        match line.split_once(' ').unwrap_or((&line, "")) {
+            ("relay", marker) => {
                 let _ = writeln!(evcxr, "{marker}").and_then(|()| evcxr.flush());
             }
-            Some(("flush", round)) => preload.flush(round.parse().unwrap_or_default()),
-            Some(("interrupt", on)) => preload.interrupt(on == "1"),
-            Some(("input", answer)) => preload.answer(answer),
+            ("interrupt", on) => preload.interrupt(on == "1"),
+            ("input", answer) => preload.answer(answer),
+            ("farewell", _) => end_after(FAREWELL),
             _ => {}
         }
+    }
+    // There is no kernel any more, or a cell has closed the way to it.
+    end(1);
+}
+
+/// Ends the process, unless it has done so by itself.
+fn end_after(time: Duration) {
+    let later = std::thread::Builder::new().spawn(move || {
+        std::thread::sleep(time);
+        end(0);
+    });
+    if later.is_err() {
+        end(0);
+    }
+}
+
+/// At once, whatever other threads do.
+fn end(code: c_int) -> ! {
+    // Safety: nothing of this process is used after it.
+    unsafe { libc::_exit(code) }
+}
+
+/// Runs what evcxr sends.
+struct Cells {
+    commands: BufReader<File>,
+    streams: Streams,
+    preload: Preload,
+    /// What evcxr's part of a cell hands to that of the next.
+    store: *mut c_void,
+    process: u32,
+}
+
+impl Cells {
+    fn run(mut self) -> ! {
+        let mut round = 0;
+        let mut line = String::new();
+        while self.commands.read_line(&mut line).is_ok_and(|length| length > 0) {
+            self.streams.mend();
+            if let Err(error) = self.run_cell(line.trim_end()) {
+                eprintln!("kensaku: the cell could not be run: {error:#}");
+                std::process::exit(1);
+            }
+            if std::process::id() != self.process {
+                // A process that the cell has forked has come to the cell's end. The next one is not for it.
+                end(0);
+            }
+            round += 1;
+            self.preload.flush(round);
+            line.clear();
+        }
+        // Variables are dropped.
+        std::process::exit(0);
+    }
+
+    /// `LOAD_AND_RUN library function`, in evcxr's words. Libraries are never unloaded.
+    fn run_cell(&mut self, command: &str) -> Result<()> {
+        let words = command.strip_prefix("LOAD_AND_RUN ").and_then(|rest| rest.rsplit_once(' '));
+        let (library, function) = words.with_context(|| format!("`{command}` is not known"))?;
+        let handle = load(library.as_ref())?;
+        let function = CString::new(function)?;
+        let function = symbol(handle, function.as_ptr()).context("looking for the cell's function")?;
+        // Safety: evcxr makes the function with this type.
+        self.store = unsafe {
+            std::mem::transmute::<*mut c_void, extern "C" fn(*mut c_void) -> *mut c_void>(function)(self.store)
+        };
+        Ok(())
+    }
+}
+
+/// What the standard streams are: descriptors of our own, which stay open when a cell closes its.
+struct Streams {
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+impl Streams {
+    fn each(&self, mut what: impl FnMut(BorrowedFd<'_>, c_int) -> Result<()>) -> Result<()> {
+        what(self.stdin.as_fd(), libc::STDIN_FILENO)?;
+        what(self.stdout.as_fd(), libc::STDOUT_FILENO)?;
+        what(self.stderr.as_fd(), libc::STDERR_FILENO)
+    }
+
+    /// Opens again what the cell before has closed. What it has put in the place of a stream stays.
+    fn mend(&self) {
+        let mended = self.each(|own, descriptor| {
+            // Safety: the call asks about a number.
+            let open = unsafe { libc::fcntl(descriptor, libc::F_GETFD) } >= 0;
+            if open { Ok(()) } else { replace(descriptor, own) }
+        });
+        // Without descriptors to spare the cell goes without its streams.
+        let _ = mended;
     }
 }
 
 /// What the dylib offers to this process.
+#[derive(Clone, Copy)]
 struct Preload(&'static host::Table);
 
 impl Preload {
     /// Loads the dylib before the first cell needs it, and never unloads it.
-    fn load(path: &str) -> Result<Self> {
-        let name = CString::new(path)?;
-        // Safety: the dylib is our own; loading it runs nothing but the constructors of its crates.
-        let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
-        if handle.is_null() {
-            // Safety: dlerror gives a C string after a failed dlopen.
-            let reason = unsafe { std::ffi::CStr::from_ptr(libc::dlerror()) }.to_string_lossy();
-            bail!("loading {path}: {reason}");
-        }
-        // Safety: the handle is of a loaded library, the name a C string.
-        let table = unsafe { libc::dlsym(handle, c"KENSAKU_HOST".as_ptr()) }.cast::<host::Table>();
-        // Safety: whatever the version, its number stands in front.
-        ensure!(
-            !table.is_null() && unsafe { (*table).version } == host::VERSION,
-            "the library for cells belongs to another version of kensaku: run `kensaku install`"
-        );
-        // Safety: a table of this version, in a library that stays.
-        let preload = Self(unsafe { &*table });
-        (preload.0.init)();
+    fn load(start: &Start, streams: &Streams) -> Result<Self> {
+        let preload = Self::open(start.dylib.as_os_str())?;
+        let (token, stdout, stderr) = (&start.token, streams.stdout.as_raw_fd(), streams.stderr.as_raw_fd());
+        (preload.0.init)(token.as_ptr(), token.len(), stdout, stderr);
         Ok(preload)
+    }
+
+    fn open(library: &OsStr) -> Result<Self> {
+        let table = symbol(load(library)?, c"KENSAKU_HOST".as_ptr()).map(|table| table.cast::<host::Table>());
+        // Safety: whatever the version, its number stands in front.
+        let table = table.filter(|table| unsafe { (**table).version } == host::VERSION);
+        let table =
+            table.context("the library for cells belongs to another version of kensaku: run `kensaku install`")?;
+        // Safety: a table of this version, in a library that stays.
+        Ok(Self(unsafe { &*table }))
     }
 
     fn interrupt(&self, requested: bool) {
@@ -114,18 +248,39 @@ impl Preload {
     }
 }
 
-fn duplicate(descriptor: c_int) -> Result<File> {
-    // Safety: the new descriptor belongs to nobody else.
-    let copy = unsafe { libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 3) };
-    if copy < 0 {
-        return Err(std::io::Error::last_os_error()).context("duplicating a stream");
+fn load(library: &OsStr) -> Result<*mut c_void> {
+    let name = CString::new(library.as_bytes())?;
+    // Safety: the library is our own; loading it runs nothing but the constructors of its crates.
+    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+    if handle.is_null() {
+        // Safety: dlerror gives a C string after a failed dlopen.
+        let reason = unsafe { std::ffi::CStr::from_ptr(libc::dlerror()) }.to_string_lossy();
+        bail!("loading {}: {reason}", Path::new(library).display());
     }
-    // Safety: as above.
-    Ok(unsafe { File::from_raw_fd(copy) })
+    Ok(handle)
 }
 
-fn replace(descriptor: c_int, stream: &UnixStream) -> Result<()> {
-    // Safety: both descriptors are open.
+fn symbol(handle: *mut c_void, name: *const c_char) -> Option<*mut c_void> {
+    // Safety: the handle is of a loaded library, the name a C string.
+    let found = unsafe { libc::dlsym(handle, name) };
+    (!found.is_null()).then_some(found)
+}
+
+/// A descriptor of our own for what `file` is.
+fn duplicate(file: impl AsFd) -> Result<OwnedFd> {
+    use std::os::fd::FromRawFd;
+    let file = file.as_fd().as_raw_fd();
+    // Safety: the descriptor is open.
+    let duplicated = |from: c_int| unsafe { libc::fcntl(file, libc::F_DUPFD_CLOEXEC, from) };
+    match [HIGH, 3].into_iter().map(duplicated).find(|copy| *copy >= 0) {
+        // Safety: the new descriptor belongs to nobody else.
+        Some(copy) => Ok(unsafe { OwnedFd::from_raw_fd(copy) }),
+        None => Err(std::io::Error::last_os_error()).context("duplicating a stream"),
+    }
+}
+
+fn replace(descriptor: c_int, stream: BorrowedFd<'_>) -> Result<()> {
+    // Safety: both descriptors are open, or the first is nobody's.
     if unsafe { libc::dup2(stream.as_raw_fd(), descriptor) } < 0 {
         return Err(std::io::Error::last_os_error()).context("replacing a stream");
     }
@@ -165,7 +320,7 @@ mod tests {
         let mut rustc = std::process::Command::new("rustc");
         rustc.args(["--edition=2024", "--crate-type=cdylib", "-Cpanic=abort", "-o"]).arg(&library).arg(&code);
         ensure!(rustc.status()?.success(), "the library does not compile");
-        Preload::load(&library.to_string_lossy())
+        Preload::open(library.as_os_str())
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Files that are whole or not there: written aside, synced, renamed; and where ours are.
 
-use std::fs::{Metadata, Permissions};
+use std::fs::{DirBuilder, Metadata, Permissions};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -68,6 +68,13 @@ fn aside(file: &Path, before: Option<&Metadata>) -> Result<NamedTempFile> {
     Ok(tempfile::Builder::new().permissions(Permissions::from_mode(mode)).tempfile_in(folder)?)
 }
 
+/// Makes a folder that is closed to other users, and those above it. One that is there is closed to them.
+pub(crate) fn private_folder(folder: &Path) -> Result<()> {
+    let what = || format!("creating {}", folder.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(what)?;
+    std::fs::set_permissions(folder, PermissionsExt::from_mode(0o700)).with_context(what)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,5 +114,17 @@ mod tests {
         let error = check_writable(&folder.path().join("file/a.txt")).expect_err("a file is no folder");
         assert!(format!("{error:#}").contains("file/a.txt cannot be written"), "{error:#}");
         assert!(check_writable(Path::new("/dev/null")).is_ok());
+    }
+
+    #[test]
+    fn private_folders_are_closed_to_others() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let folder = place.path().join("a/b");
+        let mode = |folder: &Path| std::fs::metadata(folder).expect("it is there").permissions().mode() & 0o777;
+        private_folder(&folder).expect("it is made");
+        assert_eq!((mode(&folder), mode(&place.path().join("a"))), (0o700, 0o700));
+        std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).expect("it is ours");
+        private_folder(&folder).expect("it is there");
+        assert_eq!(mode(&folder), 0o700);
     }
 }

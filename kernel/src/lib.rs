@@ -44,5 +44,18 @@ pub fn main() -> ExitCode {
     if let Some(tool) = toolchain::tool() {
         return toolchain::run(&tool);
     }
-    commands::run()
+    on_large_stack(commands::run)
+}
+
+/// How much a thread's stack may grow. Parsers of Rust recurse, rust-analyzer's inside evcxr deeply; what is
+/// not used takes no memory.
+pub(crate) const STACK: usize = 64 << 20;
+
+fn on_large_stack(command: fn() -> ExitCode) -> ExitCode {
+    let thread = std::thread::Builder::new().name("kensaku".to_owned()).stack_size(STACK);
+    match thread.spawn(command).map(std::thread::JoinHandle::join) {
+        Ok(Ok(code)) => code,
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        Err(_) => command(),
+    }
 }

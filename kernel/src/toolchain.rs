@@ -62,11 +62,7 @@ pub(crate) fn stand_in(session: &Path, answers: &Path) -> Result<Vec<(&'static s
     // rust-analyzer looks into cargo's home before anything else.
     let home = session.join("toolchain");
     let folder = home.join("bin");
-    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    let binary = std::env::current_exe().context("finding this binary")?;
-    for tool in TOOLS {
-        std::os::unix::fs::symlink(&binary, folder.join(tool)).context("placing the session's tools")?;
-    }
+    place_tools(session)?;
     let before = std::env::var_os("PATH").unwrap_or_default();
     let mut path = OsString::from(&folder);
     path.push(":");
@@ -80,6 +76,21 @@ pub(crate) fn stand_in(session: &Path, answers: &Path) -> Result<Vec<(&'static s
     ];
     set.extend(std::env::var_os("CARGO_HOME").map(|home| (CARGO_HOME_BEFORE, home)));
     Ok(set)
+}
+
+/// The stand-in for cargo, in the session's folder.
+pub(crate) const CARGO: &str = "toolchain/bin/cargo";
+
+/// Puts links to this binary where they are missing.
+pub(crate) fn place_tools(session: &Path) -> Result<()> {
+    let cargo = session.join(CARGO);
+    let folder = cargo.parent().unwrap_or(session);
+    std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    let binary = std::env::current_exe().context("finding this binary")?;
+    for link in TOOLS.map(|tool| folder.join(tool)).iter().filter(|link| link.symlink_metadata().is_err()) {
+        std::os::unix::fs::symlink(&binary, link).context("placing the session's tools")?;
+    }
+    Ok(())
 }
 
 /// Takes back for `command` what [`stand_in`] has set in this process.

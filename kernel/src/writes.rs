@@ -25,10 +25,11 @@ const PAUSE: libc::c_long = 50_000;
 
 static SOCKETS: OnceLock<Sockets> = OnceLock::new();
 
-/// From now on stderr travels with stdout. Both must be sockets to the kernel already.
-pub(crate) fn join(token: &str) {
+/// From now on stderr travels with stdout. Both must be sockets to the kernel already; `events` is another
+/// descriptor of stdout's.
+pub(crate) fn join(token: &str, events: c_int) {
     if let (Some(stdout), Some(stderr)) = (identity(STDOUT_FILENO), identity(STDERR_FILENO)) {
-        SOCKETS.get_or_init(|| Sockets { stdout, stderr, start: format!("\u{1e}{token} !") });
+        SOCKETS.get_or_init(|| Sockets { stdout, stderr, events, start: format!("\u{1e}{token} !") });
     }
 }
 
@@ -67,10 +68,10 @@ unsafe extern "C" fn writev(descriptor: c_int, slices: *const iovec, count: c_in
 
 /// Writes in frames where that is to be done; nothing where the system call is to be made.
 unsafe fn instead(descriptor: c_int, slices: *const iovec, count: usize) -> Option<ssize_t> {
-    if descriptor != STDOUT_FILENO && descriptor != STDERR_FILENO {
+    let sockets = SOCKETS.get()?;
+    if ![STDOUT_FILENO, STDERR_FILENO, sockets.events].contains(&descriptor) {
         return None;
     }
-    let sockets = SOCKETS.get()?;
     let errno = Errno::now();
     // A cell may have put something else in the place of a stream: that is not our business.
     let ours = identity(STDERR_FILENO) == Some(sockets.stderr);
@@ -89,6 +90,8 @@ unsafe fn instead(descriptor: c_int, slices: *const iovec, count: usize) -> Opti
 struct Sockets {
     stdout: Identity,
     stderr: Identity,
+    /// Where the preload writes what it tells the kernel.
+    events: c_int,
     /// What every frame begins with.
     start: String,
 }

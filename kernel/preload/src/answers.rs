@@ -48,6 +48,10 @@ impl Turn {
 
     /// Asks, and waits for the answer as long as `goes_on` says so.
     pub(crate) fn ask(self, prompt: &str, password: bool, goes_on: impl Fn() -> bool) -> Answer {
+        // The kernel does not talk to what a cell has forked.
+        if !event::connected() {
+            return Answer::Refused;
+        }
         // Lets the user see what `print!` holds back.
         event::flush(FLUSH);
         let (number, answer) = open();

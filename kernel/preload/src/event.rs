@@ -3,54 +3,56 @@
 //! An event is one line: a record separator, the session's token, a space, JSON. The token is
 //! random, so that no text of a user is taken for an event.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::os::fd::RawFd;
 use std::sync::OnceLock;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use kensaku::serde_json::Value;
 
-/// The variable in which the kernel hands the token over.
-const TOKEN_VARIABLE: &str = "KENSAKU_TOKEN";
+/// The way to the kernel.
+struct Kernel {
+    token: String,
+    /// The sockets that were stdout and stderr at the start. A cell may close or replace its streams.
+    stdout: RawFd,
+    stderr: RawFd,
+    /// What this process forks does not speak for it.
+    process: u32,
+}
 
-/// Whether this program runs under the kernel.
+static KERNEL: OnceLock<Kernel> = OnceLock::new();
+
+/// Notes the way to the kernel, once.
+pub(crate) fn connect(token: &str, stdout: RawFd, stderr: RawFd) {
+    KERNEL.get_or_init(|| Kernel { token: token.to_owned(), stdout, stderr, process: std::process::id() });
+}
+
+/// Whether this process runs cells for the kernel.
 pub(crate) fn connected() -> bool {
-    token().is_some()
+    kernel().is_some()
 }
 
 /// Sends `event` in the order of stdout.
 pub(crate) fn emit(event: &Value) {
-    if let Some(line) = line(event) {
-        let mut out = std::io::stdout().lock();
-        // Where the kernel has gone away there is nobody left to tell.
-        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
-    }
+    let mut out = std::io::stdout().lock();
+    // Where the kernel has gone away there is nobody left to tell.
+    let _ = out.flush();
+    emit_between(event);
 }
 
 /// Sends `event` past the lock of stdout, whose holder may be waiting for what comes of it.
 pub(crate) fn emit_between(event: &Value) {
-    let Some(line) = line(event) else { return };
-    let mut rest = line.as_bytes();
-    while !rest.is_empty() {
-        // Safety: the bytes are there, as many as said.
-        let written = unsafe { libc::write(libc::STDOUT_FILENO, rest.as_ptr().cast(), rest.len()) };
-        match usize::try_from(written) {
-            Ok(count) => rest = &rest[count..],
-            // The kernel has gone away.
-            Err(_) => return,
-        }
+    if let Some(kernel) = kernel() {
+        send(kernel.stdout, &line(&kernel.token, event));
     }
 }
 
 /// Sends `event` on stderr's own socket, behind what C and other programs wrote there. What std writes
 /// to stderr goes to stdout's, see the kernel's `writes.rs`.
 pub(crate) fn emit_behind_stderr(event: &Value) {
-    let Some(line) = line(event) else { return };
-    // Safety: the bytes are there, as many as said.
-    let sent = unsafe { libc::send(libc::STDERR_FILENO, line.as_ptr().cast(), line.len(), 0) };
-    // A cell may have put a file in its place, or closed it: nothing can come there any more.
-    if sent < 0 {
-        emit_between(event);
+    if let Some(kernel) = kernel() {
+        send(kernel.stderr, &line(&kernel.token, event));
     }
 }
 
@@ -69,12 +71,24 @@ pub(crate) fn flush(limit: Duration) {
     }
 }
 
-/// The line that carries `event`; none outside the kernel.
-pub(crate) fn line(event: &Value) -> Option<String> {
-    Some(format!("\u{1e}{} {event}\n", token()?))
+fn line(token: &str, event: &Value) -> String {
+    format!("\u{1e}{token} {event}\n")
 }
 
-fn token() -> Option<&'static str> {
-    static TOKEN: OnceLock<Option<String>> = OnceLock::new();
-    TOKEN.get_or_init(|| std::env::var(TOKEN_VARIABLE).ok()).as_deref()
+fn send(socket: RawFd, line: &str) {
+    let mut rest = line.as_bytes();
+    while !rest.is_empty() {
+        // Safety: the bytes are there, as many as said.
+        let written = unsafe { libc::write(socket, rest.as_ptr().cast(), rest.len()) };
+        match usize::try_from(written) {
+            Ok(count) => rest = &rest[count..],
+            Err(_) if std::io::Error::last_os_error().kind() == ErrorKind::Interrupted => {}
+            // The kernel has gone away, or the cell has closed what it does not know.
+            Err(_) => return,
+        }
+    }
+}
+
+fn kernel() -> Option<&'static Kernel> {
+    KERNEL.get().filter(|kernel| kernel.process == std::process::id())
 }

@@ -1,5 +1,6 @@
 //! What the process that runs the cells calls.
 
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use kensaku::serde_json::json;
@@ -13,7 +14,10 @@ const FLUSH: Duration = Duration::from_secs(1);
 #[unsafe(no_mangle)]
 static KENSAKU_HOST: Table = Table { version: VERSION, init, interrupt, flush, answer };
 
-extern "C" fn init() {
+extern "C" fn init(token: *const u8, length: usize, stdout: RawFd, stderr: RawFd) {
+    // Safety: the caller's bytes stay until this returns.
+    let token = unsafe { std::slice::from_raw_parts(token, length) };
+    event::connect(&String::from_utf8_lossy(token), stdout, stderr);
     sink::install();
     panics::install();
     logs::install();

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::backtrace::Backtrace;
 use std::panic::PanicHookInfo;
+use std::thread::ThreadId;
 
 use kensaku::serde_json::{Value, json};
 
@@ -14,16 +15,19 @@ const CELL: &str = "cell_";
 /// Installs the hook. It shares libstd with the cells, so that it sees their panics.
 pub(crate) fn install() {
     if event::connected() {
-        std::panic::set_hook(Box::new(report));
+        let own = std::thread::current().id();
+        std::panic::set_hook(Box::new(move |info| report(info, own)));
     }
 }
 
-fn report(info: &PanicHookInfo<'_>) {
+/// `own` is the thread that runs cells.
+fn report(info: &PanicHookInfo<'_>, own: ThreadId) {
     let payload = info.payload();
     if payload.is::<nb::Interrupted>() {
         return;
     }
     let location = info.location();
+    let thread = std::thread::current();
     event::emit(&json!({ "failure": {
         "kind": "panic",
         "name": "panic",
@@ -31,7 +35,8 @@ fn report(info: &PanicHookInfo<'_>) {
         "file": location.map(|place| place.file()),
         "line": location.map(|place| place.line()),
         "column": location.map(|place| place.column()),
-        "thread": std::thread::current().name(),
+        "thread": thread.name(),
+        "own": thread.id() == own,
         "frames": frames(&Backtrace::force_capture().to_string()),
     }}));
 }

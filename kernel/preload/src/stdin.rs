@@ -1,8 +1,8 @@
 //! What a cell reads from stdin is what the user types.
 //!
-//! The descriptor belongs to evcxr, which waits there for the next cell. While a cell runs a socket
-//! takes its place. Nothing tells when a program waits for input, so a thread looks: Linux shows the
-//! system call that each thread is in. That holds for C code, too.
+//! Between cells stdin is empty. While a cell runs a socket takes its place. Nothing tells when a program
+//! waits for input, so a thread looks: the system shows the call that each thread is in. That holds
+//! for C code, too.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -15,16 +15,21 @@ use kensaku::interrupt;
 
 use crate::answers::{Answer, Turn};
 
-/// Between two looks at the threads.
+/// Between two looks at the thread that runs the cell.
 const LOOK: Duration = Duration::from_millis(20);
+/// Of so many looks one is at all threads: there may be hundreds, and they seldom read.
+const ALL: u32 = 25;
 
 /// What stands behind the descriptor while a cell runs.
 struct Cell {
-    /// Where evcxr sends the next cell.
-    commands: OwnedFd,
+    /// What stands there between cells.
+    before: OwnedFd,
     /// The other end of the cell's stdin; none once it has ended.
     typed: Option<UnixStream>,
     round: u64,
+    /// The thread that runs the cell.
+    thread: libc::pid_t,
+    looks: u32,
 }
 
 static CELL: Mutex<Option<Cell>> = Mutex::new(None);
@@ -47,11 +52,11 @@ pub fn cell_begins() {
     }
 }
 
-/// Gives stdin back. To be called where the cell ends, before evcxr reads on.
+/// Gives stdin back. To be called where the cell ends.
 pub fn cell_ends() {
     if let Some(cell) = lock().take() {
         // Safety: both descriptors are open. A thread that still reads sees the end of its input.
-        unsafe { libc::dup2(cell.commands.as_raw_fd(), libc::STDIN_FILENO) };
+        unsafe { libc::dup2(cell.before.as_raw_fd(), libc::STDIN_FILENO) };
     }
 }
 
@@ -60,12 +65,12 @@ impl Cell {
         let (mut ours, typed) = UnixStream::pair()?;
         // Never read: a socket closed with something unread fails its reader, see `cut`.
         ours.write_all(b"!")?;
-        let commands = duplicate(libc::STDIN_FILENO)?;
+        let before = duplicate(libc::STDIN_FILENO)?;
         // Safety: both descriptors are open.
         if unsafe { libc::dup2(ours.as_raw_fd(), libc::STDIN_FILENO) } < 0 {
             return Err(std::io::Error::last_os_error());
         }
-        Ok(Self { commands, typed: Some(typed), round })
+        Ok(Self { before, typed: Some(typed), round, thread: thread(), looks: 0 })
     }
 
     /// The reader sees the end of the input, now and from now on.
@@ -108,14 +113,19 @@ fn look(waited: Option<u64>) -> Option<u64> {
         running.cut();
     }
     let round = running.round;
+    running.looks += 1;
+    // What a look at all has found is looked at again, to be sure.
+    let everywhere = running.looks.is_multiple_of(ALL) || waited == Some(round);
+    let thread = running.thread;
     let typed = running.typed.as_ref()?.try_clone().ok()?;
-    if unread() > 0 || !is_waiting() {
+    // Looks take time, and a process that the cell forks meanwhile would have the lock for ever.
+    drop(cell);
+    if unread() > 0 || !(is_reading(&thread.to_string()) || everywhere && is_waiting()) {
         return None;
     }
     if waited != Some(round) {
         return Some(round);
     }
-    drop(cell);
     let turn = Turn::try_take()?;
     let goes_on = || lock().as_ref().is_some_and(|cell| cell.round == round);
     match turn.ask("", false, goes_on) {
@@ -149,9 +159,25 @@ fn unread() -> libc::c_int {
 /// Whether a thread of this process is in a read of stdin.
 fn is_waiting() -> bool {
     let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    tasks
-        .filter_map(|task| std::fs::read_to_string(task.path().join("syscall")).ok())
-        .any(|call| is_read_of_stdin(&call))
+    tasks.filter_map(|task| task.file_name().into_string().ok()).any(|thread| is_reading(&thread))
+}
+
+/// Whether a thread is in a read of stdin.
+fn is_reading(thread: &str) -> bool {
+    let call = std::fs::read_to_string(format!("/proc/self/task/{thread}/syscall"));
+    call.is_ok_and(|call| is_read_of_stdin(&call))
+}
+
+/// The number of this thread.
+#[cfg(target_os = "linux")]
+fn thread() -> libc::pid_t {
+    // Safety: the call gives a number.
+    unsafe { libc::gettid() }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn thread() -> libc::pid_t {
+    0
 }
 
 /// `0 0x0 ..`: the number of the call, its first argument.

@@ -9,8 +9,9 @@ pub const VERSION: u64 = hash(include_bytes!("table.rs"));
 pub struct Table {
     /// [`VERSION`]. It stays in front, to be compared before anything else is used.
     pub version: u64,
-    /// Called once, before the first cell.
-    pub init: extern "C" fn(),
+    /// Called once, before the first cell, on the thread that runs cells: with the bytes of the token, their number, and
+    /// the sockets to the kernel for both streams.
+    pub init: extern "C" fn(*const u8, usize, i32, i32),
     /// Asks the running cell to stop, or takes that back.
     pub interrupt: extern "C" fn(bool),
     /// Writes out what is still held back; the number is that of the round.

@@ -6,6 +6,7 @@ use syn::Block;
 use syn::parse::Parser;
 
 use super::directives;
+use super::nesting;
 
 /// Deeper brackets and longer cells are not looked into: parsers recurse.
 const DEEP: usize = 200;
@@ -35,6 +36,9 @@ pub(crate) fn is_complete(code: &str) -> Completeness {
     let (found, code) = directives::split(code);
     if found.unfinished {
         return Completeness::Incomplete { indent: 4 };
+    }
+    if nesting::check(&code).is_err() {
+        return Completeness::Unknown;
     }
     let open = match open_at_end(&code) {
         Ok(open) => open,

@@ -11,6 +11,7 @@ use syn::{Attribute, Block, Expr, Ident, Item, Pat, PatIdent, Stmt, Type};
 
 use super::directives::{self, Directives};
 use super::items;
+use super::nesting;
 use super::shape::all_words;
 
 /// A parsed cell.
@@ -75,6 +76,7 @@ impl Cell {
     /// Parses `code`. Calls of the `item_macros` of earlier cells are items.
     pub(crate) fn parse_after(code: &str, item_macros: &[String]) -> syn::Result<Self> {
         let (directives, rust) = directives::split(code);
+        nesting::check(&rust)?;
         let parsed = statements.parse_str(&rust)?;
         let own = parsed.iter().filter_map(item_macro).map(ToString::to_string);
         let known = STANDARD_ITEM_MACROS.iter().map(|name| (*name).to_owned());

@@ -14,7 +14,7 @@ use super::turns::Ticket;
 use crate::cell::{Diagnostic, answer};
 use crate::dylib::Dylib;
 use crate::rustc::Rustc;
-use crate::session::{FOLDER_PREFIX, Scope};
+use crate::session::{Folder, Scope};
 
 /// How many answers are kept: the same expression is asked about with every letter typed behind it.
 const KEPT: usize = 64;
@@ -78,8 +78,7 @@ impl Checker {
     /// What rustc answers; none where it was ended before it could.
     fn ask(&self, source: &str, scope: &Scope, ticket: &Ticket) -> Result<Option<Option<String>>> {
         // Removed by the next kernel, should this one be killed meanwhile.
-        let prefix = format!("{FOLDER_PREFIX}{}-types-", std::process::id());
-        let folder = tempfile::Builder::new().prefix(&prefix).tempdir()?;
+        let folder = Folder::new("types-")?;
         let mut rustc = self.rustc.types(&scope.crates);
         rustc.arg("-").current_dir(folder.path());
         let mut process = rustc.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;

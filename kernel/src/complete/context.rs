@@ -3,6 +3,8 @@
 use ra_ap_syntax::ast::{self, AstNode, HasArgList};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize};
 
+use crate::cell::check_nesting;
+
 /// Stands in front of the cell, whose statements become a function's.
 const HEAD: &str = "async fn cell() {\n";
 
@@ -50,6 +52,7 @@ impl Position {
 
     fn parse(text: String, at: usize, prefix: String) -> Option<Self> {
         let at = TextSize::try_from(at).ok()?;
+        check_nesting(&text).ok()?;
         let mut plain = text.clone();
         // Each round finds the next of nested macros.
         for _ in 0..8 {

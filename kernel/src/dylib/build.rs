@@ -1,5 +1,6 @@
 //! Building the dylib: cargo makes its crates, rustc links them.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
@@ -15,14 +16,19 @@ use crate::rustc::joined;
 use crate::toolchain;
 use crate::units::Graph;
 
-/// Builds the preload and makes the dylib of it.
+/// Builds the preload and makes the dylib of it, unless another process does so at this moment.
 pub(super) fn build(folder: &Path, rustc: String) -> Result<Dylib> {
     ensure!(has_sources(), "kensaku's sources are no longer at {}", workspace().display());
+    let _building = lock(folder)?;
+    if let Some(dylib) = Dylib::recorded(folder).filter(|dylib| dylib.rustc == rustc && !dylib.is_stale()) {
+        return Ok(dylib);
+    }
     let started = SystemTime::now();
     eprintln!("building kensaku's library for cells (only when it has changed) ...");
     let graph = Graph::ask(&mut cargo(folder)).context("asking cargo what the library is made of")?;
     let messages = build_crates(folder)?;
-    remove_unused(folder);
+    // The one that is named until now may be about to be held by a kernel that starts.
+    remove_unused(folder, Dylib::recorded(folder).map(|dylib| dylib.dependencies));
     let home = new_home(folder)?;
     gather(&messages, &home)?;
     let crates =
@@ -42,7 +48,7 @@ pub(super) fn build(folder: &Path, rustc: String) -> Result<Dylib> {
     let file = record(folder);
     crate::files::write(&file, serde_json::to_string_pretty(&dylib)?.as_bytes())?;
     // What was changed while cargo ran is built the next time.
-    std::fs::File::open(&file)?.set_modified(started)?;
+    File::open(&file)?.set_modified(started)?;
     Ok(dylib)
 }
 
@@ -54,17 +60,34 @@ fn new_home(folder: &Path) -> Result<PathBuf> {
     Ok(home.keep())
 }
 
-/// Removes the dylibs that no kernel uses: those of this clone, and of clones that are gone. What cannot be removed
-/// now is removed by the next build.
-fn remove_unused(folder: &Path) {
+/// Waits until no other process builds; none does until the answer is dropped.
+fn lock(folder: &Path) -> Result<File> {
+    let file = folder.join("kensaku-dylib.lock");
+    let lock = File::options().create(true).append(true).open(&file);
+    let lock = lock.with_context(|| format!("opening {}", file.display()))?;
+    if lock.try_lock().is_err() {
+        eprintln!("waiting for another process that builds kensaku's library ...");
+        lock.lock().with_context(|| format!("locking {}", file.display()))?;
+    }
+    Ok(lock)
+}
+
+/// Removes the dylibs that no kernel uses: those of this clone but for the one in `spared`, and of clones that are gone.
+/// What cannot be removed now is removed by the next build.
+fn remove_unused(folder: &Path, spared: Option<PathBuf>) {
     let mut ended = gone(folder);
     ended.push(clone_key(&workspace()));
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let clone = name.to_str().and_then(|name| name.strip_prefix(HOME)?.split('-').next());
-        if clone.is_some_and(|clone| ended.iter().any(|ended| ended == clone))
-            && std::fs::File::open(entry.path()).is_ok_and(|lock| lock.try_lock().is_ok())
+        if !clone.is_some_and(|clone| ended.iter().any(|ended| ended == clone))
+            || spared.as_ref() == Some(&entry.path())
         {
+            continue;
+        }
+        // Held until it is gone.
+        let lock = File::open(entry.path());
+        if lock.as_ref().is_ok_and(|lock| lock.try_lock().is_ok()) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
@@ -189,10 +212,36 @@ mod tests {
             };
             std::fs::write(record(clone), serde_json::to_string(&dylib)?)?;
         }
-        remove_unused(folder.path());
+        remove_unused(folder.path(), None);
         assert!(home(other.path()).exists() && record(other.path()).exists());
         assert!(!home(&gone).exists() && !record(&gone).exists());
         assert!(!home(&workspace()).exists());
         Ok(())
+    }
+
+    #[test]
+    fn only_what_nobody_uses_is_removed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let home = || new_home(folder.path()).expect("a folder");
+        let (held, named, left) = (home(), home(), home());
+        let holding = File::open(&held).expect("it is there");
+        holding.lock_shared().expect("nobody else holds it");
+        remove_unused(folder.path(), Some(named.clone()));
+        assert_eq!([held.exists(), named.exists(), left.exists()], [true, true, false]);
+        drop(holding);
+        remove_unused(folder.path(), None);
+        assert_eq!([held.exists(), named.exists()], [false, false]);
+    }
+
+    #[test]
+    fn one_process_builds_at_a_time() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let first = lock(folder.path()).expect("nobody builds");
+        let place = folder.path().to_owned();
+        let second = std::thread::spawn(move || lock(&place).is_ok());
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        assert!(!second.is_finished());
+        drop(first);
+        assert!(second.join().expect("it does not panic"));
     }
 }

@@ -5,37 +5,46 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::endings::Endings;
 use super::info;
 use super::iopub::IoPub;
 use super::message::Request;
+use super::stop::Stop;
 use super::wire::{Channel, Replies, log};
-use crate::session::Interrupter;
 
 /// What the sockets need to get the last messages out.
 const FAREWELL: Duration = Duration::from_millis(100);
 
-/// Serves the channel until a shutdown, which ends the process. Clients of before protocol 5.4 ask
-/// for it on the shell channel: `from_shell` brings those requests, with their way back.
+/// Serves the channel until the kernel is to end. Clients of before protocol 5.4 ask for that on the shell
+/// channel: `from_shell` brings those requests, with their way back.
 pub(super) async fn serve(
     mut channel: Channel,
     mut from_shell: mpsc::UnboundedReceiver<(Request, Replies)>,
-    interrupter: Interrupter,
+    stop: Stop,
+    mut endings: Endings,
     iopub: IoPub,
 ) {
     loop {
         let (request, replies) = tokio::select! {
             Some(request) = channel.requests.recv() => (request, channel.replies.clone()),
             Some(forwarded) = from_shell.recv() => forwarded,
+            reason = endings.next() => {
+                log(&format!("the kernel ends: {reason}"));
+                return;
+            }
             else => return,
         };
         iopub.status("busy", Some(&request.header));
-        let answer = answer(&request, &interrupter);
-        if let Some(content) = answer {
+        let ends = request.kind == "shutdown_request";
+        if let Some(content) = answer(&request, &stop) {
+            if ends {
+                // For those who did not ask.
+                iopub.publish("shutdown_reply", content.clone(), Some(&request.header));
+            }
             replies.reply(&request, content).await;
         }
         iopub.status("idle", Some(&request.header));
-        if request.kind == "shutdown_request" {
-            interrupter.kill();
+        if ends {
             iopub.flush().await;
             tokio::time::sleep(FAREWELL).await;
             return;
@@ -43,11 +52,11 @@ pub(super) async fn serve(
     }
 }
 
-fn answer(request: &Request, interrupter: &Interrupter) -> Option<Value> {
+fn answer(request: &Request, stop: &Stop) -> Option<Value> {
     match request.kind.as_str() {
         "kernel_info_request" => Some(info::reply()),
         "interrupt_request" => {
-            interrupter.interrupt();
+            stop.now();
             Some(json!({ "status": "ok" }))
         }
         "shutdown_request" => Some(json!({ "status": "ok", "restart": request.content["restart"] == json!(true) })),

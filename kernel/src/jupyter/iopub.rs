@@ -1,32 +1,25 @@
 //! The iopub socket: everything front ends see of a running cell.
 
-use std::time::Duration;
-
-use jupyter_zmq_client::{KernelIoPubXPubConnection, SubscriptionEvent};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
-use zeromq::SocketSend;
+use zeromq::ZmqMessage;
 
 use super::message::{Envelope, Header, Message};
+use super::publisher::Publisher;
 use super::queue::{Item, Queue};
 use super::wire::log;
 use crate::session::Event;
-
-/// How long a front end may take to accept a message before it is left out.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// The same for one that has not accepted the last message, either.
-const IMPATIENCE: Duration = Duration::from_millis(10);
 
 /// Sends to the iopub socket, from any thread, in order.
 #[derive(Clone)]
 pub(super) struct IoPub(Queue);
 
 /// Starts the task that owns the socket.
-pub(super) fn start(socket: KernelIoPubXPubConnection, envelope: Envelope) -> IoPub {
+pub(super) fn start(publisher: Publisher, envelope: Envelope) -> IoPub {
     let queue = Queue::default();
     let iopub = IoPub(queue.clone());
     iopub.status("starting", None);
-    tokio::spawn(run(Sender { socket, envelope, stuck: false }, queue));
+    tokio::spawn(run(Sender { publisher, envelope }, queue));
     iopub
 }
 
@@ -90,14 +83,11 @@ async fn run(mut sender: Sender, queue: Queue) {
     loop {
         tokio::select! {
             item = queue.next() => sender.take(item).await,
-            event = sender.socket.recv_subscription() => match event {
-                Ok(SubscriptionEvent::Subscribe(topic)) => {
-                    sender.send(Message::publication("iopub_welcome", json!({ "subscription": topic }), None)).await;
-                }
-                Ok(SubscriptionEvent::Unsubscribe(_)) => {}
-                Err(error) => {
-                    log(&format!("iopub: {error}"));
-                    tokio::time::sleep(IMPATIENCE).await;
+            subscription = sender.publisher.subscription() => {
+                let topic = String::from_utf8_lossy(&subscription.topic).into_owned();
+                let welcome = Message::publication("iopub_welcome", json!({ "subscription": topic }), None);
+                if let Some(frames) = sender.seal(welcome) {
+                    sender.publisher.welcome(subscription, &frames).await;
                 }
             },
         }
@@ -105,9 +95,8 @@ async fn run(mut sender: Sender, queue: Queue) {
 }
 
 struct Sender {
-    socket: KernelIoPubXPubConnection,
+    publisher: Publisher,
     envelope: Envelope,
-    stuck: bool,
 }
 
 impl Sender {
@@ -123,20 +112,12 @@ impl Sender {
     }
 
     async fn send(&mut self, message: Message) {
-        let frames = match self.envelope.seal(message) {
-            Ok(frames) => frames,
-            Err(error) => return log(&format!("iopub: {error}")),
-        };
-        let patience = if self.stuck { IMPATIENCE } else { PATIENCE };
-        match tokio::time::timeout(patience, self.socket.socket.send(frames)).await {
-            Ok(Ok(())) => self.stuck = false,
-            Ok(Err(error)) => log(&format!("iopub: {error}")),
-            Err(_) => {
-                if !self.stuck {
-                    log("iopub: a front end does not read; it misses messages");
-                }
-                self.stuck = true;
-            }
+        if let Some(frames) = self.seal(message) {
+            self.publisher.send(&frames).await;
         }
+    }
+
+    fn seal(&self, message: Message) -> Option<ZmqMessage> {
+        self.envelope.seal(message).map_err(|error| log(&format!("iopub: {error}"))).ok()
     }
 }

@@ -2,6 +2,7 @@
 
 mod comms;
 mod control;
+mod endings;
 mod history;
 mod info;
 mod input;
@@ -9,13 +10,16 @@ mod iopub;
 mod limits;
 mod message;
 mod output;
+mod publisher;
 mod queue;
 mod requests;
 mod shell;
 mod startup;
+mod stop;
 mod variables;
 mod wire;
 mod worker;
+mod zmtp;
 
 use std::path::Path;
 
@@ -24,14 +28,24 @@ use tokio::sync::mpsc;
 
 use crate::complete::Awaited;
 use crate::session::{Interrupter, SharedScope};
+use endings::Endings;
 use requests::Questions;
+use stop::{Interrupts, Stop};
 
 pub(crate) use limits::Output as Limits;
 
-/// Serves one front end's connection until it asks for a shutdown.
+/// Serves a connection file until a front end asks for a shutdown, or something else ends the kernel.
 pub(crate) fn serve(connection_file: &Path) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        // Completion parses.
+        .thread_stack_size(crate::STACK)
+        .enable_all()
+        .build()?;
     let thread = runtime.block_on(async {
+        // Before anything that takes time: by default signals end a process.
+        let interrupts = Interrupts::new()?;
+        let endings = Endings::new()?;
         let channels = wire::bind(connection_file).await?;
         let interrupter = Interrupter::default();
         let iopub = iopub::start(channels.iopub, channels.envelope);
@@ -44,9 +58,12 @@ pub(crate) fn serve(connection_file: &Path) -> Result<()> {
         let (shutdowns, from_shell) = mpsc::unbounded_channel();
         tokio::spawn(wire::echo_heartbeats(channels.heartbeat));
         tokio::spawn(input::serve(channels.stdin, asks, iopub.clone()));
-        tokio::spawn(interrupter.clone().at_signals());
-        tokio::spawn(shell::serve(channels.shell, worker, shutdowns, scope, Questions::new(completer), iopub.clone()));
-        control::serve(channels.control, from_shell, interrupter, iopub).await;
+        let stop = Stop::new(interrupter.clone());
+        tokio::spawn(interrupts.stop(stop.clone()));
+        let questions = Questions::new(completer);
+        tokio::spawn(shell::serve(channels.shell, worker, shutdowns, scope, questions, iopub.clone(), stop.clone()));
+        control::serve(channels.control, from_shell, stop, endings, iopub).await;
+        interrupter.farewell();
         anyhow::Ok(thread)
     })?;
     // Its tasks hold the sender of cells: without them the thread ends.

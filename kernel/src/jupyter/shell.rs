@@ -13,6 +13,7 @@ use super::info;
 use super::iopub::IoPub;
 use super::message::Request;
 use super::requests::{Execute, Questions, is_complete};
+use super::stop::Stop;
 use super::variables;
 use super::wire::{Channel, Replies, log};
 use super::worker::{Done, Job};
@@ -35,12 +36,15 @@ struct Shell {
     asides: JoinSet<()>,
     /// Cells that arrived before this moment are not run: one before them failed.
     aborted_before: Option<Instant>,
+    /// The same, as the user has asked for it.
+    stop: Stop,
     count: u64,
 }
 
 struct Running {
     request: Request,
     execute: Execute,
+    began: Instant,
     done: oneshot::Receiver<Done>,
 }
 
@@ -52,6 +56,7 @@ pub(super) async fn serve(
     scope: SharedScope,
     questions: Questions,
     iopub: IoPub,
+    stop: Stop,
 ) {
     let mut comms = Comms::default();
     comms.register(variables::TARGET, move |_| variables::list(&scope));
@@ -67,6 +72,7 @@ pub(super) async fn serve(
         running: None,
         asides: JoinSet::new(),
         aborted_before: None,
+        stop,
         count: 0,
     };
     loop {
@@ -160,7 +166,7 @@ impl Shell {
             && let Some(request) = self.waiting.pop_front()
         {
             self.iopub.status("busy", Some(&request.header));
-            if self.aborted_before.is_some_and(|failed| request.arrived < failed) {
+            if self.aborted_before.max(self.stop.asked()).is_some_and(|aborted| request.arrived < aborted) {
                 self.replies.reply(&request, json!({ "status": "aborted", "execution_count": self.count })).await;
                 self.iopub.status("idle", Some(&request.header));
             } else {
@@ -191,11 +197,11 @@ impl Shell {
         };
         // Where the worker has ended, `done` tells so.
         let _ = self.worker.send(job);
-        self.running = Some(Running { request, execute, done });
+        self.running = Some(Running { request, execute, began: Instant::now(), done });
     }
 
     async fn end_cell(&mut self, done: Done) {
-        let Some(Running { request, execute, .. }) = self.running.take() else { return };
+        let Some(Running { request, execute, began, .. }) = self.running.take() else { return };
         let Done { result, expressions, pages, loaded, value } = done;
         if execute.store_history
             && let Some(value) = value
@@ -229,8 +235,9 @@ impl Shell {
         }
         self.replies.reply(&request, content).await;
         if result.is_err() && execute.stop_on_error {
-            // Whoever sent a cell until now could not know of the failure.
-            self.aborted_before = Some(Instant::now());
+            // Whoever sent a cell until now could not know of the failure; who has stopped this one does.
+            let stopped = self.stop.asked().filter(|asked| *asked >= began);
+            self.aborted_before = stopped.or_else(|| Some(Instant::now()));
         }
         self.iopub.status("idle", Some(&request.header));
     }

@@ -3,28 +3,33 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use jupyter_protocol::ConnectionInfo;
 use jupyter_zmq_client::{
-    Connection, KernelHeartbeatConnection, KernelIoPubXPubConnection, RouterRecvConnection, RouterSendConnection,
-    create_kernel_control_connection, create_kernel_heartbeat_connection, create_kernel_iopub_xpub_connection,
-    create_kernel_shell_connection, create_kernel_stdin_connection,
+    Connection, KernelHeartbeatConnection, RouterRecvConnection, RouterSendConnection,
+    create_kernel_control_connection, create_kernel_heartbeat_connection, create_kernel_shell_connection,
+    create_kernel_stdin_connection,
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
 use zeromq::{RouterSendHalf, RouterSocket, SocketRecv, SocketSend};
 
 use super::message::{Envelope, Message, Request, Seen, random_id};
+use super::publisher::Publisher;
 
 /// How many requests may wait. A front end that sends more waits for its socket.
 const WAITING: usize = 10_000;
+
+/// How long a reply may wait for room in the queue of its front end, which holds 100,000: who has left so many
+/// unread is not held up for, as others wait behind it.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The five sockets, bound.
 pub(super) struct Channels {
     pub(super) shell: Channel,
     pub(super) control: Channel,
     pub(super) stdin: Channel,
-    pub(super) iopub: KernelIoPubXPubConnection,
+    pub(super) iopub: Publisher,
     pub(super) heartbeat: KernelHeartbeatConnection,
     pub(super) envelope: Envelope,
 }
@@ -50,13 +55,13 @@ pub(super) async fn bind(connection_file: &Path) -> Result<Channels> {
     let info: ConnectionInfo =
         serde_json::from_str(&text).with_context(|| format!("{} is no connection file", connection_file.display()))?;
     let session = random_id();
-    let iopub = create_kernel_iopub_xpub_connection(&info, &session).await?;
-    let envelope = Envelope { key: iopub.mac.clone(), session: session.clone() };
+    let shell = create_kernel_shell_connection(&info, &session).await?;
+    let envelope = Envelope { key: shell.mac.clone(), session: session.clone() };
     Ok(Channels {
-        shell: Channel::of(create_kernel_shell_connection(&info, &session).await?),
+        shell: Channel::of(shell),
         control: Channel::of(create_kernel_control_connection(&info, &session).await?),
         stdin: Channel::of(create_kernel_stdin_connection(&info, &session).await?),
-        iopub,
+        iopub: Publisher::bind(&info).await?,
         heartbeat: create_kernel_heartbeat_connection(&info).await?,
         envelope,
     })
@@ -82,7 +87,10 @@ impl Replies {
     pub(super) async fn send(&self, message: Message) {
         let kind = message.kind.clone();
         let sent = match self.envelope.seal(message) {
-            Ok(frames) => self.socket.clone().send(frames).await.map_err(Into::into),
+            Ok(frames) => match tokio::time::timeout(PATIENCE, self.socket.clone().send(frames)).await {
+                Ok(sent) => sent.map_err(Into::into),
+                Err(_) => Err(anyhow!("its front end does not read")),
+            },
             Err(error) => Err(error),
         };
         if let Err(error) = sent {
@@ -132,4 +140,53 @@ async fn read_all(mut socket: RouterRecvConnection, envelope: Envelope, requests
 
 async fn pause() {
     tokio::time::sleep(Duration::from_millis(10)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use bytes::Bytes;
+    use serde_json::json;
+    use zeromq::util::PeerIdentity;
+    use zeromq::{DealerSocket, Socket, SocketOptions};
+
+    use super::*;
+
+    async fn front_end(identity: &'static str, endpoint: &str) -> DealerSocket {
+        let mut options = SocketOptions::default();
+        options.peer_identity(PeerIdentity::try_from(identity.as_bytes()).expect("it is short"));
+        let mut socket = DealerSocket::with_options(options);
+        socket.connect(endpoint).await.expect("somebody listens");
+        socket
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_front_end_that_reads_no_reply_holds_up_no_other() {
+        let mut router = RouterSocket::new();
+        let endpoint = router.bind("tcp://127.0.0.1:0").await.expect("there is a port").to_string();
+        let channel = Channel::of(Connection::new(router, "key", "session"));
+        let _suspended = front_end("suspended", &endpoint).await;
+        let mut reads = front_end("reads", &endpoint).await;
+        let message = |identity: &'static str| Message {
+            identities: vec![Bytes::from_static(identity.as_bytes())],
+            kind: "kernel_info_reply".to_owned(),
+            parent: None,
+            content: json!({}),
+        };
+        // More than its queue and the sockets hold.
+        let mut waits = 0;
+        for _ in 0..250_000 {
+            let begun = Instant::now();
+            channel.replies.send(message("suspended")).await;
+            waits += usize::from(begun.elapsed() >= PATIENCE);
+            if waits == 2 {
+                break;
+            }
+        }
+        assert_eq!(waits, 2, "its queue is not full");
+        channel.replies.send(message("reads")).await;
+        let read = tokio::time::timeout(Duration::from_secs(5), reads.recv()).await;
+        assert!(read.is_ok_and(|read| read.is_ok()));
+    }
 }

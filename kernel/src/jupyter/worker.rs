@@ -18,10 +18,8 @@ use crate::complete::{Awaited, make_missing_index};
 use crate::dylib::Dylib;
 use crate::session::{Event, Failure, Interrupter, Session, SharedScope, Stream};
 
-/// rust-analyzer, inside evcxr, recurses deeply.
-const STACK: usize = 64 << 20;
-/// How long the end of a session may take.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long the end of a session may take. The process for cells has a second of its own, see `child.rs`.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// A cell to run.
 pub(super) struct Job {
@@ -59,7 +57,7 @@ pub(super) fn start(
     let (sender, mut jobs) = mpsc::unbounded_channel::<Job>();
     let current = Current::new(iopub, asking);
     let events = current.clone();
-    let thread = std::thread::Builder::new().name("kensaku-cells".to_owned()).stack_size(STACK);
+    let thread = std::thread::Builder::new().name("kensaku-cells".to_owned()).stack_size(crate::STACK);
     let handle = thread.spawn(move || {
         let events = Arc::new(move |event| events.take(event));
         let startup = Startup::find();
@@ -110,7 +108,7 @@ pub(super) fn start(
 pub(super) fn wait_for(thread: &JoinHandle<()>) {
     let start = Instant::now();
     while !thread.is_finished() && start.elapsed() < FAREWELL {
-        std::thread::sleep(FAREWELL / 100);
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a script to a program that links to the dylib, compiled once for each content.
 
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -46,8 +46,8 @@ pub(super) fn compiled(file: &Path, dylib: &Dylib) -> Result<Option<PathBuf>> {
         }
         Ok(made) => made,
     };
-    let created = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-    created.with_context(|| format!("creating {}", folder.display()))?;
+    files::private_folder(&programs)?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     // Two runs of one script may compile it at the same time.
     let ours = std::fs::Permissions::from_mode(0o700);
     let aside = tempfile::Builder::new().prefix("compiling-").permissions(ours).tempdir_in(&folder)?;

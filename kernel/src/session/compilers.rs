@@ -1,16 +1,35 @@
 //! Ending a compilation: cargo and everything below it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// Ends every process that this one has started, but for `spared` and what it started.
 pub(super) fn end_all_but(spared: u32) {
     let parents = parents();
     let own = std::process::id();
     for process in descendants(&parents, own, spared) {
-        // Safety: a signal to a process of our own; it may have ended already.
-        unsafe { libc::kill(process as libc::pid_t, libc::SIGKILL) };
+        end(process);
     }
 }
+
+/// Whether a process that this one has started does not end by itself for a while.
+pub(super) fn lingers(process: u32) -> bool {
+    let own = std::process::id();
+    (0..LOOKS).all(|_| {
+        std::thread::sleep(LOOK);
+        parents().get(&process) == Some(&own)
+    })
+}
+
+/// Ends a process.
+pub(super) fn end(process: u32) {
+    // Safety: a signal to a process of our own; it may have ended already.
+    unsafe { libc::kill(process as libc::pid_t, libc::SIGKILL) };
+}
+
+/// How long a process may take to end by itself.
+const LOOKS: usize = 20;
+const LOOK: Duration = Duration::from_millis(50);
 
 fn descendants(parents: &HashMap<u32, u32>, root: u32, spared: u32) -> Vec<u32> {
     let mut found = Vec::new();
@@ -25,7 +44,7 @@ fn descendants(parents: &HashMap<u32, u32>, root: u32, spared: u32) -> Vec<u32> 
     found
 }
 
-/// The parent of each process.
+/// The parent of each process that runs.
 #[cfg(target_os = "linux")]
 fn parents() -> HashMap<u32, u32> {
     let Ok(processes) = std::fs::read_dir("/proc") else { return HashMap::new() };
@@ -34,23 +53,25 @@ fn parents() -> HashMap<u32, u32> {
             let process: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
             let status = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
             // The name in parentheses may hold anything; the state and the parent follow it.
-            let parent = status.rsplit(") ").next()?.split(' ').nth(1)?.parse().ok()?;
-            Some((process, parent))
+            let (state, rest) = status.rsplit(") ").next()?.split_once(' ')?;
+            let parent = rest.split(' ').next()?.parse().ok()?;
+            (state != "Z").then_some((process, parent))
         })
         .collect()
 }
 
-/// The parent of each process.
+/// The parent of each process that runs.
 #[cfg(not(target_os = "linux"))]
 fn parents() -> HashMap<u32, u32> {
-    let Ok(output) = std::process::Command::new("ps").args(["-Ao", "pid=,ppid="]).output() else {
+    let Ok(output) = std::process::Command::new("ps").args(["-Ao", "pid=,ppid=,stat="]).output() else {
         return HashMap::new();
     };
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| {
-            let mut numbers = line.split_whitespace().map(str::parse);
-            Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+            let mut words = line.split_whitespace();
+            let process = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+            (!words.next()?.starts_with('Z')).then_some(process)
         })
         .collect()
 }

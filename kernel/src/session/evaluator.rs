@@ -110,6 +110,11 @@ impl Session {
         self.sources.push(Source { name: name.to_owned(), code: code.to_owned() });
         let macros = self.read_scope(Scope::item_macros);
         let cell = Cell::parse_after(code, &macros).map_err(|error| self.syntax_failure(source, &error))?;
+        if self.workplace.restore(&self.link).map_err(|error| internal(&error))? {
+            self.say_error(
+                "[kensaku: the session's folder was deleted, and is made again: repeat what `:dep` added]\n",
+            );
+        }
         self.obey(&cell.directives.before)?;
         if !cell.statements.is_empty() {
             let ty = self.shown_type(&cell);

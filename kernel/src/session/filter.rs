@@ -3,15 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
-/// Where the cell has ended. Printed by evcxr's run time.
-pub(super) const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
 /// Printed where a panic reached evcxr: the preload catches those of the statements.
 const PANICKED: &str = "EVCXR_PANIC_NOTIFICATION";
 /// A display in the form that stock evcxr asks for, as crates print it.
 const BEGIN_CONTENT: &str = "EVCXR_BEGIN_CONTENT ";
 const END_CONTENT: &str = "EVCXR_END_CONTENT";
 
-const MARKERS: [&str; 4] = [COMPLETE, PANICKED, BEGIN_CONTENT, END_CONTENT];
+const MARKERS: [&str; 3] = [PANICKED, BEGIN_CONTENT, END_CONTENT];
 
 /// One part of the output.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,8 +17,6 @@ pub(super) enum Piece {
     Text(String),
     /// A line of the preload.
     Event(Value),
-    /// The end of the cell.
-    Complete,
     Panicked,
 }
 
@@ -119,7 +115,7 @@ impl Filter {
             self.content = Some((mime.to_owned(), String::new()));
         } else if marker != END_CONTENT {
             self.end_bundle(pieces);
-            pieces.0.push(if marker == COMPLETE { Piece::Complete } else { Piece::Panicked });
+            pieces.0.push(Piece::Panicked);
         }
     }
 
@@ -176,7 +172,7 @@ impl Pieces {
 fn marker(line: &str) -> Option<usize> {
     let at = line.rfind("EVCXR_")?;
     let candidate = &line[at..];
-    let known = [COMPLETE, PANICKED, END_CONTENT].contains(&candidate) || candidate.starts_with(BEGIN_CONTENT);
+    let known = [PANICKED, END_CONTENT].contains(&candidate) || candidate.starts_with(BEGIN_CONTENT);
     known.then_some(at)
 }
 
@@ -236,9 +232,11 @@ mod tests {
     #[test]
     fn markers_are_found_behind_text() {
         let mut filter = Filter::new("t");
-        let mut pieces = filter.push(b"abcEVCXR_EXEC");
-        pieces.extend(filter.push(b"UTION_COMPLETE\nx"));
-        assert_eq!(pieces, [text("abc"), Piece::Complete, text("x")]);
+        let mut pieces = filter.push(b"abcEVCXR_PANIC");
+        pieces.extend(filter.push(b"_NOTIFICATION\nx"));
+        assert_eq!(pieces, [text("abc"), Piece::Panicked, text("x")]);
+        // evcxr waits for this one elsewhere.
+        assert_eq!(filter.push(b"EVCXR_EXECUTION_COMPLETE\n"), [text("EVCXR_EXECUTION_COMPLETE\n")]);
         assert_eq!(filter.push(b"EVCXR_PANIC_NOTIFICATION!\n"), [text("EVCXR_PANIC_NOTIFICATION!\n")]);
         assert_eq!(filter.push(b"EVCXR_PANIC_NOTIFICATION\n"), [Piece::Panicked]);
     }

@@ -74,17 +74,11 @@ impl Interrupter {
         }
     }
 
-    /// Interrupts at each Ctrl-C, and where a front end sends its signal.
-    pub(crate) async fn at_signals(self) {
-        while tokio::signal::ctrl_c().await.is_ok() {
-            self.interrupt();
-        }
-    }
-
-    /// Ends the process for cells and every compiler. The session does not survive it.
-    pub(crate) fn kill(&self) {
+    /// Lets the running cell and the process for cells end by themselves, for a second. Compilers end now.
+    pub(crate) fn farewell(&self) {
         if let Some(target) = &self.lock().target {
-            target.kill();
+            target.link.farewell();
+            compilers::end_all_but(target.link.process().unwrap_or_default());
         }
     }
 

@@ -1,7 +1,6 @@
 //! The kernel's end of the three sockets of the process for cells.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,9 +10,14 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::filter::{COMPLETE, Piece};
+use super::arrivals::{Admitted, arrival, lives};
+use super::compilers;
+use super::filter::Piece;
 use super::input::{Control, Question};
 use super::{Event, Events, Stream, streams};
+
+/// What evcxr waits for at the end of a cell.
+const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
 
 /// Reads both streams of the process for cells and speaks to it.
 #[derive(Clone)]
@@ -36,6 +40,8 @@ pub(super) struct Ran {
     pub(super) lost: Vec<(String, String)>,
     /// Variables that are kept, with their types.
     pub(super) kept: BTreeMap<String, String>,
+    /// Whether all its output is read.
+    finished: bool,
 }
 
 /// How the statements of a cell ended.
@@ -59,6 +65,9 @@ pub(super) struct Report {
     #[serde(flatten)]
     pub(super) place: Frame,
     pub(super) thread: Option<String>,
+    /// Whether the thread is the one that runs cells.
+    #[serde(default)]
+    pub(super) own: bool,
     /// The calls in cells that led there, the innermost first.
     #[serde(default)]
     pub(super) frames: Vec<Frame>,
@@ -72,6 +81,7 @@ pub(super) struct Frame {
     pub(super) column: Option<usize>,
 }
 
+#[derive(Default)]
 struct State {
     /// Output of the kernel's own cells at the start is not shown.
     muted: bool,
@@ -79,31 +89,28 @@ struct State {
     /// Since when the statements of a cell run, and how long those before them ran.
     running: Option<Instant>,
     ran_for: Option<Duration>,
-    /// Counts the ends of cells, so that what is flushed belongs to this one.
-    round: u64,
-    /// Which streams have nothing more of this cell.
-    flushed: [bool; 2],
+    admitted: Admitted,
+    /// Up to which cell stdout and stderr are read.
+    flushed: [Option<u64>; 2],
+    /// Whether both have just come to the end of a cell.
+    complete: bool,
     ran: Ran,
 }
 
 impl Link {
     /// Listens at `socket`.
     pub(super) fn listen(socket: &Path, events: Events) -> Result<Self> {
-        let token = token()?;
-        let listener = UnixListener::bind(socket).with_context(|| format!("listening at {}", socket.display()))?;
-        let state = State {
-            muted: true,
-            interrupted: false,
-            running: None,
-            ran_for: None,
-            round: 0,
-            flushed: [false; 2],
-            ran: Ran::default(),
-        };
-        let link = Self { state: Arc::new(Mutex::new(state)), control: Control::default(), events, token };
-        let accepting = link.clone();
-        spawn("kensaku-accept", move || accepting.accept(&listener))?;
+        let state = Arc::new(Mutex::new(State { muted: true, ..State::default() }));
+        let link = Self { state, control: Control::default(), events, token: token()? };
+        link.listen_at(socket)?;
         Ok(link)
+    }
+
+    /// Listens at `socket`, too.
+    pub(super) fn listen_at(&self, socket: &Path) -> Result<()> {
+        let listener = UnixListener::bind(socket).with_context(|| format!("listening at {}", socket.display()))?;
+        let accepting = self.clone();
+        spawn("kensaku-accept", move || accepting.accept(&listener))
     }
 
     /// What begins the preload's own lines.
@@ -129,6 +136,17 @@ impl Link {
         let mut state = self.lock();
         state.interrupted = true;
         self.control.say("interrupt 1");
+    }
+
+    /// Lets the running cell and then the process end by themselves. The process ends in a second, at the latest.
+    pub(super) fn farewell(&self) {
+        self.interrupt();
+        self.control.say("farewell");
+    }
+
+    /// The process for cells, once it has connected.
+    pub(super) fn process(&self) -> Option<u32> {
+        self.lock().admitted.process()
     }
 
     pub(super) fn has_begun(&self) -> bool {
@@ -163,23 +181,24 @@ impl Link {
     fn accept(&self, listener: &UnixListener) {
         let mut stdout = None;
         for stream in listener.incoming().map_while(std::result::Result::ok) {
-            let mut reader = BufReader::new(stream);
-            let mut name = String::new();
-            if reader.read_line(&mut name).is_err() {
+            let Some(arrival) = arrival(stream, &self.token) else { continue };
+            if !self.lock().admitted.admit(&arrival, lives) {
                 continue;
             }
-            match name.trim_end() {
-                "stdout" => stdout = Some(reader),
+            match arrival.name {
+                "stdout" => stdout = Some(arrival.stream),
                 "stderr" => {
                     let Some(stdout) = stdout.take() else { continue };
-                    let link = self.clone();
-                    let take = move |stream, pieces| link.take(stream, pieces);
-                    let token = self.token.clone();
+                    let (link, process) = (self.clone(), arrival.process);
                     // Without a thread both are closed, and the process for cells ends with an error.
-                    let _ = spawn("kensaku-output", move || streams::read(stdout, reader, &token, take));
+                    let _ = spawn("kensaku-output", move || {
+                        let take = |stream, pieces| link.take(process, stream, pieces);
+                        streams::read(stdout, arrival.stream, &link.token, take);
+                        link.end_deaf(process);
+                    });
                 }
                 _ => {
-                    self.control.connect(reader.into_inner());
+                    self.control.connect(arrival.stream.into_inner());
                     self.control.say("welcome");
                 }
             }
@@ -187,31 +206,38 @@ impl Link {
     }
 
     /// Shows each piece before it looks at the next: the end of the cell comes after its output.
-    fn take(&self, stream: Stream, pieces: Vec<Piece>) {
+    fn take(&self, process: u32, stream: Stream, pieces: Vec<Piece>) {
         for piece in pieces {
             let shown = match piece {
-                Piece::Text(text) => Some(Event::Stream { stream, text }),
-                Piece::Event(event) => self.lock().take_event(event, &self.control),
-                Piece::Complete => {
-                    self.lock().complete(&self.control);
-                    None
-                }
+                Piece::Text(text) => vec![Event::Stream { stream, text }],
+                Piece::Event(event) => self.lock().take_event(process, event, &self.control),
                 Piece::Panicked => {
                     self.lock().ran.ended.get_or_insert(Ended::Panic);
-                    None
+                    Vec::new()
                 }
             };
-            if let Some(event) = shown {
-                self.show(event);
+            shown.into_iter().for_each(|event| self.show(event));
+            // evcxr hears of the end once both streams are read.
+            if std::mem::take(&mut self.lock().complete) {
+                self.control.say(&format!("relay {COMPLETE}"));
             }
+        }
+    }
+
+    /// A process that has closed its streams cannot tell how a cell ends: it is of no use any more.
+    fn end_deaf(&self, process: u32) {
+        if self.process() == Some(process) && compilers::lingers(process) {
+            let text = "[kensaku: the cell has closed its connection to the kernel, so its process is ended]\n";
+            self.show(Event::Stream { stream: Stream::Stderr, text: text.to_owned() });
+            compilers::end(process);
         }
     }
 }
 
 impl State {
     /// Gives what is to be shown.
-    fn take_event(&mut self, event: Value, control: &Control) -> Option<Event> {
-        let Value::Object(mut event) = event else { return None };
+    fn take_event(&mut self, process: u32, event: Value, control: &Control) -> Vec<Event> {
+        let Value::Object(mut event) = event else { return Vec::new() };
         if event.contains_key("begin") {
             self.ran.began = true;
             self.running = Some(Instant::now());
@@ -219,20 +245,20 @@ impl State {
                 control.say("interrupt 1");
             }
         } else if let Some(display) = event.remove("display") {
-            return Some(Event::Display(display));
+            return vec![Event::Display(display)];
         } else if let Some(value) = event.remove("result") {
-            return Some(Event::Value(value));
+            return vec![Event::Value(value)];
         } else if let Some(clear) = event.remove("clear") {
-            return Some(Event::Clear { wait: clear["wait"] == true });
+            return vec![Event::Clear { wait: clear["wait"] == true }];
         } else if let Some(question) = event.remove("input") {
-            return Some(Event::Input(Question {
+            return vec![Event::Input(Question {
                 prompt: question["prompt"].as_str().unwrap_or_default().to_owned(),
                 password: question["password"] == true,
                 number: question["number"].as_u64().unwrap_or_default(),
                 control: control.clone(),
-            }));
+            })];
         } else if let Some(failure) = event.remove("failure") {
-            self.ran.reports.extend(serde_json::from_value(failure));
+            return self.ran.report(failure);
         } else if let Some(kept) = event.remove("kept") {
             self.ran.kept = serde_json::from_value(kept).unwrap_or_default();
         } else if let Some(how) = event.remove("ended") {
@@ -242,27 +268,69 @@ impl State {
             (event.remove("lost"), event.remove("problem"))
         {
             self.ran.lost.push((name, problem));
-        } else if event.get("flushed").and_then(Value::as_u64) == Some(self.round) {
-            self.flushed[usize::from(event["stderr"] == true)] = true;
-            if self.flushed == [true; 2] {
-                control.say(&format!("relay {COMPLETE}"));
+        } else if let Some(round) = event.get("flushed").and_then(Value::as_u64)
+            // What is left of a process that has ended says nothing of the one in its place.
+            && self.admitted.process() == Some(process)
+        {
+            self.flushed[usize::from(event["stderr"] == true)] = Some(round);
+            if self.flushed == [Some(round); 2] {
+                self.complete = true;
+                return self.ran.finish();
             }
         }
-        None
+        Vec::new()
     }
+}
 
+impl State {
     /// Also where a process ended before its cell.
     fn stop_clock(&mut self) {
         if let Some(began) = self.running.take() {
             *self.ran_for.get_or_insert_default() += began.elapsed();
         }
     }
+}
 
-    /// evcxr hears of the end once both streams are flushed.
-    fn complete(&mut self, control: &Control) {
-        self.round += 1;
-        self.flushed = [false; 2];
-        control.say(&format!("flush {}", self.round));
+impl Ran {
+    /// Takes a report. A panic between cells is nobody's failure: it is shown at once.
+    fn report(&mut self, report: Value) -> Vec<Event> {
+        let Ok(report) = serde_json::from_value::<Report>(report) else { return Vec::new() };
+        if self.began && !self.finished {
+            self.reports.push(report);
+            return Vec::new();
+        }
+        vec![report.words()]
+    }
+
+    /// The end of the cell. Panics of other threads that are not why it failed are shown; where it has ended
+    /// well, all of them are mentioned later.
+    fn finish(&mut self) -> Vec<Event> {
+        self.finished = true;
+        let reason = match self.ended {
+            Some(Ended::Well) => return Vec::new(),
+            Some(Ended::Error) => None,
+            Some(Ended::Panic) | None => {
+                let panics = |report: &Report| report.kind == "panic";
+                let own = self.reports.iter().rposition(|report| panics(report) && report.own);
+                own.or_else(|| self.reports.iter().rposition(panics))
+            }
+        };
+        let mut reports = std::mem::take(&mut self.reports);
+        let reason = reason.map(|at| reports.remove(at));
+        let (others, own): (Vec<_>, Vec<_>) =
+            reports.into_iter().partition(|report| report.kind == "panic" && !report.own);
+        // The last one tells why the cell has failed.
+        self.reports = own.into_iter().chain(reason).collect();
+        others.iter().map(Report::words).collect()
+    }
+}
+
+impl Report {
+    /// As std puts it.
+    fn words(&self) -> Event {
+        let thread = self.thread.as_deref().unwrap_or("<unnamed>");
+        let text = format!("thread '{thread}' panicked: {}\n", self.message);
+        Event::Stream { stream: Stream::Stderr, text }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Running cells: evcxr, the process it runs them in, and what comes out of them.
 
+mod arrivals;
 mod brief;
 mod commands;
 mod compiler;
@@ -8,6 +9,7 @@ mod dependencies;
 mod evaluator;
 mod failure;
 mod filter;
+mod folder;
 mod frames;
 mod input;
 mod interrupt;
@@ -30,10 +32,11 @@ pub(crate) use commands::commands;
 pub(crate) use dependencies::parse as dependency;
 pub(crate) use evaluator::Session;
 pub(crate) use failure::Failure;
+pub(crate) use folder::Folder;
 pub(crate) use input::Question;
 pub(crate) use interrupt::Interrupter;
 pub(crate) use scope::{Change, Crate, Scope, SharedScope};
-pub(crate) use workplace::{PREFIX as FOLDER_PREFIX, limit_threads};
+pub(crate) use workplace::limit_threads;
 
 /// What a running cell puts out.
 #[derive(Debug, Clone, PartialEq)]

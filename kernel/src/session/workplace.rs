@@ -5,42 +5,34 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use tempfile::TempDir;
 
-use crate::child::{DYLIB_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE};
+use super::folder::{Folder, remove_abandoned};
+use super::link::Link;
+use crate::child::{START_VARIABLE, Start};
 use crate::dylib::Dylib;
 use crate::toolchain;
 
 /// How long candle's and gemm's threads spin before they sleep: cells share the machine with rustc.
 const SPIN_LIMIT: &str = "64";
 
-/// The folder's name: this, the process, something random.
-pub(crate) const PREFIX: &str = "kensaku-session-";
-
 /// In it: the programs of cells, and those that are only checked.
 pub(super) const PROGRAMS: &str = "programs";
 pub(super) const PROBES: &str = "probe";
 
+/// What evcxr finds in it.
+const LIBRARY: &str = "library";
+const SETTINGS: &str = "evcxr.toml";
+
 /// A folder that lives as long as the session.
 pub(super) struct Workplace {
-    folder: TempDir,
+    folder: Folder,
 }
 
 impl Workplace {
     pub(super) fn new() -> Result<Self> {
         remove_abandoned();
-        let prefix = format!("{PREFIX}{}-", std::process::id());
-        let folder = tempfile::Builder::new().prefix(&prefix).tempdir().with_context(|| {
-            let place = std::env::temp_dir();
-            format!("no folder can be made in {}: TMPDIR names another place with room", place.display())
-        })?;
-        let workplace = Self { folder };
-        for part in [PROBES, PROGRAMS] {
-            let part = workplace.folder().join(part);
-            std::fs::create_dir_all(&part).with_context(|| format!("creating {}", part.display()))?;
-        }
-        workplace.write_standard_library()?;
-        workplace.write_settings()?;
+        let workplace = Self { folder: Folder::new("")? };
+        workplace.furnish()?;
         Ok(workplace)
     }
 
@@ -49,7 +41,36 @@ impl Workplace {
     }
 
     pub(super) fn socket(&self) -> PathBuf {
-        self.folder.path().join("socket")
+        self.folder().join("socket")
+    }
+
+    /// Makes again what something has deleted, as cleaners of temporary folders do. Says whether that was so.
+    pub(super) fn restore(&mut self, link: &Link) -> Result<bool> {
+        let parts = [PROBES, PROGRAMS, LIBRARY, SETTINGS, toolchain::CARGO, "socket"];
+        if parts.iter().all(|part| self.folder().join(part).symlink_metadata().is_ok()) {
+            return Ok(false);
+        }
+        let path = self.folder().to_owned();
+        let restored = self.folder.restore().and_then(|()| self.furnish());
+        let restored = restored.and_then(|()| toolchain::place_tools(&path));
+        // The process for cells connects again where it is started again.
+        let restored = restored.and_then(|()| match self.socket().symlink_metadata() {
+            Ok(_) => Ok(()),
+            Err(_) => link.listen_at(&self.socket()),
+        });
+        restored.with_context(|| {
+            format!("the session's folder {} was deleted and cannot be made again: restart the kernel", path.display())
+        })?;
+        Ok(true)
+    }
+
+    fn furnish(&self) -> Result<()> {
+        for part in [PROBES, PROGRAMS] {
+            let part = self.folder().join(part);
+            std::fs::create_dir_all(&part).with_context(|| format!("creating {}", part.display()))?;
+        }
+        self.write_standard_library()?;
+        self.write_settings()
     }
 
     /// Points evcxr at this folder and at stand-ins for cargo and rustc. They are this process's
@@ -62,9 +83,9 @@ impl Workplace {
             // Safety: the caller promises that no other thread looks.
             unsafe { std::env::set_var(name, value) };
         };
-        set("RUST_SRC_PATH", self.folder.path().join("library").into());
-        set("EVCXR_CONFIG_DIR", self.folder.path().into());
-        set("EVCXR_TMPDIR", self.folder.path().join("cell").into());
+        set("RUST_SRC_PATH", self.folder().join(LIBRARY).into());
+        set("EVCXR_CONFIG_DIR", self.folder().into());
+        set("EVCXR_TMPDIR", self.folder().join("cell").into());
         for (name, value) in toolchain::stand_in(self.folder(), &dylib.dependencies.join("answers"))? {
             set(name, value);
         }
@@ -73,11 +94,16 @@ impl Workplace {
 
     /// The command by which evcxr starts the process for cells.
     pub(super) fn child(&self, dylib: &Dylib, token: &str) -> Result<Command> {
+        let before = |name: &&str| ((*name).to_owned(), std::env::var(name).ok());
+        let start = Start {
+            socket: self.socket(),
+            token: token.to_owned(),
+            dylib: dylib.library.clone(),
+            before: FOR_CELLS.iter().map(before).collect(),
+        };
         let mut command = Command::new(std::env::current_exe().context("finding this binary")?);
         toolchain::as_before(&mut command)
-            .env(DYLIB_VARIABLE, &dylib.library)
-            .env(SOCKET_VARIABLE, self.socket())
-            .env(TOKEN_VARIABLE, token)
+            .env(START_VARIABLE, serde_json::to_string(&start)?)
             .env("LD_LIBRARY_PATH", library_path(dylib))
             .env("CANDLE_BARRIER_POOL_SPIN_LIMIT", SPIN_LIMIT);
         limit_threads(&mut command);
@@ -88,7 +114,7 @@ impl Workplace {
     /// does not ask rustup to download it.
     fn write_standard_library(&self) -> Result<()> {
         for name in ["core", "alloc", "std", "proc_macro", "test"] {
-            let crate_folder = self.folder.path().join("library").join(name);
+            let crate_folder = self.folder().join(LIBRARY).join(name);
             write(&crate_folder.join("src/lib.rs"), "")?;
             let manifest = format!("[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n");
             write(&crate_folder.join("Cargo.toml"), &manifest)?;
@@ -98,7 +124,7 @@ impl Workplace {
 
     /// evcxr compiles cells with optimisation unless told before it starts.
     fn write_settings(&self) -> Result<()> {
-        write(&self.folder.path().join("evcxr.toml"), "[evcxr]\nopt_level = \"0\"\n")
+        write(&self.folder().join(SETTINGS), "[evcxr]\nopt_level = \"0\"\n")
     }
 }
 
@@ -110,25 +136,8 @@ pub(crate) fn limit_threads(program: &mut Command) {
     }
 }
 
-/// Removes the folders of kernels that were killed.
-fn remove_abandoned() {
-    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok());
-        if let Some(process) = process
-            && has_ended(process)
-        {
-            // Another user's folder stays; it is theirs.
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-fn has_ended(process: libc::pid_t) -> bool {
-    // Safety: signal 0 only asks whether the process is there.
-    let there = unsafe { libc::kill(process, 0) } == 0;
-    !there && std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
-}
+/// What is set for the process for cells, and not for the programs that cells start.
+const FOR_CELLS: [&str; 2] = ["LD_LIBRARY_PATH", "RUST_BACKTRACE"];
 
 fn library_path(dylib: &Dylib) -> OsString {
     let before = std::env::var_os("LD_LIBRARY_PATH");

@@ -187,3 +187,34 @@ async fn every_message_is_the_kernels_own() -> Result<()> {
     assert_eq!(info.header["username"], "kensaku");
     Ok(())
 }
+
+#[tokio::test]
+async fn front_ends_that_do_not_read_hold_up_no_other() -> Result<()> {
+    const DISPLAYS: usize = 60;
+    let mut kernel = Client::start().await?;
+    let mut suspended = Vec::new();
+    for _ in 0..6 {
+        suspended.push(kernel.subscribe().await?);
+    }
+    // More than sockets hold.
+    let code = format!(
+        "for i in 0..{DISPLAYS} {{ kensaku::show::display(&kensaku::show::html(format!(\"{{i}} {{}}\", \"x\".repeat(1 << 20)))); }}"
+    );
+    let begun = std::time::Instant::now();
+    let run = kernel.execute(&code).await?.expect_ok();
+    let numbers: Vec<_> = run
+        .messages
+        .iter()
+        .filter_map(|message| {
+            let html = message.content["data"]["text/html"].as_str()?;
+            html.split(' ').next()?.parse::<usize>().ok()
+        })
+        .collect();
+    assert_eq!(numbers, (0..DISPLAYS).collect::<Vec<_>>());
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30), "it took {:?}", begun.elapsed());
+    let asked = std::time::Instant::now();
+    assert_eq!(kernel.execute("1 + 1").await?.expect_ok().value(), Some("2"));
+    assert!(asked.elapsed() < std::time::Duration::from_secs(5), "it took {:?}", asked.elapsed());
+    drop(suspended);
+    kernel.shutdown().await
+}

@@ -96,6 +96,121 @@ async fn without_a_place_for_files_the_kernel_says_so() -> Result<()> {
     kernel.shutdown().await
 }
 
+#[tokio::test]
+async fn variables_are_dropped_at_the_end() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    for (name, ending) in [("shutdown", None), ("terminate", Some(libc::SIGTERM)), ("hang up", Some(libc::SIGHUP))] {
+        let file = folder.path().join(name);
+        let mut kernel = Client::start().await?;
+        let code = format!(
+            "use std::io::Write;\nlet mut out = std::io::BufWriter::new(std::fs::File::create({file:?})?);\n\
+             out.write_all(b\"held back\")?;"
+        );
+        kernel.execute(&code).await?.expect_ok();
+        assert_eq!(std::fs::read_to_string(&file)?, "");
+        let process = kernel.process();
+        match ending {
+            None => kernel.shutdown().await?,
+            Some(signal) => {
+                send(process, signal)?;
+                kernel.wait_for_end().await?;
+            }
+        }
+        assert_eq!(std::fs::read_to_string(&file)?, "held back", "{name}");
+        assert_eq!(folders_of(process)?, Vec::<PathBuf>::new(), "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_running_cell_ends_with_the_kernel() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("dropped");
+    let mut kernel = Client::start().await?;
+    let code = format!(
+        "struct Mark;\nimpl Drop for Mark {{ fn drop(&mut self) {{ let _ = std::fs::write({file:?}, \"\"); }} }}\nlet mark = Mark;"
+    );
+    kernel.execute(&code).await?.expect_ok();
+    let id = kernel.begin("println!(\"busy\");\nloop { std::hint::black_box(1); }").await?;
+    kernel.wait_for(&id, "stream").await?;
+    send(kernel.process(), libc::SIGTERM)?;
+    kernel.wait_for_end().await?;
+    assert!(file.exists());
+
+    // One that does not listen is not waited for.
+    let mut kernel = Client::start().await?;
+    let process = kernel.execute("std::process::id()").await?.expect_ok();
+    let process: u32 = process.value().unwrap_or_default().parse()?;
+    let id = kernel.begin("println!(\"deaf\");\nstd::thread::sleep(std::time::Duration::from_secs(600));").await?;
+    kernel.wait_for(&id, "stream").await?;
+    send(kernel.process(), libc::SIGTERM)?;
+    kernel.wait_for_end().await?;
+    assert!(!runs(process)?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_kernel_ends_with_jupyter() -> Result<()> {
+    let mut jupyter = Command::new("sleep").arg("600").spawn()?;
+    let named = jupyter.id().to_string();
+    let mut kernel = Client::start_with(&[("JPY_PARENT_PID", named.as_str())]).await?;
+    let process = kernel.execute("std::process::id()").await?.expect_ok();
+    let process: u32 = process.value().unwrap_or_default().parse()?;
+    jupyter.kill()?;
+    jupyter.wait()?;
+    kernel.wait_for_end().await?;
+    assert!(!runs(process)?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_session_is_closed_to_others() -> Result<()> {
+    use std::io::{Read, Write};
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixStream;
+
+    let mut kernel = Client::start().await?;
+    kernel.execute("let kept = 1;").await?.expect_ok();
+    let folders = folders_of(kernel.process())?;
+    let mode = std::fs::metadata(&folders[0])?.permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    // Whoever does not know the token is hung up on, and disturbs nobody.
+    for line in ["control\n", "stdout\n", "guess control 1\n"] {
+        let mut stream = UnixStream::connect(folders[0].join("socket"))?;
+        stream.write_all(line.as_bytes())?;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert_eq!(answer, b"", "{line}");
+    }
+    assert_eq!(kernel.execute("println!(\"a\");\nkept").await?.expect_ok().value(), Some("1"));
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn a_deleted_folder_is_made_again() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("let kept = 1;\nfn item() -> u8 { 5 }").await?.expect_ok();
+    let folders = folders_of(kernel.process())?;
+    std::fs::remove_dir_all(&folders[0])?;
+    let run = kernel.execute("kept + item()").await?.expect_ok();
+    assert_eq!(run.value(), Some("6"));
+    assert!(run.text("stderr").contains("folder was deleted"), "{}", run.text("stderr"));
+    assert_eq!(kernel.execute("let more = kept;\nmore").await?.expect_ok().text("stderr"), "");
+    // Nor does the process for cells miss it where it is started again.
+    assert_eq!(kernel.execute("std::process::abort();").await?.reply["ename"], "ProcessEnded");
+    assert_eq!(kernel.execute("item()").await?.expect_ok().value(), Some("5"));
+    kernel.shutdown().await?;
+    assert!(!folders[0].exists());
+    Ok(())
+}
+
+fn send(process: u32, signal: i32) -> Result<()> {
+    // Safety: the process is our own child.
+    let sent = unsafe { libc::kill(process.try_into()?, signal) };
+    anyhow::ensure!(sent == 0, "the signal was not sent");
+    Ok(())
+}
+
 fn folders_of(process: u32) -> Result<Vec<PathBuf>> {
     let prefix = format!("kensaku-session-{process}-");
     let entries = std::fs::read_dir(std::env::temp_dir())?.map_while(|entry| Some(entry.ok()?.path()));

@@ -188,6 +188,52 @@ async fn a_signal_interrupts_and_between_cells_nothing_is_interrupted() -> Resul
     kernel.shutdown().await
 }
 
+#[tokio::test]
+async fn an_interrupt_aborts_what_was_queued_before_it() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    for by_message in [true, false] {
+        let mut queue = Vec::new();
+        for _ in 0..12 {
+            queue.push(
+                kernel
+                    .begin("println!(\"asleep\");\nstd::thread::sleep(std::time::Duration::from_millis(600));")
+                    .await?,
+            );
+        }
+        kernel.wait_for(&queue[0], "stream").await?;
+        let process = kernel.process();
+        match by_message {
+            true => kernel.interrupt().await?,
+            false => signal(process)?,
+        }
+        // Arrives behind the interrupt.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let next = kernel.begin("1 + 1").await?;
+        let first = kernel.finish(&queue[0]).await?;
+        assert!(["ok", "error"].contains(&first.status()), "{first:#?}");
+        for id in &queue[1..] {
+            let aborted = kernel.finish(id).await?;
+            assert_eq!((aborted.status(), aborted.kinds().len()), ("aborted", 0), "{aborted:#?}");
+        }
+        assert_eq!(kernel.finish(&next).await?.expect_ok().value(), Some("2"));
+    }
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn what_is_sent_after_an_interrupt_runs_though_the_cell_fails() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("let mut rounds = 0;").await?.expect_ok();
+    // Its rounds are long, so that the next cell arrives before it has ended.
+    let id = kernel.begin(&SLOW_LOOP.replace("from_millis(20)", "from_millis(1000)")).await?;
+    kernel.wait_for(&id, "stream").await?;
+    kernel.interrupt().await?;
+    let next = kernel.begin("1 + 1").await?;
+    assert_eq!(kernel.finish(&id).await?.reply["ename"], "Interrupted");
+    assert_eq!(kernel.finish(&next).await?.expect_ok().value(), Some("2"));
+    kernel.shutdown().await
+}
+
 /// Ctrl-C, as Jupyter sends it where a kernelspec does not ask for messages.
 fn signal(process: u32) -> Result<()> {
     // Safety: the process is our own child.

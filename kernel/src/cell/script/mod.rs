@@ -21,6 +21,7 @@ use super::diagnostic::{Diagnostic, file_name};
 use super::directives::Directive;
 use super::draw::{CompileError, Source, drawn};
 use super::items::makes_items;
+use super::nesting::check as check_nesting;
 use super::parse::{Cell, Statement};
 use super::program::Program;
 use super::weave::awaits;
@@ -69,6 +70,9 @@ impl Script {
 /// # Errors
 /// What cannot be part of a script.
 pub(crate) fn script(source: &Source, folder: &Path, options: &[usize]) -> Result<Option<Script>, CompileError> {
+    if let Err(deep) = check_nesting(&source.code) {
+        return Err(drawn(source, deep.at.clone(), &deep.to_string(), ""));
+    }
     let whole = without_interpreter(&source.code);
     let attributes = inner_attributes(&whole);
     if let Some(unstable) = attributes.iter().find(|attribute| attribute.name == "feature") {

@@ -58,6 +58,7 @@ pub(crate) struct Client {
     pub(crate) heartbeat: ClientHeartbeatConnection,
     /// What came on iopub for requests that nobody has read yet.
     unread: BTreeMap<String, Vec<Message>>,
+    info: ConnectionInfo,
     _folder: TempDir,
 }
 
@@ -114,8 +115,14 @@ impl Client {
             iopub,
             heartbeat: create_client_heartbeat_connection(&info).await?,
             unread: BTreeMap::new(),
+            info,
             _folder: folder,
         })
+    }
+
+    /// Another front end's ear, which reads nothing by itself.
+    pub(crate) async fn subscribe(&self) -> Result<ClientIoPubConnection> {
+        Ok(create_client_iopub_connection(&self.info, "", "another").await?)
     }
 
     /// Runs a cell to its end.
@@ -197,14 +204,21 @@ impl Client {
         Ok(())
     }
 
-    /// Asks on the control channel; what iopub tells of it is busy and idle.
+    /// Asks on the control channel; what iopub tells of it is busy and idle, and of a shutdown the reply.
     pub(crate) async fn control(&mut self, request: JupyterMessage) -> Result<Message> {
         let id = request.header.msg_id.clone();
         self.control.send(request).await?;
         let reply = read(&mut self.control).await?;
         ensure!(reply.parent["msg_id"] == id.as_str(), "a reply to another request: {reply:?}");
-        let states: Vec<_> = self.read_to_idle(&id).await?.iter().map(state).collect();
+        let messages = self.read_to_idle(&id).await?;
+        let (states, others): (Vec<_>, Vec<_>) = messages.iter().partition(|message| message.kind == "status");
+        let states: Vec<_> = states.into_iter().map(state).collect();
         ensure!(states == ["busy", "idle"], "{states:?}");
+        let told: Vec<_> = others.iter().map(|message| (&message.kind, &message.content)).collect();
+        match reply.kind.as_str() {
+            "shutdown_reply" => ensure!(told == [(&reply.kind, &reply.content)], "{told:?}"),
+            _ => ensure!(told.is_empty(), "{told:?}"),
+        }
         Ok(reply)
     }
 

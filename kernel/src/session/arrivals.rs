@@ -1,0 +1,105 @@
+//! Who may connect to the kernel: the process for cells, once with each of its streams.
+//!
+//! The first line of a connection is the session's token, the stream's name and the process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// How long a connection may be silent before it is closed, and how long its first line may be.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LONGEST: u64 = 256;
+
+const STREAMS: [&str; 3] = ["stdout", "stderr", "control"];
+
+/// A stream of the process for cells.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) name: &'static str,
+    pub(super) process: u32,
+    pub(super) stream: BufReader<UnixStream>,
+}
+
+/// The process whose streams are taken. It is started again after it has ended, and only then.
+#[derive(Debug, Default)]
+pub(super) struct Admitted {
+    process: Option<u32>,
+    streams: Vec<&'static str>,
+}
+
+/// Reads the first line of a connection; nothing where it is not of a process that knows the token.
+pub(super) fn arrival(stream: UnixStream, token: &str) -> Option<Arrival> {
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    (&mut reader).take(LONGEST).read_line(&mut line).ok()?;
+    let (name, process) = line.strip_suffix('\n')?.strip_prefix(token)?.strip_prefix(' ')?.split_once(' ')?;
+    let name = STREAMS.into_iter().find(|stream| *stream == name)?;
+    reader.get_ref().set_read_timeout(None).ok()?;
+    Some(Arrival { name, process: process.parse().ok()?, stream: reader })
+}
+
+impl Admitted {
+    /// Whether to take `arrival`. `lives` tells whether a process has not ended yet.
+    pub(super) fn admit(&mut self, arrival: &Arrival, lives: impl Fn(u32) -> bool) -> bool {
+        let known = self.process == Some(arrival.process);
+        if !known {
+            if self.process.is_some_and(lives) {
+                return false;
+            }
+            *self = Self { process: Some(arrival.process), streams: Vec::new() };
+        }
+        let new = !self.streams.contains(&arrival.name);
+        if new {
+            self.streams.push(arrival.name);
+        }
+        new
+    }
+
+    pub(super) fn process(&self) -> Option<u32> {
+        self.process
+    }
+}
+
+/// Whether a process is there, one that nobody has waited for included.
+pub(super) fn lives(process: u32) -> bool {
+    // Safety: signal 0 only asks whether the process is there.
+    libc::pid_t::try_from(process).is_ok_and(|process| unsafe { libc::kill(process, 0) } == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn said(line: &str) -> Option<Arrival> {
+        let (mut ours, theirs) = UnixStream::pair().expect("two sockets");
+        ours.write_all(line.as_bytes()).expect("there is room");
+        drop(ours);
+        arrival(theirs, "t0ken")
+    }
+
+    #[test]
+    fn whoever_does_not_know_the_token_is_not_heard() {
+        assert!(said("t0ken stdout 7\n").is_some());
+        for line in
+            ["stdout\n", "stdout 7\n", "other stdout 7\n", "t0ken stdin 7\n", "t0ken stdout\n", "t0ken stdout 7", ""]
+        {
+            assert!(said(line).is_none(), "{line:?}");
+        }
+        assert!(said(&"x".repeat(10_000)).is_none());
+    }
+
+    #[test]
+    fn a_second_process_is_taken_once_the_first_has_ended() {
+        let arrival = |line: &str| said(line).expect("it is well said");
+        let mut admitted = Admitted::default();
+        assert!(admitted.admit(&arrival("t0ken stdout 7\n"), |_| true));
+        assert!(admitted.admit(&arrival("t0ken control 7\n"), |_| true));
+        assert!(!admitted.admit(&arrival("t0ken control 7\n"), |_| true));
+        assert!(!admitted.admit(&arrival("t0ken stdout 8\n"), |_| true));
+        assert!(admitted.admit(&arrival("t0ken stdout 8\n"), |process| process != 7));
+        assert_eq!(admitted.process(), Some(8));
+    }
+}
