@@ -144,6 +144,8 @@ pub(crate) fn run(tool: &str) -> ExitCode {
     let first = arguments.first().map(OsString::as_os_str).unwrap_or_default();
     let result = match tool {
         "cargo" if first == "build" => build(&session),
+        // Asked where rust-analyzer has lost its project; what is wrong with a cell comes out when it is built.
+        "cargo" if first == "check" => return ExitCode::SUCCESS,
         "rustup" if arguments == ["which", "cargo"] => {
             println!("{}", session.join("toolchain/bin/cargo").display());
             return ExitCode::SUCCESS;

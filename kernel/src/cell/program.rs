@@ -330,6 +330,7 @@ mod tests {
         let short = program
             .text
             .replace("::kensaku::nb::", "")
+            .replace("poll();\n", "")
             .replace("poll(); ", "")
             .replace(&format!(" -> {}", RESULT.replace("::kensaku::nb::", "")), "");
         short.replace(&WELL.replace("::kensaku::nb::", ""), "Ok(())").lines().skip(2).map(str::to_owned).collect()

@@ -68,15 +68,16 @@ pub(crate) fn shape(item: &Item) -> Shape {
 
 /// The shape of a call of a macro that makes items: all of it, as nobody knows what it makes.
 pub(crate) fn shape_of_call(call: &Macro) -> Shape {
-    let mut words = Names::new();
-    all_words(call.tokens.clone(), &mut words);
-    let mut mentions = words.clone();
+    let mut mentions = Names::new();
+    all_words(call.tokens.clone(), &mut mentions);
+    // What everybody uses is not what a macro defines.
+    let words: Names = mentions.iter().filter(|word| !STANDARD.contains(&word.as_str())).cloned().collect();
     mentions.extend(call.path.segments.iter().map(|segment| segment.ident.to_string()));
     Shape {
         tokens: call.to_token_stream().to_string(),
+        touches: words,
+        introduces: mentions.clone(),
         mentions,
-        touches: words.clone(),
-        introduces: words,
         defines_types: true,
         ..Shape::default()
     }
@@ -251,10 +252,44 @@ fn touched(item: &Item, names: &mut Names, heads: &mut Names) {
             each.content.iter().flat_map(|(_, items)| items).for_each(|item| touched(item, names, heads));
         }
         Item::Use(each) => imported(&each.tree, names),
-        Item::Macro(each) => all_words(each.mac.tokens.clone(), names),
+        Item::Macro(each) => {
+            names.extend(defined_in(each.mac.tokens.clone()));
+            // It may implement traits for types of cells.
+            all_words(each.mac.tokens.clone(), heads);
+        }
         _ => {}
     }
 }
+
+/// The names of items in a macro's definition; of those that its arguments name, `$`.
+fn defined_in(tokens: TokenStream) -> Names {
+    let mut names = Names::new();
+    let mut defines = false;
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => names.extend(defined_in(group.stream())),
+            TokenTree::Ident(word) if defines => drop(names.insert(word.to_string())),
+            TokenTree::Punct(mark) if defines && mark.as_char() == '$' => drop(names.insert("$".to_owned())),
+            TokenTree::Ident(word) => {
+                defines = DEFINING.iter().any(|known| word == known);
+                continue;
+            }
+            _ => {}
+        }
+        defines = false;
+    }
+    names
+}
+
+/// Words in front of the name of an item.
+const DEFINING: [&str; 9] = ["const", "enum", "fn", "mod", "static", "struct", "trait", "type", "union"];
+
+/// Types that macros are called with, rather than asked to define.
+const STANDARD: [&str; 29] = [
+    "Arc", "Box", "Cell", "HashMap", "HashSet", "Mutex", "Option", "Rc", "RefCell", "Result", "String", "Vec", "bool",
+    "char", "f32", "f64", "i128", "i16", "i32", "i64", "i8", "isize", "str", "u128", "u16", "u32", "u64", "u8",
+    "usize",
+];
 
 fn of_head(found: &syn::ItemImpl) -> Names {
     let mut head = Mentions::default();

@@ -40,7 +40,8 @@ pub(crate) fn woven(code: &str, statement: &Statement, tried: Tried) -> Edited {
     let mut edits = Edits::default();
     let range = &statement.range;
     let value = statement.kind == Kind::Value;
-    edits.insert(range.start, format!("{POLL} "));
+    // On a line of its own: rustc has advice for statements that begin theirs.
+    edits.insert(range.start, format!("{POLL}\n"));
     if value {
         edits.insert(range.start, "kensaku::show_value!(");
     }
@@ -296,7 +297,7 @@ mod tests {
     fn the_value_is_shown_and_its_error_noted() {
         assert_eq!(
             text("use a::b;\nf(g()?)?"),
-            "::kensaku::nb::poll(); kensaku::show_value!(kensaku::nb::tried_text!(f(kensaku::nb::tried_text!(g())?))?);"
+            "::kensaku::nb::poll();\nkensaku::show_value!(kensaku::nb::tried_text!(f(kensaku::nb::tried_text!(g())?))?);"
         );
     }
 
@@ -304,7 +305,7 @@ mod tests {
     fn errors_in_printing_macros_are_noted() {
         assert_eq!(
             text("println!(\"{}\", f()?.x);"),
-            "::kensaku::nb::poll(); println!(\"{}\", kensaku::nb::tried_text!(f())?.x);;"
+            "::kensaku::nb::poll();\nprintln!(\"{}\", kensaku::nb::tried_text!(f())?.x);;"
         );
     }
 
@@ -312,7 +313,7 @@ mod tests {
     fn closures_have_their_own_question_marks() {
         assert_eq!(
             text("fn f() -> R { g()? }\nlet h = || g()?;"),
-            "::kensaku::nb::poll(); let h = || { ::kensaku::nb::poll(); g()? };;"
+            "::kensaku::nb::poll();\nlet h = || { ::kensaku::nb::poll(); g()? };;"
         );
     }
 
@@ -320,14 +321,14 @@ mod tests {
     fn loops_ask_for_interrupts() {
         assert_eq!(
             text("for i in 0..3 {\n  f(i)?;\n}"),
-            "::kensaku::nb::poll(); for i in 0..3 { ::kensaku::nb::poll();\n  kensaku::nb::tried_text!(f(i))?;\n};"
+            "::kensaku::nb::poll();\nfor i in 0..3 { ::kensaku::nb::poll();\n  kensaku::nb::tried_text!(f(i))?;\n};"
         );
     }
 
     #[test]
     fn what_the_compiler_evaluates_is_left_alone() {
         let code = "let a = [0u8; { let mut i = 0; while i < 4 { i += 1; } i }];";
-        assert_eq!(text(code), format!("::kensaku::nb::poll(); {code};"));
+        assert_eq!(text(code), format!("::kensaku::nb::poll();\n{code};"));
         let item = |code: &str| {
             let item: Item = syn::parse_str(code).expect("an item");
             polls(&item).apply(code, 0..code.len()).text
@@ -345,7 +346,7 @@ mod tests {
     #[test]
     fn a_cell_can_return() {
         let code = "let Some(x) = y else { return };";
-        assert_eq!(text(code), "::kensaku::nb::poll(); let Some(x) = y else { return ::kensaku::nb::returned(()) };;");
+        assert_eq!(text(code), "::kensaku::nb::poll();\nlet Some(x) = y else { return ::kensaku::nb::returned(()) };;");
     }
 
     #[test]

@@ -111,9 +111,12 @@ impl Session {
         let macros = self.read_scope(Scope::item_macros);
         let cell = Cell::parse_after(code, &macros).map_err(|error| self.syntax_failure(source, &error))?;
         if self.workplace.restore(&self.link).map_err(|error| internal(&error))? {
-            self.say_error(
-                "[kensaku: the session's folder was deleted, and is made again: repeat what `:dep` added]\n",
-            );
+            // evcxr finds its project again by a cell that is not the user's.
+            let _ = self.evcxr.eval(crate::toolchain::CELL);
+            self.link.reset();
+            let message = "the session's folder was deleted and has been made again: run the cell again, and first what \
+                           `:dep` added. Variables are kept";
+            return Err(Failure::new("FolderDeleted", message));
         }
         self.obey(&cell.directives.before)?;
         if !cell.statements.is_empty() {

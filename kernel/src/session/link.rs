@@ -186,7 +186,11 @@ impl Link {
                 continue;
             }
             match arrival.name {
-                "stdout" => stdout = Some(arrival.stream),
+                "stdout" => {
+                    // Its cells are counted from the start.
+                    self.lock().flushed = [None; 2];
+                    stdout = Some(arrival.stream);
+                }
                 "stderr" => {
                     let Some(stdout) = stdout.take() else { continue };
                     let (link, process) = (self.clone(), arrival.process);

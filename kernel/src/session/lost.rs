@@ -49,7 +49,9 @@ fn exit(message: &str) -> String {
 
 fn meaning(signal: u32) -> &'static str {
     match signal.cast_signed() {
-        libc::SIGABRT => "SIGABRT, an abort (out of memory, a panic in a destructor, or std::process::abort)",
+        libc::SIGABRT => {
+            "SIGABRT, an abort (a recursion without an end, out of memory, a panic in a destructor, or std::process::abort)"
+        }
         libc::SIGBUS => "SIGBUS, memory that is not there",
         libc::SIGILL => "SIGILL, an instruction this machine does not have",
         libc::SIGKILL => "SIGKILL, killed from outside (the system does that when memory runs out)",

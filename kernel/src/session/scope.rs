@@ -171,10 +171,13 @@ impl Scope {
     /// What brings names into a program: the prelude, and the crates that are named in it by words of the cell, by `items`
     /// or by the types of `variables`.
     pub(crate) fn names(&self, items: &[Item], variables: &[Variable], in_cell: impl Fn(&str) -> bool) -> String {
-        names(&self.crates, |name| {
+        let is_named = |name: &str| {
             let in_type = |variable: &Variable| words(&variable.ty).any(|word| word == name);
             in_cell(name) || items.iter().any(|item| item.words.contains(name)) || variables.iter().any(in_type)
-        })
+        };
+        let declares =
+            |item: &Item, name: &str| ["extern", "crate", name].iter().all(|word| item.words.contains(*word));
+        names(&self.crates, is_named, |name| items.iter().any(|item| item.sort == Sort::Other && declares(item, name)))
     }
 
     /// Adds a crate in place of one of its name.
@@ -243,22 +246,16 @@ fn introduced(new: &Item, items: &[Item]) -> BTreeSet<String> {
     }
     let is_macro = |item: &&Item| item.sort == Sort::Macro && item.name.as_ref().is_some_and(|n| new.words.contains(n));
     let macros: Vec<&Item> = items.iter().filter(is_macro).collect();
-    let words = macros.iter().flat_map(|found| found.shape.tokens.split_whitespace().collect::<Vec<_>>());
-    let words: Vec<&str> = words.collect();
-    let defined = words.windows(2).filter(|pair| DEFINING.contains(&pair[0])).map(|pair| pair[1]);
-    let (arguments, fixed): (Vec<&str>, Vec<&str>) = defined.partition(|name| *name == "$");
-    let may_name = |name: &&String| {
-        let foreign = macros.is_empty() && name.starts_with(char::is_uppercase) && !STANDARD.contains(&name.as_str());
-        foreign || !arguments.is_empty()
+    let defined: BTreeSet<&String> = macros.iter().flat_map(|found| &found.shape.touches).collect();
+    let is_argument = |name: &&String| match macros.is_empty() {
+        // One of another crate.
+        true => new.shape.touches.contains(*name) && name.starts_with(char::is_uppercase),
+        false => defined.iter().any(|defined| *defined == "$"),
     };
-    new.shape.introduces.iter().filter(may_name).cloned().chain(fixed.into_iter().map(str::to_owned)).collect()
+    let arguments = new.shape.introduces.iter().filter(is_argument);
+    let own = |name: &&&String| macros.iter().all(|found| found.name.as_ref() != Some(**name));
+    arguments.chain(defined.iter().filter(own).copied()).cloned().collect()
 }
-
-/// Words in front of the name of an item.
-const DEFINING: [&str; 9] = ["const", "enum", "fn", "mod", "static", "struct", "trait", "type", "union"];
-/// Types that a macro of another crate is called with, rather than asked to define.
-const STANDARD: [&str; 12] =
-    ["Arc", "Box", "Cell", "HashMap", "HashSet", "Mutex", "Option", "Rc", "RefCell", "Result", "String", "Vec"];
 
 /// An import of the standard library brings what its name means anyway, but for those that it gives to several things.
 fn is_of_std(item: &Item) -> bool {
@@ -323,7 +320,7 @@ mod tests {
     use crate::cell::{Cell, items};
 
     fn of(code: &str) -> Vec<Item> {
-        items(&Cell::parse(code).expect("the cell parses"), 0)
+        items(&Cell::parse_after(code, &["make".to_owned()]).expect("the cell parses"), 0)
     }
 
     fn variable(name: &str, ty: &str, full: &str) -> Variable {

@@ -77,11 +77,16 @@ impl Unkept {
         self.0.clear();
     }
 
-    /// Adds to each error about a name that is not there why it is not.
+    /// Adds to each error about a name that is not there why it is not. The name may mean something else meanwhile, of
+    /// which the error then speaks: Polars has many short ones in the prelude.
     pub(super) fn explain(&self, errors: &mut [CompileError]) {
-        for error in errors.iter_mut().filter(|error| UNKNOWN.iter().any(|start| error.title.starts_with(start))) {
-            let named = self.0.iter().find(|(name, _)| error.title.contains(&format!("`{name}`")));
-            if let Some((name, why)) = named {
+        for error in errors {
+            let unknown = UNKNOWN.iter().any(|start| error.title.starts_with(start));
+            let is_it = |name: &str| match unknown {
+                true => error.title.contains(&format!("`{name}`")),
+                false => error.rendered.contains(&format!("::{name}}}")),
+            };
+            if let Some((name, why)) = self.0.iter().find(|(name, _)| is_it(name)) {
                 error.rendered += &format!("\n  = help: {}", why.about(name));
             }
         }

@@ -190,7 +190,7 @@ async fn every_message_is_the_kernels_own() -> Result<()> {
 
 #[tokio::test]
 async fn front_ends_that_do_not_read_hold_up_no_other() -> Result<()> {
-    const DISPLAYS: usize = 60;
+    const DISPLAYS: usize = 40;
     let mut kernel = Client::start().await?;
     let mut suspended = Vec::new();
     for _ in 0..6 {

@@ -75,9 +75,11 @@ async fn what_cannot_be_kept_stays_in_its_cell_or_says_why() -> Result<()> {
     assert_eq!(kernel.execute(closure).await?.expect_ok().value(), Some("13"));
     assert_eq!(kernel.execute("two + four").await?.expect_ok().value(), Some("6"));
     assert!(kernel.execute("double(2)").await?.traceback().contains("E0425"));
-    let reference = kernel.execute("let owner = vec![1];\nlet borrowed = &owner;").await?;
-    assert_eq!(reference.status(), "error");
-    assert!(reference.traceback().contains("borrowed"), "{}", reference.traceback());
+    let reference = kernel.execute("let owner = vec![1];\nlet borrowed = &owner;").await?.expect_ok();
+    assert!(reference.text("stderr").contains("`borrowed` is not kept for later cells"), "{reference:#?}");
+    let later = kernel.execute("borrowed.len() + owner.len()").await?;
+    assert!(later.traceback().contains("`borrowed` borrowed from another value"), "{}", later.traceback());
+    assert_eq!(kernel.execute("owner.len()").await?.expect_ok().value(), Some("1"));
     kernel.shutdown().await
 }
 

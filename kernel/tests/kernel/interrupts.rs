@@ -95,7 +95,7 @@ async fn functions_closures_and_recursion_listen() -> Result<()> {
         "fib(90)",
         "Worker.run();",
         "let total: u64 = (0..u64::MAX).map(|i| i / 3).sum();",
-        "let total: u64 = (0..u64::MAX).into_par_iter().map(|i| i / 3).sum();",
+        "let total: u64 = (0..100_000u64).into_par_iter().map(|i| { std::thread::sleep(std::time::Duration::from_millis(1)); i }).sum();",
         "std::thread::scope(|scope| { scope.spawn(|| work()); });",
     ];
     for code in cells {
@@ -143,7 +143,7 @@ async fn an_interrupted_cell_keeps_the_variables_it_has_made() -> Result<()> {
     let code = "let mut seen = vec![0];\nlet mut turns = 0..u64::MAX;\nfor turn in &mut turns {\n    seen.push(turn);\n    \
                 std::thread::sleep(std::time::Duration::from_millis(5));\n}";
     stop(&mut kernel, code).await?;
-    let left = kernel.execute("seen.len() > 2 && turns.start == seen[seen.len() - 1] + 1").await?.expect_ok();
+    let left = kernel.execute("seen.len() > 2 && turns.start > seen[seen.len() - 1]").await?.expect_ok();
     assert_eq!(left.value(), Some("true"));
     let awaiting = "let mut waits = vec![0];\nlet more = async { 1 }.await;\nwaits.push(more);\n\
                     kensaku::tokio::time::sleep(std::time::Duration::from_secs(600)).await;";

@@ -101,7 +101,7 @@ pub(crate) struct Interrupted;
 #[cold]
 fn stop() {
     // A destructor may be what asks.
-    if !std::thread::panicking() && threads::work_for_the_cell() {
+    if !std::thread::panicking() && threads::may_end() {
         std::panic::panic_any(Interrupted);
     }
 }

@@ -15,13 +15,25 @@ static BEGAN: AtomicU64 = AtomicU64::new(0);
 pub(super) fn cell_begins() {
     RUNS_CELLS.set(true);
     BEGAN.store(now(), Ordering::Relaxed);
+    PARTS.store(0, Ordering::Relaxed);
 }
 
-/// Whether this thread does: the cell's own, rayon's, and those that began during the cell.
-pub(super) fn work_for_the_cell() -> bool {
-    let began_since = || started().is_some_and(|started| started >= BEGAN.load(Ordering::Relaxed));
-    RUNS_CELLS.get() || kensaku::rayon::current_thread_index().is_some() || began_since()
+/// Whether an interrupt may end what this thread does: it is the cell's own, one of rayon's, or began during the cell.
+pub(super) fn may_end() -> bool {
+    if RUNS_CELLS.get() {
+        return true;
+    }
+    if kensaku::rayon::current_thread_index().is_some() {
+        // What ends at once is stolen, and what is stolen is split anew: a loop over very many short items comes to its
+        // end sooner.
+        return PARTS.fetch_add(1, Ordering::Relaxed) < ENOUGH;
+    }
+    started().is_some_and(|started| started >= BEGAN.load(Ordering::Relaxed))
 }
+
+/// How many parts of a parallel loop an interrupt ends.
+const ENOUGH: u64 = 2000;
+static PARTS: AtomicU64 = AtomicU64::new(0);
 
 /// When this thread started, in ticks.
 fn started() -> Option<u64> {

@@ -164,15 +164,17 @@ impl Dependencies {
 }
 
 /// What brings the names of the prelude to code that names some of `crates`, too: nothing where it does
-/// not. A crate comes before a module of the prelude with its name, and anything of the user's before both.
-pub(crate) fn names(crates: &[Crate], is_named: impl Fn(&str) -> bool) -> String {
+/// not. A crate comes before a module of the prelude with its name, and anything of the user's before both; one that the
+/// user has declared, as in `extern crate loss;`, is named by that.
+pub(crate) fn names(crates: &[Crate], is_named: impl Fn(&str) -> bool, is_declared: impl Fn(&str) -> bool) -> String {
     let named: Vec<&Crate> = crates.iter().filter(|added| is_named(&added.name)).collect();
     if named.is_empty() {
         return String::new();
     }
     let dylibs: BTreeSet<&String> = named.iter().filter_map(|added| Some(&added.links.dylib.as_ref()?.0)).collect();
     let linked: String = dylibs.into_iter().map(|name| format!("extern crate {name} as _;\n")).collect();
-    let named: String = named.iter().map(|added| format!("pub use ::{};\n", added.name)).collect();
+    let named = named.iter().filter(|added| !is_declared(&added.name));
+    let named: String = named.map(|added| format!("pub use ::{};\n", added.name)).collect();
     format!("{linked}mod kensaku_names {{\npub use kensaku::prelude::*;\n{named}}}\nuse kensaku_names::*;\n")
 }
 
