@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::items::{Item, Sort};
 
 /// The items among `items` that code with `words` may use, in their order; those of the `source`th cell in any case.
-pub(crate) fn needed<'a>(items: &'a [Item], words: impl IntoIterator<Item = String>, source: usize) -> Vec<&'a Item> {
+pub(crate) fn needed(items: &[Item], words: impl IntoIterator<Item = String>, source: usize) -> Vec<&Item> {
     let local: BTreeSet<&str> = items.iter().flat_map(names).collect();
     let macros: BTreeMap<&str, &Item> = items
         .iter()

@@ -151,7 +151,7 @@ impl Found {
     }
 
     fn locals(&mut self, call: &Macro, at: Range<usize>) {
-        if !call.path.segments.last().is_some_and(|name| name.ident == "thread_local") {
+        if call.path.segments.last().is_none_or(|name| name.ident != "thread_local") {
             return;
         }
         let Ok(Locals(locals)) = call.parse_body::<Locals>() else { return };
