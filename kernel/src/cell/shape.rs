@@ -255,7 +255,7 @@ fn touched(item: &Item, names: &mut Names, heads: &mut Names) {
         Item::Macro(each) => {
             names.extend(defined_in(each.mac.tokens.clone()));
             // It may implement traits for types of cells.
-            all_words(each.mac.tokens.clone(), heads);
+            all_words(without_variables(each.mac.tokens.clone()), heads);
         }
         _ => {}
     }
@@ -279,6 +279,30 @@ fn defined_in(tokens: TokenStream) -> Names {
         defines = false;
     }
     names
+}
+
+/// A macro's definition without its variables, `$name:kind`.
+fn without_variables(tokens: TokenStream) -> TokenStream {
+    let mut kept = Vec::new();
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Punct(mark) if mark.as_char() == '$' => {
+                if tokens.next_if(|token| matches!(token, TokenTree::Ident(_))).is_some()
+                    && tokens
+                        .next_if(|token| matches!(token, TokenTree::Punct(mark) if mark.as_char() == ':'))
+                        .is_some()
+                {
+                    tokens.next_if(|token| matches!(token, TokenTree::Ident(_)));
+                }
+            }
+            TokenTree::Group(group) => {
+                kept.push(proc_macro2::Group::new(group.delimiter(), without_variables(group.stream())).into());
+            }
+            other => kept.push(other),
+        }
+    }
+    kept.into_iter().collect()
 }
 
 /// Words in front of the name of an item.
@@ -414,6 +438,10 @@ impl<'ast> Visit<'ast> for Mentions {
         all_words(call.tokens.clone(), &mut self.first);
     }
 
+    fn visit_item_macro(&mut self, item: &'ast syn::ItemMacro) {
+        all_words(without_variables(item.mac.tokens.clone()), &mut self.first);
+    }
+
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {
         all_words(attribute.meta.to_token_stream(), &mut self.first);
     }
@@ -488,6 +516,14 @@ mod tests {
         let found = of("struct Q { p: m::P, all: Vec<crate::deep::R>, n: [u8; { K.len() }] }");
         assert_eq!(names(&found.mentions), ["K", "Vec", "crate", "deep", "len", "m", "u8"]);
         assert_eq!(names(&found.deep), ["P", "R"]);
+    }
+
+    #[test]
+    fn the_variables_of_a_macro_are_no_names() {
+        let found =
+            of("macro_rules! make { ($n:ident, $($t:ty),*) => { struct $n { x: Word, y: ($($t),*) } struct Fixed; } }");
+        assert_eq!(names(&found.mentions), ["Fixed", "Word", "struct", "x", "y"]);
+        assert_eq!(names(&found.touches), ["$", "Fixed", "make"]);
     }
 
     #[test]

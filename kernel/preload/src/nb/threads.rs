@@ -15,7 +15,7 @@ static BEGAN: AtomicU64 = AtomicU64::new(0);
 pub(super) fn cell_begins() {
     RUNS_CELLS.set(true);
     BEGAN.store(now(), Ordering::Relaxed);
-    PARTS.store(0, Ordering::Relaxed);
+    STOPPED.store(0, Ordering::Relaxed);
 }
 
 /// Whether an interrupt may end what this thread does: it is the cell's own, one of rayon's, or began during the cell.
@@ -24,16 +24,19 @@ pub(super) fn may_end() -> bool {
         return true;
     }
     if kensaku::rayon::current_thread_index().is_some() {
-        // What ends at once is stolen, and what is stolen is split anew: a loop over very many short items comes to its
-        // end sooner.
-        return PARTS.fetch_add(1, Ordering::Relaxed) < ENOUGH;
+        // What ends at once is stolen, and what is stolen is split anew: a loop over billions of items would be split into
+        // as many parts. It comes to its own end sooner.
+        let now = now();
+        let first =
+            STOPPED.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).map_or_else(|first| first, |_| now);
+        return now.saturating_sub(first) < ENOUGH;
     }
     started().is_some_and(|started| started >= BEGAN.load(Ordering::Relaxed))
 }
 
-/// How many parts of a parallel loop an interrupt ends.
-const ENOUGH: u64 = 2000;
-static PARTS: AtomicU64 = AtomicU64::new(0);
+/// For how many ticks an interrupt ends the parts of a parallel loop, ten seconds, and since when.
+const ENOUGH: u64 = 1000;
+static STOPPED: AtomicU64 = AtomicU64::new(0);
 
 /// When this thread started, in ticks.
 fn started() -> Option<u64> {
