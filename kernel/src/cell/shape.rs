@@ -72,11 +72,12 @@ pub(crate) fn shape_of_call(call: &Macro) -> Shape {
     all_words(call.tokens.clone(), &mut mentions);
     // What everybody uses is not what a macro defines.
     let words: Names = mentions.iter().filter(|word| !STANDARD.contains(&word.as_str())).cloned().collect();
+    let introduces = mentions.clone();
     mentions.extend(call.path.segments.iter().map(|segment| segment.ident.to_string()));
     Shape {
         tokens: call.to_token_stream().to_string(),
         touches: words,
-        introduces: mentions.clone(),
+        introduces,
         mentions,
         defines_types: true,
         ..Shape::default()
