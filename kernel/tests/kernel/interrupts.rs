@@ -95,7 +95,7 @@ async fn functions_closures_and_recursion_listen() -> Result<()> {
         "fib(90)",
         "Worker.run();",
         "let total: u64 = (0..u64::MAX).map(|i| i / 3).sum();",
-        "let total: u64 = (0..100_000u64).into_par_iter().map(|i| { std::thread::sleep(std::time::Duration::from_millis(1)); i }).sum();",
+        "let total: u64 = (0..20_000u64).into_par_iter().map(|i| { std::thread::sleep(std::time::Duration::from_millis(1)); i }).sum();",
         "std::thread::scope(|scope| { scope.spawn(|| work()); });",
     ];
     for code in cells {
