@@ -21,7 +21,8 @@ use super::verdict::{Verdict, verdict};
 use super::workplace::{PROGRAMS, Workplace};
 use super::{Event, Events, Failure, Stream};
 use crate::cell::{
-    Cell, Diagnostic, Home, Homes, Inferred, Local, Plan, Program, Source, items, probe, runnable, syntax_error,
+    Cell, Diagnostic, Home, Homes, Inferred, Local, Plan, Program, Source, compile_errors, items, probe, runnable,
+    syntax_error,
 };
 use crate::complete::Completer;
 use crate::dylib::Dylib;
@@ -148,21 +149,18 @@ impl Session {
             let program = runnable(&needed, &homes, cell, source, &plan);
             match self.build_and_run(&program, plan.generation)? {
                 Built::Ran(ran) => break (program, ran),
-                Built::Refused(errors) => match verdict(&self.sources, &program, &errors, &mut plan) {
+                Built::Refused(errors) => match verdict(&program, &errors, &mut plan) {
                     Verdict::Retry => {}
                     Verdict::RetryTextOnly => types = self.ask(&change, cell, source, &plan)?,
                     Verdict::RetryWithout(name, why) => {
                         self.let_go(&name, why);
                         plan.forgotten.push(name);
                     }
-                    Verdict::Failed(mut errors) => {
-                        self.unkept.explain(&mut errors);
-                        return Err(Failure::compile(&errors));
-                    }
+                    Verdict::Failed => return Err(self.compile_failure(&program, errors)),
                 },
             }
         };
-        self.settle(program, homes, change, &plan);
+        self.settle(program, homes, change, &plan, &ran);
         self.conclude(cell, &plan, &ran, types)
     }
 
@@ -227,10 +225,7 @@ impl Session {
                 let said = self.compiler.said();
                 match Diagnostic::errors(&said) {
                     errors if errors.is_empty() => Err(not_compiled(&error, &said)),
-                    mut errors => {
-                        self.completer.explain(&mut errors, true);
-                        Ok(Built::Refused(errors))
-                    }
+                    errors => Ok(Built::Refused(errors)),
                 }
             }
         }
@@ -247,13 +242,14 @@ impl Session {
     }
 
     /// Notes what a program that has run has made of the scope.
-    fn settle(&mut self, program: Program, mut homes: Homes, change: Change, plan: &Plan) {
+    fn settle(&mut self, program: Program, mut homes: Homes, change: Change, plan: &Plan, ran: &Ran) {
         self.traces.add(plan.number, program.origins);
         let library = self.compiler.library(plan.number);
         for (key, symbol) in program.statics {
             homes.insert(key, Home { symbol, library: library.clone() });
         }
-        let is_used = |name: &str| plan.used.iter().any(|used| used.name == name);
+        // A cell that misses a variable has taken none.
+        let is_used = |name: &str| ran.lost.is_empty() && plan.used.iter().any(|used| used.name == name);
         self.write_scope(|scope| {
             scope.items = change.items;
             scope.generation = change.generation;
@@ -299,10 +295,15 @@ impl Session {
 
     /// Panics of other threads, and those that the cell caught itself.
     fn mention(&self, ran: &Ran) {
-        for report in ran.reports.iter().filter(|report| report.kind == "panic") {
-            let thread = report.thread.as_deref().unwrap_or("?");
-            self.say_error(&format!("thread '{thread}' panicked: {}\n", report.message));
-        }
+        ran.reports.iter().filter(|report| report.kind == "panic").for_each(|report| self.link.show(report.words()));
+    }
+
+    /// rustc's errors over the cell, with what the session knows of the names in them.
+    fn compile_failure(&self, program: &Program, mut errors: Vec<Diagnostic>) -> Failure {
+        self.completer.explain(&mut errors, true);
+        let mut errors = compile_errors(&self.sources, program, &errors);
+        self.unkept.explain(&mut errors);
+        Failure::compile(&errors)
     }
 
     fn syntax_failure(&self, source: usize, error: &syn::Error) -> Failure {

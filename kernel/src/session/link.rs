@@ -331,7 +331,7 @@ impl Ran {
 
 impl Report {
     /// As std puts it.
-    fn words(&self) -> Event {
+    pub(super) fn words(&self) -> Event {
         let thread = self.thread.as_deref().unwrap_or("<unnamed>");
         let text = format!("thread '{thread}' panicked: {}\n", self.message);
         Event::Stream { stream: Stream::Stderr, text }

@@ -1,7 +1,7 @@
 //! What the errors of a program teach about the variables of its cell.
 
 use super::unkept::Why;
-use crate::cell::{CompileError, Diagnostic, Local, Plan, Program, Role, Source, Tried, compile_errors};
+use crate::cell::{Diagnostic, Local, Plan, Program, Role, Tried};
 
 /// What to do about a program that did not compile.
 pub(super) enum Verdict {
@@ -11,12 +11,13 @@ pub(super) enum Verdict {
     RetryTextOnly,
     /// Compile again without this variable of an earlier cell, for this reason.
     RetryWithout(String, Why),
-    Failed(Vec<CompileError>),
+    /// The user has to mend it.
+    Failed,
 }
 
 /// Reads `errors`. A variable that is used after it was moved is moved; one that borrows lives in its own cell; everything
 /// else is the user's to mend.
-pub(super) fn verdict(sources: &[Source], program: &Program, errors: &[Diagnostic], plan: &mut Plan) -> Verdict {
+pub(super) fn verdict(program: &Program, errors: &[Diagnostic], plan: &mut Plan) -> Verdict {
     if let Some(found) = unwritable(program, errors, plan) {
         return found;
     }
@@ -47,7 +48,7 @@ pub(super) fn verdict(sources: &[Source], program: &Program, errors: &[Diagnosti
         plan.flat = true;
         return Verdict::Retry;
     }
-    Verdict::Failed(compile_errors(sources, program, errors))
+    Verdict::Failed
 }
 
 /// A variable whose type cannot be written here, though rustc has printed it.
