@@ -29,7 +29,7 @@ pub(crate) use directives::{Directive, may_begin_command, replaced, split};
 pub(crate) use draw::{CompileError, Source, compile_errors, place};
 pub(crate) use edit::{Edits, offset_of};
 pub(crate) use items::{Item, Sort, items, makes_items};
-pub(crate) use needed::needed;
+pub(crate) use needed::{are_counted, needed};
 pub(crate) use nesting::check as check_nesting;
 pub(crate) use parse::{Binding, Cell, Kind, Statement};
 pub(crate) use program::{Local, Origins, Plan, Program, Role, Variable, entry, probe, runnable};

@@ -16,10 +16,8 @@ pub(crate) fn needed(items: &[Item], words: impl IntoIterator<Item = String>, so
         .filter_map(|item| Some((item.name.as_deref()?, item)))
         .collect();
     let mut words: BTreeSet<String> = words.into_iter().collect();
-    // rustc counts `impl`s, and names the types within them by that number: where one has such, all have to be there.
-    let counted = items.iter().any(|item| item.sort == Sort::Impl && item.shape.nests_types);
-    let is_taken =
-        |item: &Item| item.source == source || counted && item.sort == Sort::Impl || is_always_needed(item, &local);
+    let counted = are_counted(items);
+    let is_taken = |item: &Item| counted || item.source == source || is_always_needed(item, &local);
     let mut taken: Vec<bool> = items.iter().map(is_taken).collect();
     for (item, _) in items.iter().zip(&taken).filter(|(_, taken)| **taken) {
         words.extend(item.words.iter().cloned());
@@ -39,6 +37,21 @@ pub(crate) fn needed(items: &[Item], words: impl IntoIterator<Item = String>, so
     }
 }
 
+/// Whether it matters which `impl`s are in a program: rustc counts them, those that derives make among them, and names
+/// types within their functions by that number.
+pub(crate) fn are_counted(items: &[Item]) -> bool {
+    let nests = |item: &Item| match item.sort {
+        Sort::Impl => item.shape.nests_types,
+        // It may make such an `impl`.
+        Sort::Macro => item.words.contains("impl") && NESTING.iter().any(|word| item.words.contains(*word)),
+        _ => false,
+    };
+    items.iter().any(nests)
+}
+
+/// Words without which there are no types within functions.
+const NESTING: [&str; 4] = ["async", "enum", "struct", "union"];
+
 /// The names by which other code can come to an item.
 fn names(item: &Item) -> impl Iterator<Item = &str> {
     let of_shape = item.shape.touches.iter().filter(|_| item.sort != Sort::Impl).map(String::as_str);
@@ -50,7 +63,9 @@ fn is_always_needed(item: &Item, local: &BTreeSet<&str>) -> bool {
     match item.sort {
         Sort::Import => !root(item).is_some_and(|root| is_local(root, local)),
         Sort::Other => item.shape.touches.is_empty(),
-        _ => false,
+        Sort::Impl => false,
+        // `const _`: what is within it is used without a name.
+        Sort::Macro | Sort::Type | Sort::Value => item.name.is_none(),
     }
 }
 
@@ -124,6 +139,22 @@ mod tests {
         let code = "use std::io::Write;\nmod m { pub struct P; }\nuse m::P;";
         assert_eq!(of(code, &[]), ["use std::io::Write;"]);
         assert_eq!(of(code, &["P"]).len(), 3);
+    }
+
+    #[test]
+    fn types_within_methods_keep_all_items() {
+        let plain = "struct P;\nstruct K;\nimpl K { fn f() -> u8 { 1 } }";
+        assert_eq!(of(plain, &["K"]).len(), 2);
+        let nested = "struct P;\nstruct K;\nimpl K { fn f() -> u8 { struct S(u8); S(1).0 } }";
+        assert_eq!(of(nested, &["x"]).len(), 3);
+    }
+
+    #[test]
+    fn what_has_no_name_stays() {
+        assert_eq!(
+            of("struct P;\nconst _: () = { impl Clone for P { fn clone(&self) -> P { P } } };", &["P"]).len(),
+            2
+        );
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub(crate) fn shape(item: &Item) -> Shape {
         touches,
         heads,
         defines_types: defines_types(&reduced),
-        nests_types: matches!(&reduced, Item::Impl(found) if found.items.iter().any(nests_types)),
+        nests_types: nests_types(&reduced),
         head,
         offers,
     }
@@ -237,13 +237,15 @@ fn is_known_macro(call: &Macro) -> bool {
 
 fn defines_types(item: &Item) -> bool {
     !matches!(item, Item::Const(_) | Item::Static(_) | Item::Type(_) | Item::Use(_) | Item::ExternCrate(_))
-        && !matches!(item, Item::Fn(function) if !has_types(&function.block) && function.sig.asyncness.is_none())
+        && (nests_types(item) || !matches!(item, Item::Fn(_)))
 }
 
 /// The names by which others may depend on `item`.
 fn touched(item: &Item, names: &mut Names, heads: &mut Names) {
     names.extend(name(item));
     match item {
+        // A glob brings them, and a constant may be made of one.
+        Item::Enum(each) => names.extend(each.variants.iter().map(|variant| variant.ident.to_string())),
         Item::Trait(each) => names.extend(each.items.iter().filter_map(trait_constant)),
         Item::Impl(each) => {
             names.extend(each.items.iter().filter_map(impl_constant));
@@ -323,8 +325,20 @@ fn of_head(found: &syn::ItemImpl) -> Names {
     head.first
 }
 
-fn nests_types(part: &ImplItem) -> bool {
-    matches!(part, ImplItem::Fn(method) if method.sig.asyncness.is_some() || has_types(&method.block))
+fn nests_types(item: &Item) -> bool {
+    let nests = |signature: &syn::Signature, body: &Block| signature.asyncness.is_some() || has_types(body);
+    match item {
+        Item::Fn(function) => nests(&function.sig, &function.block),
+        Item::Impl(found) => {
+            found.items.iter().any(|part| matches!(part, ImplItem::Fn(method) if nests(&method.sig, &method.block)))
+        }
+        Item::Trait(found) => found.items.iter().any(|part| match part {
+            TraitItem::Fn(method) => method.default.as_ref().is_some_and(|body| nests(&method.sig, body)),
+            _ => false,
+        }),
+        Item::Mod(found) => found.content.iter().flat_map(|(_, items)| items).any(nests_types),
+        _ => false,
+    }
 }
 
 fn offered(item: &Item, names: &mut Names) {
@@ -533,5 +547,6 @@ mod tests {
         assert_eq!((names(&found.touches), names(&found.heads)), (vec!["Inner", "N"], vec!["K", "Shape"]));
         assert_eq!(names(&found.introduces), ["Inner", "N"]);
         assert_eq!(names(&of("mod m { pub struct P; fn f() {} }").touches), ["P", "m"]);
+        assert_eq!(names(&of("enum E { A = 1, B }").touches), ["A", "B", "E"]);
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
 use super::dependencies::names;
-use crate::cell::{Homes, Item, Shape, Sort, Variable, needed};
+use crate::cell::{Homes, Item, Shape, Sort, Variable, are_counted, needed};
 use crate::rustc::Links;
 
 /// Items, variables and crates of the cells that have run.
@@ -60,6 +60,7 @@ impl Scope {
         let mut items = self.items.clone();
         let mut changed = BTreeSet::new();
         let mut types = false;
+        let counted = are_counted(&items) || are_counted(&new);
         for item in new {
             match items.iter().position(|old| item.replaces(old)) {
                 Some(at) => {
@@ -69,6 +70,8 @@ impl Scope {
                         changed.extend(touched(new, &local));
                         types |= old.defines_types || new.defines_types;
                     }
+                    // Another derive is another `impl`.
+                    types |= counted && items[at].code() != item.code();
                     items[at] = item;
                 }
                 None => {
@@ -119,9 +122,13 @@ impl Scope {
         };
         let variables = self.variables.iter().filter(is_lost).map(|variable| variable.name.clone()).collect();
         let changes = |ty: &str| words(ty).any(|word| changed.contains(word)) || types && is_erased_text(ty);
-        let sites = items.iter().flat_map(|item| &item.statics);
-        let anew = sites.filter(|site| self.homes.get(site.key).is_some() && changes(site.ty()));
-        let statics = anew.map(|site| (site.key, site.name.clone())).collect();
+        let anew = items.iter().flat_map(|item| {
+            // Types within its functions have no names of their own here.
+            let nested = item.shape.nests_types && touched(&item.shape, local).any(|name| changed.contains(&name));
+            item.statics.iter().filter(move |site| nested || changes(site.ty()))
+        });
+        let known = anew.filter(|site| self.homes.get(site.key).is_some());
+        let statics = known.map(|site| (site.key, site.name.clone())).collect();
         Change { items, generation: self.generation + u64::from(types), variables, statics }
     }
 
@@ -207,7 +214,8 @@ fn spread(changed: &mut BTreeSet<String>, items: &[Item], local: &BTreeSet<Strin
     loop {
         let before = changed.len();
         for Item { shape, .. } in items {
-            if shape.mentions.iter().any(|name| changed.contains(name)) {
+            // A constant is named behind its type, whose trait may have it by default.
+            if shape.mentions.iter().chain(&shape.deep).any(|name| changed.contains(name)) {
                 types |= shape.defines_types;
                 changed.extend(touched(shape, local));
             }
@@ -317,7 +325,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cell::{Cell, items};
+    use crate::cell::{Cell, Home, items};
 
     fn of(code: &str) -> Vec<Item> {
         items(&Cell::parse_after(code, &["make".to_owned()]).expect("the cell parses"), 0)
@@ -359,6 +367,10 @@ mod tests {
         assert_eq!(dropped(code, &variables, "const fn m() -> usize { 2 }"), all(&["p"], 1));
         let code = "trait T { type Inner; }\nstruct K;\nimpl T for K { type Inner = u8; }\nstruct P(<K as T>::Inner);";
         assert_eq!(dropped(code, &variables, "impl T for K { type Inner = u16; }"), all(&["p"], 1));
+        let code = "trait T { const N: usize = 1; }\nstruct K;\nimpl T for K {}\nstruct P([u8; K::N]);";
+        assert_eq!(dropped(code, &variables, "trait T { const N: usize = 2; }"), all(&["p"], 1));
+        let code = "enum E { A = 1 }\nuse E::*;\nstruct P([u8; A as usize]);";
+        assert_eq!(dropped(code, &variables, "enum E { A = 4 }"), all(&["p"], 1));
         let code = "macro_rules! ty { () => { u8 } }\nstruct P(ty!());";
         assert_eq!(dropped(code, &variables, "macro_rules! ty { () => { u16 } }"), all(&["p"], 1));
         let code = "mod m { pub struct P(u8); }\nuse m::*;\nstruct Q(P);";
@@ -382,6 +394,19 @@ mod tests {
         assert_eq!(dropped(code, &[("p", "P")], "make!(There);"), all(&[], 0));
         let code = "macro_rules! make { ($n:ident) => { struct $n; } }\nstruct P(String);";
         assert_eq!(dropped(code, &[("p", "P")], "make!(String);"), all(&["p"], 1));
+    }
+
+    #[test]
+    fn statics_beside_types_of_their_function_start_anew() {
+        let code = |ty: &str| {
+            format!("fn f() {{ struct Local({ty}); static S: Mutex<Vec<Local>> = Mutex::new(Vec::new()); }}")
+        };
+        let items = of(&code("u64"));
+        let mut homes = Homes::default();
+        homes.insert(items[0].statics[0].key, Home { symbol: "s".to_owned(), library: PathBuf::new() });
+        let scope = Scope { items, homes, ..Scope::default() };
+        assert_eq!(scope.with(of(&code("u8"))).statics.len(), 1);
+        assert_eq!(scope.with(of(&code("u64"))).statics.len(), 0);
     }
 
     #[test]
