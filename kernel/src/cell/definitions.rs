@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::Item;
 
 use super::items::leaves;
+use super::mentions::{all_words, without_variables};
+use super::names::name;
 
 /// What the program defines so far.
 #[derive(Default)]
@@ -117,20 +119,8 @@ impl Definitions {
 
 /// The words of some code, but for the parameters of macros.
 pub(crate) fn words(tokens: TokenStream) -> HashSet<String> {
-    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
-    let is_mark = |back: usize, at: usize, mark: &str| at >= back && tokens[at - back].to_string() == mark;
     let mut found = HashSet::new();
-    for (at, token) in tokens.iter().enumerate() {
-        // `$name`, and its kind: `$name:expr`
-        let parameter = is_mark(1, at, "$") || is_mark(1, at, ":") && is_mark(3, at, "$");
-        match token {
-            TokenTree::Group(group) => found.extend(words(group.stream())),
-            TokenTree::Ident(word) if !parameter => {
-                found.insert(word.to_string());
-            }
-            _ => {}
-        }
-    }
+    all_words(without_variables(tokens), &mut found);
     found
 }
 
@@ -138,20 +128,6 @@ pub(crate) fn words(tokens: TokenStream) -> HashSet<String> {
 fn names(item: &Item) -> Vec<(String, Meaning)> {
     let whole = item.to_token_stream().to_string();
     let name = match item {
-        Item::Const(item) if item.ident == "_" => return Vec::new(),
-        Item::Const(item) => item.ident.to_string(),
-        Item::Enum(item) => item.ident.to_string(),
-        Item::Fn(item) => item.sig.ident.to_string(),
-        Item::Macro(item) => match &item.ident {
-            Some(name) => format!("{name}!"),
-            None => return Vec::new(),
-        },
-        Item::Mod(item) => item.ident.to_string(),
-        Item::Static(item) => item.ident.to_string(),
-        Item::Struct(item) => item.ident.to_string(),
-        Item::Trait(item) => item.ident.to_string(),
-        Item::Type(item) => item.ident.to_string(),
-        Item::Union(item) => item.ident.to_string(),
         Item::Impl(item) => match &item.trait_ {
             Some((_, path, _)) => format!("impl {} for {}", path.to_token_stream(), item.self_ty.to_token_stream()),
             None => whole.clone(),
@@ -164,7 +140,14 @@ fn names(item: &Item) -> Vec<(String, Meaning)> {
             });
             return names;
         }
-        _ => return Vec::new(),
+        Item::Macro(item) => match &item.ident {
+            Some(name) => format!("{name}!"),
+            None => return Vec::new(),
+        },
+        other => match name(other) {
+            Some(name) => name,
+            None => return Vec::new(),
+        },
     };
     vec![(name, Meaning { text: whole, import: false })]
 }

@@ -10,8 +10,10 @@ use syn::spanned::Spanned;
 use syn::{ItemUse, Stmt, UseTree};
 
 use super::edit::{Edited, Edits};
+use super::mentions::all_words;
+use super::names::name;
 use super::parse::{Cell, Kind};
-use super::shape::{Shape, all_words, name, shape, shape_of_call};
+use super::shape::{Shape, shape, shape_of_call};
 use super::statics::{StaticSite, statics, statics_of_call};
 use super::weave::polls;
 

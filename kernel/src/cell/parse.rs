@@ -11,8 +11,8 @@ use syn::{Attribute, Block, Expr, Ident, Item, Pat, PatIdent, Stmt, Type};
 
 use super::directives::{self, Directives};
 use super::items;
+use super::mentions::all_words;
 use super::nesting;
-use super::shape::all_words;
 
 /// A parsed cell.
 #[derive(Debug)]
