@@ -10,7 +10,7 @@ use syn::parse::Parser;
 
 use super::context::Position;
 use crate::cell::{Cell, Variable, items};
-use crate::session::{Change, Scope};
+use crate::session::{Change, Scope, identifiers};
 
 /// A program whose one deliberate error tells the type of the expression `asked`; the expression
 /// `replaced` around it gives way.
@@ -35,7 +35,7 @@ pub(super) fn probe(scope: &Scope, position: &Position, asked: TextRange, replac
             statements.push('\n');
         }
     }
-    let words: BTreeSet<String> = words(&statements).chain(words(&own)).map(str::to_owned).collect();
+    let words: BTreeSet<String> = identifiers(&statements).chain(identifiers(&own)).map(str::to_owned).collect();
     let used = scope.used(|name| words.contains(name));
     let (change, parameters) = (with(scope, &own), parameters(&used));
     let needed = change.needed(words, &used, OWN);
@@ -69,10 +69,6 @@ pub(super) fn own_items(position: &Position) -> String {
 fn parameters(variables: &[Variable]) -> String {
     let each = variables.iter().map(|variable| format!("mut {}: {}", variable.name, variable.ty));
     each.collect::<Vec<_>>().join(", ")
-}
-
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !(c.is_alphanumeric() || c == '_'))
 }
 
 /// A statement if it can be parsed, ended.

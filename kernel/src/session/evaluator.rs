@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow};
 use evcxr::EvalContext;
 
+use super::change::Change;
 use super::commands;
 use super::compiler::Compiler;
 use super::dependencies::Dependencies;
@@ -14,7 +15,7 @@ use super::interrupt::{Interrupter, Stopped};
 use super::link::{Ended, Link, Ran};
 use super::lost;
 use super::probe::Probe;
-use super::scope::{Change, Scope, SharedScope};
+use super::scope::{Scope, SharedScope};
 use super::traces::Traces;
 use super::unkept::{Unkept, Why};
 use super::verdict::{Verdict, verdict};

@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod brief;
+mod change;
 mod commands;
 mod compiler;
 mod compilers;
@@ -20,6 +21,7 @@ mod probe;
 mod scope;
 mod streams;
 mod traces;
+mod type_text;
 mod unkept;
 mod verdict;
 mod workplace;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub(crate) use change::Change;
 pub(crate) use commands::commands;
 pub(crate) use dependencies::parse as dependency;
 pub(crate) use evaluator::Session;
@@ -35,7 +38,8 @@ pub(crate) use failure::Failure;
 pub(crate) use folder::Folder;
 pub(crate) use input::Question;
 pub(crate) use interrupt::Interrupter;
-pub(crate) use scope::{Change, Crate, Scope, SharedScope};
+pub(crate) use scope::{Crate, Scope, SharedScope};
+pub(crate) use type_text::identifiers;
 pub(crate) use workplace::limit_threads;
 
 /// What a running cell puts out.
