@@ -14,7 +14,7 @@ use super::names::name;
 #[derive(Default)]
 pub(crate) struct Definitions {
     names: HashMap<String, Meaning>,
-    /// Those that may stand on others, in order: all but imports.
+    /// The ones that may depend on others, in order: all but imports.
     items: Vec<Defined>,
 }
 
@@ -34,22 +34,22 @@ struct Defined {
 /// What to do with an item.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Place {
-    /// Nothing of this name is there yet.
+    /// The name is new.
     New,
-    /// It is there as it is.
+    /// The same item is already there.
     Known,
-    /// Of an import some names are there; these are not.
+    /// Some names of an import are already there; these are not.
     Partly(Vec<String>),
-    /// Its name means something else so far.
+    /// Its name already means something else.
     Replaces,
 }
 
-/// Where the items of a cell stand.
+/// Where the items of a cell go.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Places {
     pub(crate) items: Vec<Place>,
-    /// Where the cell defines a name anew: a block begins in front of it, with these items. They stand on what is
-    /// defined anew, and mean the new from here on.
+    /// The cell redefines a name: a block begins before it, with these items. They depend on what is redefined, and
+    /// mean the new definition from here on.
     pub(crate) begins: Option<Vec<String>>,
 }
 
@@ -93,7 +93,7 @@ impl Definitions {
         }
     }
 
-    /// The code of all that stands on one of `names`, directly or not, but for what has such a name itself.
+    /// The code of everything that depends on one of `names`, directly or not, except what has such a name itself.
     fn dependents(&self, names: &[String]) -> Vec<String> {
         let mut changed: HashSet<&str> = names.iter().map(String::as_str).collect();
         let mut found = vec![false; self.items.len()];
@@ -117,7 +117,7 @@ impl Definitions {
     }
 }
 
-/// The words of some code, but for the parameters of macros.
+/// The words of some code, except the parameters of macros.
 pub(crate) fn words(tokens: TokenStream) -> HashSet<String> {
     let mut found = HashSet::new();
     all_words(without_variables(tokens), &mut found);
@@ -135,7 +135,7 @@ fn names(item: &Item) -> Vec<(String, Meaning)> {
         Item::Use(item) => {
             let mut names = Vec::new();
             leaves(&item.tree, String::new(), &mut |text, name, _| {
-                // Any number of globs and of `as _` may stand beside each other.
+                // There may be any number of globs and of `as _`.
                 names.push((name.unwrap_or_else(|| text.clone()), Meaning { text, import: true }));
             });
             return names;

@@ -60,7 +60,7 @@ impl Diagnostic {
         self.children.iter_mut().for_each(|child| child.shift(number, bytes));
     }
 
-    /// The place of a `?` behind an option in a function that returns a result.
+    /// The place of a `?` after an `Option` in a function that returns a `Result`.
     pub(crate) fn tried_option(&self) -> Option<usize> {
         const ABOUT: &str = "the `?` operator can only be used on `Result`s, not `Option`s, in a";
         let whose = self.message.strip_prefix(ABOUT)?;
@@ -74,13 +74,13 @@ impl Diagnostic {
         self.message.contains(name) || self.children.iter().any(|child| child.mentions(name))
     }
 
-    /// Adds a line of help below.
+    /// Adds a line of help.
     pub(crate) fn add_help(&mut self, message: String) {
         let (level, spans, children) = ("help".to_owned(), Vec::new(), Vec::new());
         self.children.push(Self { message, code: None, level, spans, children });
     }
 
-    /// What it suggests to write.
+    /// The replacements that it suggests.
     pub(crate) fn suggestions(&self) -> impl Iterator<Item = &str> {
         self.children.iter().flat_map(|child| &child.spans).filter_map(|span| span.suggested_replacement.as_deref())
     }

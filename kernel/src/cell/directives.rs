@@ -20,22 +20,22 @@ pub(crate) enum Directive {
 pub(crate) struct Directives {
     pub(crate) before: Vec<Directive>,
     pub(crate) after: Vec<Directive>,
-    /// Where they stand, in the order of the text.
+    /// Where they are, in the order of the text.
     pub(crate) places: Vec<Range<usize>>,
-    /// Whether one of them goes on in lines that are not there.
+    /// Whether one of them continues past the last line.
     pub(crate) unfinished: bool,
 }
 
-/// Commands whose arguments go on until their brackets are closed.
+/// Commands whose arguments continue until their brackets are closed.
 const BRACKETED: [&str; 2] = ["dep", "type"];
 
-/// What may stand in front of Rust code.
+/// What may come before Rust code.
 const TIME: &str = "time";
 
 /// Takes the directives out of `code`: spaces stand in their place, so that offsets stay.
 ///
-/// A colon and a word begin a command in every line that begins outside of tokens and brackets, as no
-/// Rust does. The other two are looked for in front of the code only, where `!` and `?` cannot be Rust.
+/// A colon and a word begin a command on every line that starts outside of tokens and brackets, as no Rust does. The
+/// other two are looked for before the code only, where `!` and `?` cannot be Rust.
 pub(crate) fn split(code: &str) -> (Directives, String) {
     let mut found = Directives::default();
     if let Some(docs) = whole_cell(code) {
@@ -71,7 +71,7 @@ pub(crate) fn may_begin_command(code: &str, start: usize) -> bool {
     found.places.last().is_some_and(|place| place.start == start)
 }
 
-/// `code` with the next of `texts` in place of each command `name`.
+/// `code` with each command `name` replaced by the next of `texts`.
 pub(crate) fn replaced(code: &str, name: &str, texts: &[String]) -> String {
     let (found, _) = split(code);
     let mut texts = texts.iter();
@@ -149,7 +149,7 @@ impl Line {
 struct Lines {
     length: usize,
     is_code: bool,
-    /// Whether the text ends in the midst of brackets.
+    /// Whether the text ends inside of brackets.
     open: bool,
 }
 
@@ -256,7 +256,7 @@ mod tests {
         let (found, rust) = split("let text = \"\n:help\n\";\n:vars\nlet c = '\"';\n:help");
         assert_eq!(found.after, [command("vars", ""), command("help", "")]);
         assert_eq!(rust.trim_end(), "let text = \"\n:help\n\";\n     \nlet c = '\"';");
-        // What does not lex as Rust is only its own line's.
+        // What does not lex as Rust affects its own line only.
         assert_eq!(split("!echo it's \"\n:vars").0.before.len(), 2);
     }
 
@@ -275,7 +275,7 @@ mod tests {
         let (found, rust) = split("!echo a \\\n  b\nlet x = 1;");
         assert_eq!(found.before, [Directive::Shell("echo a \\\n  b".to_owned())]);
         assert_eq!(rust.trim(), "let x = 1;");
-        // What is never closed takes no code with it.
+        // A bracket that is never closed takes no code with it.
         let (found, rust) = split(":type f(\nlet x = 1;\n");
         assert_eq!((found.before, found.unfinished), (vec![command("type", "f(")], true));
         assert_eq!(rust.trim(), "let x = 1;");

@@ -100,8 +100,8 @@ struct Mark {
     primary: bool,
 }
 
-/// The places in the user's code. What rustc says of code of the kernel's own is left out, the error's own place
-/// never is.
+/// The places in the user's code. Labels on the kernel's own code are left out, but never the primary place of the
+/// error.
 fn marks(program: &Program, error: &Diagnostic) -> Vec<Mark> {
     let spans = error.spans.iter().filter_map(|span| {
         let (source, at) = span.origin(program)?;
@@ -144,13 +144,13 @@ fn notes(error: &Diagnostic) -> Vec<Note> {
     notes
 }
 
-/// Whether `text` speaks of code that the kernel has put around the user's.
+/// Whether `text` is about code that the kernel has put around the user's.
 fn is_ours(text: &str) -> bool {
     let names = ["kensaku::nb", "kensaku_end", "kensaku_cell", "`#[warn("];
     names.iter().any(|name| text.contains(name)) || names_program(text)
 }
 
-/// The text without the files of programs, in which rustc says where closures are.
+/// The text without the file names of programs, by which rustc says where closures are.
 fn readable(text: &str) -> String {
     let mut readable = String::new();
     let mut rest = text;
@@ -165,7 +165,7 @@ fn readable(text: &str) -> String {
     readable + rest
 }
 
-/// Whether the file of a program is named, `cell_12.rs`: a user's own `cell_width` is none.
+/// Whether it names the file of a program, `cell_12.rs`: a user's own `cell_width` is not one.
 fn names_program(text: &str) -> bool {
     text.split("cell_").skip(1).any(|rest| {
         let behind = rest.trim_start_matches(|c: char| c.is_ascii_digit());

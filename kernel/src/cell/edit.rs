@@ -21,8 +21,8 @@ impl Edits {
         self.0.push(Edit { at, text: text.into() });
     }
 
-    /// The part of `code` in `range`, with the edits made there. Offsets count from the start of `code`. Edits within a
-    /// replaced range are dropped.
+    /// The part of `code` in `range`, with its edits. Offsets count from the start of `code`. Edits inside a replaced
+    /// range are dropped.
     pub(crate) fn apply(mut self, code: &str, range: Range<usize>) -> Edited {
         self.0.sort_by_key(|edit| edit.at.start);
         let mut text = String::with_capacity(range.len() + 64);
@@ -52,7 +52,7 @@ pub(crate) struct Edited {
 /// From an edited text to its original.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WayBack {
-    /// What was replaced, and by how many bytes.
+    /// The replaced range, and the length in bytes of its replacement.
     pieces: Vec<(Range<usize>, usize)>,
     original: Range<usize>,
 }
@@ -68,7 +68,7 @@ impl Edited {
 impl WayBack {
     /// Where `offset` of the edited text lies in the original; the place of the edit for what was put in.
     pub(crate) fn offset(&self, offset: usize) -> usize {
-        // Behind the pieces so far: where the edited text and the original go on together.
+        // After the pieces so far, where the edited text and the original continue together.
         let (mut edited, mut original) = (0, self.original.start);
         for (at, length) in &self.pieces {
             let start = edited + (at.start - original);

@@ -25,13 +25,13 @@ use super::program::{Plan, Program, Role, Variable};
 use super::statics::Homes;
 use super::weave::{POLL, awaits, woven};
 
-/// What user code may do without a warning, and stands in front of everything.
+/// The first line of every program: user code gets no warnings.
 const HEAD: &str = "#![allow(warnings)]\n";
 const PRELUDE: &str = "use kensaku::prelude::*;\n";
 const RESULT: &str = "::std::result::Result<(), ::kensaku::nb::Failed>";
 const WELL: &str = "#[allow(unreachable_code)] ::std::result::Result::Ok::<(), ::kensaku::nb::Failed>(())";
 
-/// The function of the `number`th program. Types within it are named after it: no other program has such.
+/// The function of the `number`th program. Types inside it get its name in their paths, which makes them unique.
 pub(crate) fn entry(number: usize) -> String {
     format!("kensaku_cell_{number}")
 }
@@ -47,7 +47,7 @@ pub(crate) fn runnable(items: &[&Item], homes: &Homes, cell: &Cell, source: usiz
         program.line(&format!("::kensaku::nb::forget(&{:?});", plan.forgotten));
     }
     for Variable { name, ty, generation, .. } in &plan.used {
-        // What the kernel knows to be the same type goes by another identity since the generation changed.
+        // The type is the same, but its `TypeId` may differ since the generation changed.
         let check = if *generation == plan.generation { "has" } else { "readmit" };
         let line = format!("if !unsafe {{ ::kensaku::nb::{check}::<{ty}>(\"{name}\") }} {{ return; }}");
         program.marked(Role::Takes, name, usize::MAX, &line);
@@ -80,8 +80,8 @@ pub(crate) fn runnable(items: &[&Item], homes: &Homes, cell: &Cell, source: usiz
     program
 }
 
-/// The program that is only checked: each new variable is followed by one deliberate type error, in
-/// which rustc tells its type.
+/// The program that is only checked: a deliberate type error follows each new variable, in which rustc names its
+/// type.
 pub(crate) fn probe(items: &[&Item], cell: &Cell, source: usize, plan: &Plan) -> Program {
     let mut program = Program::default();
     program.head(items, &Homes::default(), plan);
@@ -107,7 +107,7 @@ pub(crate) fn probe(items: &[&Item], cell: &Cell, source: usize, plan: &Plan) ->
 }
 
 impl Program {
-    /// Macros come first: what uses them has to stand behind them.
+    /// Macros come first: they must be defined before they are used.
     fn head(&mut self, items: &[&Item], homes: &Homes, plan: &Plan) {
         self.text.push_str(HEAD);
         self.text.push_str(if plan.names.is_empty() { PRELUDE } else { &plan.names });
@@ -128,7 +128,7 @@ impl Program {
         }
     }
 
-    /// The first of `levels` and all within it.
+    /// The first of `levels` and the ones nested in it.
     fn levels(&mut self, levels: &[Level], cell: &Cell, source: usize, plan: &Plan, asynchronous: bool) {
         let Some((level, deeper)) = levels.split_first() else { return };
         for index in &level.statements {
@@ -152,7 +152,7 @@ impl Program {
             for Variable { name, .. } in plan.vacant.iter().filter(|vacant| !plan.moved.contains(&vacant.name)) {
                 self.marked(Role::Returns, name, usize::MAX, &format!("::kensaku::nb::keep(\"{name}\", {name});"));
             }
-            // Where the last statement could not be interrupted.
+            // In case the last statement could not be interrupted.
             self.line(&format!("{POLL} {WELL}"));
         } else {
             self.line(&rest);

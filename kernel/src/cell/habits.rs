@@ -1,6 +1,6 @@
-//! What other kernels and Python have the user type, and what does that here.
+//! Habits from Python and other kernels, and what does the same here.
 
-/// What to write in place of a line that is no Rust.
+/// What to write instead of a line that is not Rust.
 pub(super) fn habit(line: &str) -> Option<&'static str> {
     let line = line.trim();
     let word = line.split(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default();
@@ -12,18 +12,16 @@ pub(super) fn habit(line: &str) -> Option<&'static str> {
         "pip" | "pip3" | "conda" | "mamba" | "cargo" => {
             "`:dep name = \"version\"` adds a crate; `!command` runs a program"
         }
-        "ls" | "cd" | "pwd" | "cat" | "git" if !line.contains(['(', '=', ';']) => {
-            "`!command` runs a command of the shell"
-        }
+        "ls" | "cd" | "pwd" | "cat" | "git" if !line.contains(['(', '=', ';']) => "`!command` runs a shell command",
         "import" | "from" => "`use path::Name;` imports a name, and `:dep name = \"version\"` adds a crate",
         "def" => "a function is written `fn name(argument: f32) -> f32 { .. }`",
         "class" => "a type is written `struct Name { field: f32 }`, its methods `impl Name { .. }`",
         "lambda" => "a closure is written `|x| x + 1`",
         "for" | "if" | "while" | "else:" | "elif" | "try:" if line.ends_with(':') => {
-            "blocks stand in braces: `for x in 0..3 { .. }`"
+            "a block goes in braces: `for x in 0..3 { .. }`"
         }
         "var" | "const" | "auto" if line.contains('=') && !line.contains(": ") => {
-            "a variable is made by `let name = ..;`"
+            "a variable is declared with `let name = ..;`"
         }
         _ if called("print") => "`println!(\"{}\", value);` prints",
         _ if line.starts_with("# ") => "a comment begins with `//`",
@@ -35,14 +33,14 @@ pub(super) fn habit(line: &str) -> Option<&'static str> {
 
 fn of_magic(name: &str) -> &'static str {
     match name {
-        "time" | "timeit" => "`:time` in front of a cell measures it, `:timing` measures every cell",
-        "matplotlib" | "pylab" | "config" => "nothing is needed: a cell that ends in a chart shows it",
+        "time" | "timeit" => "`:time` before a cell measures it, `:timing` measures every cell",
+        "matplotlib" | "pylab" | "config" => "nothing to set up: a cell that ends in a chart shows it",
         "load" | "run" | "loadpy" => "`:load file` runs the code of a file",
-        "env" | "set_env" => "`:env NAME = value` sets a variable of the environment",
+        "env" | "set_env" => "`:env NAME = value` sets an environment variable",
         "pip" | "conda" | "mamba" => "`:dep name = \"version\"` adds a crate",
         "reset" | "reset_selective" => "`:clear` forgets everything, `:forget name` one variable",
         "who" | "whos" | "who_ls" => "`:vars` lists the variables and their types",
-        "cd" | "pwd" | "ls" | "bash" | "sh" | "system" | "sx" => "`!command` runs a command of the shell",
+        "cd" | "pwd" | "ls" | "bash" | "sh" | "system" | "sx" => "`!command` runs a shell command",
         "pdoc" | "pinfo" | "psource" | "pdef" => "`?name` shows documentation",
         "html" | "HTML" | "markdown" | "svg" | "latex" => {
             "`show::html(\"..\")` and `show::markdown(\"..\")` are shown as the value of a cell"

@@ -26,7 +26,7 @@ pub(crate) struct Item {
     pub(crate) sort: Sort,
     /// Every word in it.
     pub(crate) words: BTreeSet<String>,
-    /// What layouts of values may depend on in it.
+    /// What the layout of a value may depend on.
     pub(crate) shape: Shape,
     pub(crate) statics: Vec<StaticSite>,
     /// The cell it stands in.
@@ -34,7 +34,7 @@ pub(crate) struct Item {
     text: Text,
 }
 
-/// What an item is to others.
+/// What kind of item it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sort {
     Import,
@@ -42,13 +42,13 @@ pub(crate) enum Sort {
     Value,
     Macro,
     Impl,
-    /// A macro that makes items, and what else has no name.
+    /// A macro call that makes items, and anything else without a name.
     Other,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 enum Text {
-    /// A part of its cell, with the polls for interrupts that are woven in.
+    /// A part of its cell, with polls for interrupts.
     Original { cell: Arc<str>, range: Range<usize>, polls: Edits },
     /// One name of a `use`.
     Standing(Edited),
@@ -63,7 +63,7 @@ impl Item {
         }
     }
 
-    /// The item as it is compiled; `place` edits where each of its statics is to be found.
+    /// The item as it is compiled; `place` edits each of its statics to say where it is.
     pub(crate) fn edited(&self, mut place: impl FnMut(&StaticSite, &mut Edits)) -> Edited {
         match &self.text {
             Text::Original { cell, range, polls } => {

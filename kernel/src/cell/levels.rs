@@ -1,7 +1,7 @@
-//! Where the frame of a cell goes one level deeper.
+//! The levels of a cell: which statements run in a closure of their own.
 //!
-//! A statement that fails must not take the variables with it that the cell has made before. So each statement that may
-//! fail runs in a closure within the variables so far, which only borrows them:
+//! A statement that fails must not take along the variables that the cell has made before it. So each statement that
+//! may fail runs in a closure which only borrows them:
 //!
 //! ```text
 //! let trainer = Trainer::new(..);
@@ -18,16 +18,16 @@ use syn::{Expr, Lit, Stmt};
 use super::parse::{Binding, Cell, Kind, Statement};
 use super::program::Locals;
 
-/// A part of the cell, and the variables that are kept where it ends.
+/// A part of the cell, and the variables that are kept when it ends.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Level {
     /// Its statements.
     pub(crate) statements: Vec<usize>,
-    /// Its variables, each with its statement; of several with one name in the cell the last.
+    /// Its variables, each with its statement; the last one of each name in the cell.
     pub(crate) names: Vec<(usize, String)>,
 }
 
-/// More would take rustc too long.
+/// rustc takes too long for more.
 const DEEPEST: usize = 24;
 
 /// The levels of a cell, each within the one before it. `local` are the variables that do not outlive the cell.

@@ -1,11 +1,10 @@
-//! What is wrong with the characters of a cell: syn has no word for what cannot be made into tokens, rustc's lexer
-//! knows each token.
+//! Lexical errors of a cell. syn only says that there is one; rustc's lexer knows which token is wrong.
 
 use std::ops::Range;
 
 use ra_ap_rustc_lexer::{Base, FrontmatterAllowed, LiteralKind, TokenKind, tokenize};
 
-/// What no parser can read.
+/// A lexical error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) at: Range<usize>,
@@ -13,7 +12,7 @@ pub(super) struct Fault {
     pub(super) help: String,
 }
 
-/// The first fault of `code`, in rustc's words.
+/// The first lexical error of `code`, in rustc's words.
 pub(super) fn lexical_fault(code: &str) -> Option<Fault> {
     let mut open: Vec<(TokenKind, usize)> = Vec::new();
     let mut at = 0;
@@ -41,7 +40,7 @@ pub(super) fn lexical_fault(code: &str) -> Option<Fault> {
     Some(Fault { at: at..at + 1, message: "unclosed delimiter".to_owned(), help })
 }
 
-/// A bracket that closes another one than was opened last, or none.
+/// A closing bracket that does not match the one opened last, or any.
 fn closed(code: &str, open: Option<(TokenKind, usize)>, kind: TokenKind, at: usize) -> Option<Fault> {
     let bracket = &code[at..=at];
     let fault = |message: String, help: String| Some(Fault { at: at..at + 1, message, help });
@@ -75,9 +74,11 @@ fn unreadable(text: &str, kind: TokenKind) -> Option<Fault> {
     };
     let first = text.chars().next()?;
     match kind {
-        TokenKind::BlockComment { terminated: false, .. } => {
-            found(0..2, "unterminated block comment", "end it with `*/`; each `/*` in it needs one of its own")
-        }
+        TokenKind::BlockComment { terminated: false, .. } => found(
+            0..2,
+            "unterminated block comment",
+            "end it with `*/`; block comments nest, so each `/*` inside needs its own `*/`",
+        ),
         TokenKind::Literal { kind, suffix_start } => {
             let (at, message, help) = in_literal(&text[..suffix_start as usize], kind)?;
             found(at, &message, help)
@@ -101,11 +102,11 @@ fn unreadable(text: &str, kind: TokenKind) -> Option<Fault> {
     }
 }
 
-const QUOTED: &str = "a text stands in double quotes: `\"..\"`";
+const QUOTED: &str = "strings go in double quotes: `\"..\"`";
 
 fn in_literal(text: &str, kind: LiteralKind) -> Option<(Range<usize>, String, &'static str)> {
     use LiteralKind::{Byte, ByteStr, CStr, Char, Float, Int, RawByteStr, RawCStr, RawStr, Str};
-    // Of a string without an end, the quote alone.
+    // An unterminated string is marked at its quote alone.
     let quote = 0..text.find('"').map_or(1, |at| at + 1);
     let found = |at: Range<usize>, message: &str, help: &'static str| Some((at, message.to_owned(), help));
     match kind {
@@ -133,7 +134,7 @@ fn in_literal(text: &str, kind: LiteralKind) -> Option<(Range<usize>, String, &'
     }
 }
 
-/// The first escape of a literal that is none, as in a path of Windows.
+/// The first unknown escape of a literal, as in a Windows path.
 fn unknown_escape(text: &str) -> Option<(Range<usize>, String, &'static str)> {
     let mut characters = text.char_indices();
     while let Some((at, character)) = characters.next() {
@@ -143,15 +144,14 @@ fn unknown_escape(text: &str) -> Option<(Range<usize>, String, &'static str)> {
         let (_, escaped) = characters.next()?;
         if !"nrt\\0'\"xu\n\r".contains(escaped) {
             let end = at + 1 + escaped.len_utf8();
-            let help = "a backslash is written `\\\\`, or stands in a raw string: `r\"..\"`";
+            let help = "write a backslash as `\\\\`, or use a raw string: `r\"..\"`";
             return Some((at..end, format!("unknown character escape: `{escaped}`"), help));
         }
     }
     None
 }
 
-/// What a character was probably meant to be: word processors and keyboards of other scripts put it in place of
-/// that.
+/// The character that was probably meant: word processors and keyboards of other scripts produce lookalikes.
 fn lookalike(character: char) -> String {
     let plain = match character {
         '“' | '”' | '„' | '‟' | '«' | '»' | '″' | '＂' => "\"",
@@ -163,21 +163,21 @@ fn lookalike(character: char) -> String {
         '、' => ",",
         '。' => ".",
         '「' | '」' => "\"",
-        // The ASCII characters in the width of ideographs.
+        // Full-width forms of ASCII.
         '！'..='～' => {
             return meant(character, &char::from_u32(character as u32 - 0xfee0).unwrap_or(' ').to_string());
         }
         '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200b}' | '\u{202f}' | '\u{205f}' | '\u{3000}' | '\u{feff}' => {
-            return "this is a space of another kind than Rust's: type it again".to_owned();
+            return "this is not an ordinary space: type it again".to_owned();
         }
-        '\0' => return "a NUL is not text: remove it".to_owned(),
-        _ => return "no token of Rust begins with this character".to_owned(),
+        '\0' => return "remove the NUL character".to_owned(),
+        _ => return "no Rust token begins with this character".to_owned(),
     };
     meant(character, plain)
 }
 
 fn meant(character: char, plain: &str) -> String {
-    format!("`{character}` looks like `{plain}`, but is another character: type `{plain}`")
+    format!("`{character}` looks like `{plain}`, but is a different character: type `{plain}`")
 }
 
 #[cfg(test)]
@@ -220,7 +220,7 @@ mod tests {
         fault("let a\0 = 1;", "\0", "unknown start of token: \\u{0}");
         fault("let 🦀 = 1;", "🦀", "identifiers cannot contain emoji: `🦀`");
         fault("f(1）;", "）", "unknown start of token: \\u{ff09}");
-        assert_eq!(lookalike('）'), "`）` looks like `)`, but is another character: type `)`");
+        assert_eq!(lookalike('）'), "`）` looks like `)`, but is a different character: type `)`");
         fault("read(\"C:\\data\");", "\\d", "unknown character escape: `d`");
         fault("let n = 0x;", "0x", "no valid digits found for number");
         fault("let n = 1e;", "1e", "expected at least one digit in exponent");

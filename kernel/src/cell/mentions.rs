@@ -13,7 +13,7 @@ pub(crate) type Names = BTreeSet<String>;
 /// names, and every word in a macro's call or an attribute.
 #[derive(Default)]
 pub(super) struct Mentions {
-    /// The first words.
+    /// The first word of each path.
     pub(super) first: Names,
     /// The further words of paths.
     pub(super) deep: Names,
@@ -31,7 +31,7 @@ impl<'ast> Visit<'ast> for Mentions {
                 self.deep.insert(name)
             };
             first &= relative;
-            // Generic arguments stand in any segment.
+            // Any segment may have generic arguments.
             self.visit_path_arguments(&segment.arguments);
         }
     }
@@ -61,7 +61,7 @@ impl<'ast> Visit<'ast> for Mentions {
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 }
 
-/// Every word among `tokens`, those in the braces of format strings included.
+/// Every word in `tokens`, including those in the braces of format strings.
 pub(crate) fn all_words(tokens: TokenStream, words: &mut impl Extend<String>) {
     for token in tokens {
         match token {
@@ -78,7 +78,7 @@ pub(crate) fn all_words(tokens: TokenStream, words: &mut impl Extend<String>) {
     }
 }
 
-/// A macro's definition without its variables, `$name:kind`.
+/// The definition of a macro without its variables, `$name:kind`.
 pub(super) fn without_variables(tokens: TokenStream) -> TokenStream {
     let mut kept = Vec::new();
     let mut tokens = tokens.into_iter().peekable();

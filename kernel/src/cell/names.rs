@@ -1,4 +1,4 @@
-//! Names that an item defines, and those that depend on it.
+//! The names that an item defines, and those under which others depend on it.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::Visit;
@@ -30,7 +30,7 @@ pub(crate) fn name(item: &Item) -> Option<String> {
 pub(super) fn touched(item: &Item, names: &mut Names, heads: &mut Names) {
     names.extend(name(item));
     match item {
-        // A glob brings them, and a constant may be made of one.
+        // A glob imports them, and a constant may be computed from one.
         Item::Enum(each) => names.extend(each.variants.iter().map(|variant| variant.ident.to_string())),
         Item::Trait(each) => names.extend(each.items.iter().filter_map(trait_constant)),
         Item::Impl(each) => {
@@ -50,7 +50,7 @@ pub(super) fn touched(item: &Item, names: &mut Names, heads: &mut Names) {
     }
 }
 
-/// The names to which an item gives a meaning where it stands.
+/// The names to which an item gives a meaning in its scope.
 pub(super) fn introduced(item: &Item) -> Names {
     match item {
         Item::Impl(each) => each.items.iter().filter_map(impl_constant).collect(),
@@ -63,7 +63,7 @@ pub(super) fn introduced(item: &Item) -> Names {
     }
 }
 
-/// The names by which an item is used without its own: methods of traits, `impl`s in modules.
+/// The names by which an item is used other than its own: methods of traits, types of `impl`s in modules.
 pub(super) fn offered(item: &Item, names: &mut Names) {
     match item {
         Item::Trait(found) => names.extend(found.items.iter().filter_map(|part| match part {
@@ -117,7 +117,7 @@ fn imported(tree: &UseTree, names: &mut Names) {
     }
 }
 
-/// The names of items in a macro's definition; of those that its arguments name, `$`.
+/// The names of items in the definition of a macro; `$` for those that its arguments name.
 fn defined_in(tokens: TokenStream) -> Names {
     let mut names = Names::new();
     let mut defines = false;
@@ -137,5 +137,5 @@ fn defined_in(tokens: TokenStream) -> Names {
     names
 }
 
-/// Words in front of the name of an item.
+/// Words that come before the name of an item.
 const DEFINING: [&str; 9] = ["const", "enum", "fn", "mod", "static", "struct", "trait", "type", "union"];

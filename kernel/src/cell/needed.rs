@@ -1,13 +1,14 @@
 //! Which items a program needs: a cell pays for what it names.
 //!
-//! Words decide, not resolution: an item is in where the cell, a variable's type or another item of the program has its
-//! name. What is used without being named comes along: the `impl`s of a type, a trait by its methods, a macro's products.
+//! Words decide, not name resolution: an item is in the program if the cell, the type of a variable or another item
+//! contains its name. What is used without being named comes along: the `impl`s of a type, a trait by its methods, and
+//! what a macro makes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::items::{Item, Sort};
 
-/// The items among `items` that code with `words` may use, in their order; those of the `source`th cell in any case.
+/// The items that code with `words` may use, in order, and all those of the `source`th cell.
 pub(crate) fn needed(items: &[Item], words: impl IntoIterator<Item = String>, source: usize) -> Vec<&Item> {
     let local: BTreeSet<&str> = items.iter().flat_map(names).collect();
     let macros: BTreeMap<&str, &Item> = items
@@ -49,7 +50,7 @@ pub(crate) fn are_counted(items: &[Item]) -> bool {
     items.iter().any(nests)
 }
 
-/// Words without which there are no types within functions.
+/// Words without which a function contains no types.
 const NESTING: [&str; 4] = ["async", "enum", "struct", "union"];
 
 /// The names by which other code can come to an item.
@@ -58,18 +59,18 @@ fn names(item: &Item) -> impl Iterator<Item = &str> {
     item.name.as_deref().into_iter().chain(of_shape)
 }
 
-/// Imports of what no cell defines may bring traits, whose methods are used without their name.
+/// Imports of what no cell defines may bring in traits, whose methods are used without their name.
 fn is_always_needed(item: &Item, local: &BTreeSet<&str>) -> bool {
     match item.sort {
         Sort::Import => !root(item).is_some_and(|root| is_local(root, local)),
         Sort::Other => item.shape.touches.is_empty(),
         Sort::Impl => false,
-        // `const _`: what is within it is used without a name.
+        // `const _`: its contents are used without a name.
         Sort::Macro | Sort::Type | Sort::Value => item.name.is_none(),
     }
 }
 
-/// The first word of an import's path.
+/// The first word of the path of an import.
 fn root(item: &Item) -> Option<&str> {
     let path = item.code().split("use ").nth(1)?.trim_start_matches("::");
     path.split(|c: char| !(c.is_alphanumeric() || c == '_')).next()
@@ -82,10 +83,10 @@ fn is_local(word: &str, local: &BTreeSet<&str>) -> bool {
 fn is_needed(item: &Item, words: &BTreeSet<String>, local: &BTreeSet<&str>, macros: &BTreeMap<&str, &Item>) -> bool {
     let has = |name: &str| words.contains(name);
     match item.sort {
-        // All that it is about, as far as cells define it.
+        // All of its types and traits that cells define.
         Sort::Impl => item.shape.head.iter().filter(|name| local.contains(name.as_str())).all(|name| has(name)),
         Sort::Import => item.name.as_deref().is_none_or(has),
-        // Whatever a macro makes is made of its definition's words and of the call's.
+        // What a macro makes consists of words of its definition and of the call.
         Sort::Other => {
             let own = item.words.iter();
             let of_macro =

@@ -1,4 +1,4 @@
-//! Types that have no names of their own: those within functions, and futures.
+//! Types that cannot be named from outside: those inside functions, and futures.
 
 use syn::visit::Visit;
 use syn::{Block, Expr, ImplItem, Item, Macro, Stmt, TraitItem};
@@ -26,7 +26,7 @@ pub(super) fn nests_types(item: &Item) -> bool {
     }
 }
 
-/// Whether types are defined within a body: `struct`s of its own, futures, or what an unknown macro makes.
+/// Whether a body defines types: structs, futures, or whatever an unknown macro makes.
 pub(super) fn has_types(body: &Block) -> bool {
     struct Types(bool);
     impl<'ast> Visit<'ast> for Types {
@@ -60,7 +60,7 @@ pub(super) fn has_types(body: &Block) -> bool {
     types.0
 }
 
-/// Macros that stand as statements and define no types.
+/// Macros that are called as statements and define no types.
 const KNOWN_MACROS: [&str; 18] = [
     "assert",
     "assert_eq",

@@ -1,5 +1,4 @@
-//! How deep code is nested, told by rustc's lexer alone: parsers recurse, and so do those that walk what
-//! they made and those that drop it.
+//! How deep code is nested, by rustc's lexer alone: parsers recurse, and so does walking or dropping a syntax tree.
 
 use std::fmt::{Display, Formatter};
 use std::ops::Range;
@@ -7,9 +6,9 @@ use std::ops::Range;
 use proc_macro2::{Span, TokenStream};
 use ra_ap_rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
 
-/// Brackets in brackets. rustc itself ends at about two thousand.
+/// The most brackets inside of brackets. rustc itself gives up at about two thousand.
 const BRACKETS: usize = 500;
-/// How many tokens one expression or type may go on for: each can be a level of its own, in `!!!!a`,
+/// The most tokens in one expression or type: each can be a level of its own, in `!!!!a`,
 /// `a + b + c`, `a.b().c()`, `Option<Option<..>>` and `if a {} else if b {}`.
 const TOKENS: usize = 6000;
 
@@ -23,7 +22,7 @@ pub(crate) struct TooDeep {
 /// Looks for the first place of `code` that is nested too deep.
 pub(crate) fn check(code: &str) -> Result<(), TooDeep> {
     let mut open = Vec::new();
-    // Tokens since the last separator, in the innermost brackets and in all around them.
+    // Tokens since the last separator, in the innermost brackets and in each pair around them.
     let (mut inner, mut outer) = (0, 0);
     let mut closed = false;
     let mut at = 0;
@@ -33,7 +32,7 @@ pub(crate) fn check(code: &str) -> Result<(), TooDeep> {
         at = range.end;
         match token.kind {
             TokenKind::Whitespace | TokenKind::LineComment { .. } | TokenKind::BlockComment { .. } => continue,
-            // What follows a closed block is a statement of its own, unless it goes on with the block.
+            // What follows a closed block is a new statement, unless it continues the block.
             TokenKind::Ident | TokenKind::RawIdent | TokenKind::Pound if closed && !CONTINUES.contains(&text) => {
                 inner = 0
             }
@@ -63,7 +62,7 @@ pub(crate) fn check(code: &str) -> Result<(), TooDeep> {
     Ok(())
 }
 
-/// Words that go on with what a block began.
+/// Words that continue what a block began.
 const CONTINUES: [&str; 2] = ["else", "as"];
 
 impl Display for TooDeep {
@@ -78,7 +77,7 @@ impl From<TooDeep> for syn::Error {
     }
 }
 
-/// A span at byte `at`: the place of a word in a text of its own.
+/// A span at byte `at`: that of a word in a separate text.
 fn span(at: usize) -> Span {
     let text = format!("{:at$}x", "");
     let token = text.parse::<TokenStream>().ok().and_then(|tokens| tokens.into_iter().next());

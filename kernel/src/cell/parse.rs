@@ -56,7 +56,7 @@ pub(crate) struct Binding {
     pub(crate) closure: bool,
     /// Whether it is bound to a path, which may name a function.
     pub(crate) path: bool,
-    /// Whether it is bound to a reference to something that has a place.
+    /// Whether its value is a reference to a place.
     pub(crate) reference: bool,
 }
 
@@ -121,7 +121,7 @@ impl Cell {
         assigned.0
     }
 
-    /// Whether a statement behind the `index`th has the word.
+    /// Whether a statement after the `index`th contains the word.
     pub(crate) fn is_used_behind(&self, index: usize, name: &str) -> bool {
         self.statements[index + 1..].iter().any(|statement| {
             let mut words = HashSet::new();
@@ -145,21 +145,23 @@ impl Cell {
     }
 }
 
-/// The statements behind the attributes of the cell itself.
+/// The statements after the inner attributes of the cell.
 fn statements(input: ParseStream<'_>) -> syn::Result<Vec<Stmt>> {
     input.call(Attribute::parse_inner)?.iter().try_for_each(obeyed)?;
     input.call(Block::parse_within)
 }
 
-/// Documentation and lints change nothing: cells have no warnings.
+/// Documentation and lints have no effect: cells get no warnings.
 fn obeyed(attribute: &Attribute) -> syn::Result<()> {
     let name = attribute.path().get_ident().map(ToString::to_string).unwrap_or_default();
     let message = match name.as_str() {
         "allow" | "deny" | "doc" | "expect" | "forbid" | "warn" => return Ok(()),
         "feature" => {
-            "unstable features need a nightly compiler; cells are compiled by the stable one that the library was built with"
+            "unstable features need a nightly compiler; cells are compiled with the stable one that built the library"
         }
-        _ => "only documentation and lints can be set for a cell; an attribute without `!` is for the item behind it",
+        _ => {
+            "a cell takes only documentation and lints as inner attributes; without the `!`, an attribute applies to the item after it"
+        }
     };
     Err(syn::Error::new_spanned(attribute, message))
 }

@@ -13,36 +13,36 @@ pub(crate) struct Variable {
     pub(crate) name: String,
     /// Written so that it compiles.
     pub(crate) ty: String,
-    /// Its type as the process of the cells names it: every path from its crate on.
+    /// Its type as the process for cells names it, with every path starting at its crate.
     pub(crate) full: String,
     pub(crate) mutable: bool,
-    /// In which generation of the user's types it was kept.
+    /// The generation of the user's types in which it was kept.
     pub(crate) generation: u64,
 }
 
 /// What is known about a cell besides its text. Compiling it teaches more.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    /// The number of the program, which names its function.
+    /// The number of the program, which is in the name of its function.
     pub(crate) number: usize,
     /// The generation of the user's types.
     pub(crate) generation: u64,
     /// The variables it uses.
     pub(crate) used: Vec<Variable>,
-    /// Those that an earlier cell has moved away and this one may assign anew.
+    /// Those that an earlier cell has moved, and this one may assign again.
     pub(crate) vacant: Vec<Variable>,
     /// Those that it moves away.
     pub(crate) moved: BTreeSet<String>,
-    /// New ones that do not outlive it, each with its statement.
+    /// New ones that do not outlive it.
     pub(crate) local: Locals,
     /// Functions to keep as pointers, whose types can be written.
     pub(crate) pointers: BTreeMap<String, String>,
     /// Variables to drop before it runs: their types are redefined.
     pub(crate) forgotten: Vec<String>,
-    /// Whether all statements share one level, as some can only be compiled so.
+    /// Whether all statements share one level, since some programs only compile that way.
     pub(crate) flat: bool,
     pub(crate) tried: Tried,
-    /// What brings names in place of the prelude alone: with crates of `:dep`.
+    /// The imports that replace the prelude when there are crates of `:dep`.
     pub(crate) names: String,
 }
 
@@ -64,9 +64,9 @@ pub(crate) struct Program {
     pub(crate) text: String,
     pub(crate) origins: Origins,
     pub(crate) marks: Vec<Mark>,
-    /// The statics that it is the first to have: their keys and symbols.
+    /// The statics that it defines: keys and symbols.
     pub(crate) statics: Vec<(u64, String)>,
-    /// The libraries with those it declares.
+    /// The libraries of the statics that it declares.
     pub(crate) libraries: BTreeSet<PathBuf>,
     /// Whether it has more than one level.
     pub(crate) nested: bool,
@@ -98,7 +98,7 @@ pub(crate) struct Mark {
 pub(crate) enum Role {
     /// Asks for its type.
     Asks,
-    /// Names the type of one of an earlier cell.
+    /// Names the type of one from an earlier cell.
     Takes,
     /// Keeps a new one.
     Keeps,

@@ -1,13 +1,13 @@
-//! A `return` without a value, as `let .. else { return }` has it, in code that becomes part of a `main` which
-//! returns a result.
+//! A `return` without a value, as in `let .. else { return }`, in code that becomes part of a `main` which returns a
+//! result.
 
 use syn::visit::Visit;
 use syn::{Expr, Item, Stmt};
 
 use super::parse::Statement;
 
-/// The places behind each `return` without a value that ends the cell itself; functions, closures and async
-/// blocks have returns of their own.
+/// The end of each `return` without a value that returns from the cell itself, not from a function, closure or async
+/// block in it.
 pub(crate) fn bare_returns(statement: &Statement) -> Vec<usize> {
     let mut returns = Returns(Vec::new());
     returns.visit_stmt(&statement.syntax);

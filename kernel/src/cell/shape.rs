@@ -1,8 +1,8 @@
-//! What the layout of a value may depend on in an item, and which names tie items together.
+//! The part of an item that the layout of a value may depend on, and the names that tie items together.
 //!
-//! A cell's variables keep the memory that their types had when they were made. So an edit of an item matters as far as
-//! its *shape* changes: the item without documentation, without derives of the standard library, without the bodies of
-//! functions that no constant can call. Shapes are compared token by token; what they name is followed from item to item.
+//! A variable keeps the layout that its type had when it was made. So an edit of an item matters only if its *shape*
+//! changes: the item without documentation, without derives of the standard library, without the bodies of functions
+//! that no constant can call. Shapes are compared token by token; the names in them are followed from item to item.
 
 use quote::ToTokens;
 use syn::visit::Visit;
@@ -12,10 +12,10 @@ use super::mentions::{Mentions, Names, all_words};
 use super::names::{introduced, of_head, offered, touched};
 use super::nested::{defines_types, has_types, nests_types};
 
-/// What others may depend on in an item.
+/// The part of an item that others may depend on.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Shape {
-    /// Its tokens; empty for what no layout depends on.
+    /// Its tokens; empty if no layout depends on it.
     pub(crate) tokens: String,
     /// The names that it looks up, by the first word of their paths.
     pub(crate) mentions: Names,
@@ -25,15 +25,15 @@ pub(crate) struct Shape {
     pub(crate) touches: Names,
     /// The types and traits of `impl`s, which change with their constants.
     pub(crate) heads: Names,
-    /// The names that its mere presence may give another meaning to, elsewhere.
+    /// The names whose meaning elsewhere may change by its mere presence.
     pub(crate) introduces: Names,
-    /// Whether types are defined by it, so that a change must not be taken for the type it was.
+    /// Whether it defines types, which are new types after a change.
     pub(crate) defines_types: bool,
-    /// Whether types are defined within its functions.
+    /// Whether its functions define types.
     pub(crate) nests_types: bool,
     /// What an `impl` is about: its type and its trait.
     pub(crate) head: Names,
-    /// What it brings without being named: methods of traits, `impl`s in modules.
+    /// The names by which it is used other than its own: methods of traits, types of `impl`s in modules.
     pub(crate) offers: Names,
 }
 
@@ -63,11 +63,11 @@ pub(crate) fn shape(item: &Item) -> Shape {
     }
 }
 
-/// The shape of a call of a macro that makes items: all of it, as nobody knows what it makes.
+/// The shape of a macro call that makes items: all of it, since what it makes is unknown.
 pub(crate) fn shape_of_call(call: &Macro) -> Shape {
     let mut mentions = Names::new();
     all_words(call.tokens.clone(), &mut mentions);
-    // What everybody uses is not what a macro defines.
+    // A macro does not define what everyone uses.
     let words: Names = mentions.iter().filter(|word| !STANDARD.contains(&word.as_str())).cloned().collect();
     let introduces = mentions.clone();
     mentions.extend(call.path.segments.iter().map(|segment| segment.ident.to_string()));
@@ -81,7 +81,7 @@ pub(crate) fn shape_of_call(call: &Macro) -> Shape {
     }
 }
 
-/// `item` without what no layout depends on; none where nothing is left.
+/// `item` without the parts that no layout depends on; `None` if nothing is left.
 fn reduced(item: &Item) -> Option<Item> {
     let mut item = item.clone();
     match &mut item {
@@ -141,12 +141,12 @@ fn reduced(item: &Item) -> Option<Item> {
     Some(item)
 }
 
-/// Whether a constant may call the function, or its caller sees a type of its own.
+/// Whether a constant may call the function, or it returns a type of its own.
 fn is_evaluated(signature: &syn::Signature) -> bool {
     signature.constness.is_some() || signature.asyncness.is_some()
 }
 
-/// Derives that give a type no layout, and no constants.
+/// Derives that affect neither the layout nor constants of a type.
 const PLAIN_DERIVES: [&str; 11] =
     ["Clone", "Copy", "Debug", "Default", "Deserialize", "Eq", "Hash", "Ord", "PartialEq", "PartialOrd", "Serialize"];
 

@@ -43,13 +43,13 @@ impl Homes {
     }
 }
 
-/// A static within an item, at any depth.
+/// A static inside an item, at any depth.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StaticSite {
     pub(crate) name: String,
-    /// Where it stands and what it is: another text is another static.
+    /// A hash of its path and its text: with another text it is another static.
     pub(crate) key: u64,
-    /// What is put in place of it, or of the macro that makes it.
+    /// What replaces it, or the macro call that makes it.
     at: Range<usize>,
     form: Form,
 }

@@ -19,7 +19,7 @@ pub(crate) fn syntax_error(source: &Source, error: &syn::Error) -> CompileError 
             let at = place(error, &rust);
             let help = habit(line_of(&rust, at.start)).unwrap_or_default();
             let message = error.to_string();
-            drawn(source, at, if message == NO_TOKENS { "no token of Rust begins here" } else { &message }, help)
+            drawn(source, at, if message == NO_TOKENS { "no Rust token begins here" } else { &message }, help)
         }
     }
 }

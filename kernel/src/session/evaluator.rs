@@ -41,7 +41,7 @@ pub(crate) struct Session {
     /// Counts programs: a cell may need a second one.
     programs: usize,
     traces: Traces,
-    /// Values that no later cell can name: the next one drops them.
+    /// Values that no later cell can name, and the next one drops.
     pub(super) nameless: BTreeSet<String>,
     /// Why variables are not there.
     pub(super) unkept: Unkept,
@@ -113,7 +113,7 @@ impl Session {
         let macros = self.read_scope(Scope::item_macros);
         let cell = Cell::parse_after(code, &macros).map_err(|error| self.syntax_failure(source, &error))?;
         if self.workplace.restore(&self.link).map_err(|error| internal(&error))? {
-            // evcxr finds its project again by a cell that is not the user's.
+            // evcxr finds its project again with a cell that is not the user's.
             let _ = self.evcxr.eval(crate::toolchain::CELL);
             self.link.reset();
             let message = "the session's folder was deleted and has been made again: run the cell again, and first what \
@@ -124,7 +124,7 @@ impl Session {
         if !cell.statements.is_empty() {
             let ty = self.shown_type(&cell);
             self.execute(&cell, source)?;
-            // What follows are commands, which can be stopped again.
+            // Commands follow, which can be interrupted again.
             self.interrupter.cell_compiles();
             self.show_type(ty);
         }
@@ -232,7 +232,7 @@ impl Session {
         }
     }
 
-    /// The process has ended, and what was in its memory with it.
+    /// The process has ended, and everything in its memory is gone.
     fn lose_all(&mut self) {
         self.write_scope(|scope| {
             scope.variables.clear();
@@ -242,14 +242,14 @@ impl Session {
         self.nameless.clear();
     }
 
-    /// Notes what a program that has run has made of the scope.
+    /// Updates the scope after a program has run.
     fn settle(&mut self, program: Program, mut homes: Homes, change: Change, plan: &Plan, ran: &Ran) {
         self.traces.add(plan.number, program.origins);
         let library = self.compiler.library(plan.number);
         for (key, symbol) in program.statics {
             homes.insert(key, Home { symbol, library: library.clone() });
         }
-        // A cell that misses a variable has taken none.
+        // If a variable was lost, the cell has taken none.
         let is_used = |name: &str| ran.lost.is_empty() && plan.used.iter().any(|used| used.name == name);
         self.write_scope(|scope| {
             scope.items = change.items;
@@ -263,10 +263,10 @@ impl Session {
         for name in &change.variables {
             self.write_scope(|scope| scope.remove(name));
             self.unkept.insert(name, Why::Redefined(self.cell_name()));
-            self.say_error(&format!("dropped `{name}`: its type is redefined\n"));
+            self.say_error(&format!("dropped `{name}`: its type was redefined\n"));
         }
         for (_, name) in &change.statics {
-            self.say_error(&format!("`{name}` starts anew: its type is redefined\n"));
+            self.say_error(&format!("`{name}` starts over: its type was redefined\n"));
         }
     }
 
@@ -299,7 +299,7 @@ impl Session {
         ran.reports.iter().filter(|report| report.kind == "panic").for_each(|report| self.link.show(report.words()));
     }
 
-    /// rustc's errors over the cell, with what the session knows of the names in them.
+    /// rustc's errors, drawn over the cell, with what the session knows about the names in them.
     fn compile_failure(&self, program: &Program, mut errors: Vec<Diagnostic>) -> Failure {
         self.completer.explain(&mut errors, true);
         let mut errors = compile_errors(&self.sources, program, &errors);
@@ -342,7 +342,7 @@ enum Built {
     Refused(Vec<Diagnostic>),
 }
 
-/// What has become of variables of earlier cells in one that failed.
+/// What has become of the variables of earlier cells after one that failed.
 fn left_behind(cell: &Cell, plan: &Plan, ran: &Ran) -> Vec<String> {
     let is_new = |name: &str| ran.kept.contains_key(name);
     let moved = plan.moved.iter().filter(|name| !is_new(name));

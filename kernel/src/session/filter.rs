@@ -186,12 +186,12 @@ pub(super) fn whole_characters(bytes: &[u8]) -> usize {
 
 /// From where `pending` may turn out to be one of `starts` and what follows it.
 ///
-/// What is held begins with it, so that the next call, with more behind it, ends at its first byte: of a long
-/// line every byte is looked at once.
+/// The held text begins there, so the next call, with more text, matches at its first byte: every byte of a long line
+/// is looked at once.
 fn held_from(pending: &[u8], starts: &[&[u8]]) -> Option<usize> {
     let begins = |tail: &[u8], start: &[u8]| tail.starts_with(start) || start.starts_with(tail);
     let mut from = 0;
-    // All markers of evcxr begin with one letter, events with a separator.
+    // All markers of evcxr begin with the same letter, events with a separator.
     while let Some(at) = pending[from..].iter().position(|byte| matches!(byte, b'E' | 0x1e)).map(|at| from + at) {
         if starts.iter().any(|start| begins(&pending[at..], start)) {
             return Some(at);
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(filter.push(&bytes[4..]), [text("索")]);
     }
 
-    /// A value of 100 MB, as the process for cells sends it: one line, in the pieces of a socket.
+    /// A value of 100 MB, as the process for cells sends it: one line, in the chunks of a socket.
     #[test]
     fn a_long_line_is_read_once() {
         let text = "0.0123456, E".repeat((100 << 20) / 12);
@@ -280,7 +280,7 @@ mod tests {
         let taken = started.elapsed();
         println!("{} MB of an event: {taken:.2?}", line.len() >> 20);
         assert_eq!(pieces, [Piece::Event(json!({ "result": text }))]);
-        // Read again with each piece, it takes minutes.
+        // Scanning it again with each chunk would take minutes.
         assert!(taken < Duration::from_secs(10), "{taken:?}");
 
         let started = Instant::now();

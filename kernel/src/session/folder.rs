@@ -1,7 +1,7 @@
-//! Folders of this process among the temporary ones: closed to other users, and removed with it.
+//! Temporary folders of this process: closed to other users, and removed when it ends.
 //!
-//! A lock tells whether a folder is in use, wherever its user runs: containers and the nodes of a cluster may
-//! share the place. A kernel that is killed lets go of it, and the next one sweeps. Cleaners such as
+//! A lock tells whether a folder is in use, wherever its owner runs: containers and the nodes of a cluster may share
+//! `TMPDIR`. The lock of a killed kernel is released, and the next kernel removes the folder. Cleaners such as
 //! systemd-tmpfiles leave locked folders alone.
 
 use std::fs::{DirBuilder, File};
@@ -12,14 +12,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-/// How the names begin; the process and something random follow.
+/// The start of each name; the process id and a random suffix follow.
 const PREFIX: &str = "kensaku-session-";
-/// What cells say and do is nobody else's business.
+/// Only the user may read what cells print and do.
 const OURS_ALONE: u32 = 0o700;
-/// A folder that is empty for so long is not one that somebody is about to lock.
+/// A folder that has been empty for this long is not about to be locked.
 const NEW: Duration = Duration::from_secs(3600);
 
-/// A folder that lives as long as this.
+/// A folder that is removed on drop.
 pub(crate) struct Folder {
     folder: TempDir,
     /// Holds the lock.
@@ -33,7 +33,7 @@ impl Folder {
         let ours_alone = PermissionsExt::from_mode(OURS_ALONE);
         let folder = tempfile::Builder::new().prefix(&prefix).permissions(ours_alone).tempdir().with_context(|| {
             let place = std::env::temp_dir();
-            format!("no folder can be made in {}: TMPDIR names another place with room", place.display())
+            format!("cannot make a folder in {}: set TMPDIR to a place with room", place.display())
         })?;
         let held = held(folder.path())?;
         Ok(Self { folder, _held: held })
@@ -43,7 +43,7 @@ impl Folder {
         self.folder.path()
     }
 
-    /// Makes it again where something has deleted it.
+    /// Makes it again if something has deleted it.
     pub(super) fn restore(&mut self) -> Result<()> {
         if !self.path().exists() {
             let what = || format!("creating {}", self.path().display());
@@ -69,18 +69,18 @@ fn remove_if_abandoned(folder: &Path) {
     if lock.try_lock().is_err() {
         return;
     }
-    // One that is empty may be locked by whoever makes it as soon as we let go.
+    // An empty one may be locked by its maker as soon as we release it.
     let empty = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
     let age = || lock.metadata().and_then(|facts| facts.modified()).ok()?.elapsed().ok();
     if !empty || age().is_some_and(|age| age > NEW) {
-        // What cannot be removed now is removed by the next kernel.
+        // The next kernel removes what can't be removed now.
         let _ = std::fs::remove_dir_all(folder);
     }
 }
 
 fn held(folder: &Path) -> Result<File> {
     let held = File::open(folder).with_context(|| format!("opening {}", folder.display()))?;
-    // Where the file system has no locks nobody sweeps, either.
+    // Without file locks, nothing is removed.
     let _ = held.lock();
     Ok(held)
 }
@@ -107,7 +107,7 @@ mod tests {
         drop(lock);
         remove_if_abandoned(&folder);
         assert!(!folder.exists());
-        // Somebody is about to lock it.
+        // Its maker is about to lock it.
         std::fs::create_dir(&folder).expect("a folder");
         remove_if_abandoned(&folder);
         assert!(folder.exists());

@@ -1,4 +1,5 @@
-//! Interrupts: by asking. Only whoever asks again, having read what that costs, ends the process of the cells.
+//! Interrupts. The first one asks the cell to stop; a second one, after the user was told what it costs, ends the
+//! process.
 
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -7,9 +8,9 @@ use std::time::{Duration, Instant};
 use super::link::Link;
 use super::{Event, Stream, compilers};
 
-/// How long a cell may take to stop before the user is told that it does not.
+/// How long a cell may take to stop before the user is told that it doesn't.
 const NOTICE: Duration = Duration::from_secs(1);
-/// For how long another interrupt then ends its process.
+/// How long after that another interrupt ends its process.
 const CONFIRM: Duration = Duration::from_secs(10);
 /// Between two looks for compilers.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -22,7 +23,7 @@ pub(crate) struct Interrupter(Arc<Mutex<State>>);
 struct State {
     target: Option<Target>,
     cell: Option<Running>,
-    /// Counts cells, so that what is said of one is not said of another.
+    /// Counts cells, so that a message about one is not taken for another's.
     count: u64,
 }
 
@@ -36,9 +37,9 @@ struct Target {
 struct Running {
     asked: bool,
     killed: bool,
-    /// Its statements have ended; what is still compiled tells the types of its variables.
+    /// Its statements have ended; what still compiles is the query for the types of its variables.
     has_run: bool,
-    /// When the user was told that it does not stop.
+    /// When the user was told that it doesn't stop.
     told: Option<Instant>,
 }
 
@@ -69,12 +70,12 @@ impl Interrupter {
         target.ask();
         if first || again {
             let later = self.clone();
-            // Without a thread the user is not told, and another interrupt asks again.
+            // Without a thread the user is not told, and the next interrupt asks again.
             let _ = std::thread::Builder::new().spawn(move || later.watch(count));
         }
     }
 
-    /// Lets the running cell and the process for cells end by themselves, for a second. Compilers end now.
+    /// Gives the running cell and the process for cells a second to end by themselves. Compilers are killed at once.
     pub(crate) fn farewell(&self) {
         if let Some(target) = &self.lock().target {
             target.link.farewell();
@@ -92,14 +93,14 @@ impl Interrupter {
         state.cell = Some(Running::default());
     }
 
-    /// Its statements have ended: there is nothing left to stop.
+    /// Its statements have ended: nothing is left to stop.
     pub(super) fn cell_has_run(&self) {
         if let Some(cell) = &mut self.lock().cell {
             cell.has_run = true;
         }
     }
 
-    /// It was not run, and is compiled again.
+    /// It did not run, and is compiled again.
     pub(super) fn cell_compiles(&self) {
         if let Some(cell) = &mut self.lock().cell {
             cell.has_run = false;
@@ -119,8 +120,7 @@ impl Interrupter {
         self.lock().cell = None;
     }
 
-    /// Until the cell ends: ends compilers that began after the others were ended, and tells the user once that the cell
-    /// does not stop.
+    /// Until the cell ends: kills compilers that start later, and tells the user once that the cell doesn't stop.
     fn watch(&self, count: u64) {
         let asked = Instant::now();
         loop {

@@ -7,12 +7,12 @@ use super::unkept::Why;
 use crate::cell::{Binding, Cell, Inferred, Local, Plan, Variable};
 
 impl Session {
-    /// Notes the new variables that are kept and their types, also where the cell has failed; says which are not.
+    /// Notes the new variables that were kept and their types, even if the cell has failed; says which were not.
     pub(super) fn keep(&mut self, cell: &Cell, plan: &Plan, ran: &Ran, mut types: Probe) {
         for (index, binding) in cell.kept() {
             let name = binding.name.as_str();
             if let Some(local) = plan.local.get(&(index, name.to_owned())) {
-                // A cell that has failed may not have come to it.
+                // A cell that failed may not have reached it.
                 if ran.ended == Some(Ended::Well) || !plan.used.iter().any(|used| used.name == name) {
                     self.leave(cell, index, name, *local);
                 }
@@ -41,7 +41,7 @@ impl Session {
         }
     }
 
-    /// A new variable that does not outlive its cell. Where nothing in the cell uses it, somebody wants it later.
+    /// A new variable that does not outlive its cell. If nothing in the cell uses it, it was meant for a later one.
     fn leave(&mut self, cell: &Cell, index: usize, name: &str, local: Local) {
         let why = match local {
             Local::Closure => Why::Closure,
@@ -51,7 +51,7 @@ impl Session {
         if local != Local::Moved && !name.starts_with('_') && !cell.is_used_behind(index, name) {
             self.say_error(&why.at_once(name));
         }
-        // One of an earlier cell is hidden by it, as in a program.
+        // It shadows one of an earlier cell, as in a program.
         self.let_go(name, why);
     }
 

@@ -16,7 +16,7 @@ use super::filter::Piece;
 use super::input::{Control, Question};
 use super::{Event, Events, Stream, streams};
 
-/// What evcxr waits for at the end of a cell.
+/// What evcxr waits for after a cell.
 const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
 
 /// Reads both streams of the process for cells and speaks to it.
@@ -38,9 +38,9 @@ pub(super) struct Ran {
     pub(super) reports: Vec<Report>,
     /// Variables that were not there when the cell wanted them, and what was there instead.
     pub(super) lost: Vec<(String, String)>,
-    /// Variables that are kept, with their types.
+    /// Kept variables, with their types.
     pub(super) kept: BTreeMap<String, String>,
-    /// Whether all its output is read.
+    /// Whether all of its output was read.
     finished: bool,
 }
 
@@ -86,13 +86,13 @@ struct State {
     /// Output of the kernel's own cells at the start is not shown.
     muted: bool,
     interrupted: bool,
-    /// Since when the statements of a cell run, and how long those before them ran.
+    /// Since when the statements of a cell have been running, and how long earlier ones ran.
     running: Option<Instant>,
     ran_for: Option<Duration>,
     admitted: Admitted,
-    /// Up to which cell stdout and stderr are read.
+    /// The cell up to which stdout and stderr were read.
     flushed: [Option<u64>; 2],
-    /// Whether both have just come to the end of a cell.
+    /// Whether both have just reached the end of a cell.
     complete: bool,
     ran: Ran,
 }
@@ -138,7 +138,7 @@ impl Link {
         self.control.say("interrupt 1");
     }
 
-    /// Lets the running cell and then the process end by themselves. The process ends in a second, at the latest.
+    /// Gives the running cell and then the process a second to end by themselves, and then kills the process.
     pub(super) fn farewell(&self) {
         self.interrupt();
         self.control.say("farewell");
@@ -158,7 +158,7 @@ impl Link {
         std::mem::take(&mut self.lock().ran)
     }
 
-    /// How long statements ran since this was asked last; none where none did.
+    /// How long statements ran since the last call; `None` if none did.
     pub(super) fn take_run_time(&self) -> Option<Duration> {
         let mut state = self.lock();
         state.stop_clock();
@@ -187,7 +187,7 @@ impl Link {
             }
             match arrival.name {
                 "stdout" => {
-                    // Its cells are counted from the start.
+                    // Its cells are counted from zero again.
                     self.lock().flushed = [None; 2];
                     stdout = Some(arrival.stream);
                 }
@@ -221,17 +221,17 @@ impl Link {
                 }
             };
             shown.into_iter().for_each(|event| self.show(event));
-            // evcxr hears of the end once both streams are read.
+            // evcxr is told of the end once both streams were read.
             if std::mem::take(&mut self.lock().complete) {
                 self.control.say(&format!("relay {COMPLETE}"));
             }
         }
     }
 
-    /// A process that has closed its streams cannot tell how a cell ends: it is of no use any more.
+    /// A process that has closed its streams can't tell how a cell ends, so it is replaced.
     fn end_deaf(&self, process: u32) {
         if self.process() == Some(process) && compilers::lingers(process) {
-            let text = "[kensaku: the cell has closed its connection to the kernel, so its process is ended]\n";
+            let text = "[kensaku: the cell closed its connection to the kernel, so its process was ended]\n";
             self.show(Event::Stream { stream: Stream::Stderr, text: text.to_owned() });
             compilers::end(process);
         }
@@ -273,7 +273,7 @@ impl State {
         {
             self.ran.lost.push((name, problem));
         } else if let Some(round) = event.get("flushed").and_then(Value::as_u64)
-            // What is left of a process that has ended says nothing of the one in its place.
+            // Leftovers of a dead process say nothing about its successor.
             && self.admitted.process() == Some(process)
         {
             self.flushed[usize::from(event["stderr"] == true)] = Some(round);
@@ -287,7 +287,7 @@ impl State {
 }
 
 impl State {
-    /// Also where a process ended before its cell.
+    /// Also when a process ended before its cell.
     fn stop_clock(&mut self) {
         if let Some(began) = self.running.take() {
             *self.ran_for.get_or_insert_default() += began.elapsed();
@@ -296,7 +296,7 @@ impl State {
 }
 
 impl Ran {
-    /// Takes a report. A panic between cells is nobody's failure: it is shown at once.
+    /// Takes a report. A panic between cells fails no cell: it is shown at once.
     fn report(&mut self, report: Value) -> Vec<Event> {
         let Ok(report) = serde_json::from_value::<Report>(report) else { return Vec::new() };
         if self.began && !self.finished {
@@ -306,8 +306,8 @@ impl Ran {
         vec![report.words()]
     }
 
-    /// The end of the cell. Panics of other threads that are not why it failed are shown; where it has ended
-    /// well, all of them are mentioned later.
+    /// Ends the cell. Panics of other threads are shown if they are not why it failed; if it succeeded, they are all
+    /// mentioned later.
     fn finish(&mut self) -> Vec<Event> {
         self.finished = true;
         let reason = match self.ended {
@@ -323,14 +323,14 @@ impl Ran {
         let reason = reason.map(|at| reports.remove(at));
         let (others, own): (Vec<_>, Vec<_>) =
             reports.into_iter().partition(|report| report.kind == "panic" && !report.own);
-        // The last one tells why the cell has failed.
+        // The last one is why the cell failed.
         self.reports = own.into_iter().chain(reason).collect();
         others.iter().map(Report::words).collect()
     }
 }
 
 impl Report {
-    /// As std puts it.
+    /// In the words of std.
     pub(super) fn words(&self) -> Event {
         let thread = self.thread.as_deref().unwrap_or("<unnamed>");
         let text = format!("thread '{thread}' panicked: {}\n", self.message);

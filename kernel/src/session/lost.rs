@@ -21,14 +21,14 @@ pub(super) fn interrupted() -> Failure {
     Failure::new("Interrupted", "variables are kept")
 }
 
-/// rustc itself has failed, and `said` so: its words are about its own code.
+/// rustc itself has failed and `said` so, with a trace of its own code.
 pub(super) fn compiler_failed(said: &str) -> Option<Failure> {
     let crash =
         said.lines().find(|line| line.contains("rustc interrupted by SIG") || line.contains("overflowed its stack"));
     let message = if crash.is_some() {
-        "rustc crashed, most likely on an expression that is nested too deeply: split it into several `let`"
+        "rustc crashed, most likely on an expression that is nested too deeply: split it into several `let` statements"
     } else if said.contains("internal compiler error") || said.contains("the compiler unexpectedly panicked") {
-        "rustc failed by an error of its own (an internal compiler error): write the cell in another way"
+        "rustc failed with an internal compiler error: write the cell in another way"
     } else {
         return None;
     };
@@ -50,12 +50,12 @@ fn exit(message: &str) -> String {
 fn meaning(signal: u32) -> &'static str {
     match signal.cast_signed() {
         libc::SIGABRT => {
-            "SIGABRT, an abort (a recursion without an end, out of memory, a panic in a destructor, or std::process::abort)"
+            "SIGABRT, an abort (endless recursion, out of memory, a panic in a destructor, or std::process::abort)"
         }
-        libc::SIGBUS => "SIGBUS, memory that is not there",
-        libc::SIGILL => "SIGILL, an instruction this machine does not have",
+        libc::SIGBUS => "SIGBUS, access to memory that is not there",
+        libc::SIGILL => "SIGILL, an instruction that this machine does not have",
         libc::SIGKILL => "SIGKILL, killed from outside (the system does that when memory runs out)",
-        libc::SIGSEGV => "SIGSEGV, memory it may not touch (unsafe code, or a recursion without an end)",
+        libc::SIGSEGV => "SIGSEGV, an invalid memory access (unsafe code, or endless recursion)",
         libc::SIGTERM => "SIGTERM, ended from outside",
         _ => "see `man 7 signal`",
     }

@@ -12,7 +12,7 @@ use crate::rustc::Links;
 /// Items, variables and crates of the cells that have run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Scope {
-    /// In the order of their first definition; a later one takes the place of the one before.
+    /// In the order of their first definition; a redefinition replaces the one before.
     pub(crate) items: Vec<Item>,
     pub(crate) variables: Vec<Variable>,
     /// Variables that were moved away, and can be assigned anew.
@@ -21,7 +21,7 @@ pub(crate) struct Scope {
     pub(crate) crates: Vec<Crate>,
     /// Where statics are.
     pub(crate) homes: Homes,
-    /// Counts the changes after which the types of cells must not be taken for those they were.
+    /// Counts the changes after which the types of cells are new types.
     pub(crate) generation: u64,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Crate {
     pub(crate) library: PathBuf,
     /// Where its sources are, for completion.
     pub(crate) sources: Option<PathBuf>,
-    /// What code that names it needs besides.
+    /// What else code that names it links to.
     pub(crate) links: Links,
 }
 
@@ -72,8 +72,8 @@ impl Scope {
         }
     }
 
-    /// What brings names into a program: the prelude, and the crates that are named in it by words of the cell, by `items`
-    /// or by the types of `variables`.
+    /// The imports of a program: the prelude, and the crates that the words of the cell, `items` or the types of
+    /// `variables` name.
     pub(crate) fn names(&self, items: &[Item], variables: &[Variable], in_cell: impl Fn(&str) -> bool) -> String {
         let is_named = |name: &str| {
             let in_type = |variable: &Variable| identifiers(&variable.ty).any(|word| word == name);
@@ -84,7 +84,7 @@ impl Scope {
         names(&self.crates, is_named, |name| items.iter().any(|item| item.sort == Sort::Other && declares(item, name)))
     }
 
-    /// Adds a crate in place of one of its name.
+    /// Adds a crate; it replaces one of the same name.
     pub(crate) fn add(&mut self, part: Crate) {
         self.crates.retain(|known| known.name != part.name);
         self.crates.push(part);

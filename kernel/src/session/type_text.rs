@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-/// The crate of every program, as paths begin with it.
+/// The crate of every program, as it begins paths.
 const OWN: &str = "ctx::";
 
-/// Whether values of a type forget what they are, and can be asked for it.
+/// Whether a type erases its value's own type, which can be asked for at run time.
 pub(super) fn is_erased(full: &str) -> bool {
     ["dyn core::any::Any", "dyn core::error::Error", "anyhow::Error"].iter().any(|name| full.contains(name))
 }
 
-/// The same of a type as a user writes it.
+/// The same, for a type as a user writes it.
 pub(super) fn is_erased_text(ty: &str) -> bool {
     is_erased_in(&identifiers(ty).map(str::to_owned).collect())
 }
@@ -40,7 +40,7 @@ pub(super) fn first_words(text: &str) -> impl Iterator<Item = &str> {
 pub(super) fn own_words(full: &str) -> impl Iterator<Item = &str> {
     let paths = full.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
     paths.filter(|path| !path.is_empty()).flat_map(|path| {
-        // A crate of `:dep` is one word: its name.
+        // For a crate of `:dep`, its name alone.
         let own = path.strip_prefix(OWN);
         let words = own.map(identifiers).into_iter().flatten().filter(|word| !word.is_empty());
         words.chain(own.is_none().then(|| path.split("::").next().unwrap_or_default()))

@@ -1,4 +1,4 @@
-//! Variables that no later cell has, and why: said when a later cell names them.
+//! Variables that later cells don't have, and why: said when a later cell names one.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,13 @@ use crate::cell::CompileError;
 pub(super) enum Why {
     Closure,
     Borrow,
-    /// Its type has no name: the iterator or the future that a function returns.
+    /// Its type has no name, like an iterator or future that a function returns.
     Opaque,
     /// Its type is private where it is defined.
     Private(String),
-    /// rustc could not tell its type.
+    /// Its type can't be named in the cell that uses it: the type, and rustc's error.
+    Unwritable(String, String),
+    /// rustc could not infer its type.
     Ambiguous,
     /// A cell moved it away.
     Moved(String),
@@ -30,29 +32,32 @@ impl Why {
                  or give it a type, as in `let {name}: Box<dyn Fn(i32) -> i32> = Box::new(..)`"
             ),
             Self::Borrow => {
-                format!("`{name}` borrowed from another value and lived in its own cell: clone what it borrows")
+                format!("`{name}` borrowed from another value and lived only in its own cell: clone what it borrows")
             }
             Self::Opaque => format!(
-                "`{name}` had a type without a name (a closure, an iterator or a future) and lived in its own cell: \
+                "`{name}` had a type without a name (a closure, an iterator or a future) and lived only in its own cell: \
                  collect it, or box it as a `dyn` type"
             ),
             Self::Private(ty) => {
                 format!("`{name}` was dropped: its type `{ty}` is private to its module, so no other cell can name it")
             }
+            Self::Unwritable(ty, error) => {
+                format!("`{name}` was dropped: the cell cannot name its type `{ty}`: {error}")
+            }
             Self::Ambiguous => format!("`{name}` was not kept: its type is ambiguous; add a type annotation"),
             Self::Moved(cell) => format!("`{name}` was moved by {cell}: bind it again with `let`"),
-            Self::Redefined(cell) => format!("`{name}` was dropped: {cell} has redefined its type. Make it again"),
+            Self::Redefined(cell) => format!("`{name}` was dropped: {cell} redefined its type; make it again"),
         }
     }
 
-    /// In a line below the cell that made `name`.
+    /// As a line below the cell that made `name`.
     pub(super) fn at_once(&self, name: &str) -> String {
         match self {
             Self::Closure | Self::Opaque => format!(
                 "`{name}` is not kept for later cells: its type has no name. Write a function, or box it as a `dyn` type\n"
             ),
             Self::Borrow => format!("`{name}` is not kept for later cells: it borrows from another value\n"),
-            Self::Private(_) | Self::Ambiguous | Self::Moved(_) | Self::Redefined(_) => {
+            Self::Private(_) | Self::Unwritable(..) | Self::Ambiguous | Self::Moved(_) | Self::Redefined(_) => {
                 format!("{}\n", self.about(name))
             }
         }
@@ -77,8 +82,8 @@ impl Unkept {
         self.0.clear();
     }
 
-    /// Adds to each error about a name that is not there why it is not. The name may mean something else meanwhile, of
-    /// which the error then speaks: Polars has many short ones in the prelude.
+    /// Adds to each error about a missing name why it is missing. The name may now mean something else, and the error is
+    /// about that: the prelude of Polars has many short names.
     pub(super) fn explain(&self, errors: &mut [CompileError]) {
         for error in errors {
             let unknown = UNKNOWN.iter().any(|start| error.title.starts_with(start));
@@ -93,7 +98,7 @@ impl Unkept {
     }
 }
 
-/// How errors of unknown names begin, and that of a variable which is vacant.
+/// How errors about unknown names and moved variables begin.
 const UNKNOWN: [&str; 4] = ["cannot find value", "cannot find function", "used binding", "expected value, found"];
 
 #[cfg(test)]
@@ -111,7 +116,7 @@ mod tests {
         let mut hidden = [error("mismatched types")];
         hidden[0].rendered = "found fn item `fn() -> Selector {kensaku::prelude::all}`".to_owned();
         unkept.explain(&mut hidden);
-        assert!(hidden[0].rendered.contains("cell [3] has redefined its type"), "{hidden:?}");
+        assert!(hidden[0].rendered.contains("cell [3] redefined its type"), "{hidden:?}");
         assert!(errors[0].rendered.contains("closures live in their own cell"), "{errors:?}");
         assert_eq!(errors[1].rendered, "");
     }

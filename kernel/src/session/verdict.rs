@@ -1,7 +1,7 @@
 //! What the errors of a program teach about the variables of its cell.
 
 use super::unkept::Why;
-use crate::cell::{Diagnostic, Local, Plan, Program, Role, Tried};
+use crate::cell::{Diagnostic, Local, Plan, Program, Role, Tried, Variable};
 
 /// What to do about a program that did not compile.
 pub(super) enum Verdict {
@@ -11,12 +11,12 @@ pub(super) enum Verdict {
     RetryTextOnly,
     /// Compile again without this variable of an earlier cell, for this reason.
     RetryWithout(String, Why),
-    /// The user has to mend it.
+    /// The user has to fix it.
     Failed,
 }
 
 /// Reads `errors`. A variable that is used after it was moved is moved; one that borrows lives in its own cell; everything
-/// else is the user's to mend.
+/// else is the user's to fix.
 pub(super) fn verdict(program: &Program, errors: &[Diagnostic], plan: &mut Plan) -> Verdict {
     if let Some(found) = unwritable(program, errors, plan) {
         return found;
@@ -24,7 +24,7 @@ pub(super) fn verdict(program: &Program, errors: &[Diagnostic], plan: &mut Plan)
     let before = plan.moved.len() + plan.local.len();
     for mark in &program.marks {
         let code = |wanted: &str| errors.iter().any(|error| error.code() == wanted && error.is_at(&mark.at));
-        // What was never assigned is not there to be kept.
+        // What was never assigned can't be kept.
         let moved = code("E0382") || code("E0381");
         let borrows = errors.iter().any(|error| borrows(error, &mark.at));
         match mark.role {
@@ -51,21 +51,30 @@ pub(super) fn verdict(program: &Program, errors: &[Diagnostic], plan: &mut Plan)
     Verdict::Failed
 }
 
-/// A variable whose type cannot be written here, though rustc has printed it.
+/// A variable whose type cannot be written in this cell, though rustc has printed it. If other code fails too, that
+/// may be the cause, and the user fixes it first.
 fn unwritable(program: &Program, errors: &[Diagnostic], plan: &mut Plan) -> Option<Verdict> {
-    let mut takes = program.marks.iter().filter(|mark| mark.role == Role::Takes);
-    let mark = takes.find(|mark| errors.iter().any(|error| error.is_at(&mark.at)))?;
+    let takes = || program.marks.iter().filter(|mark| mark.role == Role::Takes);
+    let found = errors.iter().find_map(|error| takes().find(|mark| error.is_at(&mark.at)).map(|mark| (error, mark)));
+    let (error, mark) = found?;
+    let private = error.code() == PRIVATE;
+    if !private && !errors.iter().all(|error| takes().any(|mark| error.is_at(&mark.at))) {
+        return None;
+    }
     let at = plan.used.iter().position(|variable| variable.name == mark.name)?;
-    let variable = plan.used.remove(at);
-    Some(Verdict::RetryWithout(variable.name, Why::Private(variable.ty)))
+    let Variable { name, ty, .. } = plan.used.remove(at);
+    let why = if private { Why::Private(ty) } else { Why::Unwritable(ty, error.message.clone()) };
+    Some(Verdict::RetryWithout(name, why))
 }
+
+const PRIVATE: &str = "E0603";
 
 /// Errors of types that only later code tells.
 const OPEN: [&str; 4] = ["E0271", "E0282", "E0283", "E0284"];
 /// Where the traits are that look for an error's causes; rustc may have taken a type for one of them.
 const TRIED: &str = "nb::failed::";
 
-/// Errors that no frame can be the cause of: names and types that do not fit.
+/// Errors that the frame can't cause: unknown names and mismatched types.
 const CLEAR: [&str; 15] = [
     "E0061", "E0277", "E0308", "E0405", "E0412", "E0422", "E0423", "E0425", "E0432", "E0433", "E0559", "E0560",
     "E0599", "E0609", "E0614",
@@ -79,4 +88,39 @@ const ESCAPES: [&str; 3] = ["", "E0310", "E0521"];
 fn borrows(error: &Diagnostic, kept: &std::ops::Range<usize>) -> bool {
     let short = SHORT.contains(&error.code()) && error.points_to(kept);
     short || ESCAPES.contains(&error.code()) && error.is_at(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::{Cell, Homes, runnable};
+
+    /// What becomes of a cell that names `x`, a `T`, after errors of these codes at the start of its type and of its code.
+    fn after(at_type: &str, in_code: Option<&str>) -> Verdict {
+        let x = Variable { name: "x".to_owned(), ty: "T".to_owned(), ..Variable::default() };
+        let mut plan = Plan { used: vec![x], ..Plan::default() };
+        let cell = Cell::parse("x;").expect("the cell parses");
+        let program = runnable(&[], &Homes::default(), &cell, 0, &plan);
+        let error = |code: &str, text: &str| {
+            let start = program.text.find(text).expect("the text is there");
+            let span = format!(
+                r#"{{ "file_name": "cell_0.rs", "byte_start": {start}, "byte_end": {}, "is_primary": true }}"#,
+                start + 1
+            );
+            format!(r#"{{ "message": "m", "level": "error", "code": {{ "code": "{code}" }}, "spans": [{span}] }}"#)
+        };
+        let lines: Vec<String> =
+            [error(at_type, "T>")].into_iter().chain(in_code.map(|code| error(code, "x;"))).collect();
+        verdict(&program, &Diagnostic::errors(&lines.join("\n")), &mut plan)
+    }
+
+    #[test]
+    fn a_type_that_cannot_be_written_is_not_always_private() {
+        let private = Why::Private("T".to_owned());
+        let unwritable = Why::Unwritable("T".to_owned(), "m".to_owned());
+        assert!(matches!(after("E0603", None), Verdict::RetryWithout(_, why) if why == private));
+        assert!(matches!(after("E0603", Some("E0425")), Verdict::RetryWithout(_, why) if why == private));
+        assert!(matches!(after("E0659", None), Verdict::RetryWithout(_, why) if why == unwritable));
+        assert!(matches!(after("E0659", Some("E0425")), Verdict::Failed));
+    }
 }

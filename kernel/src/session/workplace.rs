@@ -44,7 +44,7 @@ impl Workplace {
         self.folder().join("socket")
     }
 
-    /// Makes again what something has deleted, as cleaners of temporary folders do. Says whether that was so.
+    /// Makes again what was deleted, as cleaners of temporary folders do. Says whether anything was.
     pub(super) fn restore(&mut self, link: &Link) -> Result<bool> {
         let parts = [PROBES, PROGRAMS, LIBRARY, SETTINGS, toolchain::CARGO, "socket"];
         if parts.iter().all(|part| self.folder().join(part).symlink_metadata().is_ok()) {
@@ -53,7 +53,7 @@ impl Workplace {
         let path = self.folder().to_owned();
         let restored = self.folder.restore().and_then(|()| self.furnish());
         let restored = restored.and_then(|()| toolchain::place_tools(&path));
-        // The process for cells connects again where it is started again.
+        // The process for cells connects again when it is restarted.
         let restored = restored.and_then(|()| match self.socket().symlink_metadata() {
             Ok(_) => Ok(()),
             Err(_) => link.listen_at(&self.socket()),
@@ -136,7 +136,7 @@ pub(crate) fn limit_threads(program: &mut Command) {
     }
 }
 
-/// What is set for the process for cells, and not for the programs that cells start.
+/// Variables that are set for the process for cells, but not for the programs that cells start.
 const FOR_CELLS: [&str; 2] = ["LD_LIBRARY_PATH", "RUST_BACKTRACE"];
 
 fn library_path(dylib: &Dylib) -> OsString {

@@ -10,7 +10,7 @@ async fn drops(variable: &str, cells: [&str; 3]) -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute(make).await?.expect_ok();
     let edited = kernel.execute(edit).await?.expect_ok();
-    let dropped = format!("dropped `{variable}`: its type is redefined");
+    let dropped = format!("dropped `{variable}`: its type was redefined");
     assert!(edited.text("stderr").contains(&dropped), "{edit}: {edited:#?}");
     let failed = kernel.execute(read).await?;
     assert!(failed.traceback().contains("E0425"), "{read}: {failed:#?}");
@@ -71,7 +71,7 @@ async fn statics_of_changed_types_start_anew() -> Result<()> {
     kernel.execute("{ CACHE.lock()?.push(P { x: 7 }); *COUNT.lock()? += 1; }").await?.expect_ok();
     assert_eq!(kernel.execute("CACHE.lock()?.len()").await?.expect_ok().value(), Some("1"));
     let edited = kernel.execute("struct P { x: String }").await?.expect_ok();
-    assert!(edited.text("stderr").contains("`CACHE` starts anew: its type is redefined"), "{edited:#?}");
+    assert!(edited.text("stderr").contains("`CACHE` starts over: its type was redefined"), "{edited:#?}");
     let left = kernel.execute("(CACHE.lock()?.len(), *COUNT.lock()?)").await?.expect_ok();
     assert_eq!(left.value(), Some("(0, 1)"));
     kernel.shutdown().await
@@ -94,7 +94,7 @@ async fn what_an_edit_does_not_touch_stays() -> Result<()> {
     ];
     for edit in edits {
         let said = kernel.execute(edit).await?.expect_ok().text("stderr");
-        let touched = if edit.contains("Other(u16)") { "dropped `other`: its type is redefined\n" } else { "" };
+        let touched = if edit.contains("Other(u16)") { "dropped `other`: its type was redefined\n" } else { "" };
         assert_eq!(said, touched, "{edit}");
         let left = kernel.execute("(p.x, all.len(), all[0].x, n)").await?.expect_ok();
         assert_eq!(left.value(), Some("(1, 1, 1, 2)"), "{edit}");

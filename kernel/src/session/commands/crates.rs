@@ -39,11 +39,11 @@ impl Session {
             change.statics.iter().for_each(|(key, _)| scope.homes.remove(*key));
         });
         for name in change.variables {
-            self.say_error(&format!("dropped `{name}`: its type is of a crate that has changed\n"));
+            self.say_error(&format!("dropped `{name}`: its type is from a crate that has changed\n"));
             self.let_go(&name, Why::Redefined(self.cell_name()));
         }
         for (_, name) in change.statics {
-            self.say_error(&format!("`{name}` starts anew: its type is of a crate that has changed\n"));
+            self.say_error(&format!("`{name}` starts over: its type is from a crate that has changed\n"));
         }
     }
 
