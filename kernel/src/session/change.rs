@@ -55,9 +55,15 @@ impl Scope {
         self.change(items, changed, types, &local)
     }
 
-    /// The scope as it will be once crates are others than they were.
-    pub(crate) fn with_crates(&self, changed: &[String]) -> Change {
-        let mut names: BTreeSet<String> = changed.iter().cloned().collect();
+    /// The scope as it will be once some crates have `changed` and others are `new`: a name that has meant something of the
+    /// prelude is that of the crate from then on.
+    pub(crate) fn with_crates(&self, changed: &[String], new: &[String]) -> Change {
+        let is_meant = |name: &&String| {
+            self.items.iter().any(|item| item.shape.mentions.contains(*name))
+                || self.variables.iter().any(|variable| first_words(&variable.ty).any(|word| word == *name))
+        };
+        let mut names: BTreeSet<String> = changed.iter().chain(new.iter().filter(is_meant)).cloned().collect();
+        let types = !names.is_empty();
         // A glob brings names that nobody has written.
         let is_glob = |item: &Item| {
             item.sort == Sort::Import && item.name.is_none() && item.words.iter().any(|word| names.contains(word))
@@ -65,7 +71,7 @@ impl Scope {
         if self.items.iter().any(is_glob) {
             names.extend(self.items.iter().flat_map(|item| item.shape.touches.iter().cloned()));
         }
-        self.change(self.items.clone(), names, !changed.is_empty(), &defined(&self.items))
+        self.change(self.items.clone(), names, types, &defined(&self.items))
     }
 
     fn change(
@@ -300,8 +306,11 @@ mod tests {
             ],
             ..Scope::default()
         };
-        let changed = scope.with_crates(&["loss".to_owned()]);
-        assert_eq!((changed.variables, changed.generation), (vec!["l".to_owned(), "own".to_owned()], 1));
-        assert_eq!(scope.with_crates(&[]), Change { items: scope.items.clone(), ..Change::default() });
+        let loss = ["loss".to_owned()];
+        for changed in [scope.with_crates(&loss, &[]), scope.with_crates(&[], &loss)] {
+            assert_eq!((changed.variables, changed.generation), (vec!["l".to_owned(), "own".to_owned()], 1));
+        }
+        let unchanged = Change { items: scope.items.clone(), ..Change::default() };
+        assert_eq!(scope.with_crates(&[], &["regex".to_owned()]), unchanged);
     }
 }

@@ -39,6 +39,13 @@ pub(crate) struct Crate {
     pub(crate) links: Links,
 }
 
+impl Crate {
+    /// Whether it was built for the session, rather than taken from the dylib.
+    pub(crate) fn is_built(&self) -> bool {
+        self.sources.is_some()
+    }
+}
+
 impl Scope {
     /// The variables among `words`.
     pub(crate) fn used(&self, words: impl Fn(&str) -> bool) -> Vec<Variable> {

@@ -115,7 +115,7 @@ async fn versions_that_cannot_meet_are_named() -> Result<()> {
     assert!(held.expect_ok().text("stdout").contains("is part of kensaku"));
     let other = kernel.execute(":dep serde_json = { version = \"1\", features = [\"raw_value\"] }").await?.expect_ok();
     let said = other.text("stderr");
-    assert!(said.ends_with("\ndropped `held`: its type is from a crate that has changed\n"), "{said}");
+    assert!(said.ends_with("\ndropped `held`: `:dep` changed its type\n"), "{said}");
     assert!(said.starts_with("the notebook uses serde_json 1.") && said.lines().count() == 2, "{said}");
     // What is below it is the dylib's.
     let text = kernel.execute("more::text(&kensaku::serde_json::json!([1, null]))").await?.expect_ok();

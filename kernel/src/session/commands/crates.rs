@@ -1,10 +1,10 @@
 //! `:dep` and `:show_deps`: crates of the session's own.
 
-use crate::session::dependencies::Progress;
+use crate::session::dependencies::{Added, Progress};
 use crate::session::evaluator::Session;
 use crate::session::interrupt::Stopped;
 use crate::session::unkept::Why;
-use crate::session::{Failure, dependency};
+use crate::session::{Crate, Failure, dependency};
 
 impl Session {
     pub(super) fn dep(&mut self, line: &str) -> Result<(), Failure> {
@@ -19,7 +19,7 @@ impl Session {
             self.say(&added.told);
         }
         added.warnings.iter().for_each(|warning| self.say_error(&format!("{warning}\n")));
-        self.crates_have_changed(&added.changed);
+        self.crates_have_changed(&added);
         self.write_scope(|scope| added.crates.into_iter().for_each(|part| scope.add(part)));
         if let Ok((name, requirement)) = dependency(line) {
             self.commands.dependencies.retain(|(other, _)| *other != name);
@@ -28,22 +28,23 @@ impl Session {
         Ok(())
     }
 
-    /// Drops what was made of crates that are others now.
-    fn crates_have_changed(&mut self, changed: &[String]) {
-        if changed.is_empty() {
-            return;
-        }
-        let change = self.read_scope(|scope| scope.with_crates(changed));
+    /// Drops what was made of crates that have changed, or of what now has the name of a crate.
+    fn crates_have_changed(&mut self, added: &Added) {
+        let change = self.read_scope(|scope| {
+            let is_new = |part: &&Crate| part.is_built() && !scope.crates.iter().any(|known| known.name == part.name);
+            let new: Vec<String> = added.crates.iter().filter(is_new).map(|part| part.name.clone()).collect();
+            scope.with_crates(&added.changed, &new)
+        });
         self.write_scope(|scope| {
             scope.generation = change.generation;
             change.statics.iter().for_each(|(key, _)| scope.homes.remove(*key));
         });
         for name in change.variables {
-            self.say_error(&format!("dropped `{name}`: its type is from a crate that has changed\n"));
+            self.say_error(&format!("dropped `{name}`: `:dep` changed its type\n"));
             self.let_go(&name, Why::Redefined(self.cell_name()));
         }
         for (_, name) in change.statics {
-            self.say_error(&format!("`{name}` starts over: its type is from a crate that has changed\n"));
+            self.say_error(&format!("`{name}` starts over: `:dep` changed its type\n"));
         }
     }
 
