@@ -9,22 +9,22 @@ use kensaku::serde_json::json;
 
 use crate::event;
 
-/// Between two looks whether the user has interrupted.
+/// How often an open question checks for an interrupt.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long a question waits for what was printed before it.
+/// How long a question waits for earlier output to be flushed.
 const FLUSH: Duration = Duration::from_millis(20);
 
 /// How a question ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
     Text(String),
-    /// There is nobody to ask.
+    /// The front end does not take questions.
     Refused,
     /// The cell was interrupted, or has ended.
     Cut,
 }
 
-/// The right to ask. Whoever holds it is the only one.
+/// The exclusive right to ask.
 pub(crate) struct Turn(MutexGuard<'static, ()>);
 
 struct Open {
@@ -41,18 +41,18 @@ impl Turn {
         Self(TURN.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Nothing while another question is open.
+    /// `None` while another question is open.
     pub(crate) fn try_take() -> Option<Self> {
         TURN.try_lock().ok().map(Self)
     }
 
-    /// Asks, and waits for the answer as long as `goes_on` says so.
+    /// Asks, and waits for the answer while `goes_on` returns true.
     pub(crate) fn ask(self, prompt: &str, password: bool, goes_on: impl Fn() -> bool) -> Answer {
-        // The kernel does not talk to what a cell has forked.
+        // The kernel does not answer processes that a cell has forked.
         if !event::connected() {
             return Answer::Refused;
         }
-        // Lets the user see what `print!` holds back.
+        // Shows output that `print!` has buffered.
         event::flush(FLUSH);
         let (number, answer) = open();
         let question = json!({ "input": { "number": number, "prompt": prompt, "password": password } });
@@ -64,8 +64,8 @@ impl Turn {
     }
 }
 
-/// Takes the kernel's line: the number of the question and the answer as JSON, `null` where there
-/// is nobody to ask. An answer to an earlier question is dropped.
+/// Takes the kernel's line: the number of the question and the answer as JSON, `null` if the front end
+/// does not take questions. An answer to an earlier question is dropped.
 pub(crate) fn take(line: &str) {
     let Some((number, answer)) = line.split_once(' ') else { return };
     let Ok(answer) = kensaku::serde_json::from_str(answer) else { return };
@@ -73,7 +73,7 @@ pub(crate) fn take(line: &str) {
     if number.parse() == Ok(open.number)
         && let Some(waiting) = &open.answer
     {
-        // Whoever asked may have given up.
+        // The asker may have given up.
         let _ = waiting.send(answer);
     }
 }

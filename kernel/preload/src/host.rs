@@ -1,4 +1,4 @@
-//! What the process that runs the cells calls.
+//! Functions that the process that runs cells calls.
 
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use kensaku::serde_json::json;
 use crate::table::{Table, VERSION};
 use crate::{answers, event, logs, panics, sink};
 
-/// How long the end of a cell waits for what is still to be written.
+/// How long the end of a cell waits for its output to be flushed.
 const FLUSH: Duration = Duration::from_secs(1);
 
 #[unsafe(no_mangle)]
@@ -36,12 +36,12 @@ extern "C" fn answer(line: *const u8, length: usize) {
     }
 }
 
-/// Writes out what std and C still hold back, then tells the kernel on both streams that nothing
-/// of this cell follows.
+/// Flushes std's and C's buffers, then tells the kernel on both streams that the cell's output is
+/// complete.
 extern "C" fn flush(round: u64) {
-    // A live chart that a variable keeps shows its last points.
+    // A live chart held in a variable draws its last points.
     event::flush(FLUSH);
-    // Safety: flushing every C stream takes no argument that could be wrong.
+    // Safety: null flushes all C streams.
     unsafe { libc::fflush(std::ptr::null_mut()) };
     event::emit_between(&json!({ "flushed": round, "stderr": false }));
     event::emit_behind_stderr(&json!({ "flushed": round, "stderr": true }));

@@ -1,5 +1,5 @@
-//! The one dylib that every cell links to: kensaku, the crates it stands on, and [`nb`], the small
-//! run time that cells and the kernel share.
+//! The dylib that every cell links to: kensaku, its dependencies, and [`nb`], the small runtime
+//! that cells and the kernel share.
 
 pub mod nb;
 pub mod stdin;

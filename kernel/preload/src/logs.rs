@@ -1,10 +1,10 @@
-//! What libraries and cells log, by `log` and by `tracing`: lines on stderr.
+//! Logs of libraries and cells, by `log` and `tracing`, as lines on stderr.
 //!
-//! `RUST_LOG` names the least level that is shown: `warn` without it.
+//! `RUST_LOG` sets the level, `warn` by default.
 
 use tracing_subscriber::filter::LevelFilter;
 
-/// Installs the subscriber, where no other is.
+/// Installs the subscriber unless there is one.
 pub(crate) fn install() {
     let level = std::env::var("RUST_LOG").ok().and_then(|level| level.parse().ok());
     let lines = tracing_subscriber::fmt()

@@ -1,4 +1,4 @@
-//! Panics, told to the kernel with the way that led to them, so that it can name the cell's lines.
+//! Panics, reported to the kernel with their backtraces, so that it can name the cell's lines.
 
 use std::any::Any;
 use std::backtrace::Backtrace;
@@ -9,10 +9,10 @@ use kensaku::serde_json::{Value, json};
 
 use crate::{event, nb};
 
-/// How the files of cells begin.
+/// The prefix of the names of cells' files.
 const CELL: &str = "cell_";
 
-/// Installs the hook. It shares libstd with the cells, so that it sees their panics.
+/// Installs the hook. It shares libstd with the cells, so it sees their panics.
 pub(crate) fn install() {
     if event::connected() {
         let own = std::thread::current().id();
@@ -46,10 +46,10 @@ fn message(payload: &dyn Any) -> String {
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a message".to_owned())
+        .unwrap_or_else(|| "panic without a message".to_owned())
 }
 
-/// The places in cells, the innermost first: a line with a function's name, one with its place.
+/// The places in cells, innermost first. Each frame is a line with a function's name and one with its place.
 fn frames(backtrace: &str) -> Vec<Value> {
     let places = backtrace.lines().filter_map(|line| line.trim_start().strip_prefix("at "));
     let frames = places.filter_map(|place| {

@@ -1,4 +1,4 @@
-//! The library's displays, sent to the kernel.
+//! Sends the library's displays to the kernel.
 
 use kensaku::serde_json::json;
 use kensaku::show::{Display, Message, set_display};
@@ -7,7 +7,7 @@ use kensaku::{Error, Result};
 use crate::answers::{Answer, Turn};
 use crate::event;
 
-/// Installs the kernel's sink, where there is a kernel.
+/// Installs the sink if there is a kernel.
 pub(crate) fn install() {
     if event::connected() {
         set_display(Box::new(Kernel));
@@ -33,7 +33,7 @@ impl Display for Kernel {
         match Turn::take().ask(prompt, password, || true) {
             Answer::Text(text) => Ok(text),
             Answer::Refused => {
-                let problem = "whoever runs this cell does not take questions".to_owned();
+                let problem = "this front end does not take questions".to_owned();
                 Err(Error::Input { prompt: prompt.to_owned(), problem })
             }
             Answer::Cut => Err(Error::Interrupted { during: "input" }),

@@ -1,22 +1,22 @@
-//! What the library for cells and the process that loads it agree on. Both compile this file; each has its own copy of
-//! std, so only plain values cross.
+//! The interface between the library for cells and the process that loads it. Both compile this file; each has its own
+//! copy of std, so only plain values cross.
 
-/// Another one whenever this file is.
+/// Changes whenever this file changes.
 pub const VERSION: u64 = hash(include_bytes!("table.rs"));
 
 /// The functions of the library that the process calls.
 #[repr(C)]
 pub struct Table {
-    /// [`VERSION`]. It stays in front, to be compared before anything else is used.
+    /// [`VERSION`]. It stays the first field: it is compared before any other is used.
     pub version: u64,
-    /// Called once, before the first cell, on the thread that runs cells: with the bytes of the token, their number, and
+    /// Called once, before the first cell, on the thread that runs cells, with the bytes of the token, their number, and
     /// the sockets to the kernel for both streams.
     pub init: extern "C" fn(*const u8, usize, i32, i32),
-    /// Asks the running cell to stop, or takes that back.
+    /// Asks the running cell to stop, or cancels the request.
     pub interrupt: extern "C" fn(bool),
-    /// Writes out what is still held back; the number is that of the round.
+    /// Flushes buffered output; the argument is the number of the round.
     pub flush: extern "C" fn(u64),
-    /// Hands over a line that the user typed: its bytes and their number.
+    /// Passes a line that the user typed: its bytes and their number.
     pub answer: extern "C" fn(*const u8, usize),
 }
 

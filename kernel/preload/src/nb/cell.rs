@@ -18,7 +18,7 @@ use crate::{event, stdin};
 /// A cell that runs. It ends when this is dropped.
 pub struct Running(());
 
-/// Tells the kernel that the cell has been compiled and runs from here on.
+/// Tells the kernel that the cell is compiled and starts to run.
 pub fn begin() -> Running {
     event::emit(&json!({ "begin": true }));
     threads::cell_begins();
@@ -44,20 +44,19 @@ pub fn enter(cell: fn()) {
     store::cell_ends();
 }
 
-/// Runs the statements of a cell; a panic and an error end them, not the cell.
+/// Runs the statements of a cell; a panic or an error ends them, not the cell.
 pub fn run(statements: impl FnOnce() -> Result<(), Failed>) -> Ended {
     ended(rest(statements))
 }
 
-/// Runs the statements that follow where variables have been made, which outlive them.
+/// Runs the statements that follow the declaration of variables, which outlive them.
 pub fn rest(statements: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
     settled(catch_unwind(AssertUnwindSafe(statements)))
 }
 
-/// Runs statements that await. Their runtime lives as long as the session, and so do the tasks
-/// they spawn.
+/// Runs statements that await. The runtime and the tasks they spawn live for the whole session.
 pub fn run_async(statements: impl Future<Output = Result<(), Failed>>) -> Ended {
-    // An interrupt is looked for whenever the statements are polled: each tick wakes them.
+    // Each tick wakes the statements, and each poll of them checks for an interrupt.
     let ticking = async {
         loop {
             tokio::time::sleep(LOOK).await;
@@ -77,7 +76,7 @@ pub fn run_async(statements: impl Future<Output = Result<(), Failed>>) -> Ended 
 pub async fn rest_async(statements: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
     let mut statements = pin!(statements);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| statements.as_mut().poll(context))) {
-        // Whoever is within has been asked before, and has ended.
+        // The nested ones were polled first and have ended.
         Ok(Poll::Pending) if interrupt::requested() => Poll::Ready(settled(Err(Box::new(Interrupted)))),
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(result)) => Poll::Ready(settled(Ok(result))),
@@ -86,8 +85,8 @@ pub async fn rest_async(statements: impl Future<Output = Result<(), Failed>>) ->
     .await
 }
 
-/// What every loop, every closure and every function of a cell that calls itself asks, so that an interrupt ends the cell
-/// and keeps the variables.
+/// Polled by every loop, closure and recursive function of a cell, so that an interrupt ends the cell and keeps its
+/// variables.
 #[inline]
 pub fn poll() {
     if interrupt::requested() {
@@ -95,19 +94,19 @@ pub fn poll() {
     }
 }
 
-/// What an interrupt panics with.
+/// The panic payload of an interrupt.
 pub(crate) struct Interrupted;
 
 #[cold]
 fn stop() {
-    // A destructor may be what asks.
+    // A destructor may poll while a panic unwinds.
     if !std::thread::panicking() && threads::may_end() {
-        // Past the hook: there is nothing to report.
+        // Skips the panic hook: there is nothing to report.
         std::panic::resume_unwind(Box::new(Interrupted));
     }
 }
 
-/// How often an async cell looks for an interrupt.
+/// How often an async cell checks for an interrupt.
 const LOOK: Duration = Duration::from_millis(50);
 
 fn runtime() -> &'static Runtime {
@@ -115,7 +114,7 @@ fn runtime() -> &'static Runtime {
     RUNTIME.get_or_init(|| Runtime::new().expect("a runtime starts where threads start"))
 }
 
-/// An interrupt ends statements once: what drops variables afterwards is not to be ended.
+/// An interrupt ends statements once: the code that drops variables afterwards must run to its end.
 fn settled(result: std::thread::Result<Result<(), Failed>>) -> Result<(), Failed> {
     let result = result.unwrap_or_else(|_| Err(Failed::panicked()));
     if result.is_err() {

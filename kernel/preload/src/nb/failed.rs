@@ -1,4 +1,4 @@
-//! Errors that `?` takes out of a cell.
+//! Errors that `?` returns from a cell.
 
 use std::error::Error;
 use std::fmt::{Debug, Display, Formatter};
@@ -8,20 +8,20 @@ use kensaku::serde_json::{Value, json};
 
 use crate::event;
 
-/// What ends the statements of a cell before their last.
+/// Why the statements of a cell ended early.
 pub struct Failed(How);
 
 pub(super) enum How {
     /// An error, as the kernel shows it.
     Error(Value),
-    /// A panic, of which its hook has told.
+    /// A panic, already reported by the hook.
     Panic,
-    /// A `return` of the cell's own.
+    /// A `return` in the cell.
     Returned,
 }
 
 impl Failed {
-    /// `told` is the name, the message and the causes of an error; the caller its place.
+    /// `told` holds the name, the message and the causes of an error; the caller is its place.
     #[track_caller]
     pub fn new(told: Told) -> Self {
         let place = Location::caller();
@@ -35,7 +35,7 @@ impl Failed {
         Self(How::Panic)
     }
 
-    /// How the cell ended, in the kernel's word; tells of an error.
+    /// How the cell ended, as the kernel names it; reports an error.
     pub(super) fn tell(&self) -> &'static str {
         match &self.0 {
             How::Error(failure) => {
@@ -48,7 +48,7 @@ impl Failed {
     }
 }
 
-/// A `?` where none of the traits below can be asked, as within the call of a macro.
+/// A `?` where the traits below are out of reach, as in the arguments of a macro.
 impl<E: Display> From<E> for Failed {
     #[track_caller]
     fn from(error: E) -> Self {
@@ -81,7 +81,7 @@ pub fn returned(value: impl Returned) -> Result<(), Failed> {
     value.into_end()
 }
 
-/// What can be tried: `?` works on it.
+/// Types that `?` works on.
 #[diagnostic::on_unimplemented(
     message = "the `?` operator can only be applied to a `Result` or an `Option`",
     label = "`{Self}` is neither"
@@ -121,10 +121,10 @@ impl Display for Absent {
     }
 }
 
-/// Notes place, type and causes of the error that `?` is about to return.
+/// Records the place, type and causes of the error that `?` is about to return.
 ///
-/// The traits are found by method lookup, which needs to know the error's type; where it does not,
-/// [`tried_text!`](crate::tried_text) asks less.
+/// The traits are found by method lookup, which needs the error's type; where it is not yet known,
+/// [`tried_text!`](crate::tried_text) only needs `Display`.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! tried_value {
@@ -140,7 +140,7 @@ macro_rules! tried_value {
     };
 }
 
-/// The same for errors whose type is only known from what follows, such as that of `"1".parse()`.
+/// The same for errors whose type is inferred from later code, such as that of `"1".parse()`.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! tried_text {
@@ -160,11 +160,11 @@ pub struct Told {
     hint: Option<&'static str>,
 }
 
-/// An error about to be told.
+/// An error about to be reported.
 pub struct Raised<'a, E: ?Sized>(pub &'a E);
 
-/// Errors that say what to do: the library's, also where anyhow holds one. Implemented twice, so that
-/// rustc does not take an error of a type yet unknown for the only one there is.
+/// Errors with a hint: the library's, also inside an anyhow error. Implemented twice, so that rustc
+/// does not infer the only implementor for an error whose type is not yet known.
 pub trait Hinted {
     fn told(&self) -> Told;
 }
@@ -193,7 +193,7 @@ impl<E: Hinted> ByHint for &&&Raised<'_, E> {
     }
 }
 
-/// Errors that know their causes.
+/// Errors with causes.
 pub trait ByCauses {
     fn told(&self) -> Told;
 }
@@ -206,7 +206,7 @@ impl<E: Error> ByCauses for &&Raised<'_, E> {
     }
 }
 
-/// Errors with a text. anyhow's is one; it is no [`Error`].
+/// Errors with a text, such as anyhow's, which is not an [`Error`].
 pub trait ByText {
     fn told(&self) -> Told;
 }
@@ -217,7 +217,7 @@ impl<E: Display> ByText for &Raised<'_, E> {
     }
 }
 
-/// All others that can be printed.
+/// All other printable errors.
 pub trait ByDebugForm {
     fn told(&self) -> Told;
 }

@@ -1,4 +1,4 @@
-//! What the kernel weaves into cells. Not meant to be called by hand.
+//! Functions that the kernel weaves into cells. Not meant to be called by hand.
 
 mod cell;
 mod failed;
@@ -16,11 +16,11 @@ pub(crate) use cell::Interrupted;
 pub use crate::tried_text;
 pub use crate::tried_value as tried;
 
-/// Carries a type into an error message, from which the kernel reads it.
+/// Carries a type into an error message, where the kernel reads it.
 pub struct TypeOf<T: ?Sized>(PhantomData<T>);
 
-/// The marker of a value's type. A type of its own, never an expectation: an annotation would take
-/// part in inference.
+/// The marker of a value's type. It is a separate type because an annotation would take part in
+/// inference.
 pub fn type_of<T: ?Sized>(_value: &T) -> TypeOf<T> {
     TypeOf(PhantomData)
 }

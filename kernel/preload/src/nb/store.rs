@@ -1,6 +1,6 @@
-//! The variables of a session, between its cells.
+//! The variables of a session, between cells.
 //!
-//! A cell takes the ones it names, runs, and gives back those it has not moved away.
+//! A cell takes those it names, runs, and gives back those it has not moved.
 
 use std::any::{Any, TypeId, type_name};
 use std::cell::RefCell;
@@ -16,18 +16,18 @@ struct Kept {
 }
 
 thread_local! {
-    /// All cells run on one thread, so that variables need not be `Send`.
+    /// All cells run on one thread, so variables need not be `Send`.
     static VARIABLES: RefCell<HashMap<String, Kept>> = RefCell::default();
-    /// Those that the running cell has kept, with their types.
+    /// The variables that the running cell has kept, with their types.
     static KEPT: RefCell<BTreeMap<String, &'static str>> = RefCell::default();
 }
 
-/// Forgets what the cell before has kept.
+/// Clears the previous cell's entries.
 pub(super) fn cell_begins() {
     KEPT.take();
 }
 
-/// Tells the kernel what is kept.
+/// Reports the kept variables to the kernel.
 pub(super) fn cell_ends() {
     let kept = KEPT.take();
     if !kept.is_empty() {
@@ -35,8 +35,8 @@ pub(super) fn cell_ends() {
     }
 }
 
-/// Keeps a variable for later cells. The innermost one of a name comes first in a cell and stays; what another cell has
-/// left under the name is dropped.
+/// Keeps a variable for later cells. Within a cell the first call per name wins (the innermost variable); an earlier
+/// cell's variable of that name is dropped.
 pub fn keep<T: 'static>(name: &str, value: T) {
     let newer = KEPT.with_borrow_mut(|kept| {
         let newer = kept.contains_key(name);
@@ -48,20 +48,20 @@ pub fn keep<T: 'static>(name: &str, value: T) {
     }
 }
 
-/// Gives back a variable of an earlier cell, unless this one has kept a new one of its name.
+/// Gives back a variable of an earlier cell, unless this cell has kept a new one of that name.
 pub fn give_back<T: 'static>(name: &str, value: T) {
     if !KEPT.with_borrow(|kept| kept.contains_key(name)) {
         put(name, Kept { value: Box::new(value), type_name: type_name::<T>() });
     }
 }
 
-/// Whether `name` is there with this type. A cell checks all its variables first and does not run if one is missing.
+/// Whether `name` exists with this type. A cell checks all its variables first and does not run if one is missing.
 pub fn has<T: 'static>(name: &str) -> bool {
     is_there(name, TypeId::of::<T>(), type_name::<T>())
 }
 
-/// Whether `name` is there, under the identity that its type had before other types were redefined; from now on it has
-/// the one of `T`.
+/// Whether `name` exists under the identity that its type had before other types were redefined; if so, it gets the
+/// identity of `T`.
 ///
 /// # Safety
 /// `T` is made of the same definitions as the type of the variable.
@@ -84,13 +84,13 @@ pub unsafe fn readmit<T: 'static>(name: &str) -> bool {
     has::<T>(name)
 }
 
-/// Takes a variable that [`has`] has found.
+/// Takes a variable; [`has`] has returned true for it.
 pub fn take<T: 'static>(name: &str) -> T {
     let found = remove(name).and_then(|kept| kept.value.downcast().ok());
-    *found.unwrap_or_else(|| panic!("the variable `{name}` is no longer there"))
+    *found.unwrap_or_else(|| panic!("the variable `{name}` no longer exists"))
 }
 
-/// Drops variables, whatever their types are.
+/// Drops variables of any type.
 pub fn forget(names: &[&str]) {
     for name in names {
         drop(remove(name));
@@ -98,7 +98,7 @@ pub fn forget(names: &[&str]) {
 }
 
 fn put(name: &str, kept: Kept) {
-    // The old value is dropped outside of the borrow: its `Drop` may print, and so come back here.
+    // The old value is dropped outside the borrow: its `Drop` may print and so re-enter.
     let old = VARIABLES.with_borrow_mut(|variables| variables.insert(name.to_owned(), kept));
     drop(old);
 }
@@ -113,7 +113,7 @@ fn is_there(name: &str, id: TypeId, wanted: &str) -> bool {
     let problem = match found {
         Some((true, _)) => return true,
         Some((false, type_name)) => format!("`{name}` is a {type_name}, not a {wanted}"),
-        None => format!("`{name}` is no longer there"),
+        None => format!("`{name}` no longer exists"),
     };
     event::emit(&json!({ "lost": name, "problem": problem }));
     false

@@ -1,5 +1,5 @@
-//! Which threads work for the running cell: an interrupt ends their loops, and not those of threads that an earlier cell
-//! has left behind.
+//! Which threads work for the running cell: an interrupt ends their loops, not those of threads left over from an
+//! earlier cell.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ thread_local! {
     static RUNS_CELLS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// When the cell began, in ticks of the system's clock.
+/// When the cell began, in clock ticks since boot.
 static BEGAN: AtomicU64 = AtomicU64::new(0);
 
 /// To be called on the thread that runs the cell.
@@ -18,14 +18,14 @@ pub(super) fn cell_begins() {
     STOPPED.store(0, Ordering::Relaxed);
 }
 
-/// Whether an interrupt may end what this thread does: it is the cell's own, one of rayon's, or began during the cell.
+/// Whether an interrupt may end this thread's loops: it runs cells, is one of rayon's, or started during the cell.
 pub(super) fn may_end() -> bool {
     if RUNS_CELLS.get() {
         return true;
     }
     if kensaku::rayon::current_thread_index().is_some() {
-        // What ends at once is stolen, and what is stolen is split anew: a loop over billions of items would be split into
-        // as many parts. It comes to its own end sooner.
+        // Parts that end at once are stolen, and stolen parts are split again: a loop over billions of items would be
+        // split into as many parts. Running to its end is faster.
         let now = now();
         let first =
             STOPPED.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).map_or_else(|first| first, |_| now);
@@ -34,14 +34,14 @@ pub(super) fn may_end() -> bool {
     started().is_some_and(|started| started >= BEGAN.load(Ordering::Relaxed))
 }
 
-/// For how many ticks an interrupt ends the parts of a parallel loop, ten seconds, and since when.
+/// For how many ticks an interrupt ends the parts of a parallel loop (ten seconds), and since when.
 const ENOUGH: u64 = 1000;
 static STOPPED: AtomicU64 = AtomicU64::new(0);
 
 /// When this thread started, in ticks.
 fn started() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/thread-self/stat").ok()?;
-    // The name in parentheses may hold anything; the 22nd field is the 20th behind it.
+    // The name in parentheses may contain anything; field 22 is the 20th after it.
     status.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
 }
 
@@ -65,7 +65,7 @@ mod tests {
     fn a_thread_starts_after_what_was_before_it() {
         let before = now();
         let (started, after) = std::thread::spawn(|| (started(), now())).join().expect("the thread ends");
-        let started = started.expect("the system tells it");
+        let started = started.expect("a start time");
         assert!(before <= started && started <= after, "{before} {started} {after}");
     }
 }
