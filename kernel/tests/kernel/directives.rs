@@ -194,7 +194,7 @@ async fn values_of_earlier_cells_have_no_names() -> Result<()> {
     kernel.execute("1 + 1").await?.expect_ok();
     for code in ["Out[1]", "_", "_1 + 1", "let a = Out[1];"] {
         let failed = kernel.execute(code).await?;
-        assert!(failed.traceback().contains("bind one in its cell"), "{code}: {failed:#?}");
+        assert!(failed.traceback().contains("to use one later, bind it"), "{code}: {failed:#?}");
     }
     kernel.shutdown().await
 }

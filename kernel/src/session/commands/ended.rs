@@ -1,4 +1,4 @@
-//! The end of a cell: what commands tell of it, and remember for later ones.
+//! The end of a cell: what commands report about it and record for later cells.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use crate::session::Failure;
 use crate::session::evaluator::Session;
 use crate::session::workplace::PROGRAMS;
 
-/// What rustc says of the names that other kernels keep values by.
+/// rustc's errors about the names under which other kernels keep values.
 const RECALLED: [&str; 5] = [
     "cannot find value `Out` in this scope",
     "cannot find value `In` in this scope",
@@ -18,7 +18,7 @@ const RECALLED: [&str; 5] = [
 ];
 
 impl Session {
-    /// Looks at a cell that began at `started` and has ended.
+    /// Records the end of a cell that began at `started`.
     pub(in crate::session) fn cell_ended(&mut self, started: Instant, result: &Result<(), Failure>) {
         self.tell_time(started, result.is_err());
         if let Err(failure) = result {
@@ -28,25 +28,25 @@ impl Session {
         self.completer().take_note(Surroundings { folder, codes: self.commands.errors.codes() });
     }
 
-    /// Runs code of a command's as a cell, named `name` in errors.
+    /// Runs a command's code as a cell, named `name` in errors.
     pub(super) fn run_own(&mut self, code: &str, name: &str) -> Result<(), Failure> {
         self.run_cell(code, name)
     }
 
-    /// The folder of the programs that cells were made into.
+    /// The folder of the cells' programs.
     pub(super) fn programs(&self) -> PathBuf {
         self.workplace.folder().join(PROGRAMS)
     }
 }
 
-/// The failure, with what to do where a habit of another kernel has led to it.
+/// The failure, with a hint if a habit from another kernel has caused it.
 pub(in crate::session) fn with_advice(failure: Failure) -> Failure {
     let numbered = |text: &str| {
         let name = text.split_once("cannot find value `_").and_then(|(_, rest)| rest.split_once('`'));
         name.is_some_and(|(digits, _)| !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit()))
     };
     let recalls = RECALLED.iter().any(|said| failure.message.contains(said)) || numbered(&failure.message);
-    let advice = "values are shown, not kept: bind one in its cell, `let scores = ..;`, to use it in later cells";
+    let advice = "values of cells are shown, not kept: to use one later, bind it, `let scores = ..;`";
     let lines = recalls.then(|| format!("  hint: {advice}"));
     failure.with(lines)
 }

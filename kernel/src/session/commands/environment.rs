@@ -1,19 +1,19 @@
-//! `:env`: the environment of cells, and of what they start.
+//! `:env`: the environment of cells and of the processes they start.
 
 use std::collections::BTreeMap;
 
 use crate::session::Failure;
 use crate::session::evaluator::Session;
 
-/// What `:env` has set, and in which process.
+/// The variables set by `:env`, and in which process.
 #[derive(Default)]
 pub(super) struct Environment {
     set: BTreeMap<String, String>,
     process: u32,
 }
 
-/// Shows the environment, without what the kernel itself sets. A notebook is often given away: what may
-/// be secret is not shown.
+/// Shows the environment without the kernel's own variables. Notebooks get shared, so values that may
+/// be secret are hidden.
 const SHOW: &str = r#"{
     let mut kensaku_env: Vec<String> = ::std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
@@ -52,7 +52,7 @@ impl Session {
         Ok(())
     }
 
-    /// Sets the variables again where the process of the cells is a new one.
+    /// Sets the variables again in a new process of the cells.
     pub(super) fn restore_environment(&mut self) -> Result<(), Failure> {
         let environment = &self.commands.environment;
         if environment.set.is_empty() || environment.process == self.process() {
@@ -66,7 +66,7 @@ impl Session {
 
     fn set_variables(&mut self, variables: &[(&str, &str)]) -> Result<(), Failure> {
         let each = variables.iter().map(|(name, value)| format!("::std::env::set_var({name:?}, {value:?});"));
-        // Threads of the user's that read it at this moment do so by std, which has a lock.
+        // User threads that read the environment meanwhile do so through std, which locks it.
         self.run_own(&format!("unsafe {{ {} }}", each.collect::<String>()), ":env")
     }
 }

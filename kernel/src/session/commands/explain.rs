@@ -1,11 +1,11 @@
-//! `:explain`: what rustc has to say about an error's code.
+//! `:explain`: rustc's explanations of error codes.
 
 use serde_json::json;
 
 use crate::session::evaluator::Session;
 use crate::session::{Event, Failure};
 
-/// The codes of the errors of the last cell that did not compile; none before there was one.
+/// The error codes of the last cell that did not compile, if any.
 #[derive(Default)]
 pub(super) struct Errors(Option<Vec<String>>);
 
@@ -26,19 +26,17 @@ impl Errors {
 impl Session {
     pub(super) fn explain(&mut self, line: &str) -> Result<(), Failure> {
         let codes = match (line, &self.commands.errors.0) {
-            ("", None) => return Err(Failure::new("NotFound", "no cell has failed to compile")),
+            ("", None) => return Err(Failure::new("NotFound", "no cell has failed to compile yet")),
             ("", Some(codes)) if codes.is_empty() => {
-                return Err(Failure::new(
-                    "NotFound",
-                    "the compiler explains its last error no further: it has no code",
-                ));
+                return Err(Failure::new("NotFound", "the last error has no code, so there is no explanation"));
             }
             ("", Some(codes)) => codes.clone(),
             (line, _) => line.split([' ', ',']).filter(|word| !word.is_empty()).map(whole_code).collect(),
         };
         let explained = codes.iter().map(|code| {
             let text = self.completer().explanation(code);
-            let text = text.ok_or_else(|| Failure::new("NotFound", format!("the compiler has no error {code}")))?;
+            let text =
+                text.ok_or_else(|| Failure::new("NotFound", format!("the compiler has no error code {code}")))?;
             Ok(format!("## {code}\n\n{}", text.trim()))
         });
         let text = explained.collect::<Result<Vec<String>, Failure>>()?.join("\n\n");
@@ -47,14 +45,14 @@ impl Session {
     }
 }
 
-/// "E0308" from "error[E0308]: mismatched types", which may be coloured.
+/// "E0308" of "error[E0308]: mismatched types", possibly coloured.
 fn code(error: &str) -> Option<String> {
     let title = error.lines().next()?;
     let (code, _) = title.split_once("error[")?.1.split_once(']')?;
     Some(code.to_owned())
 }
 
-/// "E0308" for "e308" and "308", too.
+/// "E0308" for "e308" and "308".
 fn whole_code(written: &str) -> String {
     let digits = written.trim_start_matches(['E', 'e']);
     match digits.parse::<u16>() {

@@ -1,4 +1,4 @@
-//! `:forget` and `:clear`: what the session shall no longer hold.
+//! `:forget` and `:clear`: drop variables, or everything.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,12 @@ impl Session {
         let names: BTreeSet<String> =
             line.split([' ', ',']).filter(|name| !name.is_empty()).map(str::to_owned).collect();
         if names.is_empty() {
-            return Err(Failure::new("CommandError", "name variables: `:forget a b`"));
+            return Err(Failure::new("CommandError", "expected names of variables: `:forget a b`"));
         }
         let known = self.read_scope(|scope| scope.variables.iter().map(|variable| variable.name.clone()).collect());
         let unknown: Vec<&str> = names.difference(&known).map(String::as_str).collect();
         if let [first, ..] = unknown[..] {
-            return Err(Failure::new("CommandError", format!("there is no variable `{first}`; nothing was dropped")));
+            return Err(Failure::new("CommandError", format!("no variable `{first}`; nothing was dropped")));
         }
         self.drop_variables(names)
     }
@@ -32,7 +32,7 @@ impl Session {
             counted(items, "item"),
             counted(crates, "crate")
         );
-        // Types of the same names are others from now on.
+        // From now on types of the same names are different types.
         self.write_scope(|scope| *scope = Scope { generation: scope.generation + 1, ..Scope::default() });
         self.unkept.clear();
         self.dependencies.clear();
@@ -42,7 +42,7 @@ impl Session {
         Ok(())
     }
 
-    /// Takes the names away and drops the values at once: they may be large.
+    /// Removes the names and drops the values at once: they may be large.
     fn drop_variables(&mut self, names: BTreeSet<String>) -> Result<(), Failure> {
         if names.is_empty() {
             return Ok(());

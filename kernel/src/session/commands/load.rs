@@ -1,30 +1,30 @@
-//! `:load`: a file as part of the cell.
+//! `:load`: inserts or runs a file.
 
 use std::path::PathBuf;
 
 use crate::session::Failure;
 use crate::session::evaluator::Session;
 
-/// A cell of more than this is no cell.
+/// The largest file that is loaded.
 const MOST: u64 = 1 << 20;
 
-/// What becomes of loaded files.
+/// The state of `:load`.
 #[derive(Default)]
 pub(super) struct Loading {
-    /// Whether they go to a front end, which puts them into the cell.
+    /// Whether files are sent to the front end, which inserts them into the cell.
     shown: bool,
     texts: Vec<String>,
-    /// The files that are being run, one in another.
+    /// The files being run, outermost first.
     open: Vec<PathBuf>,
 }
 
 impl Session {
-    /// Hands loaded files over, for the cell's editor, from now on; else they are run.
+    /// From now on loaded files are inserted into the cell's editor instead of run.
     pub(crate) fn show_loaded(&mut self) {
         self.commands.loading.shown = true;
     }
 
-    /// What the last cell has loaded, in its order.
+    /// The files that the last cell has loaded, in order.
     pub(crate) fn take_loaded(&mut self) -> Vec<String> {
         std::mem::take(&mut self.commands.loading.texts)
     }
@@ -32,7 +32,7 @@ impl Session {
     pub(super) fn load(&mut self, line: &str) -> Result<(), Failure> {
         let written = line.trim_matches(['"', '\'']);
         if written.is_empty() {
-            return Err(Failure::new("CommandError", "name a file: `:load helpers.rs`"));
+            return Err(Failure::new("CommandError", "expected a file: `:load helpers.rs`"));
         }
         let file = match (written.strip_prefix("~/"), std::env::home_dir()) {
             (Some(rest), Some(home)) => home.join(rest),
@@ -58,7 +58,7 @@ impl Session {
 fn read(file: &std::path::Path) -> Result<String, String> {
     let length = std::fs::metadata(file).map_err(|error| error.to_string())?.len();
     if length > MOST {
-        return Err(format!("{length} bytes, too many for a cell"));
+        return Err(format!("{length} bytes is too large for a cell"));
     }
     std::fs::read_to_string(file).map_err(|error| error.to_string())
 }

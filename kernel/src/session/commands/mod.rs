@@ -1,4 +1,4 @@
-//! The lines of a cell that are not Rust: commands, the shell, questions for docs.
+//! The lines of a cell that are not Rust: commands, shell commands, `?name`.
 
 mod crates;
 mod ended;
@@ -21,16 +21,16 @@ use crate::cell::Directive;
 pub(super) use ended::with_advice;
 pub(crate) use table::commands;
 
-/// What commands have set, and what they need to know of earlier cells.
+/// The state of commands, and what they record of earlier cells.
 #[derive(Default)]
 pub(super) struct State {
     timing: timing::Timing,
-    /// Whether the types of values are shown.
+    /// Whether values are shown with their types.
     types: bool,
     environment: environment::Environment,
     loading: load::Loading,
     errors: explain::Errors,
-    /// What `:dep` was asked for, as in Cargo.toml.
+    /// The crates added by `:dep`, as in Cargo.toml.
     dependencies: Vec<(String, String)>,
 }
 
@@ -86,14 +86,14 @@ impl Session {
 
     fn docs(&self, name: &str, whole: bool) -> Result<(), Failure> {
         if name.is_empty() {
-            return Err(Failure::new("CommandError", "name what to look up: `?Trainer`"));
+            return Err(Failure::new("CommandError", "expected a name: `?Trainer`"));
         }
         match self.completer().docs(name, whole) {
             Some(page) => {
                 self.link.show(Event::Page(page));
                 Ok(())
             }
-            None => Err(Failure::new("NotFound", format!("no documentation of `{name}`"))),
+            None => Err(Failure::new("NotFound", format!("no documentation for `{name}`"))),
         }
     }
 

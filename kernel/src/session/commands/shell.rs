@@ -1,4 +1,4 @@
-//! `!command`: the shell, in the folder that cells work in.
+//! `!command`: the shell, in the working directory of cells.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::session::filter::whole_characters;
 use crate::toolchain;
 
 impl Session {
-    /// Runs a command of the shell; what it prints is shown as it comes, both streams in order.
+    /// Runs a shell command and shows its output as it arrives, both streams in order.
     pub(super) fn shell(&mut self, command: &str) -> Result<(), Failure> {
         let failed = |error: std::io::Error| Failure::new("ShellError", error.to_string());
         let folder = self.working_folder()?;
@@ -20,7 +20,7 @@ impl Session {
         shell.current_dir(folder).envs(self.commands.environment.set());
         shell.stdout(writer.try_clone().map_err(failed)?).stderr(writer);
         let mut running = shell.spawn().map_err(failed)?;
-        // It holds the ends for writing, and the pipe would never end.
+        // It holds the write ends, which would keep the pipe open.
         drop(shell);
         let mut pending = Vec::new();
         let mut buffer = [0; 1 << 13];
@@ -37,19 +37,19 @@ impl Session {
         Ok(())
     }
 
-    /// The folder that cells work in: a cell may have changed it.
+    /// The working directory of cells, which a cell may have changed.
     pub(super) fn working_folder(&self) -> Result<PathBuf, Failure> {
-        // Where there is no /proc, cells and kernel began in the same folder.
+        // Without /proc: cells and kernel started in the same directory.
         let folder = std::fs::read_link(format!("/proc/{}/cwd", self.process()));
         let folder = folder.or_else(|_| std::env::current_dir()).unwrap_or_default();
         if folder.is_dir() {
             return Ok(folder);
         }
-        let message = format!("the working folder is gone: {}", folder.display());
+        let message = format!("the working directory does not exist: {}", folder.display());
         Err(Failure::new("ShellError", message))
     }
 
-    /// The process of the cells.
+    /// The id of the process of the cells.
     pub(super) fn process(&self) -> u32 {
         let handle = self.evcxr.process_handle();
         handle.lock().unwrap_or_else(std::sync::PoisonError::into_inner).id()

@@ -1,8 +1,8 @@
-//! The commands there are, what they do, and what is said about those there are not.
+//! The commands, their descriptions, and the errors for unknown ones.
 
 use crate::session::Failure;
 
-/// A group of commands: each as it is typed, and what it does.
+/// A group of commands, each with its usage and description.
 type Group = (&'static str, &'static [(&'static str, &'static str)]);
 
 const GROUPS: [Group; 4] = [
@@ -11,7 +11,7 @@ const GROUPS: [Group; 4] = [
         &[
             (":vars", "show the variables, their types and sizes"),
             (":type df.lazy()", "show the type of an expression; `:t` for short"),
-            (":types", "show the type of each value from now on, or no longer"),
+            (":types", "toggle showing the type of each value"),
             (":forget a b", "drop variables"),
             (":clear", "drop all variables, items and added crates"),
         ],
@@ -20,9 +20,9 @@ const GROUPS: [Group; 4] = [
         "Crates and files",
         &[
             (":dep regex = \"1\"", "add a crate, as in Cargo.toml, or by its folder: `:dep ./folder`"),
-            (":show_deps", "show the crates that were added"),
-            (":load file.rs", "put a file into the cell in place of this line; `kensaku run` runs it"),
-            (":env NAME=value", "set a variable of the environment, for cells and `!commands`; `:env` shows all"),
+            (":show_deps", "show the added crates"),
+            (":load file.rs", "replace this line by a file; `kensaku run` runs the file"),
+            (":env NAME=value", "set an environment variable for cells and `!commands`; `:env` shows all"),
             (":last_compile_dir", "show where cells are compiled"),
         ],
     ),
@@ -30,35 +30,34 @@ const GROUPS: [Group; 4] = [
         "Help",
         &[
             (":doc Trainer", "show documentation, as `?Trainer` does"),
-            (":explain E0382", "explain an error of the compiler; without a code, the last one"),
-            (":help", "show the commands"),
+            (":explain E0382", "explain a compiler error; without a code, the last one"),
+            (":help", "show this list"),
         ],
     ),
     (
         "Speed",
         &[
-            (":time", "in front of the code: tell how long this cell takes to compile and to run"),
-            (":timing", "tell it for every cell, or no longer"),
-            (":opt 2", "optimise cells; 0 without a number, which compiles fastest"),
+            (":time", "before the code: show how long this cell takes to compile and run"),
+            (":timing", "toggle showing the times of every cell"),
+            (":opt 2", "set the optimisation level of cells; the default, 0, compiles fastest"),
         ],
     ),
 ];
 
-const MORE: &str =
-    "`!command` runs a command of the shell. `?name` and `name?` show documentation, `name??` all of it.";
+const MORE: &str = "`!command` runs a shell command. `?name` and `name?` show documentation, `name??` all of it.";
 
-/// Commands of other kernels, and what to do here.
+/// Commands of other kernels, and what to use instead.
 const ELSEWHERE: [(&[&str], &str); 8] = [
     (
         &["restart", "quit"],
         "restart or shut down the kernel in the front end; `:clear` drops variables, items and crates",
     ),
-    (&["fmt"], "values are shown by `Debug`; for another form end the cell in `format!(\"{x}\")`"),
-    (&["efmt"], "an error is shown by `Display`, with its causes"),
+    (&["fmt"], "values are shown by `Debug`; for another format, end the cell with `format!(\"{x}\")`"),
+    (&["efmt"], "errors are shown by `Display`, with their causes"),
     (&["preserve_vars_on_panic"], "variables always survive a panic"),
     (&["last_error_json"], "`:explain` explains the last error"),
-    (&["version"], "`kensaku doctor`, in a terminal, tells the versions"),
-    (&["load_config"], "init.evcxr and prelude.rs are run when a kernel starts"),
+    (&["version"], "`kensaku doctor`, in a terminal, shows the versions"),
+    (&["load_config"], "init.evcxr and prelude.rs run when the kernel starts"),
     (
         &[
             "allow_static_linking",
@@ -72,11 +71,11 @@ const ELSEWHERE: [(&[&str], &str); 8] = [
             "time_passes",
             "toolchain",
         ],
-        "cells are compiled in one way only; `:opt` sets how much they are optimised",
+        "not needed here; `:opt` sets the optimisation level",
     ),
 ];
 
-/// The names of the commands, colons included, and what they do.
+/// The names of the commands, with colons, and their descriptions.
 pub(crate) fn commands() -> impl Iterator<Item = (&'static str, &'static str)> {
     GROUPS.iter().flat_map(|(_, commands)| *commands).map(|(usage, what)| (name(usage), *what))
 }
@@ -94,21 +93,21 @@ pub(super) fn help() -> String {
     text + MORE
 }
 
-/// What is said to `:name`, which there is not.
+/// The error for the unknown command `:name`.
 pub(super) fn unknown(name: &str) -> Failure {
     let elsewhere = ELSEWHERE.iter().find(|(names, _)| names.contains(&name)).map(|(_, answer)| (*answer).to_owned());
     let answer = elsewhere.or_else(|| Some(format!("did you mean `{}`?", nearest(name)?))).unwrap_or_else(|| {
         let mut known: Vec<&str> = commands().map(|(name, _)| name).collect();
         known.sort_unstable();
-        format!("there are {}", known.join(", "))
+        format!("the commands are {}", known.join(", "))
     });
-    Failure::new("CommandError", format!("there is no command `:{name}`: {answer}"))
+    Failure::new("CommandError", format!("unknown command `:{name}`: {answer}"))
 }
 
-/// The command that `written` was most likely meant to be.
+/// The command most similar to `written`.
 fn nearest(written: &str) -> Option<&'static str> {
     let known = commands().map(|(name, _)| (strsim::damerau_levenshtein(&name[1..], &written.to_lowercase()), name));
-    // A short word has many neighbours.
+    // A short word is similar to many.
     let (distance, name) = known.min_by_key(|(distance, _)| *distance)?;
     (distance <= written.len().div_ceil(3)).then_some(name)
 }
@@ -130,7 +129,7 @@ mod tests {
             ("deps", "did you mean `:dep`?"),
             ("restart", "`:clear` drops"),
             ("sccache", "`:opt` sets"),
-            ("whatever", "there are :clear, :dep, :doc,"),
+            ("whatever", "the commands are :clear, :dep, :doc,"),
         ] {
             let failure = unknown(written);
             assert!(failure.message.contains(expected), "{}", failure.message);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::session::evaluator::Session;
 
-/// Which cells tell how long they took.
+/// Which cells show how long they took.
 #[derive(Default)]
 pub(super) struct Timing {
     all: bool,
@@ -21,12 +21,12 @@ impl Session {
     pub(super) fn toggle_timing(&mut self) {
         let timing = &mut self.commands.timing;
         timing.all = !timing.all;
-        let text = if timing.all { "each cell tells how long it takes\n" } else { "timing is off\n" };
+        let text = if timing.all { "timing is on: each cell shows how long it takes\n" } else { "timing is off\n" };
         self.say(text);
     }
 
-    /// Tells how long the cell took that began at `started`, where that is asked for. Cells of commands
-    /// alone only tell it by `:time`.
+    /// Shows how long the cell that began at `started` took, if asked for. A cell of commands only shows it
+    /// for `:time`.
     pub(super) fn tell_time(&mut self, started: Instant, failed: bool) {
         let (all, ran) = (started.elapsed(), self.link.take_run_time());
         let timing = &mut self.commands.timing;

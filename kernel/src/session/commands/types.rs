@@ -1,4 +1,4 @@
-//! `:type` and `:types`: what rustc says about types.
+//! `:type` and `:types`: types of values, as rustc infers them.
 
 use crate::cell::{Cell, Inferred, Kind, Plan, Tried, items};
 use crate::session::Failure;
@@ -6,7 +6,7 @@ use crate::session::evaluator::Session;
 use crate::session::probe::Probe;
 use crate::session::scope::Scope;
 
-/// What a value is called to ask for its type.
+/// The name of the variable whose type is asked for.
 const VALUE: &str = "kensaku_value";
 
 impl Session {
@@ -16,18 +16,18 @@ impl Session {
     }
 
     pub(super) fn type_of(&mut self, expression: &str) -> Result<(), Failure> {
-        let unknown = || Failure::new("CommandError", format!("`{expression}` has no type that rustc could tell"));
+        let unknown = || Failure::new("CommandError", format!("rustc could not infer the type of `{expression}`"));
         let mut probe = self.ask_value(&format!("let {VALUE} = {expression};")).ok_or_else(unknown)?;
         self.value(told(probe.answer(VALUE)).ok_or_else(unknown)?);
         Ok(())
     }
 
-    /// The type of the value that a cell ends in, where types are shown. To be asked before the cell has changed
-    /// what it names.
+    /// The type of the value that a cell ends in, if types are shown. To be called before the cell changes the
+    /// variables and items it names.
     pub(in crate::session) fn shown_type(&mut self, cell: &Cell) -> Option<String> {
         let last = cell.statements.last().filter(|last| self.commands.types && last.kind == Kind::Value)?;
         let (before, value) = (&cell.code[..last.range.start], &cell.code[last.range.clone()]);
-        // A reference, as the value is shown: it may be a place that cannot be moved from.
+        // A reference, as when the value is shown: it may be a place that cannot be moved from.
         let code = format!("{before}let {VALUE} = &({value});{}", &cell.code[last.range.end..]);
         let ty = told(self.ask_value(&code)?.answer(VALUE))?;
         Some(ty.strip_prefix('&').unwrap_or(&ty).to_owned())

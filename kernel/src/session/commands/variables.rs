@@ -1,4 +1,4 @@
-//! `:vars`: the variables, their types and, where a value knows it, how much is in it.
+//! `:vars`: the variables, their types and, where known, their sizes.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::cell::Variable;
 use crate::session::evaluator::Session;
 use crate::session::{Event, Failure};
 
-/// Types that know how many elements they have.
+/// Types with a `len` that is shown.
 const COUNTED: [&str; 18] = [
     "BTreeMap",
     "BTreeSet",
@@ -28,7 +28,7 @@ const COUNTED: [&str; 18] = [
     "VecDeque",
 ];
 
-/// A table, of text and of what only the variables themselves can tell.
+/// A table of text and of sizes to be computed by the cells' process.
 #[derive(Default)]
 struct Table {
     text: Vec<Part>,
@@ -47,7 +47,7 @@ impl Session {
         if table.text.iter().any(|part| matches!(part, Part::Size(_))) && self.run_own(&table.code(), ":vars").is_ok() {
             return Ok(());
         }
-        // Where sizes cannot be had, types can.
+        // Without sizes, then.
         let table = Table::of(self.variables(), false);
         let text = if table.text.is_empty() { "no variables".to_owned() } else { joined(&table.text) };
         let data = json!({ "text/plain": text, "text/html": joined(&table.html) });
@@ -55,7 +55,7 @@ impl Session {
         Ok(())
     }
 
-    /// By name, as completion sorts them.
+    /// Sorted by name, as in completion.
     fn variables(&self) -> Vec<Variable> {
         let mut variables = self.read_scope(|scope| scope.variables.clone());
         variables.sort_by(|a, b| a.name.cmp(&b.name));
@@ -105,7 +105,7 @@ fn joined(parts: &[Part]) -> String {
     texts.collect()
 }
 
-/// The expression that tells how much is in `name`, as a string. A type of the user's own is asked nothing.
+/// An expression for the size of `name`, as a string; `None` for the user's own types.
 fn size(name: &str, ty: &str) -> Option<String> {
     let path = ty.split('<').next()?.trim();
     let (own, last) = (path.split("::").next()?.trim(), path.rsplit("::").next()?.trim());

@@ -1,4 +1,4 @@
-//! What cargo has built: its messages, and the crates that were asked for among them.
+//! The output of a build: cargo's messages, and among them the requested crates.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -14,29 +14,29 @@ use super::shared::Shared;
 use crate::rustc::Links;
 use crate::units::{Graph, Package, Unit};
 
-/// All that was built.
+/// The output of a build.
 pub(super) struct Artifacts {
-    /// Of cargo.
+    /// cargo's messages.
     messages: Vec<Value>,
     /// How many crates were compiled.
     pub(super) new: usize,
 }
 
-/// A crate that was asked for.
+/// A requested crate.
 pub(super) struct Found {
-    /// As cells name it.
+    /// The name in cells.
     pub(super) name: String,
     pub(super) library: PathBuf,
-    /// Whether it is linked: no macro.
+    /// Whether it is linked, so not a macro.
     pub(super) is_library: bool,
-    /// Where its sources are, if they are no part of the dylib.
+    /// The folder of its sources, unless it is part of the dylib.
     pub(super) sources: Option<PathBuf>,
-    /// The files it was made of.
+    /// The files of the crate and its dependencies.
     pub(super) files: BTreeSet<PathBuf>,
 }
 
 impl Artifacts {
-    /// Has cargo build `graph`.
+    /// Builds `graph` with cargo.
     pub(super) fn build(cargo: &Cargo, graph: &Graph, shared: &Shared, progress: &mut Progress) -> Result<Self> {
         let is_work = |id: &str| Package::read(id).is_some_and(|of| of.name != NAME && !shared.stands_in(&of));
         let units = graph.units.iter().filter(|unit| unit.mode == "build" && is_work(&unit.package));
@@ -56,7 +56,7 @@ impl Artifacts {
         Ok(Self { messages, new })
     }
 
-    /// Every library.
+    /// All libraries.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let libraries = self.messages.iter().filter(|message| {
             let package = message["package_id"].as_str().and_then(Package::read);
@@ -65,7 +65,7 @@ impl Artifacts {
         libraries.filter_map(library).collect()
     }
 
-    /// What build scripts want to be linked: `target` is where they put things.
+    /// The link arguments of build scripts, whose output folders are in `target`.
     pub(super) fn native(&self, target: &Path) -> Links {
         let mut links = Links::default();
         for message in self.messages.iter().filter(|message| message["reason"] == "build-script-executed") {
@@ -80,7 +80,7 @@ impl Artifacts {
         links
     }
 
-    /// The crates that were asked for. `places` are where their files are for the session.
+    /// The requested crates. `places` maps their files to the session's links.
     pub(super) fn named(
         &self,
         wanted: &Table,
@@ -95,7 +95,7 @@ impl Artifacts {
             let below = graph.below([edge.index]).into_iter().chain([edge.index]);
             Ok(Found {
                 name: edge.name.clone(),
-                // A link leads to the dylib's.
+                // The library itself may be a link to the dylib's.
                 sources: self.sources(unit),
                 library,
                 is_library: unit.is_library(),
@@ -119,7 +119,7 @@ impl Artifacts {
         self.message(unit).and_then(library)
     }
 
-    /// What cargo has said of a library. What is for this machine is below its name.
+    /// cargo's message about a library. Libraries for the target platform are in a folder of that name.
     fn message(&self, unit: &Unit) -> Option<&Value> {
         self.messages.iter().find(|message| {
             message["reason"] == "compiler-artifact"
@@ -145,7 +145,7 @@ fn short(what: &str) -> &str {
     what.split(" (").next().unwrap_or(what)
 }
 
-/// The library that a message tells of; not those of build scripts.
+/// The library that a message reports, build scripts excluded.
 fn library(message: &Value) -> Option<PathBuf> {
     crate::dylib::Part::read(message).map(|part| part.library)
 }

@@ -1,4 +1,4 @@
-//! cargo, called for the project of a session.
+//! Calls of cargo for a session's project.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -24,19 +24,19 @@ pub(super) struct Cargo {
     target: PathBuf,
 }
 
-/// What cargo tells while it works.
+/// cargo's progress.
 pub(super) enum Step<'a> {
     /// `Downloading crates ...`
     Word(&'a str),
-    /// It compiles this: `regex v1.2.3`.
+    /// Compiling `regex v1.2.3`.
     Compiling(&'a str),
-    /// This is built, now or before; or a build script has run.
+    /// The message of a finished unit, built now or before, or of a build script that has run.
     Built(&'a Value),
 }
 
 impl Cargo {
     pub(super) fn new(dylib: &Dylib, project: &Path, target: PathBuf) -> Result<Self> {
-        // The toolchain that built the dylib: in this folder rustup might choose another.
+        // From the toolchain that built the dylib: rustup might choose another in this folder.
         let beside = dylib.sysroot().map(|sysroot| sysroot.join("bin/cargo")).filter(|cargo| cargo.is_file());
         Ok(Self {
             program: beside.map_or_else(|| toolchain::real("cargo"), Ok)?,
@@ -48,7 +48,7 @@ impl Cargo {
         })
     }
 
-    /// What a build would do. Without the network first: what cargo has is there at once, and stays as it is.
+    /// The unit graph of a build. Tries offline first: that is fast and keeps the versions already downloaded.
     pub(super) fn graph(&self, mut progress: impl FnMut(Step)) -> Result<Graph> {
         if let Ok(graph) = Graph::ask(self.build().arg("--offline")) {
             return Ok(graph);
@@ -61,14 +61,14 @@ impl Cargo {
         Graph::read(told.as_bytes())
     }
 
-    /// Builds what [`Cargo::graph`] has told; gives cargo's messages.
+    /// Builds the graph of [`Cargo::graph`] and returns cargo's messages.
     pub(super) fn run(&self, mut progress: impl FnMut(Step)) -> Result<Vec<Value>> {
         let mut cargo = self.build();
         cargo.args(["--offline", "--message-format=json"]).env(HELD_VARIABLE, &self.held);
         cargo.env("RUSTC_WRAPPER", std::env::current_exe().context("finding this binary")?);
         let (mut messages, mut errors) = (Vec::new(), Vec::new());
         let ended = watch(&mut cargo, |line| match line {
-            // What is no JSON is the words of a macro.
+            // Lines that are not JSON are printed by macros.
             Line::Output(line) => match serde_json::from_str::<Value>(line) {
                 Ok(message) if message["reason"] == "compiler-message" => {
                     let message = &message["message"];
@@ -85,7 +85,7 @@ impl Cargo {
         });
         match ended {
             Ok(()) => Ok(messages),
-            Err(_) if !errors.is_empty() => bail!("it does not compile\n{}", shortened(&errors)),
+            Err(_) if !errors.is_empty() => bail!("does not compile\n{}", shortened(&errors)),
             Err(error) => Err(error),
         }
     }
@@ -94,7 +94,7 @@ impl Cargo {
         let mut cargo = Command::new(&self.program);
         toolchain::without_package(toolchain::as_before(&mut cargo))
             .current_dir(&self.project)
-            // Named, so that what is for this machine is told from what is for build scripts.
+            // Explicit, to tell units for the target platform from those for build scripts.
             .args(["build", "--release", "--target", &self.platform])
             .env("RUSTC", &self.rustc)
             .env("CARGO_TARGET_DIR", &self.target)
@@ -102,7 +102,7 @@ impl Cargo {
             .env("CARGO_TERM_PROGRESS_WHEN", "never")
             .env("CARGO_TERM_QUIET", "false")
             .env("CARGO_TERM_VERBOSE", "false")
-            // Each change of a crate gives it another identity: nothing of it can be used again.
+            // Each change of a crate changes its identity, so nothing can be reused.
             .env("CARGO_INCREMENTAL", "0")
             .env_remove("RUSTC_WRAPPER")
             .env_remove("RUSTC_WORKSPACE_WRAPPER")
@@ -116,13 +116,13 @@ enum Line<'a> {
     Step(Step<'a>),
 }
 
-/// Runs `cargo`, tells what it says as it says it, and fails with its errors.
+/// Runs `cargo`, passes on its output line by line, and fails with its errors.
 fn watch(cargo: &mut Command, mut heard: impl FnMut(Line)) -> Result<()> {
     let mut running = cargo.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("running cargo")?;
-    let output = running.stdout.take().context("cargo has no output")?;
-    let words = running.stderr.take().context("cargo has no words")?;
+    let output = running.stdout.take().context("cargo has no stdout")?;
+    let words = running.stderr.take().context("cargo has no stderr")?;
     let mut said: Vec<String> = Vec::new();
-    // Read beside each other: either pipe may fill up.
+    // Read concurrently: either pipe may fill up.
     let (sender, lines) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         let to = sender.clone();
@@ -149,21 +149,21 @@ fn lines_of(pipe: impl Read) -> impl Iterator<Item = String> {
     BufReader::new(pipe).lines().map_while(Result::ok)
 }
 
-/// What cargo says from its first error on, without our project in it.
+/// cargo's output from its first error on, without lines about the session's project.
 fn error(said: &[String]) -> String {
     let ours = format!("package `{} v0.0.0", super::project::NAME);
     let errors = said.iter().skip_while(|line| !line.starts_with("error"));
     let lines: Vec<&str> = errors.map(String::as_str).filter(|line| !line.contains(&ours)).collect();
     let text = lines.join("\n");
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    if text.is_empty() { "cargo could not build it".to_owned() } else { text.to_owned() }
+    if text.is_empty() { "cargo failed without a message".to_owned() } else { text.to_owned() }
 }
 
-/// Errors that fit on a screen.
+/// How many errors are shown.
 const SHOWN: usize = 3;
 
 fn shortened(errors: &[String]) -> String {
-    // The last says only how many there are.
+    // The last one is only a count.
     let errors: Vec<&String> = errors.iter().filter(|error| error.contains("-->")).collect();
     let shown: Vec<&str> = errors.iter().take(SHOWN).map(|error| error.trim_end()).collect();
     let mut text = shown.join("\n\n");
@@ -187,7 +187,7 @@ mod tests {
         ];
         let said = said.map(str::to_owned);
         assert_eq!(error(&said), "no matching package named `x` found\nlocation searched: crates.io index");
-        assert_eq!(error(&[]), "cargo could not build it");
+        assert_eq!(error(&[]), "cargo failed without a message");
     }
 
     #[test]

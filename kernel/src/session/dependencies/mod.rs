@@ -1,9 +1,9 @@
-//! `:dep`: crates beside those the dylib holds.
+//! `:dep`: crates that the dylib does not hold.
 //!
-//! They are built in a cargo project of the session's own. A crate that the dylib holds is not built
-//! again where it fits (`unify.rs`): a package without code stands for it, and the compiler that cargo
-//! calls, this binary, puts the held one in its place (`wrapper.rs`). What was built is shared with
-//! other sessions (`shared.rs`); the session has links to it (`own.rs`).
+//! They are built in a cargo project of the session. A crate that the dylib holds is not built again
+//! where it fits (`unify.rs`): cargo sees a package without code, for which the compiler that cargo
+//! calls, this binary, substitutes the held library (`wrapper.rs`). Build output is shared with other
+//! sessions (`shared.rs`); the session links to it (`own.rs`).
 
 mod artifacts;
 mod cargo;
@@ -35,16 +35,16 @@ use unify::Standing;
 
 /// The crates of a session.
 pub(super) struct Dependencies {
-    /// Where the project is.
+    /// The folder of the project.
     folder: PathBuf,
     dylib: Dylib,
-    /// What was asked for so far, as in Cargo.toml.
+    /// The requested crates, as in Cargo.toml.
     wanted: Table,
-    /// Made when the first crate has to be built.
+    /// Created when the first crate has to be built.
     place: Option<Place>,
-    /// The files that each crate was made of.
+    /// The files of each crate and its dependencies.
     files: BTreeMap<String, BTreeSet<PathBuf>>,
-    /// Said once a session.
+    /// Warnings already shown: each is shown once per session.
     warned: BTreeSet<String>,
 }
 
@@ -55,16 +55,16 @@ struct Place {
     own: Option<Own>,
 }
 
-/// What a `:dep` has brought.
+/// The result of a `:dep`.
 #[derive(Debug)]
 pub(super) struct Added {
-    /// The crates that cells can name from now on: one of the dylib, or all that were built.
+    /// The crates that cells can name from now on: one of the dylib, or all that are built.
     pub(super) crates: Vec<Crate>,
-    /// Those among them, as cells name them, that are not what they were before: they or a crate below
-    /// them were compiled anew, and no type of theirs is the type it was.
+    /// The names of those that have changed: they or one of their dependencies were compiled again, and
+    /// all their types are different types now.
     pub(super) changed: Vec<String>,
     pub(super) warnings: Vec<String>,
-    /// What is told of it at its end.
+    /// What is shown at the end.
     pub(super) told: String,
 }
 
@@ -74,19 +74,19 @@ impl Dependencies {
         Self { folder, dylib: dylib.clone(), wanted, place: None, files, warned }
     }
 
-    /// Forgets what was asked for.
+    /// Forgets the requested crates.
     pub(super) fn clear(&mut self) {
         self.wanted.clear();
     }
 
-    /// Adds what stands behind `:dep`, unless it is `stopped` while it waits for another session.
+    /// Adds the crate of a `:dep` line, unless `stopped` while waiting for another session.
     pub(super) fn add(&mut self, line: &str, progress: &mut Progress, stopped: impl Fn() -> bool) -> Result<Added> {
         let (name, value) = parse(line)?;
         if let Some(held) = request::held(&self.dylib.crates, &name, &value) {
             let part = &held.part;
             let name = if value.get("package").is_some() { name.replace('-', "_") } else { part.name.clone() };
             self.wanted.retain(|other, _| other.replace('-', "_") != name);
-            let told = format!("{} {} is part of kensaku: taken from it\n", part.package, part.version);
+            let told = format!("using {} {}, which is part of kensaku\n", part.package, part.version);
             let library = part.library.clone();
             let changed = changed(&mut self.files, [(&name, &BTreeSet::from([library.clone()]))]);
             let mut crates = vec![Crate { name, library, sources: None, links: Links::default() }];
@@ -97,11 +97,11 @@ impl Dependencies {
         wanted.insert(name.clone(), value);
         progress.say(&format!("looking for {name} ..."));
         let added = self.build(&wanted, progress, stopped);
-        let came = added.as_ref().map_or("was not added", |added| &added.told);
+        let came = added.as_ref().map_or("not added", |added| &added.told);
         progress.end(&format!("{name} {came}"));
         let added = added?;
         self.wanted = wanted;
-        // The line about progress has told it.
+        // Already shown by the progress line.
         Ok(Added { told: String::new(), ..added })
     }
 
@@ -113,7 +113,7 @@ impl Dependencies {
             let cargo = Cargo::new(&self.dylib, &project.folder, shared.target())?;
             self.place = Some(Place { shared, project, cargo, own: None });
         }
-        let Place { shared, project, cargo, own } = self.place.as_mut().context("it was made above")?;
+        let Place { shared, project, cargo, own } = self.place.as_mut().context("created above")?;
         let _lock = shared.lock(|| progress.say("waiting for another session's build ..."), stopped)?;
         let stands_in = |package: &Package| shared.stands_in(package);
         let mut standing = Standing::all(held);
@@ -141,17 +141,17 @@ impl Dependencies {
         let (links, failed) = own.links(&libraries, artifacts.native(&shared.target()));
         let mut warnings = unify::second_ones(held, &graph, stands_in);
         warnings.extend(standing.elsewhere.iter().map(|(place, number)| {
-            format!("{place} is not built: the kernel's own {} takes its place", held[*number].part.package)
+            format!("{place} is not built: the kernel's {} is used instead", held[*number].part.package)
         }));
         warnings.extend(failed.map(|said| {
-            format!("statics of these crates start anew in each cell, for they could not be linked into one library:\n{said}")
+            format!("each cell has its own statics of these crates, as linking them into one library failed:\n{said}")
         }));
         warnings.retain(|warning| self.warned.insert(warning.clone()));
         let changed = changed(&mut self.files, found.iter().map(|Found { name, files, .. }| (name, files)));
         let told = match artifacts.new {
-            0 => "was built before".to_owned(),
-            1 => "is there: one crate built".to_owned(),
-            new => format!("is there: {new} crates built"),
+            0 => "added, built before".to_owned(),
+            1 => "added, 1 crate built".to_owned(),
+            new => format!("added, {new} crates built"),
         };
         let crates = found.into_iter().map(|Found { name, library, sources, .. }| Crate {
             name,
@@ -163,9 +163,9 @@ impl Dependencies {
     }
 }
 
-/// What brings the names of the prelude to code that names some of `crates`, too: nothing where it does
-/// not. A crate comes before a module of the prelude with its name, and anything of the user's before both; one that the
-/// user has declared, as in `extern crate loss;`, is named by that.
+/// Imports of the prelude and of the `crates` that code names; empty if it names none. A crate shadows a module of the
+/// prelude with its name, and the user's items shadow both; a crate that the user has declared, as in
+/// `extern crate loss;`, is not imported.
 pub(crate) fn names(crates: &[Crate], is_named: impl Fn(&str) -> bool, is_declared: impl Fn(&str) -> bool) -> String {
     let named: Vec<&Crate> = crates.iter().filter(|added| is_named(&added.name)).collect();
     if named.is_empty() {
@@ -178,7 +178,7 @@ pub(crate) fn names(crates: &[Crate], is_named: impl Fn(&str) -> bool, is_declar
     format!("{linked}mod kensaku_names {{\npub use kensaku::prelude::*;\n{named}}}\nuse kensaku_names::*;\n")
 }
 
-/// Remembers the files that crates are made of; names those that were made of others before.
+/// Records the files of crates and returns the names of those whose files have changed.
 fn changed<'a>(
     known: &mut BTreeMap<String, BTreeSet<PathBuf>>,
     found: impl IntoIterator<Item = (&'a String, &'a BTreeSet<PathBuf>)>,
@@ -190,7 +190,7 @@ fn changed<'a>(
     others.map(|(name, _)| name.clone()).collect()
 }
 
-/// Every cell has kensaku, with more in it than the package of that name.
+/// kensaku itself is in every cell, with more in it than the package of that name.
 fn is_new(added: &Crate) -> bool {
     added.name != "kensaku"
 }

@@ -1,8 +1,8 @@
-//! What a session uses of the crates that cargo has built: links to its files, and one dylib a `:dep`.
+//! The crates a session uses: links to cargo's files, and one dylib per `:dep`.
 //!
-//! The links stay as they are when cargo builds a crate anew, for this session or another. The dylib
-//! holds the crates that came with a `:dep` and are in no dylib before it: cells link to it as to
-//! kensaku's, so that a static of such a crate is one in all cells.
+//! The links stay as they are when cargo builds a crate again, for this session or another. The dylib
+//! holds the crates that a `:dep` has added and that no earlier dylib holds. Cells link to it as to
+//! kensaku's, so that all cells share one copy of the crates' statics.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -22,12 +22,12 @@ use crate::session::Crate;
 /// The files of one session.
 pub(super) struct Own {
     folder: TempDir,
-    /// The latest file of each name, and what tells it from others.
+    /// The latest file of each name, with its identity.
     files: HashMap<OsString, (Identity, PathBuf)>,
     /// How often crates were added.
     rounds: usize,
     links: Links,
-    /// The crates that are in a dylib.
+    /// The crates that a dylib holds.
     inside: BTreeSet<PathBuf>,
     rustc: Rustc,
     _lock: File,
@@ -43,22 +43,22 @@ impl Own {
         Ok(Self { folder, files, rounds: 0, links, inside, rustc, _lock: lock })
     }
 
-    /// Links to `built`; gives where each file is now.
+    /// Links to `built`; returns the link of each file.
     pub(super) fn adopt(&mut self, built: &[PathBuf]) -> Result<HashMap<PathBuf, PathBuf>> {
         self.rounds += 1;
-        // Not beside older ones: they are still needed, and have the same names.
+        // A new folder: older links have the same names and are still needed.
         let folder = self.latest();
-        std::fs::create_dir(&folder).context("making a folder for crates")?;
+        std::fs::create_dir(&folder).context("creating a folder for crates")?;
         let mut places = HashMap::new();
         for file in built {
-            // A held crate: it stays where it is.
+            // A held crate stays where it is.
             if let Ok(held) = std::fs::read_link(file) {
                 places.insert(file.clone(), held);
                 continue;
             }
-            let facts = file.metadata().with_context(|| format!("looking at {}", file.display()))?;
+            let facts = file.metadata().with_context(|| format!("reading {}", file.display()))?;
             let identity = (facts.ino(), facts.len(), facts.modified()?);
-            let name = file.file_name().context("a crate without a file")?;
+            let name = file.file_name().context("a library without a file name")?;
             let place = match self.files.get(name) {
                 Some((known, place)) if *known == identity => place.clone(),
                 _ => {
@@ -75,9 +75,9 @@ impl Own {
         Ok(places)
     }
 
-    /// What code that names `libraries` needs besides, with what build scripts ask for. A crate that
-    /// is in no dylib yet gets one; where rustc makes none, its words come second, and cells link to
-    /// the crates themselves.
+    /// The link arguments for code that names `libraries`, with those of build scripts. Crates that no
+    /// dylib holds yet are linked into one; if that fails, cells link to the crates themselves, and
+    /// rustc's errors are returned second.
     pub(super) fn links(&mut self, libraries: &[(String, PathBuf)], native: Links) -> (Links, Option<String>) {
         let folder = self.latest();
         self.links.native.extend(native.native);

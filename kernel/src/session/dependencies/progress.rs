@@ -1,4 +1,4 @@
-//! How far a `:dep` is: one line, written over as it goes on.
+//! The progress of a `:dep`: one line, updated in place.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::session::Event;
 
-/// Between two updates.
+/// The minimum time between two updates.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 pub(in super::super) struct Progress<'a> {
@@ -24,14 +24,14 @@ impl<'a> Progress<'a> {
         Self { show, id, started: Instant::now(), shown: None }
     }
 
-    /// What is done now; left out if something else was said just before.
+    /// Shows the current step, unless the line was updated just before.
     pub(super) fn say(&mut self, text: &str) {
         if self.shown.is_none_or(|at| at.elapsed() >= INTERVAL) {
             self.line(text);
         }
     }
 
-    /// How it ended. Nothing is added to what was never begun.
+    /// Shows the result, if any step was shown.
     pub(super) fn end(&mut self, text: &str) {
         if self.shown.is_some() {
             self.line(&format!("{text} ({:.1} s)", self.started.elapsed().as_secs_f64()));

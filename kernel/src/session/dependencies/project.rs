@@ -1,4 +1,4 @@
-//! The cargo project of a session, which depends on what was asked for.
+//! The cargo project of a session, which depends on the requested crates.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ use crate::dylib::Held;
 /// The name of the project's package.
 pub(super) const NAME: &str = "kensaku-session";
 
-/// The manifest in front of the dependencies.
+/// The part of the manifest before the dependencies.
 const MANIFEST: &str =
     "edition = \"2024\"\n\n[lib]\npath = \"lib.rs\"\n\n[workspace]\n\n[profile.release]\ndebug = false\n";
 
 #[derive(Debug)]
 pub(super) struct Project {
     pub(super) folder: PathBuf,
-    /// The versions that the dylib's crates were chosen with.
+    /// The locked versions of the dylib's crates.
     first: Vec<Table>,
-    /// Those chosen for crates beside them.
+    /// The versions chosen for added crates.
     chosen: Vec<Table>,
 }
 
@@ -33,7 +33,7 @@ impl Project {
         Ok(Self { folder, first: packages(lock), chosen: Vec::new() })
     }
 
-    /// Writes Cargo.toml, and a Cargo.lock that has cargo prefer the versions of before.
+    /// Writes Cargo.toml, and a Cargo.lock that makes cargo prefer the earlier versions.
     pub(super) fn write(&self, wanted: &Table, held: &[Held], standing: &Standing, shared: &Shared) -> Result<()> {
         let of_numbers = standing.numbers.iter().map(|number| (held[*number].place.clone(), *number));
         let mut patches: BTreeMap<String, Table> = BTreeMap::new();
@@ -41,7 +41,7 @@ impl Project {
             let package = Value::String(held[number].part.package.clone());
             let folder = Value::String(shared.package(&held[number]).to_string_lossy().into_owned());
             let stand_in = Table::from_iter([("package".to_owned(), package), ("path".to_owned(), folder)]);
-            // A key for each: there may be two versions.
+            // Unique keys: there may be two versions of a crate.
             patches.entry(place).or_default().insert(format!("held-{number}"), Value::Table(stand_in));
         }
         let tables = [
@@ -57,7 +57,7 @@ impl Project {
         std::fs::write(self.folder.join("Cargo.lock"), self.lock(held, standing)?).context("writing Cargo.lock")
     }
 
-    /// Versions without what depends on what: a preference, where an edge would bind.
+    /// Versions without dependencies: these are only preferences, whereas edges would be binding.
     fn lock(&self, held: &[Held], standing: &Standing) -> Result<String> {
         let is_first = |package: &Table| self.first.iter().any(|first| same(first, package));
         let others = self.chosen.iter().filter(|package| !is_first(package));
@@ -81,15 +81,15 @@ impl Project {
         Ok(toml::to_string(&Table::from_iter(lock))?)
     }
 
-    /// Remembers the versions that cargo has chosen.
+    /// Records the versions that cargo has chosen.
     pub(super) fn keep_versions(&mut self) {
-        // Without a source it is a folder, which has one version.
+        // A package without a source is a folder, which has one version.
         self.chosen = packages(&self.folder.join("Cargo.lock"));
         self.chosen.retain(|package| package.contains_key("source"));
     }
 }
 
-/// The packages of a Cargo.lock. Without one, versions are cargo's choice.
+/// The packages of a Cargo.lock; empty if there is none.
 fn packages(lock: &Path) -> Vec<Table> {
     let lock = std::fs::read_to_string(lock).ok().and_then(|text| toml::from_str::<Table>(&text).ok());
     let packages = lock.and_then(|mut lock| lock.remove("package"));

@@ -1,4 +1,4 @@
-//! What stands behind `:dep`, read as a line of Cargo.toml.
+//! The argument of `:dep`, read as a line of Cargo.toml.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use toml::{Table, Value};
 
 use crate::dylib::Held;
 
-/// The name and the requirement of what stands behind `:dep`: `regex`, `regex = "1"`, `regex@1`,
+/// The name and the requirement of a crate: `regex`, `regex = "1"`, `regex@1`,
 /// `regex = { version = "1" }`, `./folder`. Folders become absolute.
 pub(crate) fn parse(line: &str) -> Result<(String, Value)> {
-    ensure!(!line.is_empty(), "name a crate: `:dep regex = \"1\"`");
+    ensure!(!line.is_empty(), "expected a crate: `:dep regex = \"1\"`");
     if line.starts_with(['.', '/']) {
         return local(line);
     }
@@ -21,7 +21,8 @@ pub(crate) fn parse(line: &str) -> Result<(String, Value)> {
     if !line.contains('=') {
         return Ok((line.to_owned(), Value::String("*".to_owned())));
     }
-    let table: Table = toml::from_str(line).with_context(|| format!("`{line}` is not as in Cargo.toml"))?;
+    let table: Table =
+        toml::from_str(line).with_context(|| format!("`{line}` is not a dependency as in Cargo.toml"))?;
     match table.into_iter().next() {
         Some((name, mut value)) => {
             if let Some(Value::String(path)) = value.as_table_mut().and_then(|table| table.get_mut("path")) {
@@ -29,11 +30,11 @@ pub(crate) fn parse(line: &str) -> Result<(String, Value)> {
             }
             Ok((name, value))
         }
-        None => bail!("name a crate: `:dep regex = \"1\"`"),
+        None => bail!("expected a crate: `:dep regex = \"1\"`"),
     }
 }
 
-/// The newest crate of the dylib that `value` asks for.
+/// The newest crate of the dylib that satisfies `value`.
 pub(super) fn held<'a>(crates: &'a [Held], name: &str, value: &Value) -> Option<&'a Held> {
     let simple = ["version", "features", "package", "default-features"];
     if value.as_table().is_some_and(|table| table.keys().any(|key| !simple.contains(&key.as_str()))) {
@@ -52,19 +53,19 @@ pub(super) fn held<'a>(crates: &'a [Held], name: &str, value: &Value) -> Option<
     crates.iter().filter(fits).max_by_key(|held| Version::parse(&held.part.version).ok())
 }
 
-/// A crate of the user's own, by its folder.
+/// A local crate, by its folder.
 fn local(path: &str) -> Result<(String, Value)> {
     let path = absolute(path)?;
     let manifest = Path::new(&path).join("Cargo.toml");
     let text = std::fs::read_to_string(&manifest).with_context(|| format!("reading {}", manifest.display()))?;
     let manifest: Table = toml::from_str(&text)?;
     let name = manifest.get("package").and_then(|package| package.get("name")).and_then(Value::as_str);
-    let name = name.context("its Cargo.toml names no package")?.to_owned();
+    let name = name.context("its Cargo.toml has no package name")?.to_owned();
     Ok((name, Value::Table(Table::from_iter([("path".to_owned(), Value::String(path))]))))
 }
 
 fn absolute(path: &str) -> Result<String> {
-    let found = std::fs::canonicalize(path).with_context(|| format!("there is no {path}"))?;
+    let found = std::fs::canonicalize(path).with_context(|| format!("{path} not found"))?;
     Ok(found.to_string_lossy().into_owned())
 }
 

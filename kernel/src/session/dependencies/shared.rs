@@ -1,12 +1,13 @@
-//! The folder in which crates are built: one for all sessions with a dylib, gone some time after it.
+//! The folder in which crates are built: shared by all sessions with the same dylib, removed some time
+//! after the dylib is gone.
 //!
 //! ```text
-//! ~/.cache/kensaku/deps/<of the dylib>/
-//!     dylib       where that is
-//!     lock        held while cargo runs
-//!     held/       for each crate of the dylib a package that stands for it
-//!     target/     cargo's
-//!     sessions/   links to what sessions use, which stay when cargo builds it anew
+//! ~/.cache/kensaku/deps/<hash of the dylib>/
+//!     dylib       the dylib's path
+//!     lock        locked while cargo runs
+//!     held/       a stand-in package for each crate of the dylib
+//!     target/     cargo's target folder
+//!     sessions/   links to the files that sessions use, unaffected by later builds
 //! ```
 
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ use crate::files::cache;
 use crate::units::Package;
 use crate::wrapper::LIBRARY;
 
-/// Between two tries to lock.
+/// How often locking is tried.
 const AGAIN: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
@@ -35,7 +36,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// The folder that belongs to `dylib`, made where it is missing.
+    /// The folder of `dylib`, created if missing.
     pub(super) fn of(dylib: &Dylib) -> Result<Self> {
         let all = cache()?.join("deps");
         make(&all)?;
@@ -44,9 +45,9 @@ impl Shared {
         let shared = Self { folder };
         if !shared.packages().is_dir() {
             make(&shared.sessions())?;
-            std::fs::write(shared.folder.join(DYLIB), home).context("naming the library")?;
-            // Whole or not there: two sessions may begin at once.
-            let aside = tempfile::tempdir_in(&shared.folder).context("making a folder")?;
+            std::fs::write(shared.folder.join(DYLIB), home).context("writing the path of the library")?;
+            // Created atomically: two sessions may start at once.
+            let aside = tempfile::tempdir_in(&shared.folder).context("creating a folder")?;
             dylib.crates.iter().try_for_each(|held| write_package(&aside.path().join(folder_of(held)), held))?;
             if std::fs::rename(aside.path(), shared.packages()).is_ok() {
                 let _ = aside.keep();
@@ -60,27 +61,27 @@ impl Shared {
         self.folder.join("target")
     }
 
-    /// Where the package is that stands for `held`.
+    /// The stand-in package for `held`.
     pub(super) fn package(&self, held: &Held) -> PathBuf {
         self.packages().join(folder_of(held))
     }
 
-    /// Whether cargo speaks of a package that stands for a held crate.
+    /// Whether `package` is a stand-in for a held crate.
     pub(super) fn stands_in(&self, package: &Package) -> bool {
         let folder = package.place.strip_prefix("path+file://");
         folder.is_some_and(|folder| Path::new(folder).starts_with(self.packages()))
     }
 
-    /// A folder for the links of one session, locked as long as the file is open. To be called while
-    /// no other session builds.
+    /// A folder for the links of one session, locked while the file is open. To be called while no
+    /// other session builds.
     pub(super) fn session(&self) -> Result<(TempDir, File)> {
-        let folder = tempfile::tempdir_in(self.sessions()).context("making the folder of the session's crates")?;
+        let folder = tempfile::tempdir_in(self.sessions()).context("creating the folder of the session's crates")?;
         let lock = File::open(folder.path()).context("opening the session's crates")?;
-        lock.lock_shared().context("holding the session's crates")?;
+        lock.lock_shared().context("locking the session's crates")?;
         Ok((folder, lock))
     }
 
-    /// Waits until no other session builds; gives up when `stopped`. `waiting` is called if it takes time.
+    /// Waits until no other session builds; gives up when `stopped`. Calls `waiting` once if it has to wait.
     pub(super) fn lock(&self, waiting: impl FnOnce(), stopped: impl Fn() -> bool) -> Result<File> {
         let file = File::create(self.folder.join(LOCK)).context("locking the folder of crates")?;
         let mut waiting = Some(waiting);
@@ -94,7 +95,7 @@ impl Shared {
         Ok(file)
     }
 
-    /// Where all of these packages are.
+    /// The folder of the stand-in packages.
     pub(super) fn packages(&self) -> PathBuf {
         self.folder.join("held")
     }
@@ -109,7 +110,11 @@ const LOCK: &str = "lock";
 const SESSIONS: &str = "sessions";
 
 fn make(folder: &Path) -> Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| format!("making {}", folder.display()))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("creating {}", folder.display()))
 }
 
 fn folder_of(held: &Held) -> String {
@@ -133,25 +138,25 @@ fn write_package(folder: &Path, held: &Held) -> Result<()> {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
-    std::fs::create_dir(folder).with_context(|| format!("making {}", folder.display()))?;
+    std::fs::create_dir(folder).with_context(|| format!("creating {}", folder.display()))?;
     std::fs::write(folder.join("Cargo.toml"), toml::to_string(&manifest)?).context("writing a Cargo.toml")?;
     std::fs::write(folder.join("lib.rs"), "").context("writing a lib.rs")?;
     std::os::unix::fs::symlink(&part.library, folder.join(LIBRARY)).context("linking to a library")
 }
 
-/// Removes the folders of dylibs that are gone, and the links of sessions that have ended.
+/// Removes the folders of missing dylibs and the links of ended sessions.
 fn remove_abandoned(all: &Path) {
     let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     for folder in entries(all) {
-        // A folder without it is being made.
+        // A folder without this file is being created.
         let dylib = std::fs::read(folder.join(DYLIB));
         let is_gone = |dylib: Vec<u8>| !Path::new(std::ffi::OsStr::from_bytes(&dylib)).exists();
         if dylib.is_ok_and(is_gone) {
-            // What cannot be removed now is removed another time.
+            // If it fails, a later session tries again.
             let _ = std::fs::remove_dir_all(&folder);
             continue;
         }
-        // Who builds may be making a folder that is not locked yet.
+        // A session that builds may be creating a folder that is not locked yet.
         let Ok(lock) = File::create(folder.join(LOCK)) else { continue };
         if lock.try_lock().is_err() {
             continue;

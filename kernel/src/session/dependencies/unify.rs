@@ -1,7 +1,8 @@
-//! Which crates of the dylib take the place of cargo's own.
+//! Which crates of the dylib replace those that cargo would build.
 //!
-//! All of them, at first. One of another version, or with a feature that the dylib's has not, is
-//! built beside it, and with it all that stands on it: its types and traits are then two.
+//! All of them, at first. If a crate is needed in another version, or with a feature that the dylib's
+//! lacks, it is built as well, together with all crates that depend on it: their types and traits then
+//! exist twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,7 @@ use semver::Version;
 use crate::dylib::Held;
 use crate::units::{Graph, Package, Unit};
 
-/// The crates that cells can name by way of `kensaku`: another version of these is told.
+/// The crates that cells can name through `kensaku`: a second copy of one causes a warning.
 const SHARED: [&str; 13] = [
     "anyhow",
     "candle-core",
@@ -27,19 +28,19 @@ const SHARED: [&str; 13] = [
     "tracing",
 ];
 
-/// Which crates stand in, by their numbers in the dylib.
+/// The crates that replace cargo's, by their numbers in the dylib.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Standing {
     pub(super) numbers: BTreeSet<usize>,
-    /// Other folders and repositories of a crate that stands in: they get the dylib's, too.
+    /// Other folders and repositories of such a crate, which are replaced as well.
     pub(super) elsewhere: BTreeSet<(String, usize)>,
 }
 
-/// What cargo would build of a package that the dylib holds.
+/// A unit of a package that the dylib holds.
 struct Met<'a> {
     unit: &'a Unit,
     package: Package,
-    /// The crate of the dylib that it is, or that has its name.
+    /// The dylib's crate of that version, else of that name.
     number: usize,
     stands_in: bool,
 }
@@ -49,14 +50,14 @@ impl Standing {
         Self { numbers: (0..held.len()).collect(), elsewhere: BTreeSet::new() }
     }
 
-    /// Those of them that can stand in for what `graph` asks for.
+    /// The subset that can replace what `graph` asks for.
     pub(super) fn fitting(&self, held: &[Held], graph: &Graph, stands_in: impl Fn(&Package) -> bool) -> Self {
         let mut fitting = self.clone();
         for met in met(held, graph, &stands_in) {
             let Held { part, place, links, .. } = &held[met.number];
             let fits = match met.stands_in {
                 true => has_features(&part.features, met.unit) && !(*links && asked_by_script(graph, met.unit)),
-                // Cargo makes one crate of versions that fit each other, from one place.
+                // cargo unifies compatible versions from the same source.
                 false => met.package.patched() != Some(place) || !compatible(&part.version, &met.package.version),
             };
             if !fits {
@@ -76,7 +77,7 @@ impl Standing {
         fitting
     }
 
-    /// Those that are asked for: cargo speaks of each that is not.
+    /// The subset that `graph` uses: cargo warns of unused patches.
     pub(super) fn used(&self, held: &[Held], graph: &Graph, stands_in: impl Fn(&Package) -> bool) -> Self {
         let asked: BTreeSet<usize> =
             met(held, graph, &stands_in).filter(|met| met.stands_in).map(|met| met.number).collect();
@@ -89,7 +90,7 @@ impl Standing {
     }
 }
 
-/// Sentences about crates that cells can name and that are there a second time.
+/// Warnings about second copies of crates that cells can name.
 pub(super) fn second_ones(held: &[Held], graph: &Graph, stands_in: impl Fn(&Package) -> bool) -> Vec<String> {
     let mut said = BTreeMap::new();
     for met in met(held, graph, &stands_in) {
@@ -102,18 +103,18 @@ pub(super) fn second_ones(held: &[Held], graph: &Graph, stands_in: impl Fn(&Pack
         let missing = met.unit.features.iter().filter(|name| !part.features.contains(name));
         let missing: Vec<String> = missing.map(|name| format!("`{name}`")).collect();
         let own = match missing.as_slice() {
-            _ if *version != part.version => format!(", kensaku {}", part.version),
-            [] => " on other crates than kensaku's".to_owned(),
-            missing => format!(" with {}, which kensaku's has not", missing.join(", ")),
+            _ if *version != part.version => format!(", kensaku uses {}", part.version),
+            [] => " with other dependencies than kensaku's".to_owned(),
+            missing => format!(" with {}, which kensaku's lacks", missing.join(", ")),
         };
         let by = user_of(graph, met.unit).unwrap_or_else(|| "the notebook".to_owned());
         said.entry(format!("{name} {version}"))
-            .or_insert(format!("{by} uses {name} {version}{own}: types and traits of one are not those of the other"));
+            .or_insert(format!("{by} uses {name} {version}{own}: their types and traits are not interchangeable"));
     }
     said.into_values().collect()
 }
 
-/// What of `graph` has the name of a crate of the dylib.
+/// The units of `graph` that have the name of a crate of the dylib.
 fn met<'a>(held: &[Held], graph: &'a Graph, stands_in: &impl Fn(&Package) -> bool) -> impl Iterator<Item = Met<'a>> {
     let units = graph.units.iter().filter(|unit| unit.is_library() || unit.is_macro());
     units.filter_map(move |unit| {
@@ -127,7 +128,7 @@ fn met<'a>(held: &[Held], graph: &'a Graph, stands_in: &impl Fn(&Package) -> boo
     })
 }
 
-/// A crate of no registry, and not the one that stands in: kensaku in a folder of the user's.
+/// Whether it is a local copy of a crate that the dylib has from a folder, as kensaku itself.
 fn is_local(held: &[Held], met: &Met) -> bool {
     !met.stands_in && held[met.number].place.starts_with("file:") && !met.package.place.starts_with("registry+")
 }
@@ -136,7 +137,7 @@ fn has_features(on: &[String], unit: &Unit) -> bool {
     unit.features.iter().all(|feature| on.contains(feature))
 }
 
-/// Whether a build script reads what this package's own has found.
+/// Whether a dependent's build script may read metadata of this package's build script.
 fn asked_by_script(graph: &Graph, unit: &Unit) -> bool {
     let above = graph.units.iter().filter(|above| uses(graph, above, unit));
     above
@@ -144,7 +145,7 @@ fn asked_by_script(graph: &Graph, unit: &Unit) -> bool {
         .any(|above| graph.units.iter().any(|other| other.package == above.package && other.is_build_script()))
 }
 
-/// A package that is built on `unit`; none if it is the session's.
+/// A package that depends on `unit`; `None` for the session's.
 fn user_of(graph: &Graph, unit: &Unit) -> Option<String> {
     let above = graph.units.iter().find(|above| above.package != unit.package && uses(graph, above, unit))?;
     Package::read(&above.package).filter(|above| above.name != super::project::NAME).map(|above| above.name)
@@ -154,7 +155,7 @@ fn uses(graph: &Graph, above: &Unit, unit: &Unit) -> bool {
     above.dependencies.iter().any(|edge| std::ptr::eq(&graph.units[edge.index], unit))
 }
 
-/// Whether cargo takes one for the other.
+/// Whether cargo considers the versions compatible.
 fn compatible(one: &str, other: &str) -> bool {
     let line = |version: &str| match Version::parse(version) {
         Ok(Version { major: 0, minor: 0, patch, .. }) => Some((0, 0, patch)),
@@ -229,7 +230,7 @@ pub(super) mod tests {
         assert_eq!(Standing::all(&held).fitting(&held, &graph, stands_in).numbers, [2].into());
         let after = self::graph(&[unit("mine@1.0.0", &[], &[1]), unit("serde@1.0.5", &["rc"], &[])]);
         let said = second_ones(&held, &after, stands_in).join("");
-        assert!(said.starts_with("mine uses serde 1.0.5 with `rc`, which kensaku's has not:"), "{said}");
+        assert!(said.starts_with("mine uses serde 1.0.5 with `rc`, which kensaku's lacks:"), "{said}");
     }
 
     #[test]
@@ -240,8 +241,8 @@ pub(super) mod tests {
         assert_eq!(Standing::all(&held).fitting(&held, &newer, stands_in).numbers, [2].into());
         let said = second_ones(&held, &newer, stands_in);
         assert_eq!(said.len(), 1, "{said:?}");
-        assert!(said[0].starts_with("mine uses serde 1.2.0, kensaku 1.0.5:"), "{said:?}");
-        // An older line of versions is another crate for cargo, and leaves the rest as it is.
+        assert!(said[0].starts_with("mine uses serde 1.2.0, kensaku uses 1.0.5:"), "{said:?}");
+        // An incompatible older version is a separate crate to cargo and leaves the rest as it is.
         let older = graph(&[unit("mine@1.0.0", &[], &[1]), unit("serde@0.9.0", &[], &[])]);
         assert_eq!(Standing::all(&held).fitting(&held, &older, stands_in), Standing::all(&held));
         assert_eq!(second_ones(&held, &older, stands_in).len(), 1);
