@@ -71,7 +71,7 @@ async fn crates_of_the_dylib_are_the_same_in_a_crate_of_the_users_own() -> Resul
     let mine = Package::new("mine", &dependencies, code)?;
     let mut kernel = Client::start().await?;
     let added = kernel.execute(&mine.dep()).await?.expect_ok();
-    assert!(progress(&added).starts_with("mine is there: one crate built"), "{added:#?}");
+    assert!(progress(&added).starts_with("mine added, 1 crate built"), "{added:#?}");
     assert_eq!(added.text("stderr"), "");
     let json = kernel.execute("kensaku::serde_json::to_string(&mine::Row { a: 1 })?").await?.expect_ok();
     assert_eq!(json.value(), Some(r#""{\"a\":1}""#));
@@ -93,7 +93,7 @@ async fn versions_that_cannot_meet_are_named() -> Result<()> {
     let mine = Package::new("mine", &format!("log = {{ path = {:?} }}\n", old.path()), "pub use log::Old;")?;
     let mut kernel = Client::start().await?;
     let added = kernel.execute(&format!("{}mine::Old;", mine.dep())).await?.expect_ok();
-    assert!(added.text("stderr").starts_with("mine uses log 0.1.0, kensaku 0.4."), "{added:#?}");
+    assert!(added.text("stderr").starts_with("mine uses log 0.1.0, kensaku uses 0.4."), "{added:#?}");
     // The same version, with a feature that the dylib's has not.
     let more = Package::new(
         "more",
@@ -104,7 +104,7 @@ async fn versions_that_cannot_meet_are_named() -> Result<()> {
     let added = kernel.execute(&format!("{}more::raw(\"[ 1]\")", more.dep())).await?.expect_ok();
     let said = added.text("stderr");
     assert!(
-        said.starts_with("more uses serde_json 1.") && said.contains("with `raw_value`, which kensaku's has not"),
+        said.starts_with("more uses serde_json 1.") && said.contains("with `raw_value`, which kensaku's lacks"),
         "{said}"
     );
     // What was said before is not said again.
@@ -132,7 +132,7 @@ async fn the_kernels_kensaku_takes_the_place_of_another() -> Result<()> {
     let added = kernel.execute(&format!("{}mine::queries(&Run::default())", mine.dep())).await?.expect_ok();
     assert_eq!(added.value(), Some("0"));
     let said = added.text("stderr");
-    assert!(said.contains("the kernel's own kensaku takes its place") && said.lines().count() == 1, "{said}");
+    assert!(said.contains("the kernel's kensaku is used instead") && said.lines().count() == 1, "{said}");
     for line in [":dep kensaku".to_owned(), other.dep()] {
         let again = kernel.execute(&format!("{line}\nmine::queries(&kensaku::eval::Run::new())")).await?.expect_ok();
         assert_eq!(again.value(), Some("0"));
@@ -154,7 +154,7 @@ async fn macros_of_the_users_own_stand_on_crates_of_the_dylib() -> Result<()> {
     let names = "#[derive(mine::Named)]\nstruct Own;\n(mine::Mine::name(), Own::name())";
     let added = kernel.execute(&format!("{}{names}", mine.dep())).await?.expect_ok();
     assert_eq!(added.value(), Some(r#"("Mine", "Own")"#));
-    assert!(progress(&added).starts_with("mine is there: 2 crates built"), "{added:#?}");
+    assert!(progress(&added).starts_with("mine added, 2 crates built"), "{added:#?}");
     let direct =
         kernel.execute(&format!("{}#[derive(named::Named)]\nstruct Other;\nOther::name()", named.dep())).await?;
     assert_eq!(direct.expect_ok().value(), Some("\"Other\""));
@@ -218,10 +218,10 @@ async fn sessions_share_what_is_built_and_keep_what_they_have() -> Result<()> {
     let start = || Start { variables: vec![("XDG_CACHE_HOME".to_owned(), cache.path().into())], ..Start::default() };
     let mut first = Client::start_as(start()).await?;
     let added = first.execute(&mine.dep()).await?.expect_ok();
-    assert!(progress(&added).starts_with("mine is there: one crate built"), "{added:#?}");
+    assert!(progress(&added).starts_with("mine added, 1 crate built"), "{added:#?}");
     let mut second = Client::start_as(start()).await?;
     let added = second.execute(&mine.dep()).await?.expect_ok();
-    assert!(progress(&added).starts_with("mine was built before"), "{added:#?}");
+    assert!(progress(&added).starts_with("mine added, built before"), "{added:#?}");
     mine.code("pub fn number() -> u64 { 2 }\n")?;
     second.execute(&mine.dep()).await?.expect_ok();
     assert_eq!(second.execute("mine::number()").await?.expect_ok().value(), Some("2"));
@@ -280,7 +280,7 @@ async fn what_does_not_compile_is_said_once() -> Result<()> {
     let said = failed.reply["evalue"].as_str().unwrap_or_default();
     assert!(said.contains("mismatched types") && said.contains("src/lib.rs:1:20"), "{said}");
     assert_eq!(failed.text("stderr"), "");
-    assert!(progress(&failed).starts_with("wrong was not added ("), "{failed:#?}");
+    assert!(progress(&failed).starts_with("wrong not added ("), "{failed:#?}");
     // It came at once, before there was anything to tell.
     assert_eq!(failed.kinds()[..2], ["execute_input", "display_data"]);
     wrong.code("pub fn f() -> u8 { 1 }\n")?;

@@ -20,7 +20,7 @@ async fn commands_tell_about_the_session() -> Result<()> {
     let unknown = kernel.execute(":nothing").await?;
     assert!(unknown.reply["evalue"].as_str().is_some_and(|text| text.contains(":vars")), "{unknown:#?}");
     let near = kernel.execute(":tyep 1").await?;
-    assert_eq!(near.reply["evalue"], "there is no command `:tyep`: did you mean `:type`?");
+    assert_eq!(near.reply["evalue"], "unknown command `:tyep`: did you mean `:type`?");
     kernel.execute(":timing").await?.expect_ok();
     assert!(kernel.execute("1 + 1").await?.expect_ok().text("stdout").ends_with("s to run\n"));
     kernel.execute(":timing").await?.expect_ok();
@@ -134,7 +134,7 @@ async fn variables_have_sizes_and_can_be_dropped() -> Result<()> {
     assert_eq!(lines[1..3], ["loud: Loud", "other: Loud"]);
     assert!(lines[3].ends_with("Tensor ([2, 3] F32)"), "{lines:?}");
     let unknown = kernel.execute(":forget loud nothing").await?;
-    assert_eq!(unknown.reply["evalue"], "there is no variable `nothing`; nothing was dropped");
+    assert_eq!(unknown.reply["evalue"], "no variable `nothing`; nothing was dropped");
     assert_eq!(kernel.execute(":forget loud, t").await?.expect_ok().text("stdout"), "it drops\n");
     let left = kernel.execute(":vars").await?.expect_ok();
     assert_eq!(left.value().map(|text| text.lines().count()), Some(2), "{left:#?}");
@@ -181,7 +181,7 @@ async fn errors_are_explained() -> Result<()> {
     assert!(last.value().is_some_and(|text| text.starts_with("## E0308\n\nExpected type")), "{last:#?}");
     let other = kernel.execute(":explain 382").await?.expect_ok();
     assert!(other.value().is_some_and(|text| text.contains("## E0382") && text.contains("moved")), "{other:#?}");
-    assert_eq!(kernel.execute(":explain E9999").await?.reply["evalue"], "the compiler has no error E9999");
+    assert_eq!(kernel.execute(":explain E9999").await?.reply["evalue"], "the compiler has no error code E9999");
     let folder = kernel.execute(":last_compile_dir").await?.expect_ok();
     let folder = std::path::Path::new(folder.value().context("a folder is told")?).to_owned();
     assert!(std::fs::read_dir(folder)?.count() > 0);
@@ -245,7 +245,7 @@ async fn a_session_begins_with_the_users_files() -> Result<()> {
     assert_eq!((first.value(), first.text("stdout").as_str()), (Some("43"), ""));
     let told = first.text("stderr");
     assert!(told.contains("prelude.rs first ..\n"), "{told}");
-    assert!(told.contains("init.evcxr failed:\nCommandError: there is no command `:no_such_command`"), "{told}");
+    assert!(told.contains("init.evcxr failed:\nCommandError: unknown command `:no_such_command`"), "{told}");
     assert_eq!(kernel.execute("answer()").await?.expect_ok().text("stderr"), "");
     assert_eq!(kernel.execute(":show_deps").await?.expect_ok().value(), Some("serde_json = \"1\""));
     kernel.shutdown().await

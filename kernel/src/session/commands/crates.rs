@@ -1,4 +1,4 @@
-//! `:dep` and `:show_deps`: crates of the session's own.
+//! `:dep` and `:show_deps`: crates added to the session.
 
 use crate::session::dependencies::{Added, Progress};
 use crate::session::evaluator::Session;
@@ -51,6 +51,6 @@ impl Session {
     pub(super) fn show_dependencies(&self) {
         let lines = self.commands.dependencies.iter().map(|(name, requirement)| format!("{name} = {requirement}"));
         let lines: Vec<String> = lines.collect();
-        self.value(if lines.is_empty() { "no crates were added".to_owned() } else { lines.join("\n") });
+        self.value(if lines.is_empty() { "no crates added".to_owned() } else { lines.join("\n") });
     }
 }
