@@ -1,4 +1,4 @@
-//! Comms: conversations between something in the front end and a target in the kernel.
+//! Comms: conversations between a component of the front end and a target in the kernel.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::wire::log;
 /// Answers one message of a front end: data in, data out.
 type Target = Box<dyn Fn(&Value) -> Value + Send>;
 
-/// What front ends can talk to, and the conversations that are open.
+/// The comm targets and the open comms.
 #[derive(Default)]
 pub(super) struct Comms {
     targets: BTreeMap<&'static str, Target>,
@@ -20,12 +20,12 @@ pub(super) struct Comms {
 }
 
 impl Comms {
-    /// Adds a target under the name by which front ends open it.
+    /// Registers a target under the name that front ends open.
     pub(super) fn register(&mut self, name: &'static str, target: impl Fn(&Value) -> Value + Send + 'static) {
         self.targets.insert(name, Box::new(target));
     }
 
-    /// The answer to a request for the open comms, of one target if it names one.
+    /// The answer to `comm_info_request`: all open comms, or those of one target.
     pub(super) fn info(&self, content: &Value) -> Value {
         let wanted = content["target_name"].as_str();
         let open = self.open.iter().filter(|(_, target)| wanted.is_none_or(|wanted| wanted == **target));
@@ -33,7 +33,7 @@ impl Comms {
         json!({ "status": "ok", "comms": comms })
     }
 
-    /// Takes `comm_open`, `comm_msg` and `comm_close`.
+    /// Handles `comm_open`, `comm_msg` and `comm_close`.
     pub(super) fn take(&mut self, request: &Request, iopub: &IoPub) {
         if let Some((kind, content)) = self.answer(&request.kind, &request.content) {
             iopub.publish(kind, content, Some(&request.header));
@@ -46,8 +46,8 @@ impl Comms {
             "comm_open" => {
                 let name = content["target_name"].as_str().unwrap_or_default();
                 let Some((name, _)) = self.targets.get_key_value(name) else {
-                    log(&format!("there is no comm target {name}"));
-                    // The protocol has the kernel close such a comm.
+                    log(&format!("unknown comm target {name}"));
+                    // The protocol requires the kernel to close such a comm.
                     return Some(("comm_close", json!({ "comm_id": id, "data": {} })));
                 };
                 self.open.insert(id.to_owned(), name);

@@ -1,4 +1,4 @@
-//! The control channel: answered at any time, also while a cell runs.
+//! The control channel, answered at any time, also while a cell runs.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use super::message::Request;
 use super::stop::Stop;
 use super::wire::{Channel, Replies, log};
 
-/// What the sockets need to get the last messages out.
+/// How long the sockets have to send the last messages.
 const FAREWELL: Duration = Duration::from_millis(100);
 
-/// Serves the channel until the kernel is to end. Clients of before protocol 5.4 ask for that on the shell
-/// channel: `from_shell` brings those requests, with their way back.
+/// Serves the channel until the kernel has to end. Clients before protocol 5.4 request a shutdown on the shell
+/// channel: `from_shell` receives these requests with their reply sockets.
 pub(super) async fn serve(
     mut channel: Channel,
     mut from_shell: mpsc::UnboundedReceiver<(Request, Replies)>,
@@ -29,7 +29,7 @@ pub(super) async fn serve(
             Some(request) = channel.requests.recv() => (request, channel.replies.clone()),
             Some(forwarded) = from_shell.recv() => forwarded,
             reason = endings.next() => {
-                log(&format!("the kernel ends: {reason}"));
+                log(&format!("shutting down: {reason}"));
                 return;
             }
             else => return,
@@ -38,7 +38,7 @@ pub(super) async fn serve(
         let ends = request.kind == "shutdown_request";
         if let Some(content) = answer(&request, &stop) {
             if ends {
-                // For those who did not ask.
+                // For the other clients.
                 iopub.publish("shutdown_reply", content.clone(), Some(&request.header));
             }
             replies.reply(&request, content).await;
@@ -61,7 +61,7 @@ fn answer(request: &Request, stop: &Stop) -> Option<Value> {
         }
         "shutdown_request" => Some(json!({ "status": "ok", "restart": request.content["restart"] == json!(true) })),
         other => {
-            log(&format!("{other} on the control channel is not known"));
+            log(&format!("unknown message {other} on the control channel"));
             None
         }
     }

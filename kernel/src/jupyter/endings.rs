@@ -1,4 +1,4 @@
-//! What ends a kernel that nobody has asked to shut down: SIGTERM, SIGHUP, and the end of whoever started it.
+//! Shutdowns without a request: by SIGTERM, SIGHUP, or the end of the parent process.
 
 use std::os::unix::process::parent_id;
 use std::time::Duration;
@@ -6,28 +6,29 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Between two looks at the parent.
+/// How often the parent is polled.
 const LOOK: Duration = Duration::from_secs(1);
-/// Where Jupyter names itself. A kernel that is started by hand does without, and outlives its shell.
+/// The environment variable in which Jupyter passes its process id. A kernel started by hand lacks it and outlives its
+/// shell.
 const PARENT_VARIABLE: &str = "JPY_PARENT_PID";
 
-/// Waits for the end.
+/// Waits for a reason to shut down.
 pub(super) struct Endings {
     terminate: Signal,
     hang_up: Signal,
     parent: Option<Parent>,
 }
 
-/// Who started the kernel.
+/// The processes that started the kernel.
 struct Parent {
-    /// The process above this one: Jupyter, or a launcher between them.
+    /// The parent process: Jupyter or a launcher.
     above: u32,
-    /// Jupyter itself, where it can be seen from here.
+    /// Jupyter itself, if its process is visible.
     jupyter: Option<libc::pid_t>,
 }
 
 impl Endings {
-    /// From now on the signals are told by [`Self::next`].
+    /// From now on the signals are returned by [`Self::next`].
     pub(super) fn new() -> Result<Self> {
         let listen = |kind| signal(kind).context("listening for signals");
         Ok(Self {
@@ -37,12 +38,12 @@ impl Endings {
         })
     }
 
-    /// Why the kernel has to end now.
+    /// Waits for a reason to shut down and returns it.
     pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.hang_up.recv() => "SIGHUP",
-            () = gone(self.parent.as_ref()) => "whoever started it has ended",
+            () = gone(self.parent.as_ref()) => "the parent process has ended",
         }
     }
 }
@@ -67,7 +68,7 @@ async fn gone(parent: Option<&Parent>) {
 }
 
 fn lives(process: libc::pid_t) -> bool {
-    // Safety: signal 0 only asks whether the process is there.
+    // Safety: signal 0 only checks whether the process exists.
     let there = unsafe { libc::kill(process, 0) } == 0;
     there || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
 }

@@ -1,4 +1,4 @@
-//! What the kernel says about itself.
+//! Information about the kernel.
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ pub(super) fn reply() -> Value {
         },
         "banner": format!("kensaku {}: search models in Rust {rust}", env!("CARGO_PKG_VERSION")),
         "help_links": help.map(|(text, url)| json!({ "text": text, "url": url })),
-        // Neither a debugger nor subshells.
+        // No debugger, no subshells.
         "supported_features": [],
     })
 }

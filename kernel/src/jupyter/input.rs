@@ -1,4 +1,4 @@
-//! The stdin channel: cells ask the front end that sent them.
+//! The stdin channel: cells ask the front end that has sent them.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -9,18 +9,18 @@ use super::message::{Header, Message, Request};
 use super::wire::{Channel, log};
 use crate::session::Question;
 
-/// What the cell wants to know.
+/// A change of the open question.
 pub(super) enum Ask {
     Question {
         question: Question,
         identities: Vec<Bytes>,
         parent: Header,
     },
-    /// The cell has ended: whatever was asked is not of interest any more.
+    /// The cell has ended: an open question is dropped.
     Nothing,
 }
 
-/// Hands questions over, from any thread. A cell has one at a time.
+/// Sends questions from any thread. A cell has one at a time.
 #[derive(Clone)]
 pub(super) struct Asking(UnboundedSender<Ask>);
 
@@ -31,19 +31,19 @@ impl Asking {
     }
 
     pub(super) fn send(&self, ask: Ask) {
-        // Its receiver lives as long as the kernel.
+        // The receiver lives as long as the kernel.
         let _ = self.0.send(ask);
     }
 }
 
-/// Serves the channel for the life of the kernel.
+/// Serves the channel for the lifetime of the kernel.
 pub(super) async fn serve(mut channel: Channel, mut asks: UnboundedReceiver<Ask>, iopub: IoPub) {
     let mut open: Option<Question> = None;
     loop {
         tokio::select! {
             ask = asks.recv() => match ask {
                 Some(Ask::Question { question, identities, parent }) => {
-                    // What was printed before is to be seen when the field for the answer opens.
+                    // Earlier output is shown before the input field opens.
                     iopub.flush().await;
                     let content = json!({ "prompt": question.prompt, "password": question.password });
                     let kind = "input_request".to_owned();
@@ -65,7 +65,7 @@ fn answer(open: &mut Option<Question>, request: &Request) {
     match (request.kind.as_str(), request.content["value"].as_str(), open.take()) {
         ("input_reply", Some(value), Some(question)) => question.answer(Some(value)),
         (kind, _, question) => {
-            log(&format!("{kind} on the stdin channel answers nothing"));
+            log(&format!("{kind} on the stdin channel without a question"));
             *open = question;
         }
     }

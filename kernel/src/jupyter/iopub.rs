@@ -1,4 +1,4 @@
-//! The iopub socket: everything front ends see of a running cell.
+//! The iopub socket: all that front ends see of a running cell.
 
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -24,7 +24,7 @@ pub(super) fn start(publisher: Publisher, envelope: Envelope) -> IoPub {
 }
 
 impl IoPub {
-    /// Sends one message of the kernel itself.
+    /// Sends a message of the kernel itself.
     pub(super) fn publish(&self, kind: &str, content: Value, parent: Option<&Header>) {
         self.0.push(Item::Message(Message::publication(kind, content, parent)));
     }
@@ -33,7 +33,7 @@ impl IoPub {
         self.publish("status", json!({ "execution_state": state }), parent);
     }
 
-    /// Sends what a cell puts out; waits where front ends cannot follow.
+    /// Sends the output of a cell; waits if front ends are too slow.
     pub(super) fn event(&self, event: Event, parent: Option<&Header>, count: u64) {
         let output = |kind: &str, content: Value| Message::publication(kind, content, parent);
         let item = match event {
@@ -50,13 +50,13 @@ impl IoPub {
                 Item::Output(output("execute_result", content))
             }
             Event::Clear { wait } => Item::Output(output("clear_output", json!({ "wait": wait }))),
-            // They go to the stdin channel and into the reply.
+            // Sent on the stdin channel and in the reply.
             Event::Input(_) | Event::Page(_) => return,
         };
         self.0.push_output(item);
     }
 
-    /// Waits until everything so far has been handed to the socket.
+    /// Waits until all earlier messages have been handed to the socket.
     pub(super) async fn flush(&self) {
         let (sender, receiver) = oneshot::channel();
         self.0.push(Item::Flush(sender));
@@ -65,7 +65,7 @@ impl IoPub {
     }
 }
 
-/// A display of the library as the protocol has it.
+/// A display of the library in the form of the protocol.
 fn bundle(mut display: Value) -> Value {
     let transient = match &display["id"] {
         Value::String(id) => json!({ "display_id": id }),
@@ -78,7 +78,7 @@ fn bundle(mut display: Value) -> Value {
     })
 }
 
-/// Sends what is in the queue; welcomes who subscribes.
+/// Sends the items of the queue and welcomes subscribers.
 async fn run(mut sender: Sender, queue: Queue) {
     loop {
         tokio::select! {

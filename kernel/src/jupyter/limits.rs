@@ -1,17 +1,17 @@
-//! How much one cell may put out. A front end keeps all of it, and most die of a hundred megabytes.
+//! Limits on the output of a cell. Front ends keep all of it, and most crash at a hundred megabytes.
 
 use serde_json::{Value, json};
 
 use super::queue::weight;
 use crate::session::{Event, Stream};
 
-/// Text of a cell, in bytes.
+/// The text of a cell, in bytes.
 const TEXT: usize = 10_000_000;
-/// Displays of a cell, in number and in bytes. Updates are not counted: they replace each other.
+/// The displays of a cell, in number and in bytes. Updates do not count: they replace each other.
 const DISPLAYS: usize = 1_000;
 const DISPLAYED: usize = 100_000_000;
 
-/// What a cell has put out so far.
+/// The output of a cell so far.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     text: usize,
@@ -20,7 +20,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// What of `event` is to be sent, and what is said where a limit is passed: once for each.
+    /// The part of `event` to be sent; at the first event over a limit, a notice.
     pub(crate) fn admit(&mut self, event: Event) -> Vec<Event> {
         match event {
             Event::Stream { stream, text } => self.admit_text(stream, text),
@@ -43,7 +43,7 @@ impl Output {
         }
         let excess = self.text - TEXT;
         text.truncate(text.floor_char_boundary(text.len() - excess));
-        vec![Event::Stream { stream, text }, notice(&format!("its text passed {} MB", TEXT / 1_000_000))]
+        vec![Event::Stream { stream, text }, notice(&format!("after {} MB of text", TEXT / 1_000_000))]
     }
 
     fn admit_display(&mut self, display: Value) -> Vec<Event> {
@@ -54,7 +54,7 @@ impl Output {
         self.displays += 1;
         self.displayed += weight(&display);
         if over(self) {
-            let limits = format!("it made more than {DISPLAYS} displays or {} MB of them", DISPLAYED / 1_000_000);
+            let limits = format!("after {DISPLAYS} displays or {} MB of them", DISPLAYED / 1_000_000);
             return vec![notice(&limits)];
         }
         vec![Event::Display(display)]
@@ -62,7 +62,7 @@ impl Output {
 }
 
 fn notice(why: &str) -> Event {
-    let text = format!("\n[kensaku: the output of this cell is cut here, {why}; the cell runs on]\n");
+    let text = format!("\n[kensaku: output cut {why}; the cell keeps running]\n");
     Event::Stream { stream: Stream::Stderr, text }
 }
 

@@ -1,7 +1,7 @@
-//! Messages and their frames: read and checked, signed and written.
+//! Messages and their frames: parsed and verified, signed and serialised.
 //!
-//! Contents and headers stay JSON: the crates' types leave out fields of the protocol, refuse
-//! requests that leave out fields, and drop what they do not know.
+//! Contents and headers stay JSON: the types of the Jupyter crates lack fields of the protocol, reject
+//! requests that omit fields, and drop unknown ones.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -15,20 +15,20 @@ use ring::hmac;
 use serde_json::{Value, json};
 use zeromq::ZmqMessage;
 
-/// The version of the messages, and what the kernel claims.
+/// The version of the protocol.
 pub(super) const PROTOCOL: &str = "5.5";
-/// Stands between the addresses and the signature.
+/// Separates the identities from the signature.
 const DELIMITER: &[u8] = b"<IDS|MSG>";
-/// How many signatures are remembered against replays.
+/// How many signatures are kept to detect replays.
 const REMEMBERED: usize = 1 << 16;
 
-/// The header of a request as it came: what this kernel does not know in it goes back, too.
+/// The header of a request as received: unknown fields are returned, too.
 pub(super) type Header = Arc<Value>;
 
-/// A request of a front end.
+/// A request from a front end.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
-    /// The way back.
+    /// The address for replies.
     pub(super) identities: Vec<Bytes>,
     pub(super) header: Header,
     pub(super) kind: String,
@@ -36,24 +36,24 @@ pub(super) struct Request {
     pub(super) arrived: Instant,
 }
 
-/// A message of the kernel.
+/// A message from the kernel.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
-    /// Whom it is for; on iopub the topic.
+    /// The recipient; on iopub the topic.
     pub(super) identities: Vec<Bytes>,
     pub(super) kind: String,
     pub(super) parent: Option<Header>,
     pub(super) content: Value,
 }
 
-/// Signs what goes out, checks what comes in.
+/// Signs outgoing messages and verifies incoming ones.
 #[derive(Clone)]
 pub(super) struct Envelope {
     pub(super) key: Option<hmac::Key>,
     pub(super) session: String,
 }
 
-/// The signatures of the last messages: none is taken twice.
+/// The signatures of the last messages: each is accepted once.
 #[derive(Default)]
 pub(super) struct Seen {
     known: HashSet<Bytes>,
@@ -92,19 +92,19 @@ impl Envelope {
         frames.push(Bytes::from_static(DELIMITER));
         frames.push(signature.into());
         frames.extend(parts.into_iter().map(Bytes::from));
-        ZmqMessage::try_from(frames).map_err(|_| anyhow::anyhow!("a message without frames"))
+        ZmqMessage::try_from(frames).map_err(|_| anyhow::anyhow!("the message has no frames"))
     }
 
-    /// The request in `frames`, if its signature is right and new.
+    /// The request in `frames`, if its signature is valid and new.
     pub(super) fn open(&self, frames: ZmqMessage, seen: &mut Seen) -> Result<Request> {
         let signature = frames.iter().skip_while(|frame| &frame[..] != DELIMITER).nth(1).cloned();
         let raw = RawMessage::from_multipart(frames, &self.key)?;
         if self.key.is_some() {
-            ensure!(seen.is_new(signature.unwrap_or_default()), "it came before");
+            ensure!(seen.is_new(signature.unwrap_or_default()), "its signature was used before");
         }
         let part = |index: usize, name: &str| -> Result<Value> {
             let value: Value = serde_json::from_slice(&raw.jparts[index]).with_context(|| format!("its {name}"))?;
-            ensure!(value.is_object(), "its {name} is no object");
+            ensure!(value.is_object(), "its {name} is not an object");
             Ok(value)
         };
         let (header, content) = (part(0, "header")?, part(3, "content")?);
@@ -116,7 +116,7 @@ impl Envelope {
     }
 
     fn header(&self, kind: &str) -> Result<Value> {
-        // The id and the time are the crate's.
+        // The crate sets the id and the time.
         let mut header = serde_json::to_value(draft(kind).header)?;
         header["version"] = json!(PROTOCOL);
         header["username"] = json!("kensaku");

@@ -1,4 +1,4 @@
-//! The Jupyter kernel: what arrives on the sockets, and what is answered.
+//! The Jupyter kernel: requests on the sockets and their replies.
 
 mod comms;
 mod control;
@@ -34,22 +34,22 @@ use stop::{Interrupts, Stop};
 
 pub(crate) use limits::Output as Limits;
 
-/// Serves a connection file until a front end asks for a shutdown, or something else ends the kernel.
+/// Serves a connection file until a front end requests a shutdown or something else ends the kernel.
 pub(crate) fn serve(connection_file: &Path) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        // Completion parses.
+        // Completion parses recursively.
         .thread_stack_size(crate::STACK)
         .enable_all()
         .build()?;
     let thread = runtime.block_on(async {
-        // Before anything that takes time: by default signals end a process.
+        // Before anything slow: by default signals end the process.
         let interrupts = Interrupts::new()?;
         let endings = Endings::new()?;
         let channels = wire::bind(connection_file).await?;
         let interrupter = Interrupter::default();
         let iopub = iopub::start(channels.iopub, channels.envelope);
-        // Answered at once, while the session starts in the background.
+        // Requests are answered at once, while the session starts in the background.
         let (asking, asks) = input::Asking::new();
         let scope = SharedScope::default();
         let completer = Awaited::default();
@@ -66,7 +66,7 @@ pub(crate) fn serve(connection_file: &Path) -> Result<()> {
         interrupter.farewell();
         anyhow::Ok(thread)
     })?;
-    // Its tasks hold the sender of cells: without them the thread ends.
+    // Drops the tasks and with them the sender of cells, so that the thread ends.
     runtime.shutdown_background();
     worker::wait_for(&thread);
     Ok(())

@@ -1,4 +1,4 @@
-//! Where the events of the session go: to the cell whose turn it is.
+//! Routes the session's events to the running cell.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -11,8 +11,8 @@ use super::limits::Output;
 use super::message::Header;
 use crate::session::{Event, Question, Stream};
 
-/// Takes events from the session's threads. Output of a thread that outlives its cell belongs to the
-/// cell that runs when it comes, or to the last one.
+/// Takes events from the session's threads. Output of a thread that outlives its cell is shown in the
+/// cell that is running then, or in the last one.
 #[derive(Clone)]
 pub(super) struct Current {
     cell: Arc<Mutex<Cell>>,
@@ -20,7 +20,7 @@ pub(super) struct Current {
     asking: Asking,
 }
 
-/// What does not go to iopub.
+/// Results that are not sent on iopub.
 #[derive(Default)]
 pub(super) struct Capture {
     pub(super) pages: Vec<Value>,
@@ -32,9 +32,9 @@ struct Cell {
     parent: Option<Header>,
     count: u64,
     silent: bool,
-    /// Whether the cell waits for the session's start: only its progress is of interest.
+    /// Whether the cell waits for the session's start: only progress is shown.
     waits: bool,
-    /// Whether user expressions are evaluated: only their values are of interest.
+    /// Whether user expressions are evaluated: only their values are captured.
     quiet: bool,
     asked: Option<Vec<Bytes>>,
     output: Output,
@@ -46,24 +46,24 @@ impl Current {
         Self { cell: Arc::default(), iopub, asking }
     }
 
-    /// Takes what comes as this cell's from now on.
+    /// From now on events belong to this cell.
     pub(super) fn begin(&self, parent: Header, count: u64, silent: bool, asked: Option<Vec<Bytes>>) {
         *self.lock() = Cell { parent: Some(parent), count, silent, asked, ..Cell::default() };
     }
 
-    /// Shows this cell how the session's start goes on, until the cell begins.
+    /// Shows the progress of the session's start in this cell, until the cell begins.
     pub(super) fn wait(&self, parent: Header, count: u64, silent: bool) {
         *self.lock() = Cell { parent: Some(parent), count, silent, waits: true, ..Cell::default() };
     }
 
-    /// What was captured so far; from now on nothing is shown, until the next cell.
+    /// Returns the captured results; nothing more is shown until the end of the cell.
     pub(super) fn capture(&self) -> Capture {
         let mut cell = self.lock();
         cell.quiet = true;
         std::mem::take(&mut cell.captured)
     }
 
-    /// Nobody is asked any more; late output of the cell's threads is shown again.
+    /// Ends the cell: it cannot ask for input any more; later output of its threads is shown again.
     pub(super) fn end(&self) {
         let mut cell = self.lock();
         cell.quiet = false;
@@ -84,13 +84,13 @@ impl Current {
             _ => {}
         }
         let progress = matches!(event, Event::Stream { stream: Stream::Stderr, .. });
-        // Before the first cell there is nobody whose output it would be.
+        // Before the first cell, output has no parent.
         if cell.silent || cell.quiet || cell.parent.is_none() || cell.waits && !progress {
             return;
         }
         let events = cell.output.admit(event);
         let (parent, count) = (cell.parent.clone(), cell.count);
-        // It may wait for room.
+        // Sending may block.
         drop(cell);
         events.into_iter().for_each(|event| self.iopub.event(event, parent.as_ref(), count));
     }

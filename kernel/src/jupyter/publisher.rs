@@ -1,9 +1,9 @@
-//! The socket of iopub: an XPUB with a queue for each front end.
+//! The iopub socket: an XPUB with a queue for each front end.
 //!
-//! zeromq's own writes to one peer after the other and waits for each, so that one that does not read, such as
-//! a suspended console, holds up all others. Here it has its queue. A full one makes the kernel wait, as a cell
-//! should not be faster than who looks at it, but not for long and only once: then the front end misses
-//! messages until it has read what waits for it.
+//! zeromq's own XPUB writes to one peer after the other and waits for each, so a peer that does not read, such as
+//! a suspended console, blocks all others. Here each peer has a queue. A full queue makes the kernel wait, so that
+//! cells do not outrun their readers, but only briefly and once: after that the front end misses messages until it
+//! has read its queue.
 
 use std::io::Result;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,11 +23,11 @@ use zeromq::ZmqMessage;
 use super::wire::log;
 use super::zmtp::{self, Wish};
 
-/// How long a front end may take to make room before it misses messages.
+/// How long a full queue is waited for before its front end misses messages.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How many bytes may wait for a front end.
+/// The size of a queue, in bytes.
 const ROOM: u32 = 8 << 20;
-/// Between two tries to accept a connection.
+/// The delay after an error in accepting a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The bound socket.
@@ -36,13 +36,13 @@ pub(super) struct Publisher {
     subscriptions: UnboundedReceiver<Subscription>,
 }
 
-/// A front end that wants to hear of a topic. It does once [`Publisher::welcome`] was called.
+/// A front end's request for a topic, which takes effect with [`Publisher::welcome`].
 pub(super) struct Subscription {
     pub(super) topic: Bytes,
     line: Arc<Line>,
 }
 
-/// The front ends and the topics they want to hear of.
+/// The front ends and the topics they have subscribed to.
 #[derive(Clone, Default)]
 struct Peers(Arc<Mutex<Vec<Peer>>>);
 
@@ -51,15 +51,15 @@ struct Peer {
     topics: Vec<Bytes>,
 }
 
-/// The way to a front end.
+/// The queue of a front end.
 struct Line {
     queue: UnboundedSender<Waiting>,
-    /// The bytes for which there is room.
+    /// The free bytes of the queue.
     room: Arc<Semaphore>,
     behind: AtomicBool,
 }
 
-/// A message, and the room that it takes until it is written.
+/// A queued message, and the bytes that it occupies until it is written.
 type Waiting = (Bytes, OwnedSemaphorePermit);
 
 impl Publisher {
@@ -82,7 +82,7 @@ impl Publisher {
         Ok(Self { peers, subscriptions })
     }
 
-    /// Waits for the next front end that subscribes.
+    /// Waits for the next subscription.
     pub(super) async fn subscription(&mut self) -> Subscription {
         match self.subscriptions.recv().await {
             Some(subscription) => subscription,
@@ -90,7 +90,7 @@ impl Publisher {
         }
     }
 
-    /// Sends the front end a first message, and from now on those of the topic.
+    /// Sends the front end a first message, and from now on all messages of the topic.
     pub(super) async fn welcome(&self, subscription: Subscription, message: &ZmqMessage) {
         let Subscription { topic, line } = subscription;
         line.send(&zmtp::message(message.iter()), Instant::now() + PATIENCE).await;
@@ -99,7 +99,7 @@ impl Publisher {
         }
     }
 
-    /// Sends a message, whose first frame is its topic, to those who want to hear of it.
+    /// Sends a message, whose first frame is its topic, to the topic's subscribers.
     pub(super) async fn send(&self, message: &ZmqMessage) {
         let topic = message.get(0).cloned().unwrap_or_default();
         let bytes = zmtp::message(message.iter());
@@ -144,7 +144,7 @@ impl Line {
         (Arc::new(Self { queue, room, behind: AtomicBool::new(false) }), waiting)
     }
 
-    /// Puts a message into the queue; waits for room until `deadline`.
+    /// Queues a message; waits until `deadline` if the queue is full.
     async fn send(&self, message: &Bytes, deadline: Instant) {
         if self.behind.load(Ordering::Relaxed) {
             if self.room.available_permits() < ROOM as usize {
@@ -152,14 +152,14 @@ impl Line {
             }
             self.behind.store(false, Ordering::Relaxed);
         }
-        // A message that is larger than all the room takes all of it.
+        // A message larger than the queue occupies all of it.
         let size = u32::try_from(message.len()).unwrap_or(ROOM).min(ROOM);
         match timeout_at(deadline, self.room.clone().acquire_many_owned(size)).await {
-            // Where the front end has gone away there is nobody left to tell.
+            // Fails if the front end is gone.
             Ok(Ok(room)) => drop(self.queue.send((message.clone(), room))),
             Ok(Err(_)) => {}
             Err(_) => {
-                log("iopub: a front end does not read; it misses messages");
+                log("iopub: a front end does not read its messages; it will miss some");
                 self.behind.store(true, Ordering::Relaxed);
             }
         }
@@ -170,7 +170,7 @@ async fn accept_tcp(listener: TcpListener, peers: Peers, subscriptions: Unbounde
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                // Without it messages are late, but come.
+                // Without it messages are only delayed.
                 let _ = stream.set_nodelay(true);
                 tokio::spawn(serve(stream, peers.clone(), subscriptions.clone()));
             }
@@ -193,7 +193,7 @@ async fn refuse(error: &std::io::Error) {
     tokio::time::sleep(PAUSE).await;
 }
 
-/// Speaks with one front end until it goes away.
+/// Serves one front end until it disconnects.
 async fn serve(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     peers: Peers,
@@ -208,13 +208,13 @@ async fn serve(
     let hear = async {
         loop {
             match zmtp::read_wish(&mut reading).await? {
-                // The one who welcomes lives as long as the kernel.
+                // The receiver lives as long as the kernel.
                 Wish::Subscribe(topic) => drop(subscriptions.send(Subscription { topic, line: line.clone() })),
                 Wish::Cancel(topic) => peers.cancel(&line, &topic),
             }
         }
     };
-    // Either fails when the front end goes away.
+    // Either fails when the front end disconnects.
     let _: Result<()> = tokio::select! {
         ended = hear => ended,
         ended = write_all(writing, waiting) => ended,
@@ -234,7 +234,7 @@ async fn write_all(mut peer: impl AsyncWrite + Unpin, mut waiting: UnboundedRece
 mod tests {
     use super::*;
 
-    /// How long the tests wait for room.
+    /// How long the tests wait for a full queue.
     const MOMENT: Duration = Duration::from_millis(50);
 
     fn soon() -> Instant {
@@ -252,7 +252,7 @@ mod tests {
             waits.push(begun.elapsed() >= MOMENT);
         }
         assert_eq!(waits, [false, false, true, false, false]);
-        // It reads again: at first what has waited for it, then what is new.
+        // It reads again: first its queue, then new messages.
         drop(waiting.recv().await);
         line.send(&Bytes::from_static(b"missed"), soon()).await;
         drop(waiting.recv().await);

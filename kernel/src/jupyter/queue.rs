@@ -1,8 +1,8 @@
-//! What waits for the iopub socket: bounded, and joined where nobody would see a difference.
+//! The queue for the iopub socket, bounded; items are merged where that makes no visible difference.
 //!
-//! Text of one stream becomes one message, only the last update of a display is sent, and what a
-//! cell clears before it was sent is not sent at all. A cell that is faster than its front end waits
-//! here; so the kernel does not grow.
+//! Text of one stream becomes one message, only the last update of a display is sent, and output that
+//! is cleared before it was sent is dropped. A cell that is faster than its front end blocks here, so
+//! the kernel's memory stays bounded.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -14,19 +14,19 @@ use tokio::sync::{Notify, oneshot};
 use super::message::{Header, Message};
 use crate::session::Stream;
 
-/// How long output may wait for more of its kind.
+/// How long output waits for more to be merged with.
 const BATCH: Duration = Duration::from_millis(40);
-/// How much text is sent without waiting, as one message.
+/// How much text is sent at once, without waiting.
 const FULL: usize = 1 << 16;
-/// How much output may wait, in bytes.
+/// The size of the queue, in bytes.
 const ROOM: usize = 8 << 20;
 
-/// One thing to send.
+/// An item to send.
 #[derive(Debug)]
 pub(super) enum Item {
     /// Sent at once.
     Message(Message),
-    /// Output of a cell that is a message of its own.
+    /// Output of a cell that is a separate message.
     Output(Message),
     /// Output that replaces an earlier one with this id.
     Update {
@@ -41,7 +41,7 @@ pub(super) enum Item {
     Flush(oneshot::Sender<()>),
 }
 
-/// Shared between those who put in and the one who sends.
+/// Shared by the producers and the sender.
 #[derive(Clone, Default)]
 pub(super) struct Queue(Arc<Shared>);
 
@@ -56,18 +56,18 @@ struct Shared {
 struct Waiting {
     items: VecDeque<Item>,
     bytes: usize,
-    /// When what waits has to go out.
+    /// When the queued output has to be sent.
     due: Option<Instant>,
 }
 
 impl Queue {
-    /// Puts `item` in without waiting: for what the kernel itself says.
+    /// Queues `item` without waiting: for messages of the kernel itself.
     pub(super) fn push(&self, item: Item) {
         self.lock().push(item);
         self.0.changed.notify_one();
     }
 
-    /// Puts output of a cell in; waits while there is no room. Not to be called by the sender's thread.
+    /// Queues output of a cell; waits while the queue is full. Not to be called by the sender's thread.
     pub(super) fn push_output(&self, item: Item) {
         let mut waiting = self.lock();
         while waiting.bytes >= ROOM {
@@ -96,7 +96,7 @@ impl Queue {
             };
             match due {
                 Some(due) => {
-                    // Something more urgent may come.
+                    // A more urgent item may arrive.
                     let _ = tokio::time::timeout_at(due.into(), self.0.changed.notified()).await;
                 }
                 None => self.0.changed.notified().await,
@@ -137,7 +137,7 @@ impl Waiting {
         item
     }
 
-    /// Puts `item` into one that waits, or gives it back.
+    /// Merges `item` with a queued one, or returns it.
     fn join(&mut self, item: Item) -> Option<Item> {
         match item {
             Item::Text { stream, text, parent } => match self.items.back_mut() {
@@ -189,7 +189,7 @@ impl Waiting {
 }
 
 impl Item {
-    /// What it counts as against the room. The kernel's own messages are few and small.
+    /// Its size in the queue. The kernel's own messages are few and small.
     fn bytes(&self) -> usize {
         match self {
             Self::Text { text, .. } => text.len(),
@@ -199,7 +199,7 @@ impl Item {
     }
 }
 
-/// Roughly the length of a content as JSON.
+/// The approximate length of a content as JSON.
 pub(super) fn weight(content: &Value) -> usize {
     match content {
         Value::String(text) => text.len() + 2,

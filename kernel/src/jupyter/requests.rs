@@ -1,11 +1,11 @@
-//! Requests that are answered at once, also while a cell runs: what is in them, and their answers.
+//! Requests that are answered at once, also while a cell runs: their contents and answers.
 
 use serde_json::{Map, Value, json};
 
 use crate::cell::{self, Completeness};
 use crate::complete::{Asked, Awaited, Completer, Ticket, Tickets};
 
-/// An execute request. Front ends leave fields out.
+/// An execute request. Front ends may omit fields.
 pub(super) struct Execute {
     pub(super) code: String,
     pub(super) silent: bool,
@@ -39,7 +39,7 @@ pub(super) fn is_complete(content: &Value) -> Value {
     }
 }
 
-/// Questions about code, answered on threads that may block: they wait for the session's start.
+/// Questions about code, answered on threads that may block, as they wait for the session's start.
 #[derive(Clone)]
 pub(super) struct Questions {
     completer: Awaited,
@@ -51,7 +51,7 @@ impl Questions {
         Self { completer, tickets: Tickets::default() }
     }
 
-    /// To be taken in the order in which questions come.
+    /// To be taken in the order in which questions arrive.
     pub(super) fn ticket(&self, asked: Asked) -> Ticket {
         self.tickets.next(asked)
     }
@@ -79,7 +79,7 @@ impl Questions {
     }
 }
 
-/// The code and the cursor in it, in code points.
+/// The code and the position of the cursor, in code points.
 fn asked(content: &Value) -> (&str, usize) {
     let code = content["code"].as_str().unwrap_or_default();
     let asked = content["cursor_pos"].as_u64().and_then(|point| usize::try_from(point).ok());

@@ -1,4 +1,4 @@
-//! The shell channel: cells one after the other, and everything else at once.
+//! The shell channel: cells in turn, all other requests at once.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -29,14 +29,14 @@ struct Shell {
     history: History,
     comms: Comms,
     questions: Questions,
-    /// Cells that wait for their turn.
+    /// Queued cells.
     waiting: VecDeque<Request>,
     running: Option<Running>,
-    /// Answers that take a while.
+    /// Slow answers.
     asides: JoinSet<()>,
-    /// Cells that arrived before this moment are not run: one before them failed.
+    /// Cells that arrived before this moment are not run, as an earlier one failed.
     aborted_before: Option<Instant>,
-    /// The same, as the user has asked for it.
+    /// The same for interrupts.
     stop: Stop,
     count: u64,
 }
@@ -48,7 +48,7 @@ struct Running {
     done: oneshot::Receiver<Done>,
 }
 
-/// Serves the channel for the life of the kernel.
+/// Serves the channel for the lifetime of the kernel.
 pub(super) async fn serve(
     mut channel: Channel,
     worker: mpsc::UnboundedSender<Job>,
@@ -88,7 +88,7 @@ pub(super) async fn serve(
     }
 }
 
-/// The end of the cell that runs; never, where none does.
+/// Waits for the end of the running cell; for ever, if there is none.
 async fn ended(running: &mut Option<Running>) -> Done {
     match running {
         Some(running) => (&mut running.done).await.unwrap_or_else(|_| Done {
@@ -136,7 +136,7 @@ impl Shell {
                 None
             }
             other => {
-                log(&format!("{other} on the shell channel is not known"));
+                log(&format!("unknown message {other} on the shell channel"));
                 None
             }
         };
@@ -147,7 +147,7 @@ impl Shell {
         self.still_busy();
     }
 
-    /// Answers what takes a while, without holding up the requests behind it.
+    /// Answers a slow request without delaying the following ones.
     fn answer_aside(&mut self, request: Request, answer: impl FnOnce(&Value) -> Value + Send + 'static) {
         let (replies, iopub) = (self.replies.clone(), self.iopub.clone());
         self.asides.spawn(async move {
@@ -155,7 +155,7 @@ impl Shell {
             let content = request.content.clone();
             match tokio::task::spawn_blocking(move || answer(&content)).await {
                 Ok(content) => replies.reply(&request, content).await,
-                Err(error) => log(&format!("{} could not be answered: {error}", request.kind)),
+                Err(error) => log(&format!("answering {} failed: {error}", request.kind)),
             }
             iopub.status("idle", Some(&request.header));
         });
@@ -195,7 +195,7 @@ impl Shell {
             expressions: std::mem::take(&mut execute.user_expressions),
             done: sender,
         };
-        // Where the worker has ended, `done` tells so.
+        // If the worker has ended, `done` fails.
         let _ = self.worker.send(job);
         self.running = Some(Running { request, execute, began: Instant::now(), done });
     }
@@ -211,7 +211,7 @@ impl Shell {
         let mut payload: Vec<_> =
             pages.into_iter().map(|data| json!({ "source": "page", "data": data, "start": 0 })).collect();
         if !loaded.is_empty() {
-            // The cell as it will be, with what was loaded in place of the commands.
+            // The code with the loaded files in place of the commands.
             let text = replaced(&execute.code, "load", &loaded);
             payload.push(json!({ "source": "set_next_input", "text": text, "replace": true }));
         }
@@ -235,14 +235,14 @@ impl Shell {
         }
         self.replies.reply(&request, content).await;
         if result.is_err() && execute.stop_on_error {
-            // Whoever sent a cell until now could not know of the failure; who has stopped this one does.
+            // Cells sent before the failure are aborted; after an interrupt, only those sent before it.
             let stopped = self.stop.asked().filter(|asked| *asked >= began);
             self.aborted_before = stopped.or_else(|| Some(Instant::now()));
         }
         self.iopub.status("idle", Some(&request.header));
     }
 
-    /// After something else was answered: some front ends take any idle for the kernel's.
+    /// Called after another request was answered: some front ends take any idle status for the kernel's.
     fn still_busy(&self) {
         if let Some(running) = &self.running {
             self.iopub.status("busy", Some(&running.request.header));
@@ -255,5 +255,5 @@ fn error_content(failure: &Failure) -> Value {
 }
 
 fn worker_ended() -> Failure {
-    Failure::new("KernelError", "the kernel's evaluator has ended: restart the kernel")
+    Failure::new("KernelError", "the evaluator of the kernel has ended; restart the kernel")
 }

@@ -1,8 +1,8 @@
-//! What the user wants at the start of every session: `init.evcxr`, mostly `:dep` lines, and `prelude.rs`,
-//! from the folder where evcxr's own kernel looks for them.
+//! The user's startup files: `init.evcxr`, mostly `:dep` lines, and `prelude.rs`, from the folder where
+//! evcxr's own kernel looks for them.
 //!
-//! They are for work at a front end. `kensaku run` leaves them alone: what a notebook does there must not
-//! depend on whose machine it is.
+//! They are for interactive work. `kensaku run` ignores them: there the results of a notebook must not depend on
+//! the machine.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,19 +16,19 @@ use crate::session::{Event, Failure, Stream};
 
 const FILES: [&str; 2] = ["init.evcxr", "prelude.rs"];
 
-/// The files that are there, in the order in which they are run.
+/// The existing files, in the order in which they are run.
 pub(super) struct Startup(Vec<PathBuf>);
 
 impl Startup {
-    /// To be called before a session starts, which has a folder of its own for evcxr.
+    /// To be called before a session starts, as it sets another folder for evcxr.
     pub(super) fn find() -> Self {
         let folder = evcxr::config_dir().filter(|folder| !folder.as_os_str().is_empty());
         let files = folder.iter().flat_map(|folder| FILES.map(|name| folder.join(name)));
         Self(files.filter(|file| file.exists()).collect())
     }
 
-    /// Runs each file as a cell; gives what went wrong, in words for the first cell. Adding crates may take
-    /// minutes: a cell that comes meanwhile is told of it, and given back.
+    /// Runs each file as a cell and returns the errors, to be shown in the first cell. Adding crates may take
+    /// minutes: a cell that arrives meanwhile shows that it waits, and is returned.
     pub(super) fn run(
         &self,
         jobs: &mut UnboundedReceiver<Job>,

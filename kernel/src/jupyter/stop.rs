@@ -1,4 +1,4 @@
-//! Interrupts: the running cell is to stop, and what was queued when the user asked is not to run.
+//! Interrupts: stop the running cell and abort the cells queued at that moment.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -15,7 +15,7 @@ pub(super) struct Stop {
     asked: Arc<Mutex<Option<Instant>>>,
 }
 
-/// SIGINT: Ctrl-C, and what front ends send where a kernelspec does not ask for messages.
+/// SIGINT: sent by Ctrl-C, and by front ends unless the kernelspec asks for messages.
 pub(super) struct Interrupts(Signal);
 
 impl Stop {
@@ -23,25 +23,25 @@ impl Stop {
         Self { interrupter, asked: Arc::default() }
     }
 
-    /// Stops the running cell and those that have arrived so far.
+    /// Stops the running cell and aborts those that have arrived so far.
     pub(super) fn now(&self) {
         *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.interrupter.interrupt();
     }
 
-    /// When the user has asked last.
+    /// The time of the last interrupt.
     pub(super) fn asked(&self) -> Option<Instant> {
         *self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Interrupts {
-    /// From now on the signal ends nothing.
+    /// From now on the signal does not end the process.
     pub(super) fn new() -> Result<Self> {
         Ok(Self(signal(SignalKind::interrupt()).context("listening for SIGINT")?))
     }
 
-    /// Stops cells at each signal.
+    /// Stops cells on each signal.
     pub(super) async fn stop(mut self, stop: Stop) {
         while self.0.recv().await.is_some() {
             stop.now();

@@ -1,4 +1,4 @@
-//! What front ends learn of the variables, for a panel beside the notebook.
+//! The list of variables for a front end's panel.
 
 use std::sync::PoisonError;
 

@@ -1,4 +1,4 @@
-//! The sockets, around jupyter-zmq-client. Nothing that arrives or fails here ends a loop.
+//! The sockets, around jupyter-zmq-client. No message and no error ends a loop here.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use zeromq::{RouterSendHalf, RouterSocket, SocketRecv, SocketSend};
 use super::message::{Envelope, Message, Request, Seen, random_id};
 use super::publisher::Publisher;
 
-/// How many requests may wait. A front end that sends more waits for its socket.
+/// How many requests are queued. A front end that sends more has to wait for its socket.
 const WAITING: usize = 10_000;
 
-/// How long a reply may wait for room in the queue of its front end, which holds 100,000: who has left so many
-/// unread is not held up for, as others wait behind it.
+/// How long a reply waits if the queue of its front end is full. The queue holds 100,000 messages: a front end that
+/// has not read that many must not delay others.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The five sockets, bound.
@@ -34,9 +34,9 @@ pub(super) struct Channels {
     pub(super) envelope: Envelope,
 }
 
-/// One of the sockets that requests come from.
+/// A socket that receives requests.
 pub(super) struct Channel {
-    /// In the order of their arrival.
+    /// In order of arrival.
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) replies: Replies,
 }
@@ -52,8 +52,8 @@ pub(super) struct Replies {
 pub(super) async fn bind(connection_file: &Path) -> Result<Channels> {
     let text =
         std::fs::read_to_string(connection_file).with_context(|| format!("reading {}", connection_file.display()))?;
-    let info: ConnectionInfo =
-        serde_json::from_str(&text).with_context(|| format!("{} is no connection file", connection_file.display()))?;
+    let info: ConnectionInfo = serde_json::from_str(&text)
+        .with_context(|| format!("{} is not a connection file", connection_file.display()))?;
     let session = random_id();
     let shell = create_kernel_shell_connection(&info, &session).await?;
     let envelope = Envelope { key: shell.mac.clone(), session: session.clone() };
@@ -83,23 +83,23 @@ impl Replies {
         self.send(request.reply(content)).await;
     }
 
-    /// Sends `message`. A front end that has gone away is not an error.
+    /// Sends `message`. A disconnected front end is not an error.
     pub(super) async fn send(&self, message: Message) {
         let kind = message.kind.clone();
         let sent = match self.envelope.seal(message) {
             Ok(frames) => match tokio::time::timeout(PATIENCE, self.socket.clone().send(frames)).await {
                 Ok(sent) => sent.map_err(Into::into),
-                Err(_) => Err(anyhow!("its front end does not read")),
+                Err(_) => Err(anyhow!("the front end does not read its messages")),
             },
             Err(error) => Err(error),
         };
         if let Err(error) = sent {
-            log(&format!("{kind} could not be sent: {error}"));
+            log(&format!("sending {kind} failed: {error}"));
         }
     }
 }
 
-/// Gives back whatever arrives, as the protocol asks.
+/// Echoes every message, as the protocol requires.
 pub(super) async fn echo_heartbeats(mut connection: KernelHeartbeatConnection) {
     loop {
         let echoed = match connection.socket.recv().await {
@@ -118,22 +118,22 @@ pub(super) fn log(text: &str) {
     eprintln!("kensaku: {text}");
 }
 
-/// Until nobody takes requests any more.
+/// Reads until the receiver of requests is dropped.
 async fn read_all(mut socket: RouterRecvConnection, envelope: Envelope, requests: mpsc::Sender<Request>) {
     let mut seen = Seen::default();
     while !requests.is_closed() {
         let request = match socket.socket.recv().await {
             Ok(frames) => envelope.open(frames, &mut seen),
             Err(error) => {
-                // A broken peer must not make this loop spin.
+                // A broken peer must not cause a busy loop.
                 pause().await;
                 Err(error.into())
             }
         };
         match request {
-            // The loop that takes requests ends only with the kernel.
+            // The receiver lives as long as the kernel.
             Ok(request) => drop(requests.send(request).await),
-            Err(error) => log(&format!("a message was not accepted: {error:#}")),
+            Err(error) => log(&format!("rejected a message: {error:#}")),
         }
     }
 }
@@ -174,7 +174,7 @@ mod tests {
             parent: None,
             content: json!({}),
         };
-        // More than its queue and the sockets hold.
+        // More than the queue and the sockets hold.
         let mut waits = 0;
         for _ in 0..250_000 {
             let begun = Instant::now();

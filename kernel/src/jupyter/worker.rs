@@ -1,4 +1,4 @@
-//! The thread that owns the session: compiling and running cells blocks.
+//! The thread that owns the session, as compiling and running cells blocks.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -18,7 +18,7 @@ use crate::complete::{Awaited, make_missing_index};
 use crate::dylib::Dylib;
 use crate::session::{Event, Failure, Interrupter, Session, SharedScope, Stream};
 
-/// How long the end of a session may take. The process for cells has a second of its own, see `child.rs`.
+/// How long the end of a session may take. The process for cells may take a second, see `child.rs`.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// A cell to run.
@@ -27,26 +27,26 @@ pub(super) struct Job {
     pub(super) count: u64,
     pub(super) silent: bool,
     pub(super) parent: Header,
-    /// Whom to ask for input, where that is allowed.
+    /// The front end to ask for input, if allowed.
     pub(super) asked: Option<Vec<Bytes>>,
     /// Name -> expression, evaluated after the cell.
     pub(super) expressions: Map<String, Value>,
     pub(super) done: oneshot::Sender<Done>,
 }
 
-/// What came of it.
+/// The result of a cell.
 pub(super) struct Done {
     pub(super) result: Result<(), Failure>,
     pub(super) expressions: Map<String, Value>,
-    /// Help to show apart from the notebook, as MIME type -> text.
+    /// Help to show outside the notebook, as MIME type -> text.
     pub(super) pages: Vec<Value>,
-    /// Files to put into the cell, in its order.
+    /// Files to insert into the cell, in order.
     pub(super) loaded: Vec<String>,
     /// The value of the cell as text, for the history.
     pub(super) value: Option<String>,
 }
 
-/// Starts the session and takes cells from then on, until nobody is left to send any.
+/// Starts the session and runs cells until their sender is dropped.
 pub(super) fn start(
     interrupter: Interrupter,
     scope: SharedScope,
@@ -64,7 +64,7 @@ pub(super) fn start(
         let started = |dylib: &Dylib| Session::start(dylib, interrupter, events, scope);
         let dylib = Dylib::installed();
         let mut session = dylib.as_ref().map_err(|error| anyhow!("{error:#}")).and_then(started);
-        // Not before: the start sets the environment, and completion calls rustc.
+        // Only now: the start sets the environment, and completion calls rustc.
         if let Ok(dylib) = &dylib {
             make_missing_index(dylib);
         }
@@ -97,14 +97,14 @@ pub(super) fn start(
             current.end();
             let loaded = session.as_mut().map(Session::take_loaded).unwrap_or_default();
             let value = value.and_then(|value| Some(value["data"]["text/plain"].as_str()?.to_owned()));
-            // The loop that asked lives as long as the kernel.
+            // The receiver lives as long as the kernel.
             let _ = job.done.send(Done { result, expressions, pages, loaded, value });
         }
     })?;
     Ok((sender, handle))
 }
 
-/// Waits for the thread to remove the session's files, but not for long.
+/// Waits for the thread to remove the session's files, up to a limit.
 pub(super) fn wait_for(thread: &JoinHandle<()>) {
     let start = Instant::now();
     while !thread.is_finished() && start.elapsed() < FAREWELL {
@@ -123,7 +123,7 @@ fn evaluated(result: Result<(), Failure>, value: Option<Value>) -> Value {
             "status": "ok", "data": value["data"].take(),
             "metadata": match value["metadata"].take() { Value::Null => json!({}), metadata => metadata },
         }),
-        // Statements and the unit value.
+        // Statements or the unit value.
         (Ok(()), None) => json!({ "status": "ok", "data": { "text/plain": "()" }, "metadata": {} }),
     }
 }

@@ -1,26 +1,26 @@
-//! What a publisher says and hears by ZMTP 3.0 without encryption, see <https://rfc.zeromq.org/spec/23/>.
+//! The publisher's side of ZMTP 3.0 without encryption, see <https://rfc.zeromq.org/spec/23/>.
 
 use std::io::{Error, ErrorKind, Result};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Flags of a frame: another one of the same message follows, its length has eight bytes, it is a command.
+/// Flags of a frame: more frames follow, the length has eight bytes, the frame is a command.
 const MORE: u8 = 1;
 const LONG: u8 = 2;
 const COMMAND: u8 = 4;
 
-/// Subscribers say little: more than this is not ZMTP.
+/// The longest accepted frame: subscribers only send short ones.
 const LONGEST: u64 = 1 << 16;
 
-/// What a subscriber wants from now on.
+/// A message of a subscriber.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wish {
     Subscribe(Bytes),
     Cancel(Bytes),
 }
 
-/// Agrees with a new peer on the protocol.
+/// Performs the handshake with a new peer.
 pub(super) async fn greet(peer: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Result<()> {
     peer.write_all(&greeting()).await?;
     let mut theirs = [0; 64];
@@ -39,7 +39,7 @@ pub(super) async fn greet(peer: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> R
     }
 }
 
-/// Waits for the next wish of a subscriber.
+/// Waits for the next message of a subscriber.
 pub(super) async fn read_wish(peer: &mut (impl AsyncRead + Unpin)) -> Result<Wish> {
     loop {
         let (flags, mut body) = read_frame(peer).await?;
@@ -64,7 +64,7 @@ pub(super) fn message<'a>(frames: impl ExactSizeIterator<Item = &'a Bytes>) -> B
     message.freeze()
 }
 
-/// Signature, version, mechanism.
+/// The greeting: signature, version, mechanism.
 fn greeting() -> [u8; 64] {
     let mut greeting = [0; 64];
     greeting[0] = 0xff;
@@ -85,7 +85,7 @@ fn put_frame(bytes: &mut BytesMut, flags: u8, body: &[u8]) {
     bytes.put_slice(body);
 }
 
-/// The flags of a frame, but for that of its length, and its body.
+/// The flags of a frame, without that of its length, and its body.
 async fn read_frame(peer: &mut (impl AsyncRead + Unpin)) -> Result<(u8, Bytes)> {
     let flags = peer.read_u8().await?;
     let length = if flags & LONG == 0 { u64::from(peer.read_u8().await?) } else { peer.read_u64().await? };
@@ -101,7 +101,7 @@ async fn read_frame(peer: &mut (impl AsyncRead + Unpin)) -> Result<(u8, Bytes)> 
 }
 
 fn not_understood() -> Error {
-    Error::new(ErrorKind::InvalidData, "a peer does not speak ZMTP 3")
+    Error::new(ErrorKind::InvalidData, "the peer does not speak ZMTP 3")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 /// Whether `pattern` matches the whole of `text`.
 ///
-/// Greedy with one way back: a later `*` can take over whatever an earlier one could have taken.
+/// Greedy, backtracking only to the last `*`: it can match anything that an earlier one could have matched.
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut from) = (0, 0);

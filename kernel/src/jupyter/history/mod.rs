@@ -1,4 +1,4 @@
-//! The cells of this session and of earlier ones, for consoles that page through them.
+//! The cells of this and earlier sessions, which consoles page through.
 
 mod glob;
 mod store;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use self::store::{Entry, Store};
 
-/// What was run, oldest first; the last entries are this session's.
+/// The cells, oldest first; the last entries are this session's.
 pub(super) struct History {
     entries: Vec<Entry>,
     session: u64,
@@ -17,7 +17,7 @@ pub(super) struct History {
 }
 
 impl History {
-    /// The history on disk, and a new session behind it.
+    /// Opens the history on disk and begins a new session.
     pub(super) fn open() -> Self {
         let (store, past) = Store::open();
         Self { entries: past.entries, session: past.session, store }
@@ -59,7 +59,7 @@ impl History {
         json!({ "status": "ok", "history": found.iter().map(entry).collect::<Vec<_>>() })
     }
 
-    /// Lines of one session; 0 and less count back from this one.
+    /// Lines of one session; session numbers of 0 and less count back from this one.
     fn range(&self, content: &Value) -> Vec<&Entry> {
         let asked = content["session"].as_i64().unwrap_or(0);
         let session =
@@ -74,7 +74,7 @@ impl History {
         let mut found: Vec<&Entry> =
             self.entries.iter().filter(|entry| glob::matches(&pattern, &entry.code.to_lowercase())).collect();
         if content["unique"] == json!(true) {
-            // The last of those that are the same.
+            // Keeps the last of equal entries.
             let mut known = HashSet::new();
             found.reverse();
             found.retain(|entry| known.insert(&entry.code));

@@ -1,4 +1,4 @@
-//! The history on disk: one JSON object a line, appended by any number of kernels at once.
+//! The history on disk: one JSON object per line, appended to by any number of kernels at once.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -11,40 +11,40 @@ use serde::{Deserialize, Serialize};
 
 use super::super::wire::log;
 
-/// Names another file; empty: none is kept.
+/// The environment variable for another path of the file; if empty, no history is kept.
 const VARIABLE: &str = "KENSAKU_HISTORY";
-/// The file is made shorter when it is longer than this, in bytes, ...
+/// A file longer than this, in bytes, is shortened ...
 const LONG: u64 = 8 << 20;
 /// ... to this many bytes of code and values ...
 const KEPT_BYTES: usize = 4 << 20;
 /// ... and this many cells.
 const KEPT: usize = 5_000;
-/// What is kept of a cell and of a value, in bytes.
+/// The maximum lengths of a cell and of a value, in bytes.
 const CODE: usize = 20_000;
 const OUTPUT: usize = 1_000;
-/// What is left of a longer cell ends in this.
-const CUT: &str = "\n// .. the history keeps the beginning of a long cell";
+/// Appended to a cell that is cut.
+const CUT: &str = "\n// .. cut: the history only keeps the beginning of a long cell";
 
 /// One cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Entry {
     pub(super) session: u64,
     pub(super) line: u64,
-    /// Missing where a line adds the output to a cell above.
+    /// Missing in a line that adds the output to an earlier cell.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) code: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) output: Option<String>,
 }
 
-/// What the file holds, and the number of the session that begins.
+/// The file's entries, and the number of the new session.
 #[derive(Debug)]
 pub(super) struct Past {
     pub(super) entries: Vec<Entry>,
     pub(super) session: u64,
 }
 
-/// The file, where there is one.
+/// The file, if there is one.
 pub(super) struct Store(Option<File>);
 
 impl Past {
@@ -54,13 +54,13 @@ impl Past {
 }
 
 impl Store {
-    /// The user's history. One that cannot be read or written is not kept; the log says why.
+    /// The user's history. If the file cannot be read or written, no history is kept, and the reason is logged.
     pub(super) fn open() -> (Self, Past) {
         let opened =
             place(|name| std::env::var_os(name)).and_then(|file| file.map(|file| Self::open_file(&file)).transpose());
         let kept = opened.map(|opened| opened.unwrap_or_else(|| (Self(None), Past::none())));
         kept.unwrap_or_else(|error| {
-            log(&format!("the history is not kept: {error:#}"));
+            log(&format!("no history is kept: {error:#}"));
             (Self(None), Past::none())
         })
     }
@@ -87,7 +87,7 @@ impl Store {
         close_to_others(&file);
         file.lock().with_context(|| format!("locking {}", path.display()))?;
         let past = read(&mut file).and_then(|past| shorten(&mut file, past)).and_then(|past| {
-            // A line without code takes the number: another kernel may start before the first cell.
+            // A line without code reserves the number: another kernel may start before the first cell.
             let begin = Entry { session: past.session, line: 0, code: String::new(), output: None };
             writeln!(file, "{}", serde_json::to_string(&begin)?)?;
             Ok(past)
@@ -99,14 +99,14 @@ impl Store {
     fn append(&mut self, entry: &Entry) {
         let Some(file) = &mut self.0 else { return };
         if let Err(error) = write(file, entry) {
-            log(&format!("the history is not kept from here on: {error:#}"));
+            log(&format!("no history is kept from now on: {error:#}"));
             self.0 = None;
         }
     }
 }
 
 impl Entry {
-    /// A cell that was run; of a long one, its beginning.
+    /// An entry for a cell, cut if it is long.
     pub(super) fn new(session: u64, line: u64, code: &str) -> Self {
         let code = match code.len() {
             0..=CODE => code.to_owned(),
@@ -125,8 +125,8 @@ pub(super) fn shortened(output: &str) -> String {
     output[..output.floor_char_boundary(OUTPUT)].to_owned()
 }
 
-/// `kensaku/history.jsonl` in the user's data folder; none where the user wants none. `variable` reads the
-/// environment.
+/// `kensaku/history.jsonl` in the user's data folder; `None` if the user has disabled the history. `variable` reads
+/// the environment.
 fn place(variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<PathBuf>> {
     if let Some(named) = variable(VARIABLE) {
         return Ok((!named.is_empty()).then(|| named.into()));
@@ -139,14 +139,14 @@ fn place(variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<PathBuf>>
     Ok(Some(data.join("kensaku/history.jsonl")))
 }
 
-/// The user's home, which is not ours to make.
+/// The user's home, which is never created.
 fn home(named: Option<OsString>) -> Result<PathBuf> {
     let home = PathBuf::from(named.filter(|home| !home.is_empty()).context("HOME is not set")?);
-    ensure!(home.is_dir(), "HOME is {}, which is no folder", home.display());
+    ensure!(home.is_dir(), "HOME is {}, which is not a folder", home.display());
     Ok(home)
 }
 
-/// Code may hold what others are not to read. A file of another user's stays as it is.
+/// Makes the file private, as code may hold private data. A file of another user stays as it is.
 fn close_to_others(file: &File) {
     if let Ok(facts) = file.metadata()
         && facts.is_file()
@@ -156,7 +156,7 @@ fn close_to_others(file: &File) {
     }
 }
 
-/// One write, so that lines of two kernels do not mix; the lock keeps it out of a shortening.
+/// A single write, so that lines of two kernels do not mix, under the lock, so that no kernel is shortening the file.
 fn write(file: &mut File, entry: &Entry) -> Result<()> {
     let line = format!("{}\n", serde_json::to_string(entry)?);
     file.lock()?;
@@ -165,7 +165,7 @@ fn write(file: &mut File, entry: &Entry) -> Result<()> {
     Ok(written?)
 }
 
-/// Lines that are damaged are passed over.
+/// Damaged lines are skipped.
 fn read(file: &mut File) -> Result<Past> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(0))?;
@@ -202,7 +202,7 @@ fn shorten(file: &mut File, mut past: Past) -> Result<Past> {
             serde_json::to_writer(&mut text, entry)?;
             text.push(b'\n');
         }
-        // In place: kernels that have the file open append to the same one.
+        // In place: other kernels have the same file open.
         file.set_len(0)?;
         file.write_all(&text)?;
     }
@@ -254,7 +254,7 @@ mod tests {
     fn a_long_cell_is_kept_by_its_beginning() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("history.jsonl");
-        // As earlier versions wrote it.
+        // As written by earlier versions.
         let long = "検".repeat(1 << 20);
         let whole = Entry { code: long.clone(), output: Some(long.clone()), ..entry(1, "") };
         std::fs::write(&path, format!("{}\n", serde_json::to_string(&whole)?))?;
@@ -279,7 +279,7 @@ mod tests {
         let mode = || std::fs::metadata(&path).map(|facts| facts.permissions().mode() & 0o777);
         Store::open_file(&path)?;
         assert_eq!(mode()?, 0o600);
-        // As earlier versions made it.
+        // As created by earlier versions.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644))?;
         Store::open_file(&path)?;
         assert_eq!(mode()?, 0o600);
