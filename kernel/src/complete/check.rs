@@ -1,7 +1,7 @@
-//! Asking rustc. It is called directly, with a folder of its own: a cell may run meanwhile.
+//! Asks rustc for types. rustc is called directly, in a separate folder, as a cell may run meanwhile.
 //!
-//! One rustc at a time: it takes a processor for itself, which the cell's compiler wants, too. A question
-//! that is outdated is not asked, and given up where it is being answered.
+//! One rustc runs at a time: it occupies a CPU core that the cell's compiler needs, too. An outdated
+//! question is skipped, or cancelled if rustc is at work on it.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -16,19 +16,19 @@ use crate::dylib::Dylib;
 use crate::rustc::Rustc;
 use crate::session::{Folder, Scope};
 
-/// How many answers are kept: the same expression is asked about with every letter typed behind it.
+/// The size of the cache of answers: each letter typed after an expression asks for its type again.
 const KEPT: usize = 64;
 
 /// Asks rustc for types.
 pub(super) struct Checker {
     pub(super) rustc: Rustc,
     pub(super) answers: Mutex<HashMap<String, Option<String>>>,
-    /// Held by the one who asks.
+    /// Locked while rustc runs.
     turn: Mutex<()>,
     running: Mutex<Option<Running>>,
 }
 
-/// The rustc that is at work.
+/// A running rustc.
 struct Running {
     source: String,
     ticket: Ticket,
@@ -40,15 +40,15 @@ impl Checker {
         Self { rustc: Rustc::new(dylib), answers: Mutex::default(), turn: Mutex::default(), running: Mutex::default() }
     }
 
-    /// The type that the question in `source` asks for, as rustc prints it; none where a later question
-    /// than that of `ticket` has come.
+    /// The type that the question in `source` asks for, as rustc prints it; `None` if a later question
+    /// than that of `ticket` has arrived.
     pub(super) fn answer(&self, source: &str, scope: &Scope, ticket: &Ticket) -> Option<String> {
         if let Some(answer) = lock(&self.answers).get(source) {
             return answer.clone();
         }
         self.give_up_outdated(source);
         let _turn = lock(&self.turn);
-        // Whoever was before may have asked the same.
+        // The previous question may have been the same.
         if let Some(answer) = lock(&self.answers).get(source) {
             return answer.clone();
         }
@@ -64,20 +64,20 @@ impl Checker {
         answer
     }
 
-    /// Ends the rustc that answers an outdated question, unless it is the one of `source`.
+    /// Kills a rustc that answers an outdated question, unless that is the question of `source`.
     fn give_up_outdated(&self, source: &str) {
         if let Some(running) = &*lock(&self.running)
             && running.source != source
             && !running.ticket.counts()
         {
-            // It may have ended by itself.
+            // Fails if it has ended meanwhile.
             let _ = lock(&running.process).kill();
         }
     }
 
-    /// What rustc answers; none where it was ended before it could.
+    /// rustc's answer; `None` if it was killed.
     fn ask(&self, source: &str, scope: &Scope, ticket: &Ticket) -> Result<Option<Option<String>>> {
-        // Removed by the next kernel, should this one be killed meanwhile.
+        // If this kernel is killed, the next one removes the folder.
         let folder = Folder::new("types-")?;
         let mut rustc = self.rustc.types(&scope.crates);
         rustc.arg("-").current_dir(folder.path());
@@ -88,7 +88,7 @@ impl Checker {
         let running = Running { source: source.to_owned(), ticket: ticket.clone(), process: process.clone() };
         *lock(&self.running) = Some(running);
         if !ticket.counts() {
-            // A later question came before it could see this one.
+            // A later question arrived before this one was visible to it.
             let _ = lock(&process).kill();
         }
         let said = talk(input, output, source);
@@ -100,11 +100,11 @@ impl Checker {
     }
 }
 
-/// rustc reads all of its input before it says anything.
+/// Writes all input first: rustc reads it completely before it prints anything.
 fn talk(input: Option<impl Write>, output: Option<impl Read>, source: &str) -> Result<Vec<u8>> {
-    input.context("rustc has no input")?.write_all(source.as_bytes())?;
+    input.context("rustc has no stdin")?.write_all(source.as_bytes())?;
     let mut said = Vec::new();
-    output.context("rustc has no output")?.read_to_end(&mut said)?;
+    output.context("rustc has no stderr")?.read_to_end(&mut said)?;
     Ok(said)
 }
 

@@ -1,4 +1,4 @@
-//! Completion in lines that are not Rust: `:commands` and what they are called with.
+//! Completion in lines that are not Rust: `:commands` and their arguments.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use crate::toolchain::cargo_home;
 
 /// Lines whose rest is Rust.
 const RUST: [&str; 5] = [":type ", ":t ", ":doc ", "??", "?"];
-/// What stands in front of a cell's own code.
+/// The command before a cell's code.
 const TIME: &str = ":time ";
 
-/// What can stand at byte `at` if it is in such a line, and what of it is written.
+/// The offers at byte `at` if it is in such a line, and the part already written.
 pub(super) fn offers(
     code: &str,
     at: usize,
@@ -47,8 +47,8 @@ pub(super) fn offers(
     }
 }
 
-/// The Rust code around byte `at`, and where it is there: without commands, or what a `:type` asks about.
-/// None in another command.
+/// The Rust code around byte `at` and the position in it: the cell without commands, or the argument of a
+/// `:type`. `None` in another command.
 pub(super) fn rust(code: &str, at: usize) -> Option<(String, usize)> {
     let start = code.get(..at)?.rfind('\n').map_or(0, |line| line + 1);
     let written = &code[start..at];
@@ -61,7 +61,7 @@ pub(super) fn rust(code: &str, at: usize) -> Option<(String, usize)> {
     Some((line[head.len()..].to_owned(), at - start - head.len()))
 }
 
-/// The crates that need no download: those of the dylib, and what cargo has fetched before.
+/// The crates that need no download: those of the dylib and those that cargo has fetched before.
 fn crates(held: &[String]) -> Vec<Offer> {
     let fetched = fetched();
     let others =

@@ -1,42 +1,42 @@
-//! Where the cursor is: what kind of name is being written, and after what.
+//! The context of the cursor: the kind of name being written, and what precedes it.
 
 use ra_ap_syntax::ast::{self, AstNode, HasArgList};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize};
 
 use crate::cell::check_nesting;
 
-/// Stands in front of the cell, whose statements become a function's.
+/// Precedes the cell, whose statements become the body of a function.
 const HEAD: &str = "async fn cell() {\n";
 
-/// Makes a name of what is before the cursor, even if nothing is.
+/// Makes the text before the cursor a name, even if it is empty.
 pub(super) const MARK: &str = "kensaku0mark";
 
 /// A cell, and the name at the cursor in it.
 pub(super) struct Position {
-    /// The cell as the function's body, with its macros as they are.
+    /// The cell as the function's body, macros unchanged.
     pub(super) text: String,
-    /// The same length as `text`; calls of macros around the cursor are plain calls in it.
+    /// Of the same length as `text`, with macro calls around the cursor turned into plain calls.
     pub(super) tree: SyntaxNode,
     pub(super) token: SyntaxToken,
-    /// What has been written of the name.
+    /// The part of the name before the cursor.
     pub(super) prefix: String,
 }
 
 /// What a name is part of.
 #[derive(Debug, PartialEq)]
 pub(super) enum Context {
-    /// Behind the dot of an expression; `whole` is the expression with the name and its arguments.
+    /// After the dot of an expression; `whole` is the expression with the name and its arguments.
     Member { receiver: TextRange, whole: TextRange },
-    /// Behind `a::b::`; a leading `::` is an empty part.
+    /// After `a::b::`; a leading `::` is an empty part.
     Path { before: Vec<String>, import: bool },
-    /// A field in a literal or pattern of the type `path`, beside the fields that stand there.
+    /// A field in a literal or pattern of the type `path`, which already has the fields `present`.
     Field { path: Vec<String>, present: Vec<String> },
     /// A name by itself.
     Name { whole: TextRange },
 }
 
 impl Position {
-    /// For completion: the name that ends at byte `cursor`. None in strings, comments and numbers.
+    /// For completion: the name that ends at byte `cursor`. `None` in strings, comments and numbers.
     pub(super) fn to_complete(code: &str, cursor: usize) -> Option<Self> {
         let before = code.get(..cursor)?;
         let written = before.rsplit(|c: char| !(c.is_alphanumeric() || c == '_')).next()?;
@@ -54,7 +54,7 @@ impl Position {
         let at = TextSize::try_from(at).ok()?;
         check_nesting(&text).ok()?;
         let mut plain = text.clone();
-        // Each round finds the next of nested macros.
+        // Each round handles one level of nested macros.
         for _ in 0..8 {
             let tree = SourceFile::parse(&plain, Edition::CURRENT).syntax_node();
             match macro_around(&tree, at) {
@@ -105,7 +105,7 @@ impl Position {
     }
 }
 
-/// The exclamation mark of the macro in whose arguments `at` is.
+/// The exclamation mark of the macro whose arguments contain `at`.
 fn macro_around(tree: &SyntaxNode, at: TextSize) -> Option<TextRange> {
     let token = tree.token_at_offset(at).left_biased()?;
     let call = token.parent_ancestors().filter_map(ast::MacroCall::cast).last()?;
@@ -148,7 +148,7 @@ fn name_at(tree: &SyntaxNode, at: TextSize) -> Option<SyntaxToken> {
 
 /// A field of a literal or a pattern, `Point { x`.
 fn field_of(outer: &SyntaxNode, name: &SyntaxNode) -> Option<Context> {
-    // A field without value is a path or a pattern of one name.
+    // A field without a value is a path or pattern of one name.
     let lone = |node: &SyntaxNode| node.text_range() == name.text_range();
     let field = outer.ancestors().take_while(|node| lone(node) || is_field(node)).find(is_field)?;
     let starts = field.text_range().start() == name.text_range().start();

@@ -1,4 +1,4 @@
-//! What inspection shows: a signature, and docs as markdown.
+//! The content of an inspection: a signature, and docs as markdown.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use super::view::View;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Description {
     pub(super) signature: String,
-    /// Where it is from.
+    /// Where it is defined.
     pub(super) place: String,
     pub(super) docs: String,
 }
@@ -26,14 +26,14 @@ impl Description {
         Self { signature: member.signature.clone(), place, docs: view.world.docs(&member.docs) }
     }
 
-    /// A variable; its type is what there is to know of it.
+    /// A variable, described by its type.
     pub(super) fn of_variable(view: &View, name: &str, printed: &str, ty: Option<Id>) -> Self {
         let of_type = ty.and_then(|id| Self::of_item(view, id)).unwrap_or_default();
         let signature = format!("let {name}: {printed}\n{}", of_type.signature).trim_end().to_owned();
         Self { signature, ..of_type }
     }
 
-    /// The description as mime types; with `detail` 0 only the first paragraph of the docs.
+    /// The description as MIME types; with `detail` 0 only the first paragraph of the docs.
     pub(super) fn data(&self, detail: u64) -> Value {
         let docs = shown(&self.docs);
         let docs = if detail == 0 { first_paragraph(&docs) } else { docs };

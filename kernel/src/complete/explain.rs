@@ -1,4 +1,4 @@
-//! What the compiler has to say about the code of an error.
+//! The compiler's explanations of error codes.
 
 use super::Completer;
 use super::describe::shown;

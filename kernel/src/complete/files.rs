@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::offer::Offer;
 
-/// The folders and the Rust files that can follow `written`, below `folder`, and what of the name is written.
+/// The folders and Rust files that complete `written`, relative to `folder`, and the part of the name already written.
 pub(super) fn offers(folder: &Path, written: &str) -> (Vec<Offer>, String) {
     let (parent, name) = written.rsplit_once('/').map_or(("", written), |(parent, name)| (parent, name));
     let parent = if written.starts_with('/') && parent.is_empty() { "/" } else { parent };

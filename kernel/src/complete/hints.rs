@@ -1,4 +1,4 @@
-//! Help for names that rustc does not know: where they are, what to add, what the type has in their place.
+//! Help for names that rustc does not find: where they are, which crate to add, what the type has instead.
 
 use super::Completer;
 use super::index::record::{Id, Kind, Ty};
@@ -8,16 +8,16 @@ use super::types;
 use super::view::View;
 use crate::cell::Diagnostic;
 
-/// More errors are not looked into: they mostly repeat each other.
+/// How many errors get a hint: further ones mostly repeat them.
 const ERRORS: usize = 10;
 
-/// Types with more methods are not listed.
+/// The methods of a type are listed up to this number.
 const LISTED: usize = 30;
 
-/// What an error does not know.
+/// What rustc has not found.
 #[derive(Debug, PartialEq)]
 enum Unknown<'a> {
-    /// A name by itself, which `what` should have been: "type", "function", ..
+    /// A single name of the kind `what`: "type", "function", ..
     Name {
         name: &'a str,
         what: &'a str,
@@ -31,7 +31,7 @@ enum Unknown<'a> {
 }
 
 impl Completer {
-    /// Adds what is known of the names that `errors` are about. Cells can use commands such as `:dep`, scripts cannot.
+    /// Adds hints about the names in `errors`. Cells can use commands such as `:dep`, scripts cannot.
     pub(crate) fn explain(&self, errors: &mut [Diagnostic], commands: bool) {
         if !errors.iter().any(|error| unknown(error).is_some()) {
             return;
@@ -52,14 +52,13 @@ impl Completer {
 
     fn named(&self, view: &View, error: &Diagnostic, name: &str, what: &str, commands: bool) -> Option<String> {
         let is_type = name.starts_with(char::is_uppercase);
-        // A missing variable is not one of the thousands of items that are called like it.
+        // A missing variable is not one of the thousands of items with that name.
         if what == "value" && !is_type {
             return None;
         }
         let found = places(view, name, |kind| fits(kind, what));
         let Some((first, others)) = found.split_first() else {
-            let nowhere =
-                format!("no public item of kensaku, of the crates it is built from or of std is called `{name}`");
+            let nowhere = format!("no public item of kensaku, its dependencies or std is named `{name}`");
             return (is_type && !error.suggestions().any(|other| is_typing_error(name, other))).then_some(nowhere);
         };
         let path = first.join("::");
@@ -69,7 +68,7 @@ impl Completer {
             && root == "kensaku"
             && self.holds(name_of_crate)
         {
-            // The code of a derive names its crate.
+            // The code that a derive generates names its crate.
             return Some(format!("`:dep {name_of_crate}`, then `use {};`", first[1..].join("::")));
         }
         if error.suggestions().any(|text| text.contains(&path)) {
@@ -78,8 +77,7 @@ impl Completer {
         let place = |path: &[String]| format!("`{}`", path[..path.len() - 1].join("::"));
         let told = |path: &&Vec<String>| error.suggestions().any(|text| text.contains(&path.join("::")));
         let also: Vec<String> = others.iter().filter(|path| !told(path)).take(2).map(|path| place(path)).collect();
-        let also =
-            if also.is_empty() { String::new() } else { format!(" (there is another in {})", also.join(" and in ")) };
+        let also = if also.is_empty() { String::new() } else { format!(" (another one is in {})", also.join(" and ")) };
         let bang = if what == "macro" { "!" } else { "" };
         Some(format!("`{name}{bang}` is in {}: `use {path};`{also}", place(first)))
     }
@@ -97,13 +95,13 @@ impl Completer {
                 let (path, place) = (path.join("::"), path[..path.len() - 1].join("::"));
                 let told = error.suggestions().any(|text| text.contains(&path));
                 let or = if commands && !path.starts_with("std::") {
-                    format!("; `:dep {name}` adds a crate of this name")
+                    format!("; `:dep {name}` adds a crate of that name")
                 } else {
                     String::new()
                 };
                 (!told).then(|| format!("`{name}` is in `{place}`: `use {path};`{or}"))
             }
-            None => commands.then(|| format!("`:dep {name}` adds the crate of this name")),
+            None => commands.then(|| format!("`:dep {name}` adds the crate of that name")),
         }
     }
 
@@ -113,14 +111,14 @@ impl Completer {
     }
 }
 
-/// Methods that may be the one that was meant; of a small type, all.
+/// Methods that may have been meant; for a small type, all.
 fn member(view: &View, error: &Diagnostic, name: &str, printed: &str, function: bool) -> Option<String> {
     if error.suggestions().next().is_some() {
         return None;
     }
     let (id, ty) = type_of(view, printed)?;
     let record = view.world.record(id)?;
-    // rustc knows std's names, and its types have too many.
+    // rustc suggests std's names, and std's types have too many methods.
     if ["std::", "core::", "alloc::"].iter().any(|start| record.path.starts_with(start)) {
         return None;
     }
@@ -141,7 +139,7 @@ fn member(view: &View, error: &Diagnostic, name: &str, printed: &str, function: 
     listed.then(|| format!("`{short}` has {}", names.join(", ")))
 }
 
-/// A type as rustc prints it in messages: by its name alone where there is but one of that name.
+/// Reads a type as rustc prints it in messages: by its bare name if that is unique.
 fn type_of(view: &View, printed: &str) -> Option<(Id, Ty)> {
     let printed = printed.trim_start_matches('&').trim_start_matches("mut ");
     if let Some(Ty::Named(id, arguments)) = types::read(&view.world, printed, &[]) {
@@ -155,7 +153,7 @@ fn type_of(view: &View, printed: &str) -> Option<(Id, Ty)> {
     }
 }
 
-/// Members whose names share a word with `name`, or else whose docs have its word.
+/// Members whose names share a word with `name`, else those whose docs contain its longest word.
 fn nearest<'a>(view: &View, members: &'a [Found], name: &str) -> Vec<&'a Found> {
     let words: Vec<&str> = name.split('_').filter(|word| word.len() > 2).collect();
     let shares = |found: &&Found| words.iter().any(|word| found.member.name.split('_').any(|other| other == *word));
@@ -173,7 +171,7 @@ fn nearest<'a>(view: &View, members: &'a [Found], name: &str) -> Vec<&'a Found> 
     members.iter().filter(told).take(2).collect()
 }
 
-/// Whether a letter was left out, put in or mistaken.
+/// Whether `other` differs by a letter or two: left out, added or wrong.
 fn is_typing_error(name: &str, other: &str) -> bool {
     let (name, other): (Vec<char>, Vec<char>) = (name.chars().collect(), other.chars().collect());
     let same = name.iter().zip(&other).take_while(|(a, b)| a == b).count();
@@ -181,7 +179,7 @@ fn is_typing_error(name: &str, other: &str) -> bool {
     name.len().max(other.len()) - same - behind <= 2
 }
 
-/// Whether an item of this kind can stand for what was looked for.
+/// Whether an item of this kind can be the `what` that was not found.
 fn fits(kind: Kind, what: &str) -> bool {
     use Kind::{Alias, Const, Enum, Function, Macro, Static, Struct, Trait, Union};
     match what {
@@ -220,7 +218,7 @@ fn unknown(error: &Diagnostic) -> Option<Unknown<'_>> {
     Some(Unknown::Name { name: quoted(&error.message).next()?, what })
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }

@@ -1,4 +1,4 @@
-//! Inspection: what the name at the cursor is.
+//! Inspection of the name at the cursor.
 
 use ra_ap_syntax::{SyntaxKind, TextRange};
 
@@ -56,7 +56,7 @@ impl Completer {
         if bound.is_none() && !known && !locals(&position.token).iter().any(|local| local == name) {
             return None;
         }
-        // What a `let` binds is asked for behind it.
+        // The type of a variable bound by `let` is asked for after the statement.
         let statement = bound.and_then(|node| node.ancestors().find(|node| node.kind() == SyntaxKind::LET_STMT));
         let replaced = statement.map_or(whole, |node| TextRange::empty(node.text_range().end()));
         let (ty, printed) = self.type_of(scope, view, position, whole, replaced, ticket)?;

@@ -23,7 +23,7 @@ pub(super) fn parameters(token: &SyntaxToken) -> Vec<(String, String)> {
     named.chain(asked).collect()
 }
 
-/// The variables that are made above a token: by `let`, parameters and patterns.
+/// The variables declared before a token, by `let`, parameters and patterns.
 pub(super) fn locals(token: &SyntaxToken) -> Vec<String> {
     let at = token.text_range().start();
     let mut found = Vec::new();

@@ -1,5 +1,5 @@
-//! The fields and methods of a type, as the compiler would find them: through dereferencing, inherent
-//! ones first, then those of the traits in scope.
+//! The fields and methods of a type, as the compiler finds them: through dereferencing, inherent ones
+//! first, then those of the traits in scope.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use super::index::world::World;
 /// How deep bounds of bounds are followed.
 const DEPTH: usize = 4;
 
-/// How often a value is dereferenced at most.
+/// The maximum number of dereferences.
 const STEPS: usize = 10;
 
 /// A member and how it was reached.
@@ -18,7 +18,7 @@ pub(super) struct Found {
     pub(super) member: Member,
     /// Fields 0, inherent members 1, members of traits 2.
     pub(super) group: u8,
-    /// How many dereferences away.
+    /// The number of dereferences.
     pub(super) steps: usize,
     /// The trait or type that has it.
     pub(super) owner: Option<Id>,
@@ -29,12 +29,12 @@ pub(super) struct Members<'a> {
     pub(super) world: &'a World,
     /// Traits in scope.
     pub(super) traits: &'a HashSet<Id>,
-    /// From here on items are the user's own, private or not.
+    /// Ids from here on are the user's own items, whose private members are visible.
     pub(super) own_from: Id,
 }
 
 impl Members<'_> {
-    /// What can stand behind the dot of a value.
+    /// The members that can follow the dot of a value.
     pub(super) fn of_value(&self, ty: &Ty) -> Vec<Found> {
         let mut found = Vec::new();
         for (steps, ty) in self.dereferenced(ty).iter().enumerate() {
@@ -44,21 +44,21 @@ impl Members<'_> {
         unique(found)
     }
 
-    /// What can stand behind `Type::`.
+    /// The members that can follow `Type::`.
     pub(super) fn of_type(&self, ty: &Ty) -> Vec<Found> {
         let mut found = Vec::new();
         self.methods(ty, 0, &mut found, |_| true);
         unique(found)
     }
 
-    /// The items of a trait and of those it stands on.
+    /// The items of a trait and its supertraits.
     pub(super) fn of_trait(&self, id: Id) -> Vec<Found> {
         let mut found = Vec::new();
         self.trait_members(id, 0, &mut found, &|_| true, &mut HashSet::new());
         unique(found)
     }
 
-    /// The type itself and what it dereferences to, one after the other.
+    /// The type itself and the types it dereferences to, in order.
     fn dereferenced(&self, ty: &Ty) -> Vec<Ty> {
         let deref = self.lang(&["ops", "Deref"]);
         let mut steps = vec![ty.clone()];
@@ -151,7 +151,7 @@ impl Members<'_> {
         let borrowed = Ty::Reference(Box::new(ty.clone()));
         if !matches!(ty, Ty::Reference(_)) {
             self.world.for_impls(&Head::Reference, |each| {
-                // `impl Trait for &T` of any T says nothing about this one.
+                // `impl Trait for &T` for any T says nothing about this type.
                 if !matches!(&each.ty, Ty::Reference(inner) if matches!(**inner, Ty::Parameter(_))) {
                     offer(each, &borrowed);
                 }
@@ -186,12 +186,12 @@ impl Members<'_> {
         }
     }
 
-    /// Whether all that an impl asks of its parameters is so.
+    /// Whether the bounds of an impl's parameters hold.
     fn holds(&self, each: &Impl, values: &HashMap<String, Ty>, depth: usize) -> bool {
         each.bounds.iter().all(|(ty, bound)| self.implements(&ty.with(values), bound, depth))
     }
 
-    /// Whether a type has a trait; yes, where nothing is known.
+    /// Whether a type implements a trait; true for unknown types.
     fn implements(&self, ty: &Ty, bound: &Bound, depth: usize) -> bool {
         let Some(head) = ty.head() else { return true };
         if matches!(ty, Ty::Parameter(_) | Ty::Projection(..)) || self.is_marker(bound.name) {
@@ -216,7 +216,7 @@ impl Members<'_> {
         holds
     }
 
-    /// Whether a trait is another or stands on it.
+    /// Whether a trait is `other` or has it as a supertrait.
     fn includes(&self, id: Id, other: Id, depth: usize) -> bool {
         id == other
             || depth > 0
@@ -225,7 +225,7 @@ impl Members<'_> {
                 })
     }
 
-    /// Traits that the compiler implements by itself.
+    /// Whether the compiler implements the trait by itself.
     fn is_marker(&self, id: Id) -> bool {
         let names: [&[&str]; 5] =
             [&["marker", "Sized"], &["marker", "Send"], &["marker", "Sync"], &["marker", "Unpin"], &["any", "Any"]];
@@ -242,7 +242,7 @@ impl Members<'_> {
     }
 }
 
-/// The values of an impl's parameters for a type, if it is for that type.
+/// The values of an impl's parameters for a type, if the impl applies to it.
 fn fits(pattern: &Ty, ty: &Ty) -> Option<HashMap<String, Ty>> {
     let mut values = HashMap::new();
     unify(pattern, ty, &mut values).then_some(values)
@@ -272,7 +272,7 @@ fn unify(pattern: &Ty, ty: &Ty, values: &mut HashMap<String, Ty>) -> bool {
     }
 }
 
-/// The first of each name: what is reached in fewer steps hides the rest.
+/// The first of each name: members reached in fewer steps hide later ones.
 fn unique(found: Vec<Found>) -> Vec<Found> {
     let mut seen = HashSet::new();
     let mut sorted = found;

@@ -49,57 +49,57 @@ use view::View;
 
 pub(crate) use index::sources::Built;
 
-/// Answers questions about code that is being written, at any time.
+/// Answers questions about code while it is being written.
 pub(crate) struct Completer {
     scope: SharedScope,
     checker: Checker,
     index: std::path::PathBuf,
-    /// None as long as there is no index.
+    /// `None` while there is no index.
     store: Mutex<Option<Arc<Store>>>,
-    /// The latest world, and the added crates it is of.
+    /// The latest world, with the added crates it was built from.
     world: Mutex<Option<(Vec<Crate>, World)>>,
-    /// The latest view, and the items it is of.
+    /// The latest view, with the items it was built from.
     view: Mutex<Option<(String, Arc<View>)>>,
     /// The crates that the dylib holds, for `:dep`.
     held: Vec<String>,
     surroundings: Mutex<Surroundings>,
 }
 
-/// What arguments of commands are about, as the last cell left it.
+/// The session's state after the last cell, as needed for the arguments of commands.
 #[derive(Debug, Default)]
 pub(crate) struct Surroundings {
-    /// The folder that cells work in.
+    /// The working directory of cells.
     pub(crate) folder: Option<std::path::PathBuf>,
     /// The codes of the last compile errors.
     pub(crate) codes: Vec<String>,
 }
 
-/// What the session leaves here once it has started: none where it could not.
+/// Set by the session once it has started; `None` if it has failed.
 pub(crate) type Awaited = Arc<OnceLock<Option<Arc<Completer>>>>;
 
-/// Writes the index of the dylib's crates and of std beside the dylib, unless it is there.
+/// Writes the index of the dylib's crates and of std next to the dylib, unless it exists.
 pub(crate) fn update_index(dylib: &Dylib) -> Result<()> {
-    let sysroot = dylib.sysroot().context("the toolchain has no folder")?;
+    let sysroot = dylib.sysroot().context("the folder of the toolchain is unknown")?;
     let std = !index::sources::of_std(sysroot).is_empty();
     match indexed(dylib) {
         Some(knows_std) if knows_std || !std => return Ok(()),
         _ => {}
     }
     if !std {
-        eprintln!("completion will not know std: run `rustup component add rust-src`, then `kensaku install`");
+        eprintln!("completion will not include std: run `rustup component add rust-src`, then `kensaku install`");
     }
     let sources = dylib.sources();
     let built = std::fs::read_to_string(&sources).with_context(|| format!("reading {}", sources.display()))?;
     index::build::build(serde_json::from_str(&built)?, sysroot, &dylib.index())
 }
 
-/// Whether there is an index, and whether it knows std.
+/// Whether the index includes std; `None` if there is no index.
 pub(crate) fn indexed(dylib: &Dylib) -> Option<bool> {
     let store = Store::open(&dylib.index()).ok()?;
     Some(store.crates().iter().any(|(name, _)| name == "std"))
 }
 
-/// Has the index made where there is none yet, by a process of its own: that takes more memory than a kernel has.
+/// Builds a missing index in a separate process, as that takes much more memory than a kernel.
 pub(crate) fn make_missing_index(dylib: &Dylib) {
     let Ok(binary) = std::env::current_exe() else { return };
     if indexed(dylib).is_some() {
@@ -107,7 +107,7 @@ pub(crate) fn make_missing_index(dylib: &Dylib) {
     }
     let mut index = Command::new(binary);
     toolchain::as_before(&mut index).arg("index").stdin(Stdio::null()).stdout(Stdio::null());
-    // Completion does without it until then.
+    // Until then completion works without it.
     let _ = std::thread::Builder::new().name("kensaku-index".to_owned()).spawn(move || index.status());
 }
 
@@ -161,17 +161,17 @@ impl Completer {
         }
     }
 
-    /// What there is to say of `name`, as MIME types; all of it, or the first paragraph.
+    /// The documentation of `name` as MIME types: all of it, or the first paragraph.
     pub(crate) fn docs(&self, name: &str, whole: bool) -> Option<Value> {
         Some(self.description(name, name.len(), &Ticket::lasting())?.data(u64::from(whole)))
     }
 
-    /// Takes note of what a cell has left.
+    /// Records the state after a cell.
     pub(crate) fn take_note(&self, surroundings: Surroundings) {
         *self.surroundings.lock().unwrap_or_else(PoisonError::into_inner) = surroundings;
     }
 
-    /// What can stand at byte `at`, and what of it is written.
+    /// The offers at byte `at`, and the part already written.
     fn offers(&self, code: &str, at: usize, ticket: &Ticket) -> (Vec<Offer>, String) {
         let scope = self.scope_now();
         let surroundings = self.surroundings.lock().unwrap_or_else(PoisonError::into_inner);
@@ -196,7 +196,7 @@ impl Completer {
         (offers, position.prefix)
     }
 
-    /// The type of the expression `asked`, for which `replaced` gives way, and how it is printed.
+    /// The type of the expression `asked`, and how rustc prints it; the probe replaces the expression `replaced`.
     fn type_of(
         &self,
         scope: &Scope,
@@ -221,7 +221,7 @@ impl Completer {
         self.scope.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Opens the index, which may be there only now; what was seen without it is forgotten then.
+    /// Opens the index if it has appeared, and clears what was cached without it.
     fn look_for_index(&self) {
         let is_missing = lock(&self.store).is_none();
         if is_missing && let Ok(opened) = Store::open(&self.index) {

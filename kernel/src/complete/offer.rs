@@ -1,4 +1,4 @@
-//! What is offered at the cursor.
+//! The offers at the cursor.
 
 use super::context::{Context, Position};
 use super::index::convert::PRIMITIVES;
@@ -12,20 +12,20 @@ use crate::session::Scope;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Offer {
     pub(super) text: String,
-    /// In Jupyter's words: "function", "module", ..
+    /// As Jupyter names it: "function", "module", ..
     pub(super) kind: &'static str,
     pub(super) detail: Detail,
-    /// Lower groups stand first.
+    /// Lower groups are shown first.
     pub(super) group: u8,
     /// How common the name is.
     pub(super) weight: u8,
 }
 
-/// What is shown beside the name.
+/// The text beside the name.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Detail {
     Text(String),
-    /// The signature of an item, which is read only if the name is offered.
+    /// The signature of an item, which is only read if the name is offered.
     Of(Id),
 }
 
@@ -72,7 +72,7 @@ pub(super) fn behind_dot(view: &View, ty: &Ty) -> Vec<Offer> {
     offers
 }
 
-/// What can stand at the cursor, where no expression's type is needed to tell.
+/// The offers at the cursor that do not depend on the type of an expression.
 pub(super) fn elsewhere(view: &View, scope: &Scope, position: &Position, context: &Context) -> Vec<Offer> {
     match context {
         Context::Member { .. } => Vec::new(),
@@ -101,7 +101,7 @@ fn behind_path(view: &View, before: &[String], import: bool) -> Vec<Offer> {
         offers.extend([Offer::new("self", "keyword", "", 3)]);
     } else if let Some(ty) = view.type_named(before) {
         offers.extend(view.members().of_type(&ty).into_iter().map(|found| {
-            // Without a receiver first: methods can be called in another way.
+            // Functions without a receiver first: methods can also be called with a dot.
             let method = u8::from(found.member.kind == Kind::Method);
             let group = found.group * 2 + method;
             Offer { group, ..Offer::member(found) }

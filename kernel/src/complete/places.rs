@@ -1,20 +1,19 @@
-//! Where a name is that is not in scope.
+//! Finds names that are not in scope.
 
 use std::collections::{HashSet, VecDeque};
 
 use super::index::record::{Child, Id, Kind};
 use super::view::View;
 
-/// How many names a path may have.
+/// The maximum number of names in a path.
 const DEPTH: usize = 6;
 
-/// These are all in `std`.
+/// Skipped, as their items are also in `std`.
 const INNER: [&str; 2] = ["alloc", "core"];
 
-/// The paths of all public items called `name`, of the kinds that are wanted, the shortest first. Of an item that can
-/// be reached in several ways there is one.
+/// The paths of all public items `name` of the wanted kinds, shortest first, one per item.
 ///
-/// The modules are gone through level by level, those that the cell can name first: `read::Csv` is found before
+/// A breadth-first search of modules that begins with those in scope: `read::Csv` is found before
 /// `kensaku::data::read::Csv`.
 pub(super) fn places(view: &View, name: &str, wanted: impl Fn(Kind) -> bool) -> Vec<Vec<String>> {
     let is_start = |child: &Child| child.kind == Kind::Module && !INNER.contains(&child.name.as_str());

@@ -1,5 +1,5 @@
-//! The source that asks rustc for an expression's type: everything the cell can see, the cell as far
-//! as it can be parsed, and in place of the expression a deliberate type error.
+//! The source that asks rustc for an expression's type: all items and variables in scope, the parts of
+//! the cell that parse, and a deliberate type error in place of the expression.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,8 @@ use super::context::Position;
 use crate::cell::{Cell, Variable, items};
 use crate::session::{Change, Scope, identifiers};
 
-/// A program whose one deliberate error tells the type of the expression `asked`; the expression
-/// `replaced` around it gives way.
+/// A program whose deliberate error contains the type of the expression `asked`. The error replaces the
+/// enclosing expression `replaced`.
 pub(super) fn probe(scope: &Scope, position: &Position, asked: TextRange, replaced: TextRange) -> Option<String> {
     let body = position.body()?;
     let question =
@@ -51,7 +51,7 @@ pub(super) fn with_items(scope: &Scope, own: &str) -> String {
     with(scope, own).items.iter().map(|item| format!("{}\n", item.code())).collect()
 }
 
-/// The number of the cell that is being written.
+/// The number of the cell being written.
 const OWN: usize = usize::MAX;
 
 fn with(scope: &Scope, own: &str) -> Change {
@@ -71,7 +71,7 @@ fn parameters(variables: &[Variable]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// A statement if it can be parsed, ended.
+/// The statement, with a semicolon if needed, if it parses.
 fn complete(text: &str) -> Option<String> {
     [text.to_owned(), format!("{text};")].into_iter().find(|text| parses(text))
 }
@@ -80,8 +80,7 @@ fn parses(text: &str) -> bool {
     Block::parse_within.parse_str(text).is_ok()
 }
 
-/// The statement around the cursor with the question in it; cut off behind it where the rest cannot
-/// be parsed.
+/// The statement around the cursor with the question in it, cut off after it if the rest does not parse.
 fn asking(position: &Position, statement: &SyntaxNode, replaced: TextRange, question: &str) -> String {
     let range = statement.text_range();
     let before = position.slice(TextRange::new(range.start(), replaced.start()));
@@ -97,7 +96,7 @@ fn asking(position: &Position, statement: &SyntaxNode, replaced: TextRange, ques
     candidates.into_iter().find(|text| parses(text)).unwrap_or_else(|| format!("{question};"))
 }
 
-/// The brackets that are open where `replaced` begins.
+/// The closing brackets for those open at the start of `replaced`.
 fn closing(statement: &SyntaxNode, replaced: TextRange) -> String {
     let mut open = Vec::new();
     let tokens = statement.descendants_with_tokens().filter_map(|each| each.into_token());

@@ -1,11 +1,11 @@
-//! Which names fit what has been written, and in what order they are shown.
+//! Selects the names that match the written prefix, and ranks them.
 
 use super::offer::Offer;
 
-/// More are of no use to a reader.
+/// How many names are offered at most.
 const MOST: usize = 1000;
 
-/// The offers that fit `written`, best first.
+/// The offers that match `written`, best first.
 pub(super) fn ranked(offers: Vec<Offer>, written: &str) -> Vec<Offer> {
     let fitting = offers.into_iter().filter_map(|offer| Some((fit(&offer.text, written)?, offer)));
     let mut fitting: Vec<(u8, Offer)> = fitting.collect();
@@ -19,8 +19,8 @@ pub(super) fn ranked(offers: Vec<Offer>, written: &str) -> Vec<Offer> {
     fitting.into_iter().map(|(_, offer)| offer).collect()
 }
 
-/// 0 for a beginning, 1 for one in another case, 2 where the letters stand in this order from the
-/// beginning on, 3 from the beginning of a word.
+/// 0 for a prefix, 1 for a prefix in another case, 2 if the letters occur in this order from the start
+/// of the name, 3 from the start of a word.
 fn fit(name: &str, written: &str) -> Option<u8> {
     if name.starts_with(written) {
         return Some(0);

@@ -1,16 +1,16 @@
-//! Which question is still of interest: a front end asks at every letter, and only the last answer counts.
+//! Which questions are outdated: a front end asks at every keystroke, and only the last answer counts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What is asked. A question is outdated by the next one of its kind.
+/// The kind of a question. A question is outdated by the next one of its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
     Completion,
     Inspection,
 }
 
-/// Counts questions in the order in which they come.
+/// Counts questions in order of arrival.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tickets {
     completions: Arc<AtomicU64>,
@@ -35,12 +35,12 @@ impl Tickets {
 }
 
 impl Ticket {
-    /// That of a question which no other outdates.
+    /// The ticket of a question that is never outdated.
     pub(crate) fn lasting() -> Self {
         Tickets::default().next(Asked::Inspection)
     }
 
-    /// Whether no later question of the kind has come.
+    /// Whether no later question of the kind has arrived.
     pub(super) fn counts(&self) -> bool {
         self.latest.load(Ordering::SeqCst) == self.number
     }

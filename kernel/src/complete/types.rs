@@ -1,4 +1,4 @@
-//! Types as rustc prints them, and what is known of them.
+//! Reads types as rustc prints them.
 
 use super::index::convert::{Path, ty};
 use super::index::record::{Id, Space, Ty};
@@ -7,8 +7,8 @@ use super::index::world::World;
 /// The crate that cells are compiled as.
 pub(super) const CELL: &str = "ctx";
 
-/// Reads a type that rustc printed or that a variable has. `parameters` are those of the functions
-/// around it, with what is asked of them.
+/// Reads a type printed by rustc or of a variable. `parameters` are the type parameters of enclosing
+/// functions, with their bounds.
 pub(super) fn read(world: &World, printed: &str, parameters: &[(String, String)]) -> Option<Ty> {
     let names: Vec<String> = parameters.iter().map(|(name, _)| name.clone()).collect();
     let ty = read_with(world, printed, &names)?;
@@ -29,13 +29,13 @@ fn read_with(world: &World, printed: &str, parameters: &[String]) -> Option<Ty> 
 
 /// The item that a printed path names.
 pub(super) fn find(world: &World, path: &[String], space: Space) -> Option<Id> {
-    // Where only a hidden path leads to a type, it goes through crates: `kensaku::polars::polars_lazy::..`.
+    // A type with only a hidden path is printed through crates: `kensaku::polars::polars_lazy::..`.
     let rest = |at: usize| Some((world.root(&path[at])?, &path[at + 1..]));
     let mut starts = (0..path.len()).filter_map(rest);
     if let Some(id) = starts.find_map(|(root, rest)| world.descend(root, rest, space)) {
         return Some(id);
     }
-    // The cell's own, and what bounds name in words of the cell.
+    // The cell's own items, and those that bounds name as the cell does.
     let v1 = ["prelude".to_owned(), "v1".to_owned()];
     world.descend(world.root(CELL)?, path, space).or_else(|| {
         let prelude = world.descend(world.root("std")?, &v1, Space::Types)?;
@@ -43,7 +43,7 @@ pub(super) fn find(world: &World, path: &[String], space: Space) -> Option<Id> {
     })
 }
 
-/// A printed type as one that can be parsed: without `{closure@..}` and `{integer}`.
+/// A printed type in a form that parses: without `{closure@..}` and `{integer}`.
 fn plain(printed: &str) -> String {
     let mut plain = String::new();
     let mut rest = printed;
@@ -59,7 +59,7 @@ fn plain(printed: &str) -> String {
         match &inside[..end] {
             "{integer}" => plain += "i32",
             "{float}" => plain += "f64",
-            // A function's own name stands behind its type, a closure stands alone.
+            // A function's name follows its type, a closure stands alone.
             _ if plain.ends_with(' ') && (plain.contains("fn(") || plain.contains("->")) => {}
             _ => plain.push('_'),
         }
@@ -69,7 +69,7 @@ fn plain(printed: &str) -> String {
 }
 
 impl Ty {
-    /// The type without its alias.
+    /// The type with its alias resolved.
     pub(super) fn unaliased(self, world: &World) -> Ty {
         let Ty::Named(id, arguments) = &self else { return self };
         let Some(record) = world.record(*id) else { return self };

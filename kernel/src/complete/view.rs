@@ -1,4 +1,4 @@
-//! What paths mean at the place of the cursor.
+//! Resolves paths at the cursor.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,12 +20,12 @@ pub(super) struct View {
     root: Id,
     traits: HashSet<Id>,
     preludes: Vec<Id>,
-    /// What `:dep` has added.
+    /// The crates added by `:dep`.
     added: Vec<String>,
 }
 
 impl View {
-    /// The view of cells with `items`, as code, over a world that has the `added` crates.
+    /// The view of cells with `items`, as code, over a world with the `added` crates.
     pub(super) fn new(mut world: World, added: &[crate::session::Crate], items: &str) -> Self {
         let modules = read_text(&format!("use kensaku::prelude::*;\n{items}"));
         let (dependencies, uses) = (HashMap::new(), Uses::new());
@@ -72,7 +72,7 @@ impl View {
         self.world.descend(self.world.aliased(start), rest, space)
     }
 
-    /// What a name by itself means.
+    /// Resolves a single name.
     pub(super) fn named(&self, name: &str, space: Space) -> Option<Id> {
         let places = std::iter::once(self.root).chain(self.preludes.iter().copied());
         let found = places.into_iter().find_map(|place| self.world.child(place, name, space));
@@ -98,7 +98,7 @@ impl View {
             .then(|| Ty::Named(id, arguments).unaliased(&self.world))
     }
 
-    /// The names that stand for something without a path, the user's own first.
+    /// The names that resolve without a path, the user's own first.
     pub(super) fn names(&self) -> Vec<Child> {
         let mut seen = HashSet::new();
         let children = |id: Id| self.world.record(id).map(|record| record.children.clone()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Making the index: crates are parsed side by side, then resolved one after the other.
+//! Builds the index: crates are parsed in parallel, then resolved one by one.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -14,16 +14,16 @@ use super::sources::{Built, Source, of_built, of_std, target_cfg};
 use super::store::Store;
 use super::world::World;
 
-/// The dylib's crate, from which everything that cells can name is reached.
+/// The dylib's crate, through which all that cells can name is reached.
 const START: &str = "kensaku";
 
-/// Writes the index of all that std and the dylib made of `built` offer to `file`.
+/// Writes the index of std and of the dylib made of `built` to `file`.
 pub(crate) fn build(built: Vec<Built>, sysroot: &Path, file: &Path) -> Result<()> {
     let cfg = target_cfg()?;
     let all = of_built(built);
     let std = of_std(sysroot);
     let mut wanted: Vec<&Source> = std.iter().collect();
-    wanted.push(all.get(START).context("the sources of the library for cells are gone")?);
+    wanted.push(all.get(START).context("the sources of the library for cells are missing")?);
     let mut parsed: Vec<(&Source, Vec<Module>)> = Vec::new();
     let mut uses = Uses::new();
     let mut known: HashSet<&str> = HashSet::new();
@@ -48,7 +48,7 @@ pub(crate) fn build(built: Vec<Built>, sysroot: &Path, file: &Path) -> Result<()
     Store::write(world.layer, file)
 }
 
-/// Adds the crate called `name` whose package lies in `folder`, as with all its features.
+/// Adds the crate `name`, whose package is in `folder`, with all its features.
 pub(crate) fn add_crate(world: &mut World, name: &str, folder: &Path) {
     let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).ok();
     let Some(manifest) = manifest.and_then(|text| text.parse::<toml::Table>().ok()) else { return };
@@ -77,7 +77,7 @@ fn parse<'a>(sources: &[&'a Source], cfg: &Cfg) -> Result<Vec<Parsed<'a>>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads.min(sources.len()) {
-            // Deep macros and types recurse; the default stack of a thread is small.
+            // Nested macros and types recurse deeply; the default stack of a thread is small.
             let spawned = std::thread::Builder::new().stack_size(32 << 20).spawn_scoped(scope, work);
             if spawned.is_err() {
                 work();
@@ -87,14 +87,14 @@ fn parse<'a>(sources: &[&'a Source], cfg: &Cfg) -> Result<Vec<Parsed<'a>>> {
     done.into_inner().ok().context("a thread of the index failed")
 }
 
-/// The keys of the crates that a crate re-exports, whole or in part.
+/// The keys of the crates that a crate re-exports, wholly or in part.
 fn offered<'a>(source: &'a Source, modules: &[Module]) -> Vec<&'a String> {
     let imports = modules.iter().flat_map(|module| &module.uses).filter(|import| import.public);
     let firsts = imports.filter_map(|import| import.path.iter().find(|part| !part.is_empty()));
     firsts.filter_map(|first| source.dependencies.get(first)).collect()
 }
 
-/// Dependencies first.
+/// Sorts the crates, dependencies first.
 fn in_order(parsed: Vec<(&Source, Vec<Module>)>) -> Vec<(&Source, Vec<Module>)> {
     let mut waiting: HashMap<&str, (&Source, Vec<Module>)> = HashMap::new();
     let mut names = Vec::new();

@@ -1,4 +1,4 @@
-//! Calls of macros where items or members stand.
+//! Macro calls in the place of items or members.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::ItemImpl;
@@ -8,7 +8,7 @@ use super::convert::unraw;
 use super::raw::{DEPTH, Walker};
 
 impl Walker<'_> {
-    /// Macro calls among the members become what they stand for.
+    /// Expands macro calls among the members.
     pub(super) fn expand_members(&self, syntax: &mut ItemImpl, module: usize) {
         for _ in 0..DEPTH {
             let mut changed = false;
@@ -37,7 +37,7 @@ impl Walker<'_> {
         }
         let mut place = Some(module);
         while let Some(index) = place {
-            // `#[macro_use] mod macros;` brings the macros of a module into the one it stands in.
+            // `#[macro_use] mod macros;` brings a module's macros into its parent.
             let inner = (index + 1..self.modules.len()).filter(|at| self.modules[*at].parent == Some(index));
             let mut places = std::iter::once(index).chain(inner);
             if let Some(rules) = places.find_map(|at| self.macros.get(&(at, name.clone()))) {
@@ -48,7 +48,7 @@ impl Walker<'_> {
         self.macros_anywhere.get(&name)?.expand(call.tokens.clone())
     }
 
-    /// The branch of a `cfg_if!` or `cfg_select!` that holds.
+    /// The active branch of a `cfg_if!` or `cfg_select!`.
     fn selected(&self, tokens: TokenStream) -> TokenStream {
         let mut condition = TokenStream::new();
         for token in tokens {

@@ -1,4 +1,4 @@
-//! `#[cfg(..)]`: which items of a crate are there.
+//! `#[cfg(..)]`: which items of a crate are compiled.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Expr, ExprLit, Lit, Meta, Token};
 
-/// What is set while a crate is compiled.
+/// The configuration that a crate is compiled with.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cfg {
     flags: HashSet<String>,
@@ -15,7 +15,7 @@ pub(crate) struct Cfg {
 }
 
 impl Cfg {
-    /// Reads what `rustc --print cfg` prints.
+    /// Reads the output of `rustc --print cfg`.
     pub(crate) fn of_target(printed: &str) -> Self {
         let mut cfg = Self::default();
         for line in printed.lines() {

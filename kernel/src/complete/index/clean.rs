@@ -1,11 +1,11 @@
-//! Makes tokens ready for syn: bodies of functions are emptied, which saves most of the time of
-//! parsing, and what only std may write (`const` traits) is left out.
+//! Prepares tokens for syn: bodies of functions are emptied, which saves most of the parsing time,
+//! and syntax reserved for std (`const` traits) is removed.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{ImplItem, Item};
 
-/// The items in `tokens`; what cannot be parsed is passed over.
+/// The items in `tokens`; those that do not parse are skipped.
 pub(super) fn items(tokens: TokenStream) -> Vec<Item> {
     let tokens = clean(tokens);
     if let Ok(file) = syn::parse2::<syn::File>(tokens.clone()) {
@@ -14,7 +14,7 @@ pub(super) fn items(tokens: TokenStream) -> Vec<Item> {
     each::<Item>.parse2(tokens).unwrap_or_default()
 }
 
-/// The members of an impl in `tokens`, in the same way.
+/// The members of an impl in `tokens`, likewise.
 pub(super) fn members(tokens: TokenStream) -> Vec<ImplItem> {
     each::<ImplItem>.parse2(clean(tokens)).unwrap_or_default()
 }
@@ -35,7 +35,7 @@ fn each<T: Parse>(input: ParseStream) -> syn::Result<Vec<T>> {
     Ok(items)
 }
 
-/// To behind the next semicolon or block.
+/// Skips past the next semicolon or block.
 fn skip(input: ParseStream) -> syn::Result<()> {
     while !input.is_empty() {
         match input.parse::<TokenTree>()? {

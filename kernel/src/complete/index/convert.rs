@@ -1,4 +1,4 @@
-//! From syn's items to the index's: types, bounds, members.
+//! Converts syn's items to those of the index: types, bounds, members.
 
 use std::path::Path as FilePath;
 
@@ -14,7 +14,7 @@ use super::docs::{docs_of, is_deprecated, is_hidden};
 use super::print::print;
 use super::record::{Bound, Impl, Kind, Member, Ty};
 
-/// A path before it is resolved; an empty first part stands for a leading `::`.
+/// An unresolved path; an empty first part is a leading `::`.
 pub(crate) type Path = Vec<String>;
 
 /// The primitive types.
@@ -23,7 +23,7 @@ pub(crate) const PRIMITIVES: [&str; 17] = [
     "usize",
 ];
 
-/// What attributes are read with.
+/// Reads attributes.
 pub(super) struct Reader<'a> {
     pub(super) cfg: &'a Cfg,
     pub(super) folder: &'a FilePath,
@@ -62,10 +62,10 @@ pub(crate) fn bound(path: &syn::Path, parameters: &[String]) -> Bound<Path> {
     Bound { name: names(path), arguments, types }
 }
 
-/// What is asked of types.
+/// Bounds of types.
 pub(crate) type Asked = Vec<(Ty<Path>, Bound<Path>)>;
 
-/// The names of type parameters, and what is asked of types.
+/// The names of type parameters, and the bounds.
 pub(crate) fn generics(syntax: &Generics, outer: &[String]) -> (Vec<String>, Asked) {
     let own = syntax.type_params().map(|parameter| parameter.ident.to_string());
     let parameters: Vec<String> = outer.iter().cloned().chain(own).collect();
@@ -110,7 +110,7 @@ impl Reader<'_> {
         self.member(name, Kind::Field, signature, &field.attrs, public, ty)
     }
 
-    /// An impl; of a trait's only the header is kept.
+    /// An impl; only the header, if it is of a trait.
     pub(super) fn implementation(&self, syntax: &ItemImpl) -> Option<Impl<Path>> {
         let (parameters, bounds) = generics(&syntax.generics, &[]);
         let of = match &syntax.trait_ {

@@ -1,4 +1,4 @@
-//! Doc comments, also those that macros put together.
+//! Doc comments, including those built by macros.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use syn::{Attribute, Expr, ExprLit, Lit, Meta};
 
 use super::record::Docs;
 
-/// The docs in `attributes`; `folder` is where files named by `include_str!` are looked for.
+/// The docs in `attributes`; paths of `include_str!` are relative to `folder`.
 pub(super) fn docs_of(attributes: &[Attribute], folder: &Path) -> Docs {
     let mut text = String::new();
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("doc")) {
@@ -27,7 +27,7 @@ pub(super) fn docs_of(attributes: &[Attribute], folder: &Path) -> Docs {
     if text.trim().is_empty() { Docs::None } else { Docs::Text(text.trim_end().to_owned()) }
 }
 
-/// Whether an item is not meant to be used: hidden from the docs, or not stable.
+/// Whether an item is not meant to be used: hidden from the docs, or unstable.
 pub(super) fn is_hidden(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         Meta::List(list) if list.path.is_ident("doc") => list.tokens.to_string() == "hidden",

@@ -1,5 +1,5 @@
-//! `macro_rules!` macros, expanded where they make items: most of std's integer methods and many of
-//! candle's and Polars's are written by one.
+//! Expands `macro_rules!` macros that generate items: most of std's integer methods and many of
+//! candle's and Polars's come from one.
 
 use std::collections::HashMap;
 
@@ -42,7 +42,7 @@ impl Rules {
         Self(rules)
     }
 
-    /// What a call with `input` becomes, where a rule fits.
+    /// The expansion of a call with `input`, if a rule matches.
     pub(crate) fn expand(&self, input: TokenStream) -> Option<TokenStream> {
         let input: Vec<TokenTree> = input.into_iter().collect();
         self.0.iter().find_map(|(matchers, body)| {
@@ -80,7 +80,7 @@ fn matchers(pattern: TokenStream) -> Vec<Matcher> {
     matchers
 }
 
-/// What stands behind `$( .. )`: a separator and `*`, `+` or `?`.
+/// The part after `$( .. )`: a separator and `*`, `+` or `?`.
 fn repetition(tokens: &mut impl Iterator<Item = TokenTree>) -> (Vec<TokenTree>, char) {
     let mut separator = Vec::new();
     for token in tokens {
@@ -94,7 +94,7 @@ fn repetition(tokens: &mut impl Iterator<Item = TokenTree>) -> (Vec<TokenTree>, 
     (separator, '*')
 }
 
-/// Matches from `at` on; gives where it ended.
+/// Matches from `at` on and returns the end.
 fn matches(matchers: &[Matcher], input: &[TokenTree], mut at: usize, bindings: &mut Bindings) -> Option<usize> {
     for matcher in matchers {
         match matcher {

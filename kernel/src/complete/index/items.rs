@@ -1,4 +1,4 @@
-//! Structs, enums, traits, functions and the rest: what the index keeps of each.
+//! Structs, enums, traits, functions and other items, as kept in the index.
 
 use std::path::Path as FilePath;
 
@@ -105,7 +105,7 @@ impl Walker<'_> {
         }
     }
 
-    /// The impls that `#[derive(..)]` makes.
+    /// The impls that `#[derive(..)]` generates.
     fn derive(&mut self, attributes: &[Attribute], name: &syn::Ident, of: &Generics, module: usize) {
         let (parameters, _) = generics(of, &[]);
         let arguments = parameters.iter().cloned().map(Ty::Parameter).collect();

@@ -1,4 +1,4 @@
-//! The index: what the crates that cells can name offer, read from their sources at installation.
+//! The index of the public items that cells can name, read from the crates' sources at installation.
 
 pub(crate) mod build;
 pub(crate) mod convert;

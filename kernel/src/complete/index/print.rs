@@ -1,4 +1,4 @@
-//! Signatures: tokens as text, spaced as rustfmt spaces them.
+//! Signatures: tokens as text, spaced as by rustfmt.
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 
@@ -18,7 +18,7 @@ pub(crate) fn print(tokens: TokenStream) -> String {
     text
 }
 
-/// Tokens of several characters, such as `->`, in one piece.
+/// Flattens tokens to words; tokens of several characters, such as `->`, are one word.
 fn flatten(tokens: TokenStream, words: &mut Vec<String>) {
     let mut joint = false;
     for token in tokens {

@@ -1,4 +1,4 @@
-//! A crate's modules as they are written: parsed and with macros expanded, but no name resolved.
+//! A crate's modules, parsed and with macros expanded, but without resolving names.
 
 use std::collections::HashMap;
 use std::path::{Path as FilePath, PathBuf};
@@ -36,7 +36,7 @@ pub(crate) struct Item {
     pub(crate) kind: Kind,
     pub(crate) public: bool,
     pub(crate) hidden: bool,
-    /// 0 for a deprecated one.
+    /// 0 if deprecated.
     pub(crate) weight: u8,
     pub(crate) signature: String,
     pub(crate) docs: Docs,
@@ -47,17 +47,17 @@ pub(crate) struct Item {
     pub(crate) supertraits: Vec<Bound<Path>>,
 }
 
-/// One name of a `use`, or all of a module's.
+/// A name of a `use`, or a glob.
 #[derive(Debug, Clone)]
 pub(crate) struct Use {
     pub(crate) path: Path,
-    /// None for a glob.
+    /// `None` for a glob.
     pub(crate) name: Option<String>,
     pub(crate) public: bool,
     pub(crate) hidden: bool,
 }
 
-/// How often names stand behind a dot or a double colon.
+/// How often names follow a dot or a double colon.
 pub(crate) type Uses = HashMap<String, u32>;
 
 /// Reads the crate whose root file is `root`.
@@ -85,7 +85,7 @@ pub(super) struct Walker<'a> {
     pub(super) modules: Vec<Module>,
     pub(super) macros: HashMap<(usize, String), Rc<Rules>>,
     pub(super) macros_anywhere: HashMap<String, Rc<Rules>>,
-    /// What needs macros that may be defined further down.
+    /// Items that need macros which may be defined later.
     later: Vec<(usize, PathBuf, Later)>,
 }
 
@@ -130,7 +130,7 @@ impl<'a> Walker<'a> {
         Reader { cfg: self.cfg, folder }
     }
 
-    /// Reads a file whose modules lie in `folder`.
+    /// Reads a file whose submodules are in `folder`.
     fn file(&mut self, path: &FilePath, folder: &FilePath, module: usize) {
         let Ok(text) = std::fs::read_to_string(path) else { return };
         let text = text.strip_prefix("#!/").map_or(text.as_str(), |_| "");
@@ -256,7 +256,7 @@ impl<'a> Walker<'a> {
             public: exported,
             ..self.plain(&name, Kind::Macro, &syntax.attrs, folder)
         };
-        // Exported macros live in the root, whatever module they stand in.
+        // Exported macros belong to the root, wherever they are defined.
         self.modules[if exported { 0 } else { module }].items.push(item);
     }
 }

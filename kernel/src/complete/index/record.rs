@@ -1,13 +1,13 @@
-//! What the index knows of an item.
+//! Items as records of the index.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The number of an item: modules, types, traits, functions, constants, macros and variants have one.
+/// The number of an item: a module, type, trait, function, constant, macro or variant.
 pub(crate) type Id = u32;
 
-/// What an item is.
+/// The kind of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Kind {
     Module,
@@ -28,7 +28,7 @@ pub(crate) enum Kind {
     AssociatedType,
 }
 
-/// Names of types, values and macros do not clash.
+/// Namespaces: names of types, values and macros do not clash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Space {
     Types,
@@ -46,13 +46,13 @@ pub(crate) struct Record {
     pub(crate) docs: Docs,
     pub(crate) hidden: bool,
     pub(crate) weight: u8,
-    /// A module's names, with those it re-exports; an enum's variants.
+    /// A module's names, including re-exports; an enum's variants.
     pub(crate) children: Vec<Child>,
     /// A struct's fields, a trait's items.
     pub(crate) members: Vec<Member>,
     /// The names of its type parameters.
     pub(crate) parameters: Vec<String>,
-    /// What an alias stands for.
+    /// The target of an alias.
     pub(crate) target: Option<Ty>,
     pub(crate) supertraits: Vec<Bound>,
 }
@@ -64,7 +64,7 @@ pub(crate) struct Child {
     pub(crate) id: Id,
     pub(crate) kind: Kind,
     pub(crate) public: bool,
-    /// Not meant to be used: hidden from the docs, or not stable.
+    /// Not meant to be used: hidden from the docs, or unstable.
     pub(crate) hidden: bool,
     /// How often the sources use the name, as a logarithm.
     pub(crate) weight: u8,
@@ -84,7 +84,7 @@ pub(crate) struct Member<N = Id> {
     pub(crate) ty: Option<Ty<N>>,
 }
 
-/// An `impl` block. Of a trait's it holds no members: the trait has them.
+/// An `impl` block. If it is of a trait, the members are those of the trait and not stored here.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Impl<N = Id> {
     pub(crate) parameters: Vec<String>,
@@ -96,7 +96,7 @@ pub(crate) struct Impl<N = Id> {
     pub(crate) types: Vec<(String, Ty<N>)>,
 }
 
-/// A type, over names `N`: ids, or paths before they are resolved.
+/// A type over names `N`: ids, or unresolved paths.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Ty<N = Id> {
     Named(N, Vec<Ty<N>>),
@@ -124,7 +124,7 @@ pub(crate) struct Bound<N = Id> {
     pub(crate) types: Vec<(String, Ty<N>)>,
 }
 
-/// What impls are filed under: the outermost part of their type.
+/// The key of impls: the outermost part of their type.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Head {
     Named(Id),
@@ -140,7 +140,7 @@ pub(crate) enum Head {
     Any,
 }
 
-/// Docs: text still to be stored, or where it is stored.
+/// Docs: text that is not yet stored, or its place in the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Docs {
     None,
@@ -149,7 +149,7 @@ pub(crate) enum Docs {
 }
 
 impl Kind {
-    /// Where names of the kind live. Structs are found as values, too, where no value has the name.
+    /// The namespace of the kind. Structs are also found as values if no value has the name.
     pub(crate) fn space(self) -> Space {
         match self {
             Self::Function | Self::Const | Self::Static => Space::Values,
@@ -158,7 +158,7 @@ impl Kind {
         }
     }
 
-    /// The word for it in Jupyter's completions.
+    /// The kind's name in Jupyter's completions.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Module => "module",
@@ -177,7 +177,7 @@ impl Kind {
 }
 
 impl Ty {
-    /// What its impls are filed under; none for a type of which nothing is known.
+    /// The key of its impls; `None` for an unknown type.
     pub(crate) fn head(&self) -> Option<Head> {
         Some(match self {
             Self::Named(id, _) => Head::Named(*id),
@@ -195,11 +195,11 @@ impl Ty {
     }
 }
 
-/// What a type's name means, with arguments.
+/// Maps the name of a type, with arguments.
 type Named<'a, N, M> = &'a dyn Fn(&N, Vec<Ty<M>>) -> Ty<M>;
 
 impl<N> Ty<N> {
-    /// The type over other names: `named` says what a type's name means, `of` what a trait's does.
+    /// The type over other names: `named` maps names of types, `of` names of traits.
     pub(crate) fn map<M>(&self, named: Named<N, M>, of: &dyn Fn(&N) -> Option<M>) -> Ty<M> {
         let one = |ty: &Ty<N>| Box::new(ty.map(named, of));
         let many = |types: &[Ty<N>]| types.iter().map(|ty| ty.map(named, of)).collect();

@@ -1,4 +1,4 @@
-//! Records of a crate whose names are resolved: what its modules offer after all `pub use`, and types
+//! Records of a crate with resolved names: the contents of its modules after all `pub use`, and types
 //! over ids.
 
 use std::collections::HashSet;
@@ -30,7 +30,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// The names of a module: its own items, and what it re-exports.
+    /// The names of a module: its own items and re-exports.
     fn names(
         &self,
         index: usize,
@@ -61,7 +61,7 @@ impl Resolver<'_> {
                 add(self.child(item, *id));
             }
         }
-        // Imports of the user's root module are names, too, though not public.
+        // Imports of the user's root module are also names, though not public.
         let visible = |public: bool| public || (with_private && self.added.is_cell && index == 0);
         for import in module.uses.iter().filter(|import| visible(import.public)) {
             let Some(name) = &import.name else { continue };
@@ -167,7 +167,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// An impl, unless it is of a trait or for a type that is not known.
+    /// An impl, unless it is of an unknown trait or for an unknown type.
     pub(super) fn implementation(&self, module: usize, implementation: &Impl<Path>) -> Option<Impl> {
         let of = match &implementation.of {
             Some(bound) => Some(self.bound(module, bound)?),
@@ -200,7 +200,7 @@ impl Resolver<'_> {
         self.meaning(module, path, Space::Types)
     }
 
-    /// A type without its alias.
+    /// A type with its alias resolved.
     fn aliased(&self, id: Id, arguments: Vec<Ty>) -> Ty {
         let (parameters, target) = match self.own_item(id) {
             Some((module, Item { target: Some(target), parameters, .. }, _)) => {

@@ -1,4 +1,4 @@
-//! Names: what the paths of a crate mean, and what its modules offer after all `pub use`.
+//! Name resolution: the paths of a crate, and the contents of its modules after all `pub use`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,22 +8,22 @@ use super::raw::{Item, Module, Uses};
 use super::record::{Head, Id, Impl, Space};
 use super::world::World;
 
-/// A crate that is about to be known.
+/// A crate to be added.
 pub(crate) struct Crate<'a> {
-    /// What paths call it.
+    /// Its name in paths.
     pub(crate) name: &'a str,
-    /// What it is known as among all crates; the library and the dylib have the same name.
+    /// Its unique name; the library and the dylib have the same `name`.
     pub(crate) key: &'a str,
     pub(crate) modules: Vec<Module>,
-    /// The crates its paths can begin with, under the names it uses for them.
+    /// The crates its paths can begin with, by the names it uses for them.
     pub(crate) dependencies: &'a HashMap<String, String>,
     /// How often names are used.
     pub(crate) uses: &'a Uses,
-    /// Whether what the root module imports for itself counts among its names, as it does in cells.
+    /// Whether the private imports of the root module are names of it, as in cells.
     pub(crate) is_cell: bool,
 }
 
-/// Adds a crate to `world`; the crates it depends on are there already.
+/// Adds a crate to `world`, which already has its dependencies.
 pub(crate) fn add(world: &mut World, added: Crate) -> Id {
     let resolver = Resolver::new(world, &added);
     let first = resolver.first;
@@ -49,23 +49,24 @@ pub(crate) fn add(world: &mut World, added: Crate) -> Id {
     first
 }
 
-/// Ids are given in this order: modules, items, variants behind their enum.
+/// Ids are assigned in this order: modules, then items, each enum followed by its variants.
 pub(super) struct Resolver<'a> {
     pub(super) world: &'a World,
     pub(super) added: &'a Crate<'a>,
     pub(super) first: Id,
     /// Module, item, path.
     items: Vec<(usize, &'a Item, String)>,
-    /// What a module defines itself.
+    /// The items that a module defines itself.
     pub(super) own: HashMap<(usize, &'a str, Space), Id>,
     pub(super) variants: HashMap<(Id, &'a str), Id>,
-    /// The modules in a module.
+    /// The submodules of a module.
     pub(super) inner: HashMap<usize, Vec<usize>>,
     prelude: Option<Id>,
     known: std::cell::RefCell<HashMap<(usize, String, Space), Option<Id>>>,
 }
 
-/// How far up a chain of questions an answer depends on: cyclic globs ask what is being answered.
+/// An answer depends on no question still open. Else it depends on open questions down to a depth, as cyclic globs ask
+/// again what is being answered.
 const INDEPENDENT: usize = usize::MAX;
 
 type Asked<'b> = (usize, &'b str, Space);
@@ -118,7 +119,7 @@ impl<'a> Resolver<'a> {
         self.items.get((id.checked_sub(self.first)? as usize).checked_sub(self.added.modules.len())?)
     }
 
-    /// What `name` means in a module, without the prelude.
+    /// Resolves `name` in a module, without the prelude.
     fn lookup(
         &self,
         module: usize,
@@ -167,7 +168,7 @@ impl<'a> Resolver<'a> {
         (answer, depends)
     }
 
-    /// What `name` means inside a module or an enum.
+    /// Resolves `name` as a child of a module or an enum.
     fn inside(
         &self,
         parent: Id,
@@ -225,7 +226,7 @@ impl<'a> Resolver<'a> {
         (at, depends)
     }
 
-    /// A crate that any module can name, also one that `extern crate` renames in the root.
+    /// A crate that any module can name, including those renamed by `extern crate` in the root.
     fn outer_crate(&self, name: &str) -> Option<Id> {
         let renamed = self.added.modules[0].uses.iter().find_map(|import| match import.path.as_slice() {
             [lead, real] if lead.is_empty() && import.name.as_deref() == Some(name) => Some(real.as_str()),
@@ -243,7 +244,7 @@ impl<'a> Resolver<'a> {
         if let Some(prelude) = self.prelude {
             return self.world.child(prelude, name, space);
         }
-        // core itself.
+        // The crate is core itself.
         let prelude = *self.own.get(&(0, "prelude", Space::Types))?;
         let v1 = *self.own.get(&(self.own_module(prelude)?, "v1", Space::Types))?;
         self.lookup(self.own_module(v1)?, name, space, &mut Vec::new()).0

@@ -1,7 +1,7 @@
-//! Where the sources of the dylib's crates and of std are.
+//! The sources of the dylib's crates and of std.
 //!
-//! Cargo tells it while it builds the dylib, so nothing is asked for that was not downloaded. The names by
-//! which crates know each other stand in their manifests.
+//! Cargo reports them while it builds the dylib, so only downloaded sources are used. The names by which
+//! crates depend on each other are in their manifests.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub(crate) struct Source {
     /// The root file.
     pub(crate) root: PathBuf,
     pub(crate) features: Vec<String>,
-    /// The crates it can name, by the names it uses, as keys.
+    /// The keys of the crates it can name, by the names it uses.
     pub(crate) dependencies: HashMap<String, String>,
 }
 
@@ -36,14 +36,14 @@ pub(crate) struct Built {
     features: BTreeSet<String>,
 }
 
-/// The crate that the dylib is made of; cells know it as `kensaku`.
+/// The dylib's crate, which cells name `kensaku`.
 const PRELOAD: &str = "kensaku_preload";
 const LIBRARY: &str = "kensaku";
-/// The library proper, which has the dylib's name.
+/// The library itself, which has the same name as the dylib.
 const LIBRARY_KEY: &str = "kensaku(library)";
 
 impl Built {
-    /// The library that a message of cargo tells of; macros' crates offer nothing that is in their sources.
+    /// The library that a message of cargo reports. Crates of procedural macros are skipped: they export nothing else.
     pub(crate) fn read(message: &Value) -> Option<Self> {
         let target = &message["target"];
         let is_library = |kind: &str| matches!(kind, "lib" | "rlib" | "dylib" | "cdylib");
@@ -59,7 +59,7 @@ impl Built {
     }
 }
 
-/// The sources of what was built, by key; the dylib's crate has the key `kensaku`.
+/// The sources of the built crates, by key; the dylib's crate has the key `kensaku`.
 pub(crate) fn of_built(built: Vec<Built>) -> HashMap<String, Source> {
     let packages = packages(built);
     let keys = keys(&packages);
@@ -80,7 +80,7 @@ pub(crate) fn of_built(built: Vec<Built>) -> HashMap<String, Source> {
     packages.iter().zip(&keys).map(source).map(|source| (source.key.clone(), source)).collect()
 }
 
-/// core, alloc and std, in this order, where rustup's component `rust-src` is installed.
+/// core, alloc and std, in this order, if rustup's component `rust-src` is installed.
 pub(crate) fn of_std(sysroot: &Path) -> Vec<Source> {
     let library = sysroot.join("lib/rustlib/src/rust/library");
     let source = |name: &str, before: &[&str]| Source {
@@ -94,27 +94,27 @@ pub(crate) fn of_std(sysroot: &Path) -> Vec<Source> {
     all.into_iter().filter(|source| source.root.exists()).collect()
 }
 
-/// What is set while crates are compiled for this machine.
+/// The configuration that crates are compiled with on this machine.
 pub(crate) fn target_cfg() -> Result<Cfg> {
     let output = Command::new("rustc").args(["--print", "cfg"]).output().context("running rustc")?;
     ensure!(output.status.success(), "rustc --print cfg: {}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(Cfg::of_target(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// A library and what its manifest says.
+/// A library with the contents of its manifest.
 struct Package {
     built: Built,
     name: String,
-    /// None where the workspace has it.
+    /// `None` if inherited from the workspace.
     version: Option<Version>,
     dependencies: Vec<Wanted>,
 }
 
-/// A dependency as a manifest asks for it.
+/// A dependency in a manifest.
 #[derive(Debug, PartialEq)]
 struct Wanted {
     package: String,
-    /// The name that code uses, where it is not the library's own.
+    /// The name that code uses, if it differs from the library's.
     rename: Option<String>,
     version: VersionReq,
 }
@@ -148,8 +148,8 @@ impl Wanted {
     }
 }
 
-/// One package for each manifest that is still there. Cargo builds some twice, for the crates and for their build
-/// scripts: completion offers what either has.
+/// One package for each existing manifest. cargo builds some twice, for crates and for build scripts: completion
+/// offers the union of their features.
 fn packages(built: Vec<Built>) -> Vec<Package> {
     let mut merged: BTreeMap<PathBuf, Built> = BTreeMap::new();
     for built in built {
@@ -162,7 +162,7 @@ fn packages(built: Vec<Built>) -> Vec<Package> {
     packages
 }
 
-/// A name for each package; of several versions all but the first are told apart.
+/// A unique key for each package: its name, or the path of its manifest for all but the first of several versions.
 fn keys(packages: &[Package]) -> Vec<String> {
     let mut taken = BTreeSet::new();
     let key = |package: &Package| match package.built.name.as_str() {
@@ -184,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    /// A message of cargo about the library of `folder`, which gets its manifest.
+    /// A message of cargo about the library in `folder`, where its manifest is written.
     fn message(folder: &Path, name: &str, features: &[&str], manifest: &str) -> Value {
         let folder = folder.join(name);
         std::fs::create_dir_all(&folder).expect("a folder");

@@ -1,6 +1,6 @@
 //! The index on disk: only the parts that a request needs are read.
 //!
-//! The file is a sequence of parts (docs, items, impls), then the contents table, then its place.
+//! The file is a sequence of parts (docs, items, impls), then the table of contents, then its offset.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::record::{Docs, Head, Id, Impl, Record};
 use super::world::Layer;
 
-/// Changes with the layout of the file and with what is read from the sources: an older index is then
-/// made anew.
+/// Changes with the layout of the file and with what is read from the sources, so that an older index is
+/// rebuilt.
 const MAGIC: [u8; 8] = *b"kensaku2";
 
 /// How many items are kept decoded.
@@ -31,10 +31,10 @@ pub(crate) struct Store {
     impls: Mutex<HashMap<Head, Arc<Vec<Impl>>>>,
 }
 
-/// Where everything is.
+/// The table of contents.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Contents {
-    /// The end of each record; it begins where the one before ends.
+    /// The end of each record, which is the start of the next.
     ends: Vec<u64>,
     first: u64,
     /// Sorted by head.
@@ -47,16 +47,16 @@ impl Store {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
         let length = file.metadata()?.len();
-        ensure!(length > 16, "{} is cut off", path.display());
+        ensure!(length > 16, "{} is truncated", path.display());
         let mut tail = [0; 16];
         file.read_exact_at(&mut tail, length - 16)?;
-        ensure!(tail[8..] == MAGIC, "{} is of another version", path.display());
+        ensure!(tail[8..] == MAGIC, "{} has another version", path.display());
         let place = u64::from_le_bytes(tail[..8].try_into()?);
         let contents = read(&file, place, length.saturating_sub(16 + place))?;
         Ok(Self { file, contents, records: Mutex::default(), impls: Mutex::default() })
     }
 
-    /// Writes `layer` to `path`, all at once for those who open it meanwhile.
+    /// Writes `layer` to `path` atomically.
     pub(crate) fn write(layer: Layer, path: &Path) -> Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let readable = std::os::unix::fs::PermissionsExt::from_mode(0o666);
@@ -92,7 +92,7 @@ impl Store {
         Ok(())
     }
 
-    /// How many items there are; ids count from 0.
+    /// The number of items; ids count from 0.
     pub(crate) fn len(&self) -> usize {
         self.contents.ends.len()
     }

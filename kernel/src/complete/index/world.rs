@@ -1,5 +1,5 @@
-//! All that is known: the index on disk, and a layer over it with what is not there (the user's own
-//! items, crates added later; while the index is built, everything).
+//! All known items: the index on disk, and a layer over it for those it lacks (the user's own items and
+//! crates added later; while the index is built, all items).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::record::{Child, Docs, Head, Id, Impl, Record, Space, Ty};
 use super::store::Store;
 
-/// Items that are held in memory.
+/// Items in memory.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Layer {
     pub(crate) records: Vec<Arc<Record>>,
@@ -40,7 +40,7 @@ impl World {
         }
     }
 
-    /// What is implemented for types of a kind; the layer's last.
+    /// Calls `each` with the impls for a kind of types, the layer's last.
     pub(crate) fn for_impls(&self, head: &Head, mut each: impl FnMut(&Impl)) {
         if let Some(store) = &self.store {
             store.impls(head).iter().for_each(&mut each);
@@ -68,7 +68,7 @@ impl World {
         }
     }
 
-    /// The item called `name` in a module or an enum; one that is not public only where no other is.
+    /// The item `name` in a module or an enum; a private one only if there is no public one.
     pub(crate) fn child(&self, parent: Id, name: &str, space: Space) -> Option<Id> {
         let record = self.record(parent)?;
         let named = |child: &&Child| child.name == name && child.kind.space() == space;
@@ -89,7 +89,7 @@ impl World {
         self.child(at, last, space)
     }
 
-    /// What an alias of an item without arguments of its own stands for.
+    /// The target of an alias that has no arguments, else the item itself.
     pub(crate) fn aliased(&self, id: Id) -> Id {
         match self.record(id).and_then(|record| record.target.clone()) {
             Some(Ty::Named(target, _)) if target != id => target,
