@@ -1,4 +1,4 @@
-//! What compiles cells.
+//! Checks what compiles cells.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::cell::{Diagnostic, answer};
 use crate::dylib::Dylib;
 use crate::rustc::Rustc;
 
-/// A cell in small: compiled, linked and run.
+/// A minimal cell: compiled, linked and run.
 const PROGRAM: &str = "fn main() { print!(\"{:?}\", kensaku::candle_core::DType::F32); }\n";
 
 pub(super) fn rustc() -> Finding {
@@ -19,7 +19,7 @@ pub(super) fn rustc() -> Finding {
             let version = String::from_utf8_lossy(&said.stdout);
             Finding::good("rustc", version.trim_start_matches("rustc "))
         }
-        // rustup, for example, says which toolchain it lacks.
+        // rustup, for example, reports a missing toolchain.
         Ok(said) => Finding::bad("rustc", format!("does not run: {}", String::from_utf8_lossy(&said.stderr).trim())),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             Finding::bad("rustc", "not found on PATH: install Rust from https://rustup.rs")
@@ -28,15 +28,15 @@ pub(super) fn rustc() -> Finding {
     }
 }
 
-/// Its errors say what to do.
+/// The errors contain a fix.
 pub(super) fn library(dylib: &anyhow::Result<Dylib>) -> Finding {
     match dylib {
-        Ok(dylib) => Finding::good("library", format!("{}, built by this rustc", dylib.library.display())),
+        Ok(dylib) => Finding::good("library", format!("{}, built with this rustc", dylib.library.display())),
         Err(error) => Finding::bad("library", format!("{error:#}")),
     }
 }
 
-/// The linker by what it did, and how long a small program takes.
+/// Checks the linker with a small program, and measures how long that takes.
 pub(super) fn program(dylib: &Dylib) -> Vec<Finding> {
     match tried(dylib) {
         Ok((linker, seconds)) => vec![
@@ -55,14 +55,14 @@ fn tried(dylib: &Dylib) -> anyhow::Result<(String, f64)> {
     let compiled = crate::run::rustc(dylib, &source, &program).args(["--print", "link-args"]).output()?;
     if !compiled.status.success() {
         let reason = String::from_utf8_lossy(&compiled.stderr).into_owned();
-        anyhow::bail!("a one-line program does not link: is a C compiler (gcc or clang) installed?\n{reason}");
+        anyhow::bail!("linking a one-line program failed: is a C compiler (gcc or clang) installed?\n{reason}");
     }
     let ran = Command::new(&program).output()?;
-    anyhow::ensure!(ran.stdout == b"F32", "a one-line program does not run ({})", ran.status);
+    anyhow::ensure!(ran.stdout == b"F32", "running a one-line program failed ({})", ran.status);
     Ok((linker(&String::from_utf8_lossy(&compiled.stdout)), start.elapsed().as_secs_f64()))
 }
 
-/// From the linker's command line, as rustc tells it.
+/// Reads the linker from its command line, as printed by rustc.
 fn linker(arguments: &str) -> String {
     let words = || arguments.split_whitespace().map(|word| word.trim_matches('"'));
     let driver = words().find(|word| Path::new(word).file_name().is_some_and(|name| name == "cc")).unwrap_or("cc");
@@ -73,21 +73,21 @@ fn linker(arguments: &str) -> String {
     }
 }
 
-/// Variables live on by the types that rustc tells in errors, with options that are not promised to stay.
+/// Checks that rustc reports types in its errors, which is how cells keep variables: the options for that are unstable.
 pub(super) fn types(dylib: &Dylib) -> Finding {
     match told(dylib) {
-        Ok(Some(told)) if told == TOLD => Finding::good("types", "rustc tells the types of variables"),
+        Ok(Some(told)) if told == TOLD => Finding::good("types", "rustc reports the types of variables"),
         Ok(told) => {
             let instead = told.unwrap_or_else(|| "nothing".to_owned());
             let text =
-                format!("rustc tells {instead} in place of {TOLD}: cells cannot keep variables, use Rust {RUST}");
+                format!("rustc reports {instead} instead of {TOLD}, so cells cannot keep variables: use Rust {RUST}");
             Finding::bad("types", text)
         }
         Err(error) => Finding::bad("types", format!("{error:#}")),
     }
 }
 
-/// What a probe of a cell comes down to, and what it learns.
+/// A minimal probe of a cell, and the expected answer.
 const ASKING: &str = "pub fn run() { let a = Some(vec![1u8]); let () = kensaku::nb::type_of(&a); }\n";
 const TOLD: &str = "std::option::Option<std::vec::Vec<u8>>";
 const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
@@ -100,15 +100,14 @@ fn told(dylib: &Dylib) -> anyhow::Result<Option<String>> {
     Ok(Diagnostic::errors(&String::from_utf8_lossy(&said.stderr)).iter().find_map(answer))
 }
 
-/// What completion and documentation come from.
+/// Checks the index for completion and documentation.
 pub(super) fn completion(dylib: &Dylib) -> Finding {
     match crate::complete::indexed(dylib) {
-        Some(true) => Finding::good("completion", "knows the library, its crates and std"),
-        Some(false) => Finding::advice(
-            "completion",
-            "does not know std: run `rustup component add rust-src`, then `kensaku install`",
-        ),
-        None => Finding::advice("completion", "has no index: run `kensaku install`"),
+        Some(true) => Finding::good("completion", "includes the library, its dependencies and std"),
+        Some(false) => {
+            Finding::advice("completion", "lacks std: run `rustup component add rust-src`, then `kensaku install`")
+        }
+        None => Finding::advice("completion", "index missing: run `kensaku install`"),
     }
 }
 

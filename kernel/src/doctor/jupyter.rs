@@ -1,4 +1,4 @@
-//! Jupyter, and whether it knows the kernel.
+//! Checks Jupyter and the installed kernelspecs.
 
 use super::{Finding, output_of};
 use crate::install;
@@ -31,7 +31,9 @@ pub(super) fn jupyter() -> Finding {
     let version = |name: &str| Some(format!("{name} {}", output_of("jupyter", &[name, "--version"])?));
     let found: Vec<String> = ["lab", "notebook"].into_iter().filter_map(version).collect();
     match found.is_empty() {
-        true => Finding::advice("Jupyter", "not found on PATH: `pip install jupyterlab` (`kensaku run` does without)"),
+        true => {
+            Finding::advice("Jupyter", "not found on PATH: run `pip install jupyterlab` (not needed for `kensaku run`)")
+        }
         false => Finding::good("Jupyter", found.join(", ")),
     }
 }

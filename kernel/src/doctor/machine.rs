@@ -1,4 +1,4 @@
-//! The machine: processors, memory, disks.
+//! Checks the machine: processors, memory, disks.
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -8,9 +8,9 @@ use super::{Finding, output_of};
 use crate::dylib::Dylib;
 
 const GB: f64 = 1e9;
-/// A kernel with Polars and a small model in training.
+/// Enough for a kernel with Polars that trains a small model.
 const MEMORY_FOR_A_NOTEBOOK: f64 = 1.5 * GB;
-/// Programs of cells and files of a session.
+/// Enough for the compiled cells and files of a session.
 const DISK_FOR_A_SESSION: f64 = 0.5 * GB;
 
 pub(super) fn graphics() -> Finding {
@@ -30,7 +30,7 @@ pub(super) fn threads() -> Finding {
 pub(super) fn memory() -> Finding {
     let facts = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let (Some(free), Some(total)) = (meminfo(&facts, "MemAvailable"), meminfo(&facts, "MemTotal")) else {
-        return Finding::advice("memory", "unknown, as /proc/meminfo cannot be read");
+        return Finding::advice("memory", "unknown: /proc/meminfo cannot be read");
     };
     let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|limit| limit.trim().parse().ok());
     let free = limit.map_or(free, |limit: f64| limit.min(free));
@@ -55,7 +55,7 @@ pub(super) fn disks(dylib: Option<&Dylib>) -> Vec<Finding> {
 
 fn disk(folder: &Path) -> Finding {
     let Some(free) = free_bytes(folder) else {
-        return Finding::advice("disk", format!("the free space at {} is unknown", folder.display()));
+        return Finding::advice("disk", format!("free space at {} unknown", folder.display()));
     };
     let text = format!("{:.1} GB free at {}", free / GB, folder.display());
     match free >= DISK_FOR_A_SESSION {
@@ -64,7 +64,7 @@ fn disk(folder: &Path) -> Finding {
     }
 }
 
-/// Bytes of a line such as `MemTotal:  123 kB`.
+/// The bytes in a line such as `MemTotal:  123 kB`.
 fn meminfo(facts: &str, name: &str) -> Option<f64> {
     let line = facts.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     Some(line.split_whitespace().next()?.parse::<f64>().ok()? * 1024.0)
@@ -72,7 +72,7 @@ fn meminfo(facts: &str, name: &str) -> Option<f64> {
 
 fn free_bytes(folder: &Path) -> Option<f64> {
     let path = CString::new(folder.as_os_str().as_bytes()).ok()?;
-    // Safety: a path that ends in zero, and a structure of plain numbers for the answer.
+    // Safety: the path is null-terminated, and the structure consists of plain numbers.
     let facts = unsafe {
         let mut facts: libc::statvfs = std::mem::zeroed();
         (libc::statvfs(path.as_ptr(), &mut facts) == 0).then_some(facts)

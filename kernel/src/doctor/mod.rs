@@ -1,4 +1,4 @@
-//! `kensaku doctor`: whether everything is there that cells need, and what to do where it is not.
+//! `kensaku doctor`: checks the installation and suggests fixes.
 
 mod build;
 mod jupyter;
@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use crate::dylib::Dylib;
 
-/// What was found of one thing.
+/// The result of a check.
 struct Finding {
     what: &'static str,
     state: State,
@@ -21,7 +21,7 @@ struct Finding {
 #[derive(Clone, Copy, PartialEq)]
 enum State {
     Good,
-    /// Something is missing that not everybody needs.
+    /// Something optional is missing.
     Advice,
     /// Cells cannot run.
     Bad,
@@ -47,12 +47,12 @@ impl Finding {
             State::Bad => ("NO", 31),
         };
         let mark = if colours { format!("\u{1b}[{colour}m{mark}\u{1b}[0m") } else { mark.to_owned() };
-        // Further lines stand below the first.
+        // Further lines are aligned with the first.
         format!("{mark}  {:<11} {}", self.what, self.text.trim_end().replace('\n', "\n                "))
     }
 }
 
-/// Prints one line for each thing; code 1 if something is missing that every cell needs.
+/// Prints the findings; exit code 1 if cells cannot run.
 pub(crate) fn doctor() -> Result<ExitCode> {
     let dylib = Dylib::installed();
     let checks: [&dyn Fn() -> Vec<Finding>; 10] = [
@@ -76,7 +76,7 @@ pub(crate) fn doctor() -> Result<ExitCode> {
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// What a program prints; none where it does not run.
+/// The output of a program; `None` if it fails.
 fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();

@@ -1,4 +1,4 @@
-//! Building the dylib: cargo makes its crates, rustc links them.
+//! Builds the dylib: cargo compiles its crates, rustc links them.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -16,18 +16,18 @@ use crate::rustc::joined;
 use crate::toolchain;
 use crate::units::Graph;
 
-/// Builds the preload and makes the dylib of it, unless another process does so at this moment.
+/// Builds the preload and links it into the dylib, unless another process has just done so.
 pub(super) fn build(folder: &Path, rustc: String) -> Result<Dylib> {
-    ensure!(has_sources(), "kensaku's sources are no longer at {}", workspace().display());
+    ensure!(has_sources(), "kensaku's sources are missing at {}", workspace().display());
     let _building = lock(folder)?;
     if let Some(dylib) = Dylib::recorded(folder).filter(|dylib| dylib.rustc == rustc && !dylib.is_stale()) {
         return Ok(dylib);
     }
     let started = SystemTime::now();
-    eprintln!("building kensaku's library for cells (only when it has changed) ...");
-    let graph = Graph::ask(&mut cargo(folder)).context("asking cargo what the library is made of")?;
+    eprintln!("building kensaku's library for cells (needed once per change) ...");
+    let graph = Graph::ask(&mut cargo(folder)).context("asking cargo for the library's dependencies")?;
     let messages = build_crates(folder)?;
-    // The one that is named until now may be about to be held by a kernel that starts.
+    // Spares the dylib that is recorded now: a kernel may be starting with it.
     remove_unused(folder, Dylib::recorded(folder).map(|dylib| dylib.dependencies));
     let home = new_home(folder)?;
     gather(&messages, &home)?;
@@ -47,7 +47,7 @@ pub(super) fn build(folder: &Path, rustc: String) -> Result<Dylib> {
     crate::files::write(&dylib.sources(), serde_json::to_string(&sources)?.as_bytes())?;
     let file = record(folder);
     crate::files::write(&file, serde_json::to_string_pretty(&dylib)?.as_bytes())?;
-    // What was changed while cargo ran is built the next time.
+    // Changes made while cargo ran are built the next time.
     File::open(&file)?.set_modified(started)?;
     Ok(dylib)
 }
@@ -56,24 +56,24 @@ pub(super) fn build(folder: &Path, rustc: String) -> Result<Dylib> {
 fn new_home(folder: &Path) -> Result<PathBuf> {
     let prefix = format!("{HOME}{}-", clone_key(&workspace()));
     let home =
-        tempfile::Builder::new().prefix(&prefix).tempdir_in(folder).context("making the folder of the library")?;
+        tempfile::Builder::new().prefix(&prefix).tempdir_in(folder).context("creating the folder of the library")?;
     Ok(home.keep())
 }
 
-/// Waits until no other process builds; none does until the answer is dropped.
+/// Waits until no other process builds, and locks builds until the result is dropped.
 fn lock(folder: &Path) -> Result<File> {
     let file = folder.join("kensaku-dylib.lock");
     let lock = File::options().create(true).append(true).open(&file);
     let lock = lock.with_context(|| format!("opening {}", file.display()))?;
     if lock.try_lock().is_err() {
-        eprintln!("waiting for another process that builds kensaku's library ...");
+        eprintln!("waiting for another process that is building kensaku's library ...");
         lock.lock().with_context(|| format!("locking {}", file.display()))?;
     }
     Ok(lock)
 }
 
-/// Removes the dylibs that no kernel uses: those of this clone but for the one in `spared`, and of clones that are gone.
-/// What cannot be removed now is removed by the next build.
+/// Removes the dylibs that no kernel uses: those of this clone except `spared`, and those of deleted clones. If that
+/// fails, the next build tries again.
 fn remove_unused(folder: &Path, spared: Option<PathBuf>) {
     let mut ended = gone(folder);
     ended.push(clone_key(&workspace()));
@@ -85,7 +85,7 @@ fn remove_unused(folder: &Path, spared: Option<PathBuf>) {
         {
             continue;
         }
-        // Held until it is gone.
+        // Locked until the folder is removed.
         let lock = File::open(entry.path());
         if lock.as_ref().is_ok_and(|lock| lock.try_lock().is_ok()) {
             let _ = std::fs::remove_dir_all(entry.path());
@@ -93,7 +93,7 @@ fn remove_unused(folder: &Path, spared: Option<PathBuf>) {
     }
 }
 
-/// Forgets the clones whose folders are gone; gives their keys.
+/// Removes the records of deleted clones and returns their keys.
 fn gone(folder: &Path) -> Vec<String> {
     let records = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let records = records.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(RECORD)));
@@ -110,15 +110,15 @@ fn gone(folder: &Path) -> Vec<String> {
     gone
 }
 
-/// Puts the crates into `home`, without a second copy where the file system can, and their versions.
+/// Puts the crates into `home`, as hard links where possible, with their Cargo.lock.
 fn gather(built: &[Value], home: &Path) -> Result<()> {
     for part in built.iter().filter_map(Part::read) {
         let library = in_home(&part, home)?;
         std::fs::hard_link(&part.library, &library)
             .or_else(|_| std::fs::copy(&part.library, &library).map(|_| ()))
-            .with_context(|| format!("putting {} into {}", part.library.display(), home.display()))?;
+            .with_context(|| format!("copying {} to {}", part.library.display(), home.display()))?;
     }
-    std::fs::copy(workspace().join("Cargo.lock"), home.join("Cargo.lock")).context("keeping Cargo.lock")?;
+    std::fs::copy(workspace().join("Cargo.lock"), home.join("Cargo.lock")).context("copying Cargo.lock")?;
     Ok(())
 }
 
@@ -128,33 +128,33 @@ fn of_home(held: Held, home: &Path) -> Result<Held> {
 }
 
 fn in_home(part: &Part, home: &Path) -> Result<PathBuf> {
-    Ok(home.join(part.library.file_name().context("a crate without a file")?))
+    Ok(home.join(part.library.file_name().context("a library without a file name")?))
 }
 
-/// What the dylib is made of.
+/// The package that the dylib is linked from.
 const PRELOAD: &str = "kensaku-preload";
 
-/// What the folder of a dylib is called.
+/// The prefix of the names of dylibs' folders.
 const HOME: &str = "kensaku-cells-";
 
-/// Builds the workspace's libraries; gives what cargo said of them.
+/// Builds the workspace's libraries and returns cargo's messages.
 fn build_crates(folder: &Path) -> Result<Vec<Value>> {
     let output = cargo(folder)
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit())
         .output()
         .context("running cargo: is Rust installed and on PATH?")?;
-    ensure!(output.status.success(), "cargo could not build the library ({})", output.status);
+    ensure!(output.status.success(), "cargo failed to build the library ({})", output.status);
     let messages = String::from_utf8(output.stdout)?;
     Ok(messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
-/// All of the libraries at once: cargo then unifies features as it does for the whole workspace, and
-/// what was built for the tests or the kernel is not built again.
+/// Builds all libraries at once: cargo then unifies features as for the whole workspace, and crates
+/// built for the tests or the kernel are reused.
 fn cargo(folder: &Path) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // Under `cargo run` and `cargo test` this process has the variables of our own package. Build
-    // scripts that look at them would run again, and all that stands on theirs (Polars) be built anew.
+    // scripts that read them would run again, and their dependents (Polars) would be rebuilt.
     toolchain::without_package(&mut cargo)
         .current_dir(workspace())
         .args(["build", "--release", "--workspace", "--lib"])
@@ -164,9 +164,9 @@ fn cargo(folder: &Path) -> Command {
     cargo
 }
 
-/// Makes the dylib. Not left to cargo: it would put std into it, and each cell would have another.
+/// Links the dylib. cargo would include std in it, and each cell would have a second one.
 ///
-/// It is named as the library is, so that rustc prints types as cells write them.
+/// It has the name of the library, so that rustc prints types as cells write them.
 fn link(dylib: &Dylib) -> Result<()> {
     let preload = dylib.crates.iter().find(|held| held.part.package == PRELOAD);
     let preload = &preload.context("cargo did not name the preload's library")?.part.library;
@@ -184,7 +184,7 @@ fn link(dylib: &Dylib) -> Result<()> {
         .arg(&source)
         .status()
         .context("running rustc")?;
-    ensure!(status.success(), "rustc could not link the library for cells ({status})");
+    ensure!(status.success(), "rustc failed to link the library for cells ({status})");
     Ok(())
 }
 

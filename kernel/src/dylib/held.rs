@@ -1,4 +1,4 @@
-//! The crates inside the dylib, and what is needed to use them in place of cargo's own.
+//! The crates inside the dylib, with the data needed to use them in place of cargo's.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,26 +13,26 @@ use crate::units::{Graph, Package, Unit};
 /// A library that cargo has built.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Part {
-    /// As code names it: `candle_core`.
+    /// The name in code: `candle_core`.
     pub(crate) name: String,
-    /// As Cargo.toml names it: `candle-core`.
+    /// The name in Cargo.toml: `candle-core`.
     pub(crate) package: String,
     pub(crate) version: String,
     pub(crate) features: Vec<String>,
     pub(crate) library: std::path::PathBuf,
 }
 
-/// A crate inside the dylib, or a macro of one.
+/// A crate inside the dylib, or a procedural macro of one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Held {
     pub(crate) part: Part,
-    /// Where it is from, as `[patch]` in Cargo.toml names it.
+    /// Its source, as named by `[patch]` in Cargo.toml.
     pub(crate) place: String,
-    /// Its features, on and off.
+    /// All its features, enabled or not.
     pub(crate) offered: Vec<String>,
-    /// Whether it tells the build scripts above it what its own has found.
+    /// Whether its build script passes metadata to those of its dependents.
     pub(crate) links: bool,
-    /// The held crates it was built from. Macros are left out: no type is theirs.
+    /// The held crates it depends on, without macros, which define no types.
     pub(crate) needs: Vec<usize>,
 }
 
@@ -42,10 +42,10 @@ impl Held {
     }
 }
 
-/// The crates that `root`, a package of `graph`, is made of, and their macros. `built` are cargo's messages.
+/// The dependencies of `root`, a package of `graph`, and their macros. `built` are cargo's messages.
 pub(super) fn held(graph: &Graph, root: &str, built: &[Value]) -> Result<Vec<Held>> {
     let is_root = |unit: &Unit| unit.is_library() && Package::read(&unit.package).is_some_and(|of| of.name == root);
-    let root = graph.units.iter().position(is_root).with_context(|| format!("cargo does not build {root}"))?;
+    let root = graph.units.iter().position(is_root).with_context(|| format!("{root} is missing in cargo's build"))?;
     let mut units = graph.below([root]);
     let macros: Vec<usize> = units.iter().flat_map(|at| edges(graph, *at)).collect();
     units.extend(macros.into_iter().filter(|at| graph.units[*at].is_macro()));
@@ -55,7 +55,7 @@ pub(super) fn held(graph: &Graph, root: &str, built: &[Value]) -> Result<Vec<Hel
             parts.insert(key_of_message(message), part);
         }
     }
-    // What no registry and no folder has cannot be asked for in its place.
+    // Only crates of a registry or a folder can be patched.
     let found = units.into_iter().filter_map(|at| {
         let unit = &graph.units[at];
         let place = Package::read(&unit.package)?.patched()?.to_owned();
@@ -81,7 +81,7 @@ fn edges(graph: &Graph, at: usize) -> impl Iterator<Item = usize> {
     graph.units[at].dependencies.iter().map(|edge| edge.index)
 }
 
-/// What tells the libraries of one package apart.
+/// Identifies a library among those of one package.
 type Key = (String, String, Vec<String>, String);
 
 fn key(unit: &Unit) -> Key {
@@ -100,7 +100,7 @@ fn manifest(root: &Path) -> Option<Table> {
     toml::from_str(&std::fs::read_to_string(file).ok()?).ok()
 }
 
-/// The names that may stand in a list of features: those of optional dependencies, too.
+/// The names allowed in a list of features, including optional dependencies.
 fn offered(manifest: &Table, on: &[String]) -> Vec<String> {
     let tables = |name: &str| manifest.get(name).and_then(toml::Value::as_table).into_iter().flatten();
     let platforms = tables("target").filter_map(|(_, of)| of.get("dependencies")?.as_table());
@@ -114,7 +114,7 @@ fn offered(manifest: &Table, on: &[String]) -> Vec<String> {
 }
 
 impl Part {
-    /// The library that a message of cargo tells of; not those of build scripts.
+    /// The library that a message of cargo reports, build scripts excluded.
     pub(crate) fn read(message: &Value) -> Option<Self> {
         if message["reason"] != "compiler-artifact" || message["target"]["kind"][0] == "custom-build" {
             return None;

@@ -1,6 +1,6 @@
-//! The library's dylib: where it is, and whether it is fresh.
+//! The library's dylib: where it is, and whether it is up to date.
 //!
-//! Clones of the repository may share a target folder: each has a dylib of its own there.
+//! Clones of the repository may share a target folder, where each has its own dylib.
 
 mod build;
 mod held;
@@ -17,16 +17,16 @@ use crate::host;
 
 pub(crate) use held::{Held, Part};
 
-/// A built dylib and what cells need besides it.
+/// A built dylib, with what else cells need.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dylib {
     /// The clone it was built from.
     workspace: PathBuf,
-    /// What it and the process that loads it have to agree on, see [`host::VERSION`].
+    /// The version of its interface to the process that loads it, see [`host::VERSION`].
     host: u64,
     pub(crate) library: PathBuf,
-    /// The crates it was built from, in a folder of their own: a later `cargo build` of the project
-    /// leaves the cells of running kernels as they are.
+    /// The crates it was built from, in a separate folder, so that a later `cargo build` does not
+    /// affect the cells of running kernels.
     pub(crate) dependencies: PathBuf,
     /// The folder of the toolchain's `libstd-*.so`, which the dylib and the cells share.
     standard_library: PathBuf,
@@ -36,8 +36,8 @@ pub struct Dylib {
 }
 
 impl Dylib {
-    /// The dylib that belongs to this binary, built before if it is missing or older than its
-    /// sources. Cargo's progress goes to stderr.
+    /// The dylib of this binary, which is built first if it is missing or older than its sources.
+    /// cargo's progress is printed to stderr.
     pub fn fresh() -> Result<Self> {
         let folder = folder()?;
         let rustc = rustc_version()?;
@@ -50,51 +50,51 @@ impl Dylib {
             _ => build::build(&folder, rustc)?,
         };
         if let Err(error) = crate::complete::update_index(&dylib) {
-            // Cells run without it.
+            // Cells run without the index.
             eprintln!("completion index not built: {error:#}");
         }
         Ok(dylib)
     }
 
-    /// The dylib as it was installed: nothing is built.
+    /// The installed dylib, without building it.
     pub fn installed() -> Result<Self> {
         let folder = folder()?;
         let Some(dylib) = Self::recorded(&folder) else {
-            bail!("the library is not built: run `kensaku install`");
+            bail!("the library for cells is not built: run `kensaku install`");
         };
         dylib.check(&rustc_version()?)?;
         Ok(dylib)
     }
 
-    /// The version of the compiler that built the installed dylib, `1.95.0`. Only a file is read.
+    /// The version of the compiler that built the installed dylib, such as `1.95.0`. Only reads a file.
     pub(crate) fn recorded_compiler() -> Option<String> {
         let rustc = Self::recorded(&folder().ok()?)?.rustc;
         Some(rustc.lines().find_map(|line| line.strip_prefix("release: "))?.to_owned())
     }
 
-    /// Keeps the dylib's folder from being removed, as long as the answer lives.
+    /// Keeps the dylib's folder from being removed until the result is dropped.
     pub(crate) fn hold(&self) -> Result<std::fs::File> {
         let folder = std::fs::File::open(&self.dependencies).context("opening the library's folder")?;
-        folder.lock_shared().context("holding the library's folder")?;
+        folder.lock_shared().context("locking the library's folder")?;
         Ok(folder)
     }
 
-    /// What completion knows of the crates.
+    /// The index for completion.
     pub(crate) fn index(&self) -> PathBuf {
         self.dependencies.join("completion.index")
     }
 
-    /// The versions that the crates were chosen with: cargo's `Cargo.lock` of the time.
+    /// The `Cargo.lock` that the crates were built with.
     pub(crate) fn lock(&self) -> PathBuf {
         self.dependencies.join("Cargo.lock")
     }
 
-    /// The machine that it runs on, as rustc names it.
+    /// The target triple that it was built for.
     pub(crate) fn platform(&self) -> &str {
         self.rustc.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default()
     }
 
-    /// Where the sources of the crates are, as cargo told it.
+    /// The file that lists the sources of the crates, as reported by cargo.
     pub(crate) fn sources(&self) -> PathBuf {
         self.dependencies.join("sources.json")
     }
@@ -105,14 +105,14 @@ impl Dylib {
         self.standard_library.ancestors().nth(4)
     }
 
-    /// rustc itself, without rustup in front of it.
+    /// rustc itself, not rustup's proxy.
     pub(crate) fn compiler(&self) -> PathBuf {
         let sysroot = self.sysroot();
         let rustc = sysroot.map(|sysroot| sysroot.join("bin/rustc")).filter(|rustc| rustc.is_file());
         rustc.unwrap_or_else(|| "rustc".into())
     }
 
-    /// Where a program that links to the dylib looks for libraries.
+    /// The folders where a program that links to the dylib finds its libraries.
     pub(crate) fn run_time_folders(&self) -> [&Path; 2] {
         [self.library.parent().unwrap_or(Path::new(".")), &self.standard_library]
     }
@@ -126,19 +126,19 @@ impl Dylib {
     fn check(&self, rustc: &str) -> Result<()> {
         ensure!(
             self.host == host::VERSION,
-            "the library for cells belongs to another version of kensaku: run `kensaku install`"
+            "the library for cells was built by another version of kensaku: run `kensaku install`"
         );
         let name = |version: &str| version.lines().next().unwrap_or_default().to_owned();
         ensure!(
             self.rustc == rustc,
-            "the library was built by {}, but cells would be compiled by {}: run `kensaku install`",
+            "the library for cells was built with {}, but rustc is now {}: run `kensaku install`",
             name(&self.rustc),
             name(rustc),
         );
         Ok(())
     }
 
-    /// Whether a source is younger than the dylib.
+    /// Whether a source is newer than the dylib.
     fn is_stale(&self) -> bool {
         let modified = |path: &Path| std::fs::metadata(path).and_then(|facts| facts.modified()).ok();
         let folder = self.dependencies.parent().unwrap_or(Path::new("."));
@@ -153,25 +153,25 @@ impl Dylib {
 fn folder() -> Result<PathBuf> {
     let binary = std::env::current_exe().context("finding this binary")?;
     let folder = binary.parent().context("this binary has no folder")?;
-    // Tests and benches lie one deeper.
+    // Tests and benches are one folder deeper.
     let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
     Ok(folder.to_owned())
 }
 
-/// What is known of this clone's dylib in `folder`.
+/// The file in `folder` that describes this clone's dylib.
 fn record(folder: &Path) -> PathBuf {
     folder.join(format!("{RECORD}{}.json", clone_key(&workspace())))
 }
 
-/// What the files of records begin with.
+/// The prefix of the names of such files.
 const RECORD: &str = "kensaku-dylib-";
 
-/// Tells clones apart that share a target folder.
+/// Distinguishes clones that share a target folder.
 fn clone_key(workspace: &Path) -> String {
     format!("{:016x}", xxh3_64(workspace.as_os_str().as_bytes()))
 }
 
-/// The clone that this binary was built from; `.cargo/config.toml` has cargo build one for each.
+/// The clone that this binary was built from; by `.cargo/config.toml`, cargo builds one per clone.
 pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
@@ -180,7 +180,7 @@ fn has_sources() -> bool {
     workspace().join("kernel/preload/Cargo.toml").exists()
 }
 
-/// The files that make the dylib.
+/// The source files of the dylib.
 fn sources() -> Vec<PathBuf> {
     let workspace = workspace();
     let mut files = vec![workspace.join("Cargo.toml"), workspace.join("Cargo.lock")];

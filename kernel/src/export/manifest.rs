@@ -20,17 +20,17 @@ pub(super) fn of(notebook: &str, program: &Program, workspace: &Path) -> Result<
     let dependencies: String = dependencies.iter().map(|(name, wanted)| format!("{name} = {wanted}\n")).collect();
     let name = package_name(notebook);
     Ok(format!(
-        "{MARK} from {notebook}.ipynb. Cargo.lock holds the versions of the kernel.\n\n\
+        "{MARK} from {notebook}.ipynb. Cargo.lock has the kernel's versions.\n\n\
          [package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\npublish = false\n\n\
          [dependencies]\n{dependencies}\n\
-         # Arithmetic that overflows panics, as in cells; the libraries are built as they are for the kernel.\n\
+         # Arithmetic overflow panics, as in cells; the libraries are built as for the kernel.\n\
          [profile.release]\ndebug = false\ndebug-assertions = true\noverflow-checks = true\n\n\
          [profile.release.package.\"*\"]\ndebug-assertions = false\noverflow-checks = false\n\n\
          # A workspace of its own, wherever this folder lies.\n[workspace]\n"
     ))
 }
 
-/// Of this name there is nothing of ours in any registry: what is there is somebody else's.
+/// The library's name, which is not published in any registry: a crate of that name there is a different one.
 const LIBRARY: &str = "kensaku";
 
 /// The library, by its sources.
@@ -38,7 +38,7 @@ fn library(workspace: &Path) -> Result<Value> {
     let sources = workspace.join("lib");
     ensure!(
         sources.join("Cargo.toml").exists(),
-        "an exported project depends on kensaku's sources, which are no longer at {}",
+        "an exported project depends on kensaku's sources, which are missing at {}",
         workspace.display()
     );
     Ok(table([("path", sources.display().to_string().into())]))
@@ -48,18 +48,18 @@ fn has_path(wanted: &Value) -> bool {
     wanted.get("path").is_some()
 }
 
-/// The `Cargo.lock` by which the kernel was built. Cargo takes out what a project does not need.
+/// The `Cargo.lock` that the kernel was built with. cargo removes the packages that a project does not need.
 pub(super) fn lock(workspace: &Path) -> Result<String> {
     let file = workspace.join("Cargo.lock");
     std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))
 }
 
-/// Letters and digits of the notebook's name; a package may not begin with a digit.
+/// The letters and digits of the notebook's name, without leading digits, which cargo rejects.
 fn package_name(notebook: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = notebook.chars().map(allowed).collect();
     let name = name.trim_start_matches(|c: char| !c.is_ascii_alphabetic()).trim_end_matches('-');
-    // Cargo refuses keywords, and a package cannot depend on one of its own name.
+    // cargo rejects keywords, and a package cannot depend on one with its own name.
     let free = !name.is_empty()
         && name != "kensaku"
         && name != "test"
@@ -84,7 +84,7 @@ impl Locked {
         ))
     }
 
-    /// The one version the kernel has, else any.
+    /// The kernel's version, if there is exactly one, else any.
     fn pin(&self, name: &str) -> Value {
         let mut versions = self.0.iter().filter(|(locked, _)| locked == name).map(|(_, version)| version);
         match (versions.next(), versions.next()) {
@@ -139,6 +139,6 @@ mod tests {
     fn without_sources_there_is_nothing_to_depend_on() {
         let program = Program { text: String::new(), main: 0, dependencies: Vec::new() };
         let refused = of("a", &program, Path::new("/no/such/clone")).expect_err("the sources are gone");
-        assert!(refused.to_string().contains("no longer at /no/such/clone"), "{refused}");
+        assert!(refused.to_string().contains("missing at /no/such/clone"), "{refused}");
     }
 }

@@ -1,4 +1,4 @@
-//! `?` behind an option: cells may have it, a `main` that returns a result may not.
+//! `?` on an option: allowed in cells, but not in a `main` that returns a result.
 
 use std::process::Stdio;
 
@@ -6,11 +6,11 @@ use crate::cell::{Diagnostic, FROM_OPTION, file_name};
 use crate::dylib::Dylib;
 use crate::rustc::Rustc;
 
-/// Options in options are found one after the other; this many in one expression are enough.
+/// Nested options are found one per round; this many in one expression are enough.
 const ROUNDS: usize = 10;
 
-/// The program with results in place of the options that its `main`, which begins at `main`, tries. rustc tells them
-/// by the library of the cells; where that is not built, or has not all crates, the program stays as it is.
+/// Converts the options to which `main`, at byte `main` of the program, applies `?` into results. rustc finds them with
+/// the library for cells; if that is not built or lacks some crates, the program stays as it is.
 pub(super) fn as_results(mut program: String, main: usize) -> String {
     let Ok(dylib) = Dylib::installed() else { return program };
     for _ in 0..ROUNDS {
@@ -26,7 +26,7 @@ pub(super) fn as_results(mut program: String, main: usize) -> String {
     program
 }
 
-/// The places of each `?` that stands behind an option.
+/// The position of each `?` on an option.
 fn tried(dylib: &Dylib, program: &str) -> Option<Vec<usize>> {
     let folder = tempfile::tempdir().ok()?;
     let file = folder.path().join(file_name(0));

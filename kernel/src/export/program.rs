@@ -1,7 +1,7 @@
 //! The cells of a notebook as one `main.rs`.
 //!
-//! Items stand at the top, as they are. From the first cell on that defines a name anew, the rest of the
-//! program is an inner block: earlier code keeps what it meant.
+//! Items are at the top, unchanged. From the first cell on that redefines a name, the rest of the program is an
+//! inner block, so that earlier code keeps its meaning.
 //!
 //! An error in a cell tagged `raises-exception` does not end the program; a cell tagged `skip-execution` is a comment.
 
@@ -22,13 +22,13 @@ use crate::session::dependency;
 /// A notebook as a program.
 pub(super) struct Program {
     pub(super) text: String,
-    /// Where its `main` begins.
+    /// The byte at which its `main` begins.
     pub(super) main: usize,
-    /// What the `:dep` lines ask for.
+    /// The crates of its `:dep` lines.
     pub(super) dependencies: Vec<(String, toml::Value)>,
 }
 
-/// Cells that do not parse are an error: a program would lack them.
+/// Converts cells to a program. A cell that does not parse is an error, as the program would lack it.
 pub(super) fn of<'a>(cells: impl Iterator<Item = &'a Value>, title: &str) -> Result<Program> {
     let mut writer = Writer::default();
     let mut count = 0;
@@ -64,7 +64,7 @@ struct Writer {
     top: String,
     body: String,
     blocks: usize,
-    /// Macros so far whose calls are items.
+    /// Macros so far that generate items.
     item_macros: Vec<String>,
     /// Variables so far.
     variables: HashSet<String>,
@@ -85,7 +85,10 @@ impl Writer {
     fn cell(&mut self, cell: &Cell, may_fail: bool) -> Result<()> {
         for directive in cell.directives.before.iter().chain(&cell.directives.after) {
             if let Directive::Command { name, arguments } = directive {
-                ensure!(name != "load", "put the code of {arguments} into the notebook: a program loads no file");
+                ensure!(
+                    name != "load",
+                    "`:load {arguments}` cannot be exported: put the code of the file into the notebook"
+                );
                 if name == "dep" {
                     self.dependencies.push(dependency(arguments)?);
                 }
@@ -108,7 +111,7 @@ impl Writer {
                     Some(Place::Partly(imports)) => self.item(item, &before, &imports.join("\n")),
                     _ => self.item(item, &before, code),
                 },
-                // A call of a macro that makes items.
+                // A call of a macro that generates items.
                 None if statement.kind == Kind::Item => self.top(&before, code),
                 None => self.body.push_str(&format!("{before}{}", as_statement(statement, &cell.code))),
             }
@@ -119,21 +122,21 @@ impl Writer {
         Ok(())
     }
 
-    /// Begins an inner block, where the cell defines a name anew.
+    /// Begins an inner block if the cell redefines a name.
     fn places(&mut self, cell: &Cell) -> Vec<Place> {
         let code = |statement: &Statement| cell.code[statement.range.clone()].to_owned();
         let items = cell.statements.iter().filter_map(|statement| Some((item(statement)?, code(statement))));
         let Places { items, begins } = self.definitions.cell(&items.collect::<Vec<_>>());
         if let Some(again) = begins {
             let again: String = again.iter().map(|code| format!("{code}\n")).collect();
-            self.body.push_str("\n// From here on, names that are defined anew mean something else.\n{\n");
+            self.body.push_str("\n// Some names are redefined from here on.\n{\n");
             self.body.push_str(&again);
             self.blocks += 1;
         }
         items
     }
 
-    /// Items stand at the top, but for a second `main` and macros that name variables.
+    /// Puts items at the top, except for a second `main` and macros that name variables.
     fn item(&mut self, item: &Item, before: &str, code: &str) {
         match item {
             Item::Use(_) if self.blocks == 0 => {
@@ -155,7 +158,7 @@ impl Writer {
         }
     }
 
-    /// Puts `code` to the top, with the comment above it, until a block has begun.
+    /// Puts `code` at the top, with the comment above it, until a block has begun.
     fn top(&mut self, before: &str, code: &str) {
         if self.blocks > 0 {
             self.body.push_str(&format!("{before}{code}"));
@@ -172,7 +175,7 @@ impl Writer {
         let Self { imports, top, body, .. } = &self;
         let top = format!(
             "//! The notebook `{title}` as a program.\n\n\
-             // What is left unused in a notebook is no mistake.\n#![allow(unused)]\n\n\
+             // Notebooks may leave items and variables unused.\n#![allow(unused)]\n\n\
              use kensaku::prelude::*;\n{imports}\n{top}"
         );
         let text = format!(
@@ -183,7 +186,7 @@ impl Writer {
     }
 }
 
-/// What stands between statements: comments, and what only a notebook understands as comments.
+/// The text between statements: comments, and the lines for the notebook only, as comments.
 fn remarks(cell: &Cell, range: Range<usize>) -> String {
     let mut text = String::new();
     let mut copied = range.start;
@@ -192,7 +195,7 @@ fn remarks(cell: &Cell, range: Range<usize>) -> String {
         copied = place.end;
         let rest = cell.code[place.end..].lines().next().unwrap_or_default();
         let alone = cell.code[..place.end].ends_with('\n') || rest.trim().is_empty();
-        // What stands in front of code would take it into the comment.
+        // Before code on the same line, it would comment out that code.
         if alone {
             let lines = cell.code[place.clone()].split_inclusive('\n');
             lines.filter(|line| !line.trim().is_empty()).for_each(|line| text += &format!("// {line}"));
@@ -208,14 +211,14 @@ fn item(statement: &Statement) -> Option<&Item> {
     }
 }
 
-/// The comment right above an item, apart from what stands before it.
+/// Splits off the comment right above an item.
 fn own_comment(before: &str) -> (&str, &str) {
     let is_comment = |line: &&str| line.trim_start().starts_with("//");
     let own: usize = before.split_inclusive('\n').rev().take_while(is_comment).map(str::len).sum();
     before.split_at(before.len() - own)
 }
 
-/// A cell's last expression is shown; one that has no value ends like a statement.
+/// Shows the cell's last expression; one without a value becomes a statement.
 fn as_statement(statement: &Statement, code: &str) -> String {
     let mut edits = Edits::default();
     let range = statement.range.clone();
@@ -232,7 +235,7 @@ fn as_statement(statement: &Statement, code: &str) -> String {
     edits.apply(code, range).text
 }
 
-/// What stands around a cell whose error does not end the program.
+/// The code around a cell whose error does not end the program.
 fn survived(waits: bool) -> (&'static str, &'static str) {
     match waits {
         true => (
@@ -354,7 +357,7 @@ mod tests {
         for item in ["macro_rules! make", "make!(A);", "impl A {}", "thread_local!"] {
             assert!(top.contains(item) && !main.contains(item), "{text}");
         }
-        // It was bound in the same cell.
+        // The variable is bound in the same cell.
         assert!(!top.contains("of_k") && main.contains("macro_rules! of_k"), "{text}");
     }
 

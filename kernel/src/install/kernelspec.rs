@@ -1,4 +1,4 @@
-//! The folder of a kernelspec: what is in it, how it is written and how it is removed.
+//! The folder of a kernelspec: its content, writing it and removing it.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::files;
 
-/// Names the kernel; written last, so that front ends see a whole folder.
+/// The file that describes the kernel; written last, so that front ends see a complete folder.
 pub(super) const FILE: &str = "kernel.json";
 
 const LOGOS: [(&str, &[u8]); 3] = [
@@ -16,10 +16,10 @@ const LOGOS: [(&str, &[u8]); 3] = [
     ("logo-svg.svg", include_bytes!("../../assets/logo-svg.svg")),
 ];
 
-/// A kernelspec and the files beside it.
+/// A kernelspec and the other files of its folder.
 pub(super) struct Kernelspec {
     pub(super) spec: Value,
-    /// Paths within the folder, and contents.
+    /// Paths in the folder, and contents.
     pub(super) files: Vec<(String, Vec<u8>)>,
 }
 
@@ -29,7 +29,7 @@ impl Kernelspec {
         Self { spec, files }
     }
 
-    /// Writes all files. What was written is noted in the kernelspec, so that exactly that can be removed.
+    /// Writes all files. The kernelspec lists them, so that exactly these can be removed.
     pub(super) fn write(mut self, folder: &Path) -> Result<()> {
         let before = read(folder).ok();
         if let Some(before) = &before {
@@ -46,14 +46,14 @@ impl Kernelspec {
     }
 }
 
-/// Removes a kernelspec of ours, and the folders that were made for it, where nothing else is in them.
+/// Removes a kernelspec of ours, and the folders created for it, if they are empty.
 pub(super) fn remove(folder: &Path) -> Result<()> {
     let spec = read(folder).with_context(|| format!("no kernel is installed in {}", folder.display()))?;
     ensure_ours(folder, &spec)?;
     let names = spec["metadata"]["kensaku"]["files"].as_array().into_iter().flatten().filter_map(Value::as_str);
     for name in names.chain([FILE]) {
         let path = folder.join(name);
-        ensure!(is_within(name), "{} names {name}, which lies outside it", folder.display());
+        ensure!(is_within(name), "{} lists {name}, which is outside of it", folder.display());
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("removing {}", path.display()));
@@ -70,7 +70,7 @@ pub(super) fn remove(folder: &Path) -> Result<()> {
     if made.is_empty() { Ok(()) } else { hand_over(made, folder) }
 }
 
-/// Another kernelspec of ours in the same place notes the folders that are still in use.
+/// Moves the list of folders still in use to another kernelspec of ours in the same place.
 fn hand_over(made: Vec<PathBuf>, folder: &Path) -> Result<()> {
     let siblings = folder.parent().and_then(|kernels| std::fs::read_dir(kernels).ok());
     for sibling in siblings.into_iter().flatten().flatten() {
@@ -88,7 +88,7 @@ fn hand_over(made: Vec<PathBuf>, folder: &Path) -> Result<()> {
 /// The program that the kernelspec in `folder` starts.
 pub(super) fn program(folder: &Path) -> Result<PathBuf> {
     let spec = read(folder)?;
-    let program = spec["argv"][0].as_str().context("the kernelspec names no program")?;
+    let program = spec["argv"][0].as_str().context("the kernelspec has no program")?;
     Ok(program.into())
 }
 
@@ -98,13 +98,13 @@ fn read(folder: &Path) -> Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))
 }
 
-/// A kernelspec of somebody else's is neither replaced nor removed. Early versions left no note.
+/// Kernelspecs of others are neither replaced nor removed. Those of early versions have no list of files.
 fn ensure_ours(folder: &Path, spec: &Value) -> Result<()> {
     let early = spec["argv"][1] == "kernel" && spec["display_name"] == "Rust (kensaku)";
     if early || spec["metadata"]["kensaku"].is_object() {
         return Ok(());
     }
-    bail!("{} holds another kernel: {}", folder.display(), spec["display_name"])
+    bail!("{} has another kernel: {}", folder.display(), spec["display_name"])
 }
 
 fn noted_folders(spec: &Value) -> impl Iterator<Item = PathBuf> {
@@ -120,7 +120,7 @@ fn is_within(name: &str) -> bool {
     Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
-/// A folder with something else in it stays.
+/// Removes a folder if it is empty.
 fn remove_empty(folder: Option<&Path>) {
     if let Some(folder) = folder {
         let _ = std::fs::remove_dir(folder);
@@ -150,7 +150,7 @@ mod tests {
         for _ in 0..2 {
             written(prefix.path());
         }
-        // The first has made the folders, the second still needs them.
+        // The first has created the folders, the second still needs them.
         let second = written_as("second", prefix.path());
         remove(&written(prefix.path())).expect("it is ours");
         assert!(second.join(FILE).exists());

@@ -1,4 +1,4 @@
-//! How Jupyter learns of the kernel: a kernelspec, written and removed again.
+//! Registers the kernel with Jupyter: writes a kernelspec, and removes it.
 
 mod kernelspec;
 mod place;
@@ -14,7 +14,7 @@ use kernelspec::Kernelspec;
 pub(crate) use place::Place;
 pub(crate) use stock::serve as serve_stock;
 
-/// The folder of the kernelspec, where no name is given.
+/// The default name of the kernelspec's folder.
 pub(crate) const NAME: &str = "kensaku";
 
 /// Which kernelspec, and where.
@@ -22,12 +22,12 @@ pub(crate) const NAME: &str = "kensaku";
 pub(crate) struct Target {
     pub(crate) place: Place,
     pub(crate) name: Option<String>,
-    /// The binary of stock evcxr_jupyter, where the kernelspec is for that kernel.
+    /// The binary of stock evcxr_jupyter, if the kernelspec is for that kernel.
     pub(crate) stock: Option<PathBuf>,
 }
 
 impl Target {
-    /// The kernel itself, for this user.
+    /// Our own kernel, for this user.
     pub(crate) fn user() -> Self {
         Self { place: Place::User, name: None, stock: None }
     }
@@ -36,7 +36,7 @@ impl Target {
         self.name.as_deref().unwrap_or(if self.stock.is_some() { stock::NAME } else { NAME })
     }
 
-    /// What front ends show: another name is told apart.
+    /// The title in front ends, which includes another name than the default.
     fn title(&self) -> String {
         match (&self.name, &self.stock) {
             (Some(name), _) => format!("Rust ({name})"),
@@ -70,7 +70,7 @@ pub(crate) fn install(target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// Removes what [`install`] wrote for this target. The dylib stays: it is part of the build.
+/// Removes what [`install`] has written for this target, but not the dylib, which is part of the build.
 pub(crate) fn uninstall(target: &Target) -> Result<()> {
     let folder = target.folder()?;
     kernelspec::remove(&folder)?;
@@ -78,7 +78,7 @@ pub(crate) fn uninstall(target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// The kernelspecs of this name that Jupyter may find, by the places that can be told from here.
+/// The kernelspecs with the default name in the places where Jupyter is known to look.
 pub(crate) fn installed() -> Vec<PathBuf> {
     let places = [Place::User, Place::Environment];
     let folders = places.iter().filter_map(|place| place.kernels().ok());

@@ -1,4 +1,4 @@
-//! Whose Jupyter gets the kernel.
+//! Where the kernel is installed.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,7 +15,7 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// The folder that holds one folder for each kernel.
+    /// The folder that contains one folder per kernel.
     pub(super) fn kernels(&self) -> Result<PathBuf> {
         Ok(self.data()?.join("kernels"))
     }
@@ -28,7 +28,7 @@ impl Place {
             Self::User => match std::env::var_os("JUPYTER_DATA_DIR") {
                 Some(folder) => Ok(folder.into()),
                 None => {
-                    let home = std::env::home_dir().context("this user has no home folder")?;
+                    let home = std::env::home_dir().context("the home folder is unknown")?;
                     Ok(home.join(".local/share/jupyter"))
                 }
             },
@@ -44,7 +44,7 @@ fn environment() -> Result<PathBuf> {
     let output = Command::new("python3")
         .args(["-c", "import sys; print(sys.prefix)"])
         .output()
-        .context("no virtual environment is active, and python3 does not run")?;
+        .context("no virtual environment is active, and python3 cannot be run")?;
     ensure!(output.status.success(), "python3 does not report its prefix");
     Ok(String::from_utf8(output.stdout)?.trim().into())
 }

@@ -1,7 +1,7 @@
-//! Stock evcxr_jupyter with the library: a kernelspec whose configuration hands it the same dylib.
+//! Stock evcxr_jupyter with the library: a kernelspec with a configuration that links cells to the same dylib.
 //!
-//! That kernel asks rust-analyzer for the types of variables, which knows nothing of a prebuilt library: a
-//! `let` whose type comes from it has to name the type.
+//! That kernel asks rust-analyzer for the types of variables, which cannot see a prebuilt library: a `let`
+//! with a type of the library needs a type annotation.
 
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
@@ -17,10 +17,10 @@ use crate::files;
 
 pub(super) const NAME: &str = "kensaku-stock";
 
-/// The folder of the configuration, in that of the kernelspec.
+/// The folder of the configuration, inside that of the kernelspec.
 const CONFIG: &str = "config";
 
-/// Cells at opt-level 0 compile two to four times faster; the library is optimised as it is.
+/// Cells compile two to four times faster at opt-level 0; the library is optimised anyway.
 const SETTINGS: &str = "[evcxr]\nopt_level = \"0\"\n";
 
 /// evcxr shows a value by its method `evcxr_display`.
@@ -37,7 +37,7 @@ impl<T: kensaku::show::Show> KensakuDisplay for T {
 }
 ";
 
-/// Starts `evcxr` by way of this binary, which knows where the dylib is by then. The configuration lies beside
+/// Starts `evcxr` through this binary, which then knows the current path of the dylib. The configuration is next to
 /// the kernelspec.
 pub(super) fn kernelspec(title: &str, binary: &Path, evcxr: &Path, folder: &Path, dylib: &Dylib) -> Result<Kernelspec> {
     let config = std::path::absolute(folder.join(CONFIG))?;
@@ -53,30 +53,30 @@ pub(super) fn kernelspec(title: &str, binary: &Path, evcxr: &Path, folder: &Path
     Ok(kernelspec)
 }
 
-/// Becomes the stock kernel.
+/// Replaces this process by the stock kernel.
 pub(crate) fn serve(evcxr: &Path, config: &Path, connection_file: &Path) -> Result<ExitCode> {
     let dylib = Dylib::installed()?;
     for (name, content) in configuration(&dylib)? {
-        // As it was installed, unless the dylib has been built anew since.
+        // Unchanged since installation, unless the dylib was rebuilt.
         let file = config.join(name);
         if std::fs::read_to_string(&file).ok().as_ref() != Some(&content) {
             files::write(&file, content.as_bytes())?;
         }
     }
     let held = dylib.hold()?;
-    // Safety: the descriptor is open. The kernel inherits it, and with it the hold on the dylib.
+    // Safety: the file descriptor is open. The kernel inherits it, and with it the lock on the dylib.
     ensure!(unsafe { libc::fcntl(held.as_raw_fd(), libc::F_SETFD, 0) } == 0, "cannot lock the library's folder");
     let mut kernel = Command::new(evcxr);
     kernel.arg("--control_file").arg(connection_file).env("EVCXR_CONFIG_DIR", config);
     Err(kernel.exec()).with_context(|| format!("starting {}", evcxr.display()))
 }
 
-/// What stock evcxr reads when it starts.
+/// The files that stock evcxr reads at startup.
 fn configuration(dylib: &Dylib) -> Result<[(&'static str, String); 3]> {
     Ok([("evcxr.toml", SETTINGS.to_owned()), ("init.evcxr", init(dylib)?), ("prelude.rs", PRELUDE.to_owned())])
 }
 
-/// Gives rustc the dylib. Encoded flags are separated by a character that no path has.
+/// Passes the dylib to rustc. Encoded flags are separated by a character that does not occur in paths.
 fn init(dylib: &Dylib) -> Result<String> {
     let path = |path: &Path| path.to_str().map(str::to_owned).context("the library's path is not UTF-8");
     let flags = [
@@ -88,7 +88,7 @@ fn init(dylib: &Dylib) -> Result<String> {
     Ok(format!(":build_env CARGO_ENCODED_RUSTFLAGS={}\n", flags.join("\u{1f}")))
 }
 
-/// The kernel's own path, found as a shell would find it.
+/// The path of the kernel, found as a shell would.
 fn find(evcxr: &Path) -> Result<PathBuf> {
     let found = match evcxr.components().count() {
         1 => {
@@ -99,7 +99,10 @@ fn find(evcxr: &Path) -> Result<PathBuf> {
         _ => evcxr.canonicalize().ok(),
     };
     let found = found.with_context(|| {
-        format!("{} is not installed: `cargo install evcxr_jupyter`, or pass its path: `--stock=PATH`", evcxr.display())
+        format!(
+            "{} not found: run `cargo install evcxr_jupyter`, or pass its path with `--stock=PATH`",
+            evcxr.display()
+        )
     })?;
     let help = Command::new(&found).arg("--help").output();
     let is_evcxr = help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("--install"));

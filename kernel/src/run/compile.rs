@@ -1,4 +1,4 @@
-//! From a script to a program that links to the dylib, compiled once for each content.
+//! Compiles a script to a program that links to the dylib, once per content.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -16,15 +16,15 @@ use crate::files;
 use crate::rustc::{Rustc, joined};
 use crate::session::SharedScope;
 
-/// Programs that were not used for longer are removed.
+/// Programs unused for longer than this are removed.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Beside a program that was made of its script and the dylib alone, so that it can be run again.
+/// The file that marks a program as depending on its script and the dylib only, so that it can be reused.
 const REUSABLE: &str = "reusable";
 
 const NO_RUSTC: &str = "running rustc: is Rust installed and on PATH?";
 
-/// The program of the script in `file`; none where it does not compile, which has been said then.
+/// The program of the script in `file`; `None` if it does not compile, after printing the errors.
 pub(super) fn compiled(file: &Path, dylib: &Dylib) -> Result<Option<PathBuf>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let code = text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned();
@@ -32,7 +32,7 @@ pub(super) fn compiled(file: &Path, dylib: &Dylib) -> Result<Option<PathBuf>> {
     let folder = programs.join(key(file, &code, dylib)?);
     let kept = folder.join("program");
     if folder.join(REUSABLE).exists() && kept.exists() {
-        // It is in use. Where that cannot be noted, it is compiled again some day.
+        // Marks it as used. If that fails, it is removed and compiled again some day.
         let _ = std::fs::File::open(&folder).and_then(|folder| folder.set_modified(SystemTime::now()));
         return Ok(Some(kept));
     }
@@ -48,7 +48,7 @@ pub(super) fn compiled(file: &Path, dylib: &Dylib) -> Result<Option<PathBuf>> {
     };
     files::private_folder(&programs)?;
     std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    // Two runs of one script may compile it at the same time.
+    // Two runs may compile the same script at the same time.
     let ours = std::fs::Permissions::from_mode(0o700);
     let aside = tempfile::Builder::new().prefix("compiling-").permissions(ours).tempdir_in(&folder)?;
     remove_old(&programs, &folder);
@@ -72,14 +72,14 @@ pub(super) fn compiled(file: &Path, dylib: &Dylib) -> Result<Option<PathBuf>> {
             explain(source, cells, dylib, &said);
             break false;
         }
-        // What is known of an option makes another program.
+        // Tries again with the newly found options.
         options.extend(tried);
         made = script(&source, place, &options).unwrap_or_default();
     };
     if !compiled {
         return Ok(None);
     }
-    std::fs::rename(&program, &kept).context("keeping the program")?;
+    std::fs::rename(&program, &kept).context("storing the program")?;
     let own = made.map_or(1, |script| script.files().len());
     if std::fs::read_to_string(&inputs).is_ok_and(|inputs| reads_nothing_else(&inputs, own)) {
         files::write(&folder.join(REUSABLE), b"")?;
@@ -87,7 +87,7 @@ pub(super) fn compiled(file: &Path, dylib: &Dylib) -> Result<Option<PathBuf>> {
     Ok(Some(kept))
 }
 
-/// Writes the files of the script's program and names the one for rustc.
+/// Writes the files of the script's program and returns the path of the main file.
 fn written(script: &Script, folder: &Path) -> Result<PathBuf> {
     let files = script.files();
     for (name, text) in &files {
@@ -97,8 +97,8 @@ fn written(script: &Script, folder: &Path) -> Result<PathBuf> {
     Ok(folder.join(first))
 }
 
-/// Lets panics name the script. rustc takes files of one name for the same file, so the items get another that
-/// leads there.
+/// Makes panics name the script. rustc identifies files by name, so the items' file gets another path to the same
+/// script.
 fn rename(rustc: &mut Command, script: &Script, folder: &Path, file: &Path) {
     let folder_of_file = file.parent().unwrap_or(Path::new("")).join("./");
     let another = joined([folder_of_file.as_os_str(), file.file_name().unwrap_or_default()]);
@@ -109,14 +109,14 @@ fn rename(rustc: &mut Command, script: &Script, folder: &Path, file: &Path) {
     rustc.arg("--remap-path-scope=object");
 }
 
-/// rustc's errors over the lines of the script.
+/// Prints rustc's errors with the lines of the script.
 fn explain(source: Source, script: &Script, dylib: &Dylib, said: &str) {
     let mut errors = script.errors(said);
     Completer::new(dylib, SharedScope::default()).explain(&mut errors, false);
     let errors = compile_errors(&[source], &script.program, &errors);
     say(&errors);
     if errors.is_empty() {
-        // A linker's words are in no error.
+        // A linker's output is not in the errors.
         eprintln!("{said}");
     }
 }
@@ -127,14 +127,13 @@ fn say(errors: &[CompileError]) {
     }
 }
 
-/// rustc, as it makes a program that links to the dylib.
+/// The call of rustc for a program that links to the dylib.
 pub(crate) fn rustc(dylib: &Dylib, source: &Path, program: &Path) -> Command {
     let mut rustc = Rustc::new(dylib).call(&[]);
     rustc.args(["--crate-name=script", "-Cprefer-dynamic", "--cap-lints=allow"]);
-    // As other commands do it ends where nobody reads on, without a panic. The features of a nightly compiler
-    // stay closed.
+    // Like other commands, it ends on a broken pipe without a panic. Other nightly features stay disabled.
     rustc.env("RUSTC_BOOTSTRAP", "1").args(["-Zon-broken-pipe=kill", "-Zallow-features="]);
-    // An RPATH, which comes before LD_LIBRARY_PATH.
+    // An RPATH, which precedes LD_LIBRARY_PATH.
     rustc.arg("-Clink-arg=-Wl,--disable-new-dtags");
     for folder in dylib.run_time_folders() {
         rustc.arg(joined(["-Clink-arg=-Wl,-rpath,".as_ref(), folder.as_os_str()]));
@@ -143,7 +142,7 @@ pub(crate) fn rustc(dylib: &Dylib, source: &Path, program: &Path) -> Command {
     rustc
 }
 
-/// Names all that a program is made of: the script and its place, which panics tell, the dylib, and this binary.
+/// Hashes the inputs of a program: the script and its path, which panics show, the dylib, and this binary.
 fn key(file: &Path, script: &str, dylib: &Dylib) -> Result<String> {
     let built = |file: &Path| std::fs::metadata(file).and_then(|facts| facts.modified());
     let (dylib, binary) = (&dylib.library, std::env::current_exe()?);
@@ -157,14 +156,14 @@ fn programs() -> Result<PathBuf> {
     Ok(files::cache()?.join("scripts"))
 }
 
-/// Whether rustc's list of inputs names the program's `own` files alone and no variable of the environment.
+/// Whether rustc's list of inputs only names the program's `own` files, and no environment variable.
 fn reads_nothing_else(inputs: &str, own: usize) -> bool {
-    // After the rule of each output there is an empty one for each input.
+    // The rules of the outputs are followed by an empty rule for each input.
     let files = inputs.lines().filter(|line| line.ends_with(':')).count();
     files == own && !inputs.contains("# env-dep:")
 }
 
-/// Removes old programs beside `own`. What cannot be removed is tried again by the next script.
+/// Removes old programs except `own`. If that fails, the next script tries again.
 fn remove_old(programs: &Path, own: &Path) {
     let now = SystemTime::now();
     let others = std::fs::read_dir(programs).into_iter().flatten().flatten();

@@ -21,7 +21,7 @@ pub(crate) use compile::rustc;
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
     pub(crate) file: PathBuf,
-    /// Where outputs go: a notebook's file, a folder for a script's displays.
+    /// The destination of outputs: a file for a notebook, a folder for a script's displays.
     pub(crate) output: Option<PathBuf>,
     pub(crate) watch: bool,
     pub(crate) arguments: Vec<OsString>,
@@ -32,7 +32,7 @@ enum Format {
     Script,
 }
 
-/// Runs a file and gives its exit code.
+/// Runs a file and returns its exit code.
 pub(crate) fn run(run: &Run) -> Result<ExitCode> {
     let format = format(&run.file)?;
     if run.watch {
@@ -44,13 +44,13 @@ pub(crate) fn run(run: &Run) -> Result<ExitCode> {
     }
 }
 
-/// By the extension; a script with a `#!` line needs none.
+/// Determined by the extension, which is optional for a script with a `#!` line.
 fn format(file: &Path) -> Result<Format> {
     match file.extension().and_then(|extension| extension.to_str()) {
         Some("ipynb") => Ok(Format::Notebook),
         Some("rs") => Ok(Format::Script),
         _ if begins_with_interpreter(file)? => Ok(Format::Script),
-        _ => bail!("{} is neither a notebook (.ipynb) nor a script (.rs, or with a `#!` line)", file.display()),
+        _ => bail!("{} is neither a notebook (.ipynb) nor a script (.rs, or beginning with `#!`)", file.display()),
     }
 }
 

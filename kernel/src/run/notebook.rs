@@ -16,8 +16,8 @@ use crate::ipynb::{self, Task};
 use crate::session::{Event, Failure, Interrupter, Session, SharedScope};
 use crate::{files, jupyter};
 
-/// Runs `file` in its folder; the first failed cell ends the run. The executed notebook goes to `output`, a file
-/// or a folder, or beside the build: running a notebook leaves no file in the repository.
+/// Runs `file` in its folder; the first failed cell ends the run. The executed notebook is written to `output`, a file
+/// or a folder, by default next to the build, so that no file is left in the repository.
 pub(super) fn notebook(run: &Run) -> Result<ExitCode> {
     let file = run.file.as_path();
     ensure!(run.arguments.is_empty(), "a notebook takes no arguments, only scripts do");
@@ -28,7 +28,7 @@ pub(super) fn notebook(run: &Run) -> Result<ExitCode> {
         None => default_output(file)?,
     };
     let written = std::path::absolute(&output)?;
-    // Before a cell works for hours.
+    // Checked before cells run for hours.
     files::check_writable(&written)?;
     let dylib = Dylib::fresh()?;
     enter_folder(file)?;
@@ -43,7 +43,7 @@ pub(super) fn notebook(run: &Run) -> Result<ExitCode> {
     ipynb::put_outputs(&mut notebook, shown.take_cells());
     ipynb::write(&written, &notebook)?;
     if stop.signal().is_some() {
-        shown.say("stopped: the outputs so far are kept");
+        shown.say("stopped; the outputs so far are kept");
     }
     shown.say(&format!("wrote {}", output.display()));
     Ok(match stop.signal() {
@@ -53,16 +53,16 @@ pub(super) fn notebook(run: &Run) -> Result<ExitCode> {
     })
 }
 
-/// What is printed and what is kept.
+/// The printed and the recorded outputs.
 #[derive(Clone)]
 struct Shown(Arc<Mutex<State>>);
 
 struct State {
     terminal: Terminal,
     outputs: Outputs,
-    /// How much of the running cell's output is kept, as in Jupyter.
+    /// Limits on the running cell's output, as in Jupyter.
     limits: jupyter::Limits,
-    /// The number of the cell that runs.
+    /// The number of the running cell.
     count: usize,
 }
 
@@ -113,7 +113,7 @@ impl Shown {
     }
 }
 
-/// Whether all cells ended as they were to.
+/// Runs the cells; returns whether all ended as expected.
 fn run_cells(session: &mut Session, notebook: &Value, shown: &Shown, stop: &Stop) -> bool {
     let tasks = ipynb::cells(notebook).map(|cell| (ipynb::task(cell), cell));
     let tasks = tasks.filter_map(|(task, cell)| match task {
@@ -136,7 +136,7 @@ fn run_cells(session: &mut Session, notebook: &Value, shown: &Shown, stop: &Stop
     true
 }
 
-/// `target/notebooks/` where this binary was built by cargo, else the current folder.
+/// `target/notebooks/` if this binary was built by cargo, else the current folder.
 fn default_output(file: &Path) -> Result<PathBuf> {
     let name = file.file_stem().and_then(|stem| stem.to_str()).context("the file has no name")?;
     let binary = std::env::current_exe().context("finding this binary")?;
@@ -147,7 +147,7 @@ fn default_output(file: &Path) -> Result<PathBuf> {
     })
 }
 
-/// Cells find files as in Jupyter, which starts its kernels in the notebook's folder.
+/// Enters the notebook's folder, as Jupyter does for kernels.
 fn enter_folder(file: &Path) -> Result<()> {
     let file = std::path::absolute(file)?;
     let folder = file.parent().context("the notebook has no folder")?;

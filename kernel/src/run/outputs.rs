@@ -1,4 +1,4 @@
-//! The outputs of cells as a notebook file keeps them.
+//! The outputs of cells in the form of a notebook file.
 
 use std::collections::HashMap;
 
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use crate::session::{Event, Failure};
 
-/// The outputs of each cell that ran.
+/// The outputs of each cell that has run.
 #[derive(Default)]
 pub(super) struct Outputs {
     cells: Vec<Vec<Value>>,
-    /// Where the displays of an id are: an update replaces them all, in earlier cells, too.
+    /// The positions of the displays of an id: an update replaces all of them, also in earlier cells.
     displays: HashMap<String, Vec<(usize, usize)>>,
-    /// Whether the next output takes the place of all before it.
+    /// Whether the next output replaces all previous ones.
     cleared: bool,
 }
 
@@ -26,7 +26,7 @@ impl Outputs {
         self.cells
     }
 
-    /// Adds what the cell that runs, the `count`th, puts out.
+    /// Adds an output of the running cell, the `count`th.
     pub(super) fn add(&mut self, event: &Event, count: usize) {
         if self.cleared && is_output(event) {
             self.clear();
@@ -74,7 +74,7 @@ impl Outputs {
         match outputs.last_mut() {
             Some(last) if last["output_type"] == "stream" && last["name"] == name => {
                 let Value::String(mut all) = last["text"].take() else { return };
-                // Only the last line can still be written over.
+                // Only the last line can still be overwritten.
                 let line = all.split_off(all.rfind('\n').map_or(0, |at| at + 1));
                 all.push_str(&after_returns(&(line + text)));
                 last["text"] = Value::String(all);
@@ -112,7 +112,7 @@ impl Outputs {
     }
 }
 
-/// Whether `event` adds to the cell; an update changes what is there.
+/// Whether `event` adds an output; an update replaces one.
 fn is_output(event: &Event) -> bool {
     match event {
         Event::Display(display) => display["update"] != json!(true),
@@ -132,7 +132,7 @@ fn metadata(display: &Value) -> Value {
     }
 }
 
-/// What is left on the screen: a carriage return writes over its line.
+/// The text that remains on the screen: a carriage return overwrites its line.
 fn after_returns(text: &str) -> String {
     text.split_inclusive('\n')
         .map(|line| {
@@ -140,7 +140,7 @@ fn after_returns(text: &str) -> String {
                 Some(body) => (body.strip_suffix('\r').unwrap_or(body), "\n"),
                 None => (line, ""),
             };
-            // A return at the very end waits for what will be written over the line.
+            // A return at the very end only takes effect with later text.
             match body.strip_suffix('\r').unwrap_or(body).rfind('\r') {
                 Some(at) => format!("{}{end}", &body[at + 1..]),
                 None => format!("{body}{end}"),

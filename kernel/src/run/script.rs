@@ -12,10 +12,10 @@ use super::compile::compiled;
 use crate::dylib::Dylib;
 use crate::session::limit_threads;
 
-/// The library writes its displays into the folder that this names.
+/// The environment variable for the folder into which the library writes displays.
 const DISPLAYS_VARIABLE: &str = "KENSAKU_DISPLAYS";
 
-/// Becomes the program: its input, signals and exit code are its own.
+/// Replaces this process by the program, so that input, signals and the exit code are the program's.
 pub(super) fn script(run: &Run) -> Result<ExitCode> {
     let dylib = Dylib::fresh()?;
     let held = dylib.hold()?;
@@ -33,10 +33,10 @@ pub(super) fn script(run: &Run) -> Result<ExitCode> {
     Err(command.exec()).context("starting the program")
 }
 
-/// Lets the program inherit `file`: it holds the lock of its library as long as it runs.
+/// Lets the program inherit `file`, and with it the lock on its library.
 fn leave_open(file: &File) -> Result<()> {
-    // Safety: the descriptor is open; its only flag is the one that closes it.
+    // Safety: the file descriptor is open; close-on-exec is its only flag.
     let left = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFD, 0) };
-    ensure!(left == 0, "holding the library: {}", std::io::Error::last_os_error());
+    ensure!(left == 0, "locking the library: {}", std::io::Error::last_os_error());
     Ok(())
 }

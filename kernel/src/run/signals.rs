@@ -1,4 +1,4 @@
-//! Signals that end a run: Ctrl-C, the wish that it ends, and a terminal that is closed.
+//! Signals that end a run: SIGINT (Ctrl-C), SIGTERM, and SIGHUP (a closed terminal).
 
 use std::os::raw::c_int;
 use std::sync::Arc;
@@ -12,25 +12,25 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::session::Interrupter;
 
-/// How often a cell is interrupted after a signal that comes once. What sends them waits for some seconds.
+/// How often a cell is interrupted after a signal that is only sent once. Its sender waits for some seconds.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Whether a notebook's run is to end, and by which signal.
+/// Whether a notebook's run has to end, and by which signal.
 #[derive(Clone, Default)]
 pub(super) struct Stop(Arc<AtomicI32>);
 
 impl Stop {
-    /// From now on a signal stops the cell that runs, and with it the run, which still writes what it has.
+    /// From now on a signal stops the running cell and ends the run, which still writes its outputs.
     pub(super) fn at_signals(interrupter: Interrupter) -> Result<Self> {
         let stop = Self::default();
         let noted = stop.clone();
         listen(async move |mut signals| {
             loop {
                 let signal = signals.next().await;
-                // The first one gives the run its exit code.
+                // The first signal sets the exit code of the run.
                 let _ = noted.0.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
                 interrupter.interrupt();
-                // As somebody at a terminal would: asked again, a cell that does not react is ended.
+                // Like a user at a terminal: repeated interrupts end a cell that does not react.
                 if signal != libc::SIGINT {
                     loop {
                         tokio::time::sleep(AGAIN).await;
@@ -42,7 +42,7 @@ impl Stop {
         Ok(stop)
     }
 
-    /// The signal that ends the run.
+    /// The signal that has ended the run.
     pub(super) fn signal(&self) -> Option<c_int> {
         Some(self.0.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
     }
@@ -53,12 +53,12 @@ pub(super) fn at_first(then: impl FnOnce(c_int) + Send + 'static) -> Result<()> 
     listen(async move |mut signals| then(signals.next().await))
 }
 
-/// The exit code by which a shell tells that a signal ended something.
+/// The shell's exit code for a process ended by a signal.
 pub(super) fn exit_code(signal: c_int) -> u8 {
     128 + u8::try_from(signal).unwrap_or_default()
 }
 
-/// Takes the signals over before this returns, and serves them on a thread of its own.
+/// Installs the handlers before it returns, and serves the signals on a separate thread.
 fn listen<F: Future<Output = ()>>(serve: impl FnOnce(Signals) -> F + Send + 'static) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signals = Signals::new(&runtime)?;
@@ -90,9 +90,9 @@ impl Signals {
     }
 }
 
-/// Whether this process was started so that `signal` does nothing, as `nohup` starts programs.
+/// Whether this process was started with `signal` ignored, as by `nohup`.
 fn is_ignored(signal: c_int) -> bool {
-    // Safety: the structure is plain data, and the call only fills it.
+    // Safety: the struct is plain data, and the call only fills it.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0 && action.sa_sigaction == libc::SIG_IGN

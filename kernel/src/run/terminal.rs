@@ -1,4 +1,4 @@
-//! What a run prints: text as it comes, displays in their plain form.
+//! The printed output of a run: text as it arrives, displays in plain text.
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 
 use crate::session::{Event, Failure, Question, Stream};
 
-/// How often a display that changes is printed where lines cannot be written over.
+/// How often a changing display is printed where lines cannot be overwritten.
 const EVERY: Duration = Duration::from_secs(10);
 
 /// Prints events.
 pub(super) struct Terminal {
     can_rewrite: bool,
-    /// The display whose line is still open, so that an update can write over it.
+    /// The display whose line is still open, so that an update can overwrite it.
     open: Option<String>,
-    /// Updates that were not printed yet.
+    /// Updates not yet printed.
     held: HashMap<String, String>,
     printed: HashMap<String, Instant>,
     at_line_start: bool,
@@ -63,7 +63,7 @@ impl Terminal {
                 }
             }
             Event::Input(question) => self.ask(question),
-            // What is printed stays.
+            // Printed text stays.
             Event::Clear { .. } => {}
         }
     }
@@ -85,7 +85,7 @@ impl Terminal {
         self.printed.clear();
     }
 
-    /// Prints a line of its own.
+    /// Prints a separate line.
     pub(super) fn line(&mut self, text: &str) {
         self.close();
         self.new_line();
@@ -116,12 +116,12 @@ impl Terminal {
         }
     }
 
-    /// Takes the answer from this process's own input, on a thread: output goes on meanwhile.
+    /// Reads the answer from this process's stdin, on a thread, so that output continues meanwhile.
     fn ask(&mut self, question: &Question) {
         self.close();
         self.write(Stream::Stdout, &question.prompt);
         let question = question.clone();
-        // Without a thread the question stays open, until the cell is interrupted.
+        // Without a thread the question stays open until the cell is interrupted.
         let _ = std::thread::Builder::new().spawn(move || {
             let line = if question.password { rpassword::read_password() } else { line_of_input() };
             question.answer(line.ok().as_deref());
@@ -141,7 +141,7 @@ impl Terminal {
     }
 
     fn write(&mut self, stream: Stream, text: &str) {
-        // A reader that went away must not end the run: the notebook is still to be written.
+        // A broken pipe must not end the run, which has yet to write the notebook.
         let _ = match stream {
             Stream::Stdout => {
                 let mut out = std::io::stdout().lock();
@@ -163,7 +163,7 @@ fn line_of_input() -> std::io::Result<String> {
     }
 }
 
-/// With its colours, where stderr shows them.
+/// Keeps colours if stderr shows them.
 pub(super) fn for_terminal(text: &str) -> String {
     if std::io::stderr().is_terminal() { text.to_owned() } else { anstream::adapter::strip_str(text).to_string() }
 }

@@ -1,4 +1,4 @@
-//! `--watch`: runs the file again whenever it has changed.
+//! `--watch`: runs the file again whenever it changes.
 
 use std::os::raw::c_int;
 use std::path::Path;
@@ -11,25 +11,25 @@ use notify::{EventKind, RecursiveMode, Watcher};
 
 use super::{Run, signals};
 
-/// Editors save in several steps: a change is over when this long nothing more has happened.
+/// How long a change has to be followed by no other: editors save in several steps.
 const QUIET: Duration = Duration::from_millis(100);
-/// How often a running program is looked at.
+/// How often a running program is polled.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long a program may take to end when it is asked to. A notebook writes its outputs then.
+/// How long a program may take to end after SIGTERM. A notebook then writes its outputs.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 enum Happened {
     Changed,
-    /// A signal has come, by its number.
+    /// A signal was received, by its number.
     Stopped(c_int),
 }
 
-/// Runs the file in a process of its own, again and again, until Ctrl-C.
+/// Runs the file in a separate process, again after each change, until Ctrl-C.
 pub(super) fn watch(run: &Run) -> Result<ExitCode> {
     let (sender, happened) = channel();
     let stopped = sender.clone();
     signals::at_first(move |signal| {
-        // Where nobody listens the watch is over.
+        // Fails if the watch has ended.
         let _ = stopped.send(Happened::Stopped(signal));
     })?;
     let _watcher = watcher(&run.file, sender)?;
@@ -53,7 +53,7 @@ fn start(run: &Run) -> Result<Child> {
     command.arg("--").arg(&run.file).args(&run.arguments).spawn().context("starting the run")
 }
 
-/// Waits; tells on the way how the program has ended.
+/// Waits for a change or a signal; reports how the program has ended.
 fn until_change(happened: &Receiver<Happened>, child: &mut Running) -> Happened {
     let mut told = false;
     loop {
@@ -63,7 +63,7 @@ fn until_change(happened: &Receiver<Happened>, child: &mut Running) -> Happened 
             Err(RecvTimeoutError::Disconnected) => return Happened::Stopped(libc::SIGINT),
             Err(RecvTimeoutError::Timeout) if !told => {
                 if let Ok(Some(status)) = child.0.try_wait() {
-                    eprintln!("-- ended ({status}); waiting for changes, Ctrl-C ends");
+                    eprintln!("-- ended ({status}); waiting for changes, Ctrl-C to quit");
                     told = true;
                 }
             }
@@ -72,7 +72,7 @@ fn until_change(happened: &Receiver<Happened>, child: &mut Running) -> Happened 
     }
 }
 
-/// Waits until the file is no longer written to.
+/// Waits until no more changes follow.
 fn settled(happened: &Receiver<Happened>) -> Happened {
     loop {
         match happened.recv_timeout(QUIET) {
@@ -83,7 +83,7 @@ fn settled(happened: &Receiver<Happened>) -> Happened {
     }
 }
 
-/// Watches the folder: editors replace the file by another of its name.
+/// Watches the folder, as editors may replace the file by a new one.
 fn watcher(file: &Path, sender: Sender<Happened>) -> Result<notify::RecommendedWatcher> {
     let file = file.canonicalize().with_context(|| format!("finding {}", file.display()))?;
     let folder = file.parent().context("the file has no folder")?.to_owned();
@@ -91,7 +91,7 @@ fn watcher(file: &Path, sender: Sender<Happened>) -> Result<notify::RecommendedW
         let changed =
             event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_)) && event.paths.contains(&file));
         if changed {
-            // Where nobody listens the watch is over.
+            // Fails if the watch has ended.
             let _ = sender.send(Happened::Changed);
         }
     })?;
@@ -103,12 +103,12 @@ fn watcher(file: &Path, sender: Sender<Happened>) -> Result<notify::RecommendedW
 struct Running(Child);
 
 impl Running {
-    /// Asks the program to end, and ends it where it does not.
+    /// Asks the program to end, and kills it if it does not.
     fn end(&mut self) {
         if let Ok(Some(_)) = self.0.try_wait() {
             return;
         }
-        // Safety: a signal to a child that has not been waited for.
+        // Safety: the child has not been waited for, so its id is valid.
         unsafe { libc::kill(self.0.id() as libc::pid_t, libc::SIGTERM) };
         let asked = Instant::now();
         while asked.elapsed() < PATIENCE {
