@@ -25,7 +25,7 @@ fn strings(list: &Value) -> Vec<String> {
 fn rows(set: &TrainingSet) -> Vec<Vec<String>> {
     let columns = set.columns();
     let mut rows: Vec<Vec<String>> =
-        (0..set.len()).map(|row| columns.iter().map(|column| column[row].clone()).collect()).collect();
+        (0..set.len()).map(|row| columns.iter().map(|column| column[row].to_owned()).collect()).collect();
     rows.sort();
     rows
 }

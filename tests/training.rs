@@ -1,6 +1,6 @@
 //! Whole chains against sentence-transformers: token ids, encoder, pooling, loss, gradients, AdamW.
 
-use kensaku::data::{Queries, TrainingSet};
+use kensaku::data::{Queries, Texts, TrainingSet};
 use kensaku::loss::{Batch, MultipleNegativesRanking, custom};
 use kensaku::model::{BiEncoder, BiEncoderConfig};
 use kensaku::nn::BertConfig;
@@ -91,7 +91,7 @@ pub fn words() -> Result<TrainingSet> {
 
 pub fn small(data: &TrainingSet, seed: u64) -> Result<BiEncoder> {
     let tokenizer = Tokenizer::train_wordpiece(
-        &data.columns().concat(),
+        &data.columns().iter().flat_map(Texts::iter).collect::<Vec<_>>(),
         &WordPieceConfig { vocab_size: 150, ..Default::default() },
     )?;
     let encoder = BertConfig { hidden_size: 32, intermediate_size: 64, ..Default::default() };

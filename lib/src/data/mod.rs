@@ -7,6 +7,7 @@ mod qrels;
 pub mod read;
 pub mod rustdoc;
 mod sampler;
+mod texts;
 mod training;
 mod trec;
 
@@ -15,6 +16,7 @@ pub use frames::{Corpus, Queries};
 pub use qrels::Qrels;
 pub use rustdoc::rustdoc;
 pub use sampler::plan_batches;
+pub use texts::Texts;
 pub use training::TrainingSet;
 
 pub(crate) use training::negative_column;

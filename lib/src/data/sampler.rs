@@ -4,6 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::Texts;
 use crate::random::Philox;
 
 /// Rows that are looked at to fill one batch, in batches: a set in which everything repeats must not
@@ -17,18 +18,18 @@ const LOOK_AHEAD: usize = 50;
 /// [`TrainingSet::columns`](super::TrainingSet::columns).
 ///
 /// ```
-/// let columns = [vec!["q".to_owned(), "r".to_owned()], vec!["same".to_owned(), "same".to_owned()]];
+/// let columns = [["q", "r"], ["same", "same"]].map(kensaku::data::Texts::from_iter);
 /// let batches = kensaku::data::plan_batches(&columns, 2, true, 42, 0);
 /// assert_eq!(batches.len(), 2);
 /// ```
 pub fn plan_batches(
-    columns: &[Vec<String>],
+    columns: &[Texts],
     batch_size: usize,
     no_duplicates: bool,
     seed: u64,
     epoch: u64,
 ) -> Vec<Vec<usize>> {
-    let mut rows: Vec<usize> = (0..columns.first().map_or(0, Vec::len)).collect();
+    let mut rows: Vec<usize> = (0..columns.first().map_or(0, Texts::len)).collect();
     Philox::stream(seed, epoch).shuffle(&mut rows);
     if !no_duplicates {
         return rows.chunks(batch_size.max(1)).map(<[usize]>::to_vec).collect();
@@ -72,14 +73,14 @@ mod tests {
     proptest! {
         #[test]
         fn every_row_once_and_no_text_twice(words in prop::collection::vec(0..20_u8, 1..200), batch_size in 1..17_usize) {
-            let column = |shift: u8| words.iter().map(|word| (word + shift).to_string()).collect::<Vec<_>>();
+            let column = |shift: u8| words.iter().map(|word| (word + shift).to_string()).collect::<Texts>();
             let columns = [column(0), column(100)];
             let batches = plan_batches(&columns, batch_size, true, 7, 3);
             let mut rows: Vec<usize> = batches.concat();
             rows.sort_unstable();
             prop_assert_eq!(rows, (0..words.len()).collect::<Vec<_>>());
             for batch in &batches {
-                let distinct: HashSet<&String> = batch.iter().map(|row| &columns[0][*row]).collect();
+                let distinct: HashSet<&str> = batch.iter().map(|row| &columns[0][*row]).collect();
                 prop_assert_eq!(distinct.len(), batch.len());
                 prop_assert!(batch.len() <= batch_size);
             }
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn an_epoch_has_its_own_order() {
-        let columns = [(0..50).map(|n| n.to_string()).collect::<Vec<_>>()];
+        let columns = [(0..50).map(|n| n.to_string()).collect::<Texts>()];
         let plan = |seed, epoch| plan_batches(&columns, 8, true, seed, epoch);
         assert_eq!(plan(1, 0), plan(1, 0));
         assert_ne!(plan(1, 0), plan(1, 1));

@@ -4,8 +4,9 @@ use std::fmt;
 
 use polars::prelude::*;
 
-use super::frames::{column, columns, string_column, strings};
+use super::frames::{column, columns, string_column};
 use super::place::Place;
+use super::texts::Texts;
 use crate::{Error, Result};
 
 /// Training examples, one a row. Columns: `query`, `positive` (strings); then any of `negative`,
@@ -61,10 +62,11 @@ impl TrainingSet {
         self.len() == 0
     }
 
-    /// The text columns in the order losses see them: query, positive, each negative.
-    pub fn columns(&self) -> Vec<Vec<String>> {
+    /// The text columns in the order losses see them: query, positive, each negative. No text is copied.
+    pub fn columns(&self) -> Vec<Texts> {
         let names = ["query", "positive"].into_iter().chain(self.negatives.iter().map(String::as_str));
-        names.map(|name| strings(&self.frame, name)).collect()
+        let columns = names.map(|name| self.frame.column(name).and_then(|column| column.str()));
+        columns.map(|column| column.map(Texts::new).unwrap_or_default()).collect()
     }
 
     /// The column `score`, if there is one.

@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::moments::{self, NAME as MOMENTS};
 use super::{Evaluation, Optimizer, TrainConfig, manifest};
+use crate::data::Texts;
 use crate::files;
 use crate::model::{BiEncoder, Precision};
 use crate::nn::Parameters;
@@ -65,11 +66,11 @@ pub(super) enum Problem {
 }
 
 impl DataMark {
-    pub(super) fn of(columns: &[Vec<String>], scores: Option<&[f32]>) -> Self {
+    pub(super) fn of(columns: &[Texts], scores: Option<&[f32]>) -> Self {
         let mut hash = Xxh3::new();
         for column in columns {
             hash.update(&(column.len() as u64).to_le_bytes());
-            for text in column {
+            for text in column.iter() {
                 hash.update(&(text.len() as u64).to_le_bytes());
                 hash.update(text.as_bytes());
             }
@@ -77,7 +78,7 @@ impl DataMark {
         for score in scores.unwrap_or_default() {
             hash.update(&score.to_le_bytes());
         }
-        Self { examples: columns.first().map_or(0, Vec::len), fingerprint: hash.digest() }
+        Self { examples: columns.first().map_or(0, Texts::len), fingerprint: hash.digest() }
     }
 }
 

@@ -7,7 +7,7 @@ use super::memory::{ArenaSize, GIB, available, disk_free, parameter_bytes};
 use super::preflight::EXAMPLES;
 use super::{Check, KeepBest, MicroBatch, State, Step, TokenBatch, TrainConfig, Trainer};
 use crate::Result;
-use crate::data::TrainingSet;
+use crate::data::{Texts, TrainingSet};
 
 const LONG: Duration = Duration::from_secs(24 * 3600);
 /// In-batch negatives below which a retriever learns slowly.
@@ -115,7 +115,7 @@ impl Trainer {
         }
     }
 
-    pub(super) fn data_format(&self, columns: &[Vec<String>], scores: bool) -> Check {
+    pub(super) fn data_format(&self, columns: &[Texts], scores: bool) -> Check {
         let needs = self.loss.needs();
         let negatives = columns.len().saturating_sub(2);
         let found = format!(
@@ -183,8 +183,8 @@ fn enough_disk(folder: &Path, needed: usize) -> Check {
 }
 
 /// The frame, and the texts of its columns, which the training reads at random.
-pub(super) fn data_memory(data: &TrainingSet, columns: &[Vec<String>]) -> Check {
-    let strings = columns.iter().flatten().map(|text| text.len() + size_of::<String>()).sum::<usize>();
+pub(super) fn data_memory(data: &TrainingSet, columns: &[Texts]) -> Check {
+    let strings = columns.iter().flat_map(Texts::iter).map(|text| text.len() + size_of::<String>()).sum::<usize>();
     let needed = (data.frame().estimated_size() + strings) as f64 / GIB;
     let found = format!("{} examples, {needed:.2} GiB", data.len());
     let state = if available().is_some_and(|free| needed > free as f64 / GIB) { State::Fail } else { State::Ok };

@@ -8,7 +8,7 @@ use polars::prelude::*;
 use super::checks::{check, data_memory, device, smoke_test, texts, time};
 use super::steps::plan;
 use super::{Step, TokenBatch, TrainConfig, Trainer};
-use crate::data::TrainingSet;
+use crate::data::{Texts, TrainingSet};
 use crate::{Error, Result};
 
 /// What [`Trainer::preflight`] found: a check list. Shown, it is a table.
@@ -84,7 +84,7 @@ impl Trainer {
     }
 
     /// The examples of the smoke test as tokens.
-    fn sample(&self, data: &TrainingSet, columns: &[Vec<String>]) -> Result<TokenBatch> {
+    fn sample(&self, data: &TrainingSet, columns: &[Texts]) -> Result<TokenBatch> {
         TokenBatch::new(&self.model, columns, None, &spread(data.len()))
     }
 

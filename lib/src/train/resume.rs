@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint::{self, DataMark, Loaded, Problem, State};
 use super::{CheckpointConfig, Trainer, checkpoints, expect};
+use crate::data::Texts;
 use crate::{Error, Result};
 
 /// What [`Trainer::resume`] went on from.
@@ -126,7 +127,7 @@ impl Trainer {
     }
 
     /// Notes the training set; behind [`Trainer::resume`] it must be the one of the checkpoint.
-    pub(super) fn note_data(&mut self, columns: &[Vec<String>], scores: Option<&[f32]>) -> Result<()> {
+    pub(super) fn note_data(&mut self, columns: &[Texts], scores: Option<&[f32]>) -> Result<()> {
         let found = DataMark::of(columns, scores);
         if let Some((path, expected)) = self.log.expected.as_ref().filter(|(_, expected)| *expected != found) {
             let (theirs, ours) = (expected.examples, found.examples);

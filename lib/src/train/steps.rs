@@ -2,14 +2,14 @@
 
 use super::validation::due;
 use super::{Step, TokenBatch, TrainConfig, Trainer};
-use crate::data::{TrainingSet, plan_batches};
+use crate::data::{Texts, TrainingSet, plan_batches};
 use crate::model::BiEncoder;
 use crate::{Error, Result, interrupt};
 
 /// The iterator of [`Trainer::steps`].
 pub struct Steps<'a> {
     trainer: &'a mut Trainer,
-    columns: Vec<Vec<String>>,
+    columns: Vec<Texts>,
     scores: Option<Vec<f32>>,
     plan: Vec<Planned>,
     stopped: bool,
@@ -38,7 +38,7 @@ impl Trainer {
     }
 
     /// An error for a plan that cannot train anything.
-    fn check_plan(&self, columns: &[Vec<String>], plan: &[Planned]) -> Result<()> {
+    fn check_plan(&self, columns: &[Texts], plan: &[Planned]) -> Result<()> {
         if plan.is_empty() {
             let problem = "the training set has no rows".to_owned();
             return Err(Error::NothingToTrain { problem, expected: "at least one example".to_owned() });
@@ -51,7 +51,7 @@ impl Trainer {
             let expected = "at least 2: a pair's only negatives are the other examples of its batch".to_owned();
             return Err(Error::Setting { field: "batch_size", value: "1".to_owned(), expected });
         }
-        let rows = columns.first().map_or(0, Vec::len);
+        let rows = columns.first().map_or(0, Texts::len);
         Err(Error::NothingToTrain {
             problem: format!("no two of its {rows} rows can share a batch, because they share a text"),
             expected: "different texts, negatives of their own, or no_duplicates = false".to_owned(),
@@ -60,7 +60,7 @@ impl Trainer {
 }
 
 /// The steps of all epochs. An epoch ends with a step, which may be of fewer batches.
-pub(super) fn plan(columns: &[Vec<String>], config: &TrainConfig) -> Vec<Planned> {
+pub(super) fn plan(columns: &[Texts], config: &TrainConfig) -> Vec<Planned> {
     let TrainConfig { batch_size, accumulate, epochs, seed, no_duplicates, .. } = *config;
     let mut plan = Vec::new();
     for epoch in 0..epochs {

@@ -1,6 +1,7 @@
 //! A batch of examples as token ids.
 
 use crate::Result;
+use crate::data::Texts;
 use crate::model::{BiEncoder, Role};
 
 /// The token ids of a batch: column (query, positive, negatives..), row, ids.
@@ -23,16 +24,11 @@ pub struct TokenBatch {
 
 impl TokenBatch {
     /// Some rows of the columns of a training set.
-    pub(super) fn new(
-        model: &BiEncoder,
-        columns: &[Vec<String>],
-        scores: Option<&[f32]>,
-        rows: &[usize],
-    ) -> Result<Self> {
+    pub(super) fn new(model: &BiEncoder, columns: &[Texts], scores: Option<&[f32]>, rows: &[usize]) -> Result<Self> {
         let scores = scores.map(|scores| rows.iter().map(|row| scores[*row]).collect());
         let mut batch = Self { scores, rows: rows.to_vec(), ..Self::default() };
         for (index, column) in columns.iter().enumerate() {
-            let texts: Vec<&str> = rows.iter().map(|row| column[*row].as_str()).collect();
+            let texts: Vec<&str> = rows.iter().map(|row| &column[*row]).collect();
             let encodings = model.encodings(&texts, role(index))?;
             batch.truncated += encodings.truncated;
             batch.columns.push(encodings.ids);
