@@ -1,8 +1,8 @@
 //! The variables that a cell leaves.
 
 use super::evaluator::Session;
-use super::link::{Ended, Ran};
 use super::probe::Probe;
+use super::ran::{Ended, Ran};
 use super::unkept::Why;
 use crate::cell::{Binding, Cell, Inferred, Local, Plan, Variable};
 

@@ -18,6 +18,7 @@ mod keep;
 mod link;
 mod lost;
 mod probe;
+mod ran;
 mod scope;
 mod streams;
 mod traces;

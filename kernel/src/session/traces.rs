@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::failure::Failure;
-use super::link::{Ended, Frame, Ran};
+use super::ran::{Ended, Frame, Ran};
 use crate::cell::{Origins, Source, file_name, number_of, offset_of, place};
 
 /// The programs that ran: a panic may come from a function of an earlier one.
