@@ -46,6 +46,8 @@ pub(crate) struct Session {
     pub(super) nameless: BTreeSet<String>,
     /// Why variables are not there.
     pub(super) unkept: Unkept,
+    /// Types that cells can write, in their generation.
+    pub(super) written: BTreeSet<(String, u64)>,
     pub(super) commands: commands::State,
     completer: Arc<Completer>,
     pub(super) workplace: Workplace,
@@ -83,6 +85,7 @@ impl Session {
             traces: Traces::new(workplace.folder().join(PROGRAMS)),
             nameless: BTreeSet::new(),
             unkept: Unkept::default(),
+            written: BTreeSet::new(),
             commands: commands::State::default(),
             workplace,
             _dylib: held,
@@ -167,7 +170,7 @@ impl Session {
     }
 
     /// What is known about the cell before it is compiled.
-    fn plan(&self, cell: &Cell, change: &Change) -> Plan {
+    pub(super) fn plan(&self, cell: &Cell, change: &Change) -> Plan {
         let words = cell.words();
         let is_lost = |name: &String| change.variables.contains(name);
         let (used, vacant, names) = self.read_scope(|scope| {

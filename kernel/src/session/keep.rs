@@ -9,6 +9,7 @@ use crate::cell::{Binding, Cell, Inferred, Local, Plan, Variable};
 impl Session {
     /// Notes the new variables that were kept and their types, even if the cell has failed; says which were not.
     pub(super) fn keep(&mut self, cell: &Cell, plan: &Plan, ran: &Ran, mut types: Probe) {
+        let mut new = Vec::new();
         for (index, binding) in cell.kept() {
             let name = binding.name.as_str();
             if let Some(local) = plan.local.get(&(index, name.to_owned())) {
@@ -24,6 +25,9 @@ impl Session {
                     let (name, full) = (name.to_owned(), full.clone());
                     self.unkept.remove(&name);
                     let generation = plan.generation;
+                    if binding.ty.is_none() {
+                        new.push(name.clone());
+                    }
                     self.write_scope(|scope| {
                         scope.put(Variable { name, ty, full, mutable: binding.mutable, generation });
                     });
@@ -34,6 +38,7 @@ impl Session {
                 }
             }
         }
+        self.drop_unwritable(&new);
         for vacant in plan.vacant.iter().filter(|vacant| ran.kept.contains_key(&vacant.name)) {
             self.unkept.remove(&vacant.name);
             let variable = Variable { generation: plan.generation, ..vacant.clone() };

@@ -26,6 +26,7 @@ mod type_text;
 mod unkept;
 mod verdict;
 mod workplace;
+mod written;
 
 use std::sync::Arc;
 

@@ -18,8 +18,8 @@ pub(super) enum Verdict {
 /// Reads `errors`. A variable that is used after it was moved is moved; one that borrows lives in its own cell; everything
 /// else is the user's to fix.
 pub(super) fn verdict(program: &Program, errors: &[Diagnostic], plan: &mut Plan) -> Verdict {
-    if let Some(found) = unwritable(program, errors, plan) {
-        return found;
+    if let Some((name, why)) = unwritable(program, errors, plan) {
+        return Verdict::RetryWithout(name, why);
     }
     let before = plan.moved.len() + plan.local.len();
     for mark in &program.marks {
@@ -53,7 +53,7 @@ pub(super) fn verdict(program: &Program, errors: &[Diagnostic], plan: &mut Plan)
 
 /// A variable whose type cannot be written in this cell, though rustc has printed it. If other code fails too, that
 /// may be the cause, and the user fixes it first.
-fn unwritable(program: &Program, errors: &[Diagnostic], plan: &mut Plan) -> Option<Verdict> {
+pub(super) fn unwritable(program: &Program, errors: &[Diagnostic], plan: &mut Plan) -> Option<(String, Why)> {
     let takes = || program.marks.iter().filter(|mark| mark.role == Role::Takes);
     let found = errors.iter().find_map(|error| takes().find(|mark| error.is_at(&mark.at)).map(|mark| (error, mark)));
     let (error, mark) = found?;
@@ -64,7 +64,7 @@ fn unwritable(program: &Program, errors: &[Diagnostic], plan: &mut Plan) -> Opti
     let at = plan.used.iter().position(|variable| variable.name == mark.name)?;
     let Variable { name, ty, .. } = plan.used.remove(at);
     let why = if private { Why::Private(ty) } else { Why::Unwritable(ty, error.message.clone()) };
-    Some(Verdict::RetryWithout(name, why))
+    Some((name, why))
 }
 
 const PRIVATE: &str = "E0603";

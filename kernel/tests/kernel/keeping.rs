@@ -124,7 +124,8 @@ async fn a_private_type_makes_no_other_cell_fail() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "mod hidden {\n    mod inner { #[derive(Debug)] pub struct T(pub u8); }\n    \
                 pub fn make() -> inner::T { inner::T(3) }\n}\nlet t = hidden::make();";
-    kernel.execute(code).await?.expect_ok();
+    let made = kernel.execute(code).await?.expect_ok();
+    assert!(made.text("stderr").contains("its type `hidden::inner::T` is private"), "{made:#?}");
     let failed = kernel.execute("println!(\"{t:?}\");").await?;
     assert!(failed.traceback().contains("its type `hidden::inner::T` is private"), "{}", failed.traceback());
     kernel.execute("let t = hidden::make();").await?.expect_ok();
