@@ -139,9 +139,9 @@ fn what_cannot_be_run_is_refused_before_a_session_starts() -> Result<()> {
     let good = notebook(&["1"]);
     let nowhere = folder.path().join("notebook.ipynb/out.ipynb");
     let cases: [(&Value, &[&std::ffi::OsStr], &str); 5] = [
-        (&python, &[], "is written in python, not in Rust"),
+        (&python, &[], "is written in python, not Rust"),
         (&damaged, &[], "cell 2 of 2: its source is a number"),
-        (&old, &[], "is in notebook format 3, and only format 4 can be run"),
+        (&old, &[], "is in notebook format 3, but only format 4 is supported"),
         (&good, &["--".as_ref(), "argument".as_ref()], "takes no arguments"),
         (&good, &["-o".as_ref(), nowhere.as_ref()], "cannot be written"),
     ];
