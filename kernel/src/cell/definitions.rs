@@ -1,4 +1,4 @@
-//! The items of a program that is made of cells: which can stand at its top, and which replace an earlier one.
+//! The items of a program that consists of cells: which can be at its top, and which replace an earlier one.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,7 +20,7 @@ pub(crate) struct Definitions {
 
 #[derive(Clone, PartialEq)]
 struct Meaning {
-    /// The item, or what a `use` of this name alone says.
+    /// The item, or a `use` of only this name.
     text: String,
     import: bool,
 }

@@ -11,11 +11,11 @@ pub(crate) enum Directive {
     Command { name: String, arguments: String },
     /// `!command`, for the shell.
     Shell(String),
-    /// `?name` or `name?`; with two marks, all there is to say.
+    /// `?name` or `name?`; with two marks, in full.
     Docs { name: String, whole: bool },
 }
 
-/// The directives in front of and behind the Rust code.
+/// The directives before and after the Rust code.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Directives {
     pub(crate) before: Vec<Directive>,
@@ -32,7 +32,7 @@ const BRACKETED: [&str; 2] = ["dep", "type"];
 /// What may come before Rust code.
 const TIME: &str = "time";
 
-/// Takes the directives out of `code`: spaces stand in their place, so that offsets stay.
+/// Replaces the directives in `code` with spaces, so that offsets stay the same.
 ///
 /// A colon and a word begin a command on every line that starts outside of tokens and brackets, as no Rust does. The
 /// other two are looked for before the code only, where `!` and `?` cannot be Rust.
@@ -65,7 +65,7 @@ pub(crate) fn split(code: &str) -> (Directives, String) {
     (found, rust)
 }
 
-/// Whether a command could begin at byte `start`, where a line begins.
+/// Whether a command may begin at byte `start`, the start of a line.
 pub(crate) fn may_begin_command(code: &str, start: usize) -> bool {
     let (found, _) = split(&format!("{}:x", &code[..start]));
     found.places.last().is_some_and(|place| place.start == start)
@@ -91,7 +91,7 @@ pub(crate) fn replaced(code: &str, name: &str, texts: &[String]) -> String {
 /// A directive at the start of a text.
 struct Line {
     directive: Directive,
-    /// How many bytes it takes, the end of its line included.
+    /// Its length in bytes, the line end included.
     length: usize,
     unfinished: bool,
 }
@@ -129,7 +129,7 @@ impl Line {
         Self { directive: Directive::Command { name, arguments: lines.join(" ") }, length: end, unfinished }
     }
 
-    /// A backslash at the end of a line continues the command in the next, as in a shell.
+    /// A backslash at the end of a line continues the command on the next line, as in a shell.
     fn shell(text: &str) -> Self {
         let mut length = 0;
         let mut unfinished = false;
@@ -198,7 +198,7 @@ fn docs_before(line: &str) -> Option<Directive> {
     Some(Directive::Docs { name: name.to_owned(), whole })
 }
 
-/// `name?` alone in its cell.
+/// `name?` as the only code of a cell.
 fn whole_cell(code: &str) -> Option<Directive> {
     let name = code.trim().strip_suffix('?')?;
     let whole = name.ends_with('?');

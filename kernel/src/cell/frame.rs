@@ -1,4 +1,4 @@
-//! The crate that is compiled for a cell: the items it needs, and a function with its statements.
+//! Builds the crate for a cell: the items it needs, and a function with its statements.
 //!
 //! ```text
 //! use kensaku::prelude::*;
@@ -8,15 +8,15 @@
 //!     let x: T = kensaku::nb::take("x");                 // variables that the cell names
 //!     let kensaku_end = kensaku::nb::run(|| {
 //!         ..statements..
-//!         kensaku::nb::keep("y", y);                     // variables that it makes
+//!         kensaku::nb::keep("y", y);                     // variables that it creates
 //!         Ok(())
 //!     });
 //!     kensaku::nb::give_back("x", x);                    // unless it was moved away
 //! }
 //! ```
 //!
-//! The statements borrow what they do not move, so that a panic or an error leaves every variable as
-//! the cell has left it; [`levels`] does the same for the variables that the cell makes.
+//! The statements borrow variables that they do not move, so that these survive a panic or an error; [`levels`] does the
+//! same for the variables that the cell creates.
 
 use super::items::{Item, Sort};
 use super::levels::{Level, levels};

@@ -1,7 +1,7 @@
-//! The levels of a cell: which statements run in a closure of their own.
+//! The levels of a cell: which statements run in a closure.
 //!
-//! A statement that fails must not take along the variables that the cell has made before it. So each statement that
-//! may fail runs in a closure which only borrows them:
+//! A failing statement must not drop the variables that the cell has created before it. So each statement that may fail
+//! runs in a closure that only borrows them:
 //!
 //! ```text
 //! let trainer = Trainer::new(..);
@@ -9,7 +9,7 @@
 //!     for step in trainer.steps(..) { .. }
 //!     Ok(())
 //! });
-//! kensaku::nb::keep("trainer", trainer);     // whatever became of the rest
+//! kensaku::nb::keep("trainer", trainer);     // whether or not the rest succeeded
 //! rest
 //! ```
 
@@ -30,11 +30,11 @@ pub(crate) struct Level {
 /// rustc takes too long for more.
 const DEEPEST: usize = 24;
 
-/// The levels of a cell, each within the one before it. `local` are the variables that do not outlive the cell.
+/// The levels of a cell, each nested in the previous one. `local` are the variables that do not outlive the cell.
 pub(crate) fn levels(cell: &Cell, local: &Locals, flat: bool) -> Vec<Level> {
     let kept: Vec<(usize, &Binding)> = cell.kept();
     let mut levels = vec![Level::default()];
-    // A closure would hold what a reference borrows, and cannot initialise a variable.
+    // A closure would borrow what a reference refers to, and cannot initialise a variable.
     let mut open = !flat;
     for (index, statement) in cell.statements.iter().enumerate().filter(|(_, statement)| statement.kind != Kind::Item) {
         let deep = levels.len() >= DEEPEST;

@@ -40,7 +40,7 @@ pub(super) fn lexical_fault(code: &str) -> Option<Fault> {
     Some(Fault { at: at..at + 1, message: "unclosed delimiter".to_owned(), help })
 }
 
-/// A closing bracket that does not match the one opened last, or any.
+/// A closing bracket that does not match the last open one, or any.
 fn closed(code: &str, open: Option<(TokenKind, usize)>, kind: TokenKind, at: usize) -> Option<Fault> {
     let bracket = &code[at..=at];
     let fault = |message: String, help: String| Some(Fault { at: at..at + 1, message, help });
@@ -106,7 +106,7 @@ const QUOTED: &str = "strings go in double quotes: `\"..\"`";
 
 fn in_literal(text: &str, kind: LiteralKind) -> Option<(Range<usize>, String, &'static str)> {
     use LiteralKind::{Byte, ByteStr, CStr, Char, Float, Int, RawByteStr, RawCStr, RawStr, Str};
-    // An unterminated string is marked at its quote alone.
+    // Only the quote of an unterminated string is marked.
     let quote = 0..text.find('"').map_or(1, |at| at + 1);
     let found = |at: Range<usize>, message: &str, help: &'static str| Some((at, message.to_owned(), help));
     match kind {

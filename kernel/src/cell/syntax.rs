@@ -1,4 +1,4 @@
-//! Why a cell does not parse, in words of its user.
+//! Explains why a cell does not parse.
 
 use std::ops::Range;
 
@@ -24,10 +24,10 @@ pub(crate) fn syntax_error(source: &Source, error: &syn::Error) -> CompileError 
     }
 }
 
-/// What syn says of characters that make no tokens.
+/// syn's message about invalid characters.
 const NO_TOKENS: &str = "cannot parse string into token stream";
 
-/// syn has no place for what is missing at the end.
+/// The place of an error; syn has none if something is missing at the end.
 fn place(error: &syn::Error, rust: &str) -> Range<usize> {
     let range = error.span().byte_range();
     let end = rust.trim_end().len();

@@ -59,7 +59,7 @@ fn plain(printed: &str) -> String {
         match &inside[..end] {
             "{integer}" => plain += "i32",
             "{float}" => plain += "f64",
-            // A function's name follows its type, a closure stands alone.
+            // A function's name follows its type; a closure has no name.
             _ if plain.ends_with(' ') && (plain.contains("fn(") || plain.contains("->")) => {}
             _ => plain.push('_'),
         }

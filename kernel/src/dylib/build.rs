@@ -225,7 +225,7 @@ mod tests {
         let home = || new_home(folder.path()).expect("a folder");
         let (held, named, left) = (home(), home(), home());
         let holding = File::open(&held).expect("it is there");
-        holding.lock_shared().expect("nobody else holds it");
+        holding.lock_shared().expect("it is not locked");
         remove_unused(folder.path(), Some(named.clone()));
         assert_eq!([held.exists(), named.exists(), left.exists()], [true, true, false]);
         drop(holding);
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn one_process_builds_at_a_time() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let first = lock(folder.path()).expect("nobody builds");
+        let first = lock(folder.path()).expect("no other build runs");
         let place = folder.path().to_owned();
         let second = std::thread::spawn(move || lock(&place).is_ok());
         std::thread::sleep(std::time::Duration::from_millis(200));

@@ -26,7 +26,7 @@ pub(super) fn of(notebook: &str, program: &Program, workspace: &Path) -> Result<
          # Arithmetic overflow panics, as in cells; the libraries are built as for the kernel.\n\
          [profile.release]\ndebug = false\ndebug-assertions = true\noverflow-checks = true\n\n\
          [profile.release.package.\"*\"]\ndebug-assertions = false\noverflow-checks = false\n\n\
-         # A workspace of its own, wherever this folder lies.\n[workspace]\n"
+         # A separate workspace, wherever this folder is.\n[workspace]\n"
     ))
 }
 

@@ -1,4 +1,4 @@
-//! What ends a cell from outside, in words.
+//! Explains what ends a cell from outside.
 
 use super::failure::Failure;
 
@@ -21,7 +21,7 @@ pub(super) fn interrupted() -> Failure {
     Failure::new("Interrupted", "variables are kept")
 }
 
-/// rustc itself has failed and `said` so, with a trace of its own code.
+/// rustc itself has failed; `said` contains its backtrace.
 pub(super) fn compiler_failed(said: &str) -> Option<Failure> {
     let crash =
         said.lines().find(|line| line.contains("rustc interrupted by SIG") || line.contains("overflowed its stack"));

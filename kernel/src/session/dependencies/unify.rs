@@ -36,7 +36,7 @@ pub(super) struct Standing {
     pub(super) elsewhere: BTreeSet<(String, usize)>,
 }
 
-/// A unit of a package that the dylib holds.
+/// A unit of a package in the dylib.
 struct Met<'a> {
     unit: &'a Unit,
     package: Package,
