@@ -1,5 +1,5 @@
-//! Lets the dynamic linker find the functions of `src/writes.rs` before libc's, and lets tests know whether std's source
-//! is installed.
+//! Lets the dynamic linker find the functions of `src/writes.rs` before libc's, and lets tests know whether std's
+//! source is installed.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -15,8 +15,8 @@
 //! }
 //! ```
 //!
-//! The statements borrow variables that they do not move, so that these survive a panic or an error; [`levels`] does the
-//! same for the variables that the cell creates.
+//! The statements borrow variables that they do not move, so that these survive a panic or an error; [`levels`] does
+//! the same for the variables that the cell creates.
 
 use super::items::{Item, Sort};
 use super::levels::{Level, levels};

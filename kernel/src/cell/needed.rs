@@ -1,8 +1,8 @@
 //! Selects the items of a program, so that a cell only compiles what it names.
 //!
-//! This works on words, without name resolution: an item is in the program if the cell, the type of a variable or another
-//! item contains its name. Items that are used without their name are included as well: the `impl`s of a type, traits
-//! whose methods are named, and what a macro generates.
+//! This works on words, without name resolution: an item is in the program if the cell, the type of a variable or
+//! another item contains its name. Items that are used without their name are included as well: the `impl`s of a type,
+//! traits whose methods are named, and what a macro generates.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,5 @@
-//! Measures how deeply code is nested with rustc's lexer: parsers recurse, and so does visiting or dropping a syntax tree.
+//! Measures how deeply code is nested with rustc's lexer: parsers recurse, and so does visiting or dropping a syntax
+//! tree.
 
 use std::fmt::{Display, Formatter};
 use std::ops::Range;

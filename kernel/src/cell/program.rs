@@ -72,8 +72,8 @@ pub(crate) struct Program {
     pub(crate) nested: bool,
 }
 
-/// Where the parts of a program come from. Unlike its text, which contains every item, this can be kept for each program
-/// of a session.
+/// Where the parts of a program come from. Unlike its text, which contains every item, this can be kept for each
+/// program of a session.
 #[derive(Debug, Default)]
 pub(crate) struct Origins(Vec<Piece>);
 

@@ -1,5 +1,5 @@
-//! Statics of cells. Each program is a library, and would have its own copy of a static. So the first one exports it, and
-//! later ones declare it and link to that library: the static keeps its type, its address and its value.
+//! Statics of cells. Each program is a library, and would have its own copy of a static. So the first one exports it,
+//! and later ones declare it and link to that library: the static keeps its type, its address and its value.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

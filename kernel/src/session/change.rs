@@ -1,5 +1,5 @@
-//! The effect of new definitions and changed crates on a scope: finds the variables and statics whose types are no longer
-//! those that they were created with.
+//! The effect of new definitions and changed crates on a scope: finds the variables and statics whose types are no
+//! longer those that they were created with.
 
 use std::collections::BTreeSet;
 
@@ -130,7 +130,8 @@ impl Change {
     }
 }
 
-/// Adds to `changed` what depends on it, such as a struct with a field of a changed type. Returns whether types changed.
+/// Adds to `changed` what depends on it, such as a struct with a field of a changed type. Returns whether types
+/// changed.
 fn spread(changed: &mut BTreeSet<String>, items: &[Item], local: &BTreeSet<String>) -> bool {
     let mut types = false;
     loop {

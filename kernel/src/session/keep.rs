@@ -7,7 +7,8 @@ use super::unkept::Why;
 use crate::cell::{Binding, Cell, Inferred, Local, Plan, Variable};
 
 impl Session {
-    /// Records the new variables that were kept and their types, even if the cell has failed. Reports those that were not.
+    /// Records the new variables that were kept and their types, even if the cell has failed. Reports those that were
+    /// not.
     pub(super) fn keep(&mut self, cell: &Cell, plan: &Plan, ran: &Ran, mut types: Probe) {
         for (index, binding) in cell.kept() {
             let name = binding.name.as_str();

@@ -2,7 +2,8 @@
 //!
 //! They are built in a cargo project of the session. A crate of the dylib is not built again if it fits (`unify.rs`):
 //! cargo sees a package without code, and this binary, as the compiler that cargo calls, substitutes the existing
-//! library (`wrapper.rs`). Build output is shared with other sessions (`shared.rs`); the session links to it (`own.rs`).
+//! library (`wrapper.rs`). Build output is shared with other sessions (`shared.rs`); the session links to it
+//! (`own.rs`).
 
 mod artifacts;
 mod cargo;

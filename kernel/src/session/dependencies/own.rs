@@ -1,7 +1,7 @@
 //! The crates a session uses: links to cargo's files, and one dylib per `:dep`.
 //!
-//! The links do not change when cargo rebuilds a crate, for this session or another. The dylib contains the crates that a
-//! `:dep` has added and that are in no earlier dylib. Cells link to it like to kensaku's, so that all cells share one
+//! The links do not change when cargo rebuilds a crate, for this session or another. The dylib contains the crates that
+//! a `:dep` has added and that are in no earlier dylib. Cells link to it like to kensaku's, so that all cells share one
 //! copy of the crates' statics.
 
 use std::collections::{BTreeSet, HashMap};
