@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_that_are_tried_are_found() {
+    fn question_marks_after_options_are_found() {
         let message = |place: &str| {
             let span = r#"{ "file_name": "a/cell_1.rs", "byte_start": 7, "byte_end": 8, "is_primary": true }"#;
             let about = format!(

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_stand_in_lines_of_their_own() {
+    fn commands_have_their_own_lines() {
         let (found, rust) = split("// first\n:dep regex = \"1\"\n!ls 検\nlet x = !true;\n:vars\n!x");
         assert_eq!(found.before, [command("dep", "regex = \"1\""), Directive::Shell("ls 検".to_owned())]);
         assert_eq!(found.after, [command("vars", "")]);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn docs_are_asked_for_before_and_behind() {
+    fn docs_are_requested_before_and_after_a_name() {
         let docs = |name: &str, whole| Directive::Docs { name: name.to_owned(), whole };
         assert_eq!(split("?Tensor::ones").0.before, [docs("Tensor::ones", false)]);
         assert_eq!(split("df.lazy??\n").0.before, [docs("df.lazy", true)]);
@@ -239,12 +239,12 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_no_commands() {
+    fn paths_are_not_commands() {
         assert_eq!(split("use a\n::b;").0, Directives::default());
     }
 
     #[test]
-    fn what_is_inside_of_tokens_and_brackets_is_no_command() {
+    fn text_inside_tokens_and_brackets_is_not_a_command() {
         for code in [
             "let text = r#\"\n:dep x\n!ls\n?y\n\"#;",
             "let text = \"a\n:help\nb\";",
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_of_windows_belong_to_no_command() {
+    fn windows_line_ends_are_not_part_of_commands() {
         let (found, rust) = split("!echo a\r\n:vars\r\nlet b = 1;\r\n");
         assert_eq!(found.before, [Directive::Shell("echo a".to_owned()), command("vars", "")]);
         assert_eq!(rust, "        \n      \nlet b = 1;\r\n");
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn time_leaves_what_stands_behind_it() {
+    fn time_keeps_the_code_after_it() {
         let (found, rust) = split(":time for i in 0..3 {\n    f(i);\n}");
         assert_eq!(found.before, [command("time", "")]);
         assert_eq!(rust, "      for i in 0..3 {\n    f(i);\n}");
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_give_way_to_texts() {
+    fn commands_are_replaced_by_texts() {
         let code = "let a = 1;\n:load b.rs\n:vars\n:load c.rs\n";
         let texts = ["b\n".to_owned(), "c\n".to_owned()];
         assert_eq!(replaced(code, "load", &texts), "let a = 1;\nb\n:vars\nc\n");

@@ -178,14 +178,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_programs_are_told_from_names_of_the_users() {
+    fn file_names_of_programs_differ_from_users_names() {
         assert!(is_ours("--> programs/cell_12.rs:3:9") && is_ours("`kensaku::nb::keep` needs this"));
         assert!(!is_ours("move occurs because `cell_width` has type `String`"));
         assert!(!is_ours("`cell_1` is moved here") && !is_ours("cell_.rs"));
     }
 
     #[test]
-    fn closures_are_told_without_their_file() {
+    fn closures_are_shown_without_their_file() {
         let text = "`{closure@programs/cell_3.rs:6:14: 6:22}` is no `{closure@other.rs:1:2: 1:3}`";
         assert_eq!(readable(text), "`{closure}` is no `{closure@other.rs:1:2: 1:3}`");
         assert_eq!(readable("first @ second"), "first @ second");

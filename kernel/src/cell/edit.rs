@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offsets_go_back() {
+    fn offsets_map_back() {
         let mut edits = Edits::default();
         edits.insert(4, "XX");
         edits.insert(1, "<");
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn replaced_ranges_lead_back_to_their_start() {
+    fn replaced_ranges_map_back_to_their_start() {
         let mut edits = Edits::default();
         edits.replace(4..7, "second");
         edits.insert(5, "dropped");
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_stands_for_other() {
+    fn text_that_corresponds_to_other_text() {
         let stands = Edited::standing_for("use a::b;".to_owned(), 10..12);
         assert_eq!(stands.back.offset(4), 10);
         assert_eq!(stands.back.offset(9), 10);

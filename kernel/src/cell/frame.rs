@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_moved_or_local_is_not_kept() {
+    fn moved_and_local_variables_are_not_kept() {
         let mut plan = plan(&[("x", "String")]);
         plan.moved.insert("x".to_owned());
         plan.local.insert((1, "f".to_owned()), Local::Closure);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn places_lead_back_to_the_cell() {
+    fn places_map_back_to_the_cell() {
         let code = "fn one() -> i32 { 1 }\nlet y = one();\nf(y)?";
         let cell = cell(code);
         let items = items(&cell, 3);

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn imports_are_taken_apart() {
+    fn imports_are_split() {
         let found = of("use a::{self, b::*, c as d, e::f, T as _};");
         let text: Vec<_> = found.iter().map(Item::code).collect();
         assert_eq!(text, ["use a;", "use a::b::*;", "use a::c as d;", "use a::e::f;", "use a::T as _;"]);
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn macros_that_make_items() {
+    fn macros_that_generate_items() {
         let makes = |code: &str| makes_items(&syn::parse_str(code).expect("a macro"));
         assert!(makes("macro_rules! m { ($n:ident) => { struct $n; }; }"));
         assert!(makes("macro_rules! m { ($n:ident) => { #[derive(Debug)] struct $n; }; }"));

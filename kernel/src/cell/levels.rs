@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_fail_runs_within_the_variables_so_far() {
+    fn fallible_statements_run_within_the_variables_so_far() {
         assert_eq!(
             of("let a = f();\nlet n = 1;\nlet b = g(a)?;\nfor x in b {}\nlet c = 1;", &[]),
             [level(&[0, 1], &["a", "n"]), level(&[2], &["b"]), level(&[3, 4], &["c"])]
@@ -102,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn no_level_is_opened_behind_what_borrows() {
+    fn no_level_is_opened_after_a_borrow() {
         let code = "let v = f();\nlet first = v.first();\nlet n = 1;\ng(first)?;";
         assert_eq!(of(code, &[(1, "first")]), [level(&[0], &["v"]), level(&[1, 2, 3], &["n"])]);
         assert_eq!(of("let a = f();\nlet b;\nb = g()?;", &[]), [level(&[0, 1, 2], &["a", "b"])]);
     }
 
     #[test]
-    fn of_several_with_one_name_the_last_is_kept() {
+    fn the_last_variable_of_a_name_is_kept() {
         assert_eq!(of("let x = f();\nlet x = x.g();", &[]), [level(&[0, 1], &["x"])]);
     }
 }

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_named_brings_what_it_names() {
+    fn named_items_bring_those_they_name() {
         let code = "struct P(Q);\nstruct Q;\nstruct R;\nfn p() -> P { todo!() }\nimpl Drop for Q { fn drop(&mut self) {} }\n\
                     impl From<P> for R { fn from(_: P) -> R { R } }";
         assert_eq!(of(code, &["p"]), ["struct P(Q);", "struct Q;", "fn p() -> P", "impl Drop for Q"]);
@@ -130,13 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn modules_bring_what_they_implement() {
+    fn modules_bring_their_impls() {
         let code = "struct K;\nmod inner { use super::K; impl Clone for K { fn clone(&self) -> K { K } } }";
         assert_eq!(of(code, &["K"]).len(), 2);
     }
 
     #[test]
-    fn imports_stay_unless_a_cell_defines_what_they_bring() {
+    fn imports_stay_unless_a_cell_defines_their_names() {
         let code = "use std::io::Write;\nmod m { pub struct P; }\nuse m::P;";
         assert_eq!(of(code, &[]), ["use std::io::Write;"]);
         assert_eq!(of(code, &["P"]).len(), 3);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_name_stays() {
+    fn items_without_a_name_stay() {
         assert_eq!(
             of("struct P;\nconst _: () = { impl Clone for P { fn clone(&self) -> P { P } } };", &["P"]).len(),
             2
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn macros_bring_what_they_make() {
+    fn macros_bring_the_items_they_generate() {
         let code = "macro_rules! make { ($n:ident) => { struct $n; struct Fixed; } }\nmake!(A);";
         assert_eq!(of(code, &["A"]).len(), 2);
         assert_eq!(of(code, &["Fixed"]).len(), 2);

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn code_that_is_deep_is_refused_where_it_becomes_so() {
+    fn deep_code_is_refused_where_it_exceeds_the_limit() {
         let deep = [
             "{".repeat(20_000),
             format!("let a = {}1;", "(".repeat(100_000)),

@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn written_types_are_noticed() {
+    fn type_annotations_are_detected() {
         let typed = |code: &str| Cell::parse(code).expect("the cell parses").kept()[0].1.ty.is_some();
         assert!(typed("let x: Vec<f32> = v;"));
         assert!(!typed("let x: Vec<_> = v;"));

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn types_within_functions_count() {
+    fn types_in_functions_count() {
         let local = of("fn f() { struct P(u8); }");
         assert!(local.defines_types);
         assert_ne!(local, of("fn f() { struct P(u16); }"));
@@ -221,14 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn mentions_are_what_is_looked_up() {
+    fn mentions_are_the_names_looked_up() {
         let found = of("struct Q { p: m::P, all: Vec<crate::deep::R>, n: [u8; { K.len() }] }");
         assert_eq!(names(&found.mentions), ["K", "Vec", "crate", "deep", "len", "m", "u8"]);
         assert_eq!(names(&found.deep), ["P", "R"]);
     }
 
     #[test]
-    fn the_variables_of_a_macro_are_no_names() {
+    fn the_variables_of_a_macro_are_not_names() {
         let found =
             of("macro_rules! make { ($n:ident, $($t:ty),*) => { struct $n { x: Word, y: ($($t),*) } struct Fixed; } }");
         assert_eq!(names(&found.mentions), ["Fixed", "Word", "struct", "x", "y"]);

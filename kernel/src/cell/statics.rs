@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_values_stay_as_they_are() {
+    fn plain_values_stay_unchanged() {
         let code = "static NAMES: [(&str, u8); 1] = [(\"a\", 1)];";
         assert_eq!(edited(code, true), code);
     }

@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_is_named_at_its_place() {
+    fn each_error_is_reported_at_its_place() {
         tells("println!(“hello”);", &["unknown start of token: \\u{201c}", "cell [1]:1:10", "looks like `\"`"]);
         tells("let x = (1）;", &["unknown start of token: \\u{ff09}", "cell [1]:1:11", "looks like `)`"]);
         tells("let 検 = 1;\nlet s = \"abc;", &["unterminated double quote string", "cell [1]:2:9"]);

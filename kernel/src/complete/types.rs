@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_written_is_left_out() {
+    fn types_that_cannot_be_written_are_left_out() {
         let map = "std::iter::Map<std::slice::Iter<'_, {integer}>, {closure@<anon>:3:9: {x}}>";
         assert_eq!(plain(map), "std::iter::Map<std::slice::Iter<'_, i32>, _>");
         assert_eq!(plain("fn(i32) -> i32 {double}").trim(), "fn(i32) -> i32");

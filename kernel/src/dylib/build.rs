@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_clones_keep_their_libraries_as_long_as_they_are_there() -> Result<()> {
+    fn other_clones_keep_their_libraries_while_they_exist() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let other = tempfile::tempdir()?;
         let gone = other.path().join("gone");
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_nobody_uses_is_removed() {
+    fn only_unused_libraries_are_removed() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let home = || new_home(folder.path()).expect("a folder");
         let (held, named, left) = (home(), home(), home());

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn package_names_are_what_cargo_takes() {
+    fn package_names_are_valid_for_cargo() {
         let names = ["01_quickstart", "My Notebook (2)", "検索", "kensaku", "fn", "a--"];
         let expected = ["quickstart", "my-notebook--2", "notebook", "notebook-kensaku", "notebook-fn", "a"];
         assert_eq!(names.map(package_name), expected);

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn constants_and_their_functions_lead_to_types() {
+    fn constants_and_their_functions_affect_types() {
         let variables = [("p", "P")];
         let code = "const fn n() -> usize { m() }\nconst fn m() -> usize { 1 }\nstruct P([u8; n()]);";
         assert_eq!(dropped(code, &variables, "const fn m() -> usize { 2 }"), all(&["p"], 1));
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_hides_another_changes_whoever_meant_it() {
+    fn a_name_that_shadows_another_changes_its_users() {
         let code = "struct P(Vec<u8>);";
         assert_eq!(dropped(code, &[("p", "P")], "struct Vec;"), all(&["p"], 1));
         assert_eq!(dropped(code, &[("p", "P"), ("v", "std::vec::Vec<u8>")], "struct Vec;"), all(&["p"], 1));
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_macro_is_called_with_is_not_always_defined() {
+    fn a_macros_arguments_are_not_always_defined() {
         let code = "macro_rules! make { ($n:ident) => { struct $n { x: i32 } } }\nmake!(P);";
         assert_eq!(dropped(code, &[("p", "P")], "thread_local! { static D: Cell<i32> = Cell::new(4); }"), all(&[], 0));
         assert_eq!(dropped(code, &[("p", "P")], "make!(There);"), all(&[], 0));
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn statics_beside_types_of_their_function_start_anew() {
+    fn statics_next_to_types_of_their_function_are_reset() {
         let code = |ty: &str| {
             format!("fn f() {{ struct Local({ty}); static S: Mutex<Vec<Local>> = Mutex::new(Vec::new()); }}")
         };
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_forget_their_types_go_where_types_change() {
+    fn type_erased_values_are_dropped_if_types_change() {
         let variable = variable("b", "Box<dyn Any>", "alloc::boxed::Box<dyn core::any::Any>");
         let scope = Scope { items: of("struct P(u8);"), variables: vec![variable], ..Scope::default() };
         assert_eq!(scope.with(of("struct P(u16);")).variables, ["b"]);

@@ -116,8 +116,8 @@ impl Session {
             // evcxr finds its project again with a cell that is not the user's.
             let _ = self.evcxr.eval(crate::toolchain::CELL);
             self.link.reset();
-            let message = "the session's folder was deleted and has been made again: run the cell again, and first what \
-                           `:dep` added. Variables are kept";
+            let message = "the session's folder was deleted and has been recreated: run the cells with `:dep` again, then \
+                           this one. Variables are kept";
             return Err(Failure::new("FolderDeleted", message));
         }
         self.obey(&cell.directives.before)?;

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn partial_lines_come_at_once() {
+    fn partial_lines_are_shown_immediately() {
         let mut filter = Filter::new("t");
         assert_eq!(filter.push(b"10%\r20%"), [text("10%\r20%")]);
         assert_eq!(filter.push(b"E"), []);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn only_events_are_held_where_other_output_follows() {
+    fn only_events_are_held_before_other_output() {
         let mut filter = Filter::new("t");
         assert_eq!(filter.push(b"DONE"), [text("DON")]);
         assert_eq!(filter.settle(), [text("E")]);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn markers_are_found_behind_text() {
+    fn markers_are_found_after_text() {
         let mut filter = Filter::new("t");
         let mut pieces = filter.push(b"abcEVCXR_PANIC");
         pieces.extend(filter.push(b"_NOTIFICATION\nx"));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn displays_of_stock_evcxr_are_taken() {
+    fn displays_for_stock_evcxr_are_parsed() {
         let mut filter = Filter::new("t");
         let lines = b"EVCXR_BEGIN_CONTENT text/plain\na\nb\nEVCXR_END_CONTENT\n\
                       EVCXR_BEGIN_CONTENT text/html\n<p>\nEVCXR_END_CONTENT\nnext\n";

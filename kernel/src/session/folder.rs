@@ -90,14 +90,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_are_closed_to_others() {
+    fn folders_are_private() {
         let folder = Folder::new("test-").expect("a folder");
         let mode = std::fs::metadata(folder.path()).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, OURS_ALONE);
     }
 
     #[test]
-    fn what_is_in_use_stays_and_what_was_left_goes() {
+    fn used_folders_stay_and_leftovers_are_removed() {
         let place = tempfile::tempdir().expect("a temporary folder");
         let folder = place.path().join("a");
         std::fs::create_dir_all(folder.join("programs")).expect("a folder");
@@ -114,10 +114,10 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_folder_is_made_again_and_held() {
+    fn a_deleted_folder_is_created_again_and_locked() {
         let mut folder = Folder::new("test-").expect("a folder");
         std::fs::remove_dir(folder.path()).expect("it is empty");
-        folder.restore().expect("it is made again");
+        folder.restore().expect("it is created again");
         std::fs::write(folder.path().join("file"), "").expect("it can be written to");
         remove_if_abandoned(folder.path());
         assert!(folder.path().join("file").exists());

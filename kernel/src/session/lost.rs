@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crash_of_the_compiler_is_told_in_words() {
+    fn a_compiler_crash_is_explained() {
         let said = "error: rustc interrupted by SIGSEGV, printing backtrace\n\n/lib/librustc_driver.so(+0x3a)[0x7f]\n\n\
                     note: we would appreciate a report at https://github.com/rust-lang/rust\n";
         let told = compiler_failed(said).map(|failure| failure.message).unwrap_or_default();
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn signals_and_exits_are_told_apart() {
+    fn signals_and_exits_are_distinguished() {
         let told = |message: &str| process_ended(message).message;
         assert!(
             told("Subprocess terminated with status: signal: 11 (SIGSEGV) (core dumped)")

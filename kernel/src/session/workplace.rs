@@ -59,7 +59,7 @@ impl Workplace {
             Err(_) => link.listen_at(&self.socket()),
         });
         restored.with_context(|| {
-            format!("the session's folder {} was deleted and cannot be made again: restart the kernel", path.display())
+            format!("the session's folder {} was deleted and cannot be recreated: restart the kernel", path.display())
         })?;
         Ok(true)
     }

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_cell_is_kept_by_its_beginning() -> Result<()> {
+    fn only_the_start_of_a_long_cell_is_kept() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("history.jsonl");
         // As written by earlier versions.
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn its_place_is_in_a_home_that_is_there() -> Result<()> {
+    fn it_is_in_an_existing_home() -> Result<()> {
         let home = tempfile::tempdir()?;
         let with = |variables: &[(&str, &Path)]| {
             let variables: Vec<(String, OsString)> =

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packages_that_stand_for_crates_are_cargos() {
+    fn replacement_packages_are_valid_for_cargo() {
         let folder = tempfile::tempdir().expect("a folder");
         let place = folder.path().join("candle-core-0.11.1");
         write_package(&place, &crate_of("candle-core", "0.11.1", &["default", "a.b"], &[])).expect("a package");
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_needs_is_removed() {
+    fn unused_folders_are_removed() {
         let all = tempfile::tempdir().expect("a folder");
         let folder = |name: &str, dylib: &Path| {
             let folder = all.path().join(name);
