@@ -140,7 +140,7 @@ impl Interrupter {
                 let link = target.link.clone();
                 drop(state);
                 let text = format!(
-                    "The cell has not stopped yet: it is in a call that cannot be interrupted, and stops behind it.\n\
+                    "The cell has not stopped yet: it is in a call that cannot be interrupted, and will stop after it.\n\
                      Interrupt again within {} s to end its process, which loses all variables.\n",
                     CONFIRM.as_secs()
                 );

@@ -28,7 +28,7 @@ pub(super) fn compiler_failed(said: &str) -> Option<Failure> {
     let message = if crash.is_some() {
         "rustc crashed, most likely on an expression that is nested too deeply: split it into several `let` statements"
     } else if said.contains("internal compiler error") || said.contains("the compiler unexpectedly panicked") {
-        "rustc failed with an internal compiler error: write the cell in another way"
+        "rustc failed with an internal compiler error: rewrite the cell"
     } else {
         return None;
     };
@@ -52,8 +52,8 @@ fn meaning(signal: u32) -> &'static str {
         libc::SIGABRT => {
             "SIGABRT, an abort (endless recursion, out of memory, a panic in a destructor, or std::process::abort)"
         }
-        libc::SIGBUS => "SIGBUS, access to memory that is not there",
-        libc::SIGILL => "SIGILL, an instruction that this machine does not have",
+        libc::SIGBUS => "SIGBUS, an access to unmapped memory",
+        libc::SIGILL => "SIGILL, an instruction that this processor does not support",
         libc::SIGKILL => "SIGKILL, killed from outside (the system does that when memory runs out)",
         libc::SIGSEGV => "SIGSEGV, an invalid memory access (unsafe code, or endless recursion)",
         libc::SIGTERM => "SIGTERM, ended from outside",

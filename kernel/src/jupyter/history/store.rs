@@ -23,7 +23,7 @@ const KEPT: usize = 5_000;
 const CODE: usize = 20_000;
 const OUTPUT: usize = 1_000;
 /// Appended to a cell that is cut.
-const CUT: &str = "\n// .. cut: the history only keeps the beginning of a long cell";
+const CUT: &str = "\n// .. cut: the history only keeps the start of a long cell";
 
 /// One cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
