@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What the image is made of, one step a word. The Dockerfile runs these, and so does a machine without a
-# container engine, where cargo's target folder may hold the build already:
+# The steps of the image. The Dockerfile runs them; they also run without a container engine, where cargo's target
+# folder may already contain the build:
 #
 #   binder/steps.sh build pack jupyter warm sizes
 #
-# HOME_OF_KERNEL is where the kernel will lie, JUPYTER the virtual environment it is installed in.
+# HOME_OF_KERNEL is the folder for the kernel, JUPYTER the virtual environment that it is installed in.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
@@ -18,14 +18,14 @@ build() {
   "$built/kensaku" install --prefix "$(mktemp -d)"
 }
 
-# What cells need of it at run time: the binary, the library, and of each crate inside the library what
-# rustc reads of it, which is its metadata and no code.
+# Copies what cells need at run time: the binary, the library, and the metadata of each crate in the library, which
+# rustc reads; their code is removed.
 pack() {
   rm -rf "$home" && mkdir -p "$home"
   cp "$built/kensaku" "$home"
   strip "$home/kensaku"
   local record cells
-  # Of this clone, where others share the target folder.
+  # The record of this clone, as others may share the target folder.
   record="$(grep -l "\"workspace\": \"$PWD\"" "$built"/kensaku-dylib-*.json)"
   cells="$(python3 -c 'import json, sys; print(json.load(sys.stdin)["dependencies"])' <"$record")"
   cp -r "$cells" "$home/cells"
@@ -42,7 +42,7 @@ jupyter() {
   "$home/kensaku" install --prefix "$jupyter"
 }
 
-# What the kernel remembers of the toolchain is remembered before anybody waits for it.
+# Fills the kernel's cache of queries to the toolchain, so that no user waits for it.
 warm() {
   local folder
   folder="$(mktemp -d)"

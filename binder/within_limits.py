@@ -1,9 +1,9 @@
-"""Runs a command as on mybinder: one processor, 2 GB of memory for it and all that it starts.
+"""Runs a command with mybinder's limits: one processor, and 2 GB of memory including child processes.
 
     python within_limits.py COMMAND ..
 
-No cgroup is needed: the command may use one processor, no process of it more than 2 GB of private memory,
-and what they hold together, shared pages counted once, is looked at ten times a second. Above 2 GB it fails.
+No cgroup is needed: CPU affinity and an rlimit of 2 GB of private memory per process apply, and the total of all
+processes, with shared pages counted once, is measured ten times per second. Above 2 GB the run fails.
 """
 
 import os
@@ -24,7 +24,7 @@ def main(command: list[str]) -> int:
         if sum(now.values()) > most:
             most, parts = sum(now.values()), {name(pid): round(held / 1e6) for pid, held in now.items()}
         time.sleep(0.1)
-    print(f"{time.monotonic() - start:.0f} s on one processor, at most {most / 1e6:.0f} MB: {parts}")
+    print(f"{time.monotonic() - start:.0f} s on one processor, peak memory {most / 1e6:.0f} MB: {parts}")
     return process.returncode or int(most > LIMIT)
 
 
@@ -34,7 +34,7 @@ def confine() -> None:
 
 
 def family(root: int) -> list[int]:
-    """A process and all below it."""
+    """A process and its descendants."""
     parents = {}
     for entry in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -49,7 +49,7 @@ def family(root: int) -> list[int]:
 
 
 def memory(pid: int) -> int:
-    """What is in memory for a process, its share of what it shares."""
+    """The proportional set size of a process in bytes."""
     try:
         lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,5 +1,5 @@
-//! Lets the dynamic linker find the functions of `src/writes.rs` before libc's, and tells the tests whether std's
-//! source is here.
+//! Lets the dynamic linker find the functions of `src/writes.rs` before libc's, and lets tests know whether std's
+//! source is installed.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -14,7 +14,7 @@ fn main() {
     }
     println!("cargo:rustc-check-cfg=cfg(rust_src)");
     if let Some(toolchain) = toolchain() {
-        // rustup's list of what is installed. Other toolchains do not change.
+        // rustup's list of installed components. Other toolchains do not change.
         let components = toolchain.join("components");
         if components.exists() {
             println!("cargo:rerun-if-changed={}", components.display());
@@ -25,7 +25,7 @@ fn main() {
     }
 }
 
-/// Where the toolchain keeps its components.
+/// The folder with the toolchain's components.
 fn toolchain() -> Option<PathBuf> {
     let rustc = std::env::var_os("RUSTC")?;
     let output = Command::new(rustc).args(["--print", "sysroot"]).output().ok()?;

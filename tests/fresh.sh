@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The README's two commands as they are on a machine that has rustup, a C compiler and Python:
+# Runs the README's two commands like a new machine with rustup, a C compiler and Python:
 #
 #   tests/fresh.sh FOLDER [minimal]
 #
-# FOLDER gets a clone of HEAD, and homes of its own for cargo and rustup; rustup fetches what rust-toolchain.toml
-# names. With `minimal` it fetches the compiler alone, as a cargo of another origin has no source of std: the tests
-# that need it are then ignored. An hour on two cores; a `target` in FOLDER is used as it is.
+# FOLDER gets a clone of HEAD, and separate homes for cargo and rustup; rustup installs what rust-toolchain.toml lists.
+# With `minimal` it only installs the compiler, as toolchains from elsewhere lack the source of std: tests that need
+# it are then ignored. Takes an hour on two cores; an existing `target` in FOLDER is reused.
 set -euo pipefail
 repository="$(cd "$(dirname "$0")/.." && pwd)"
 mkdir -p "$1"
@@ -14,7 +14,7 @@ components="${2:-named}"
 clone="$folder/clone"
 step() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
 
-# Where crates come from is the machine's affair; everything else is as after the installation.
+# Keeps the machine's registry settings; everything else is as after the installation.
 settings="${CARGO_HOME:-$HOME/.cargo}/config.toml"
 export CARGO_HOME="$folder/cargo" RUSTUP_HOME="$folder/rustup" CARGO_TARGET_DIR="$folder/target" CARGO_TERM_COLOR=never
 export JUPYTER_DATA_DIR="$folder/jupyter" XDG_CACHE_HOME="$folder/cache" XDG_DATA_HOME="$folder/data"
@@ -61,7 +61,7 @@ step "done"
 printf 'first command %s s, second command %s s\n' "$first" "$second"
 awk '/^test result/ { passed += $4; ignored += $8 } END { print passed " tests passed, " ignored " were ignored" }' "$folder/tests.log"
 grep -o 'ignored, .*' "$folder/tests.log" | sort | uniq -c || true
-# Whatever the doctor has to say is to be done by now, but for the source of std where there is none.
+# The doctor must have no more advice, except about a missing source of std.
 allowed=none
-if [ "$components" = minimal ]; then allowed='^--  completion  does not know std'; fi
+if [ "$components" = minimal ]; then allowed='^--  completion  lacks std'; fi
 if grep -E '^(--|NO)' "$folder/doctor.log" | grep -v "$allowed"; then exit 1; fi

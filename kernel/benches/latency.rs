@@ -1,6 +1,6 @@
-//! How long a user waits: `cargo bench -p kensaku-kernel --bench latency`.
+//! Measures how long a user waits: `cargo bench -p kensaku-kernel --bench latency`.
 //!
-//! Prints medians and fails where one misses its goal; the machine should have nothing else to do.
+//! Prints medians, and fails if one misses its goal; the machine should be idle.
 
 #[path = "../tests/kernel/client/mod.rs"]
 #[allow(dead_code)]
@@ -41,7 +41,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// How much longer a cell takes in a session with many types than in an empty one, in turn.
+/// How much longer a cell takes in a session with many types than in an empty one, measured alternately.
 async fn growth() -> Result<bool> {
     const STRUCTS: usize = 150;
     const GOAL: f64 = 1.5;
@@ -62,7 +62,7 @@ async fn growth() -> Result<bool> {
             among.extend(time_once(&mut crowded, code).await);
         }
         let ratio = median(&among).as_secs_f64() / median(&alone).as_secs_f64();
-        println!("`{code}` among {STRUCTS} types: {ratio:.2} times what it takes alone (goal {GOAL})");
+        println!("`{code}` among {STRUCTS} types: {ratio:.2} times as long as without them (goal {GOAL})");
         reached &= ratio <= GOAL;
     }
     empty.shutdown().await?;
@@ -99,7 +99,7 @@ async fn time(kernel: &mut Client, code: impl Fn(usize) -> String) -> Result<Vec
     for round in 0..=ROUNDS {
         let start = Instant::now();
         kernel.execute(&code(round)).await?.expect_ok();
-        // The first one warms up.
+        // The first one is for warm-up.
         if round > 0 {
             times.push(start.elapsed());
         }

@@ -1,4 +1,4 @@
-//! The stock kernel, evcxr_jupyter as published: what ours is compared with.
+//! The stock kernel, evcxr_jupyter as published, for comparisons.
 
 use std::process::ExitCode;
 

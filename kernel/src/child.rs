@@ -1,8 +1,8 @@
 //! The process that runs the cells: this binary, started by evcxr.
 //!
-//! Its stdout and stderr become sockets to the kernel before anything can print, so that output
-//! arrives as it is made and survives a crash. What evcxr itself speaks with goes to descriptors of
-//! its own: a cell may close or replace its streams.
+//! Its stdout and stderr become sockets to the kernel before anything can print, so that output arrives
+//! immediately and survives a crash. evcxr's own protocol uses separate descriptors, as a cell may close
+//! or replace its streams.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, c_char, c_int, c_void};
@@ -19,28 +19,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::host;
 
-/// Carries [`Start`]. Programs that a cell starts do not have it.
+/// Contains [`Start`]. Not set for programs that a cell starts.
 pub(crate) const START_VARIABLE: &str = "KENSAKU_CELLS";
-/// What evcxr sets besides.
+/// Also set by evcxr.
 const FOR_EVCXR: &str = "EVCXR_IS_RUNTIME";
 
-/// What the kernel tells the process.
+/// What the kernel passes to the process.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Start {
-    /// Where it listens.
+    /// Where the kernel listens.
     pub(crate) socket: PathBuf,
-    /// The first word of whoever connects there, and what begins a line of the preload.
+    /// The first word of each connection, and of each line from the preload.
     pub(crate) token: String,
     /// The dylib that every cell links to.
     pub(crate) dylib: PathBuf,
-    /// Variables that are set for this process and not for the programs that cells start, as they were before.
+    /// The original values of variables that are set for this process only, not for programs that cells start.
     pub(crate) before: BTreeMap<String, Option<String>>,
 }
 
-/// Descriptors begin here where the system allows it: programs that close what they do not know close
-/// the lower ones.
+/// Our descriptors start here if the system allows it: programs that close unknown descriptors close low ones.
 const HIGH: c_int = 512;
-/// How long the last cell and the destructors of variables may take.
+/// The time limit for the last cell and the destructors of variables.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Whether this process was started to run cells.
@@ -80,18 +79,18 @@ fn prepare() -> Result<Cells> {
     crate::writes::join(&start.token, streams.stdout.as_raw_fd());
     let mut control = BufReader::new(UnixStream::from(connect("control")?));
     let preload = Preload::load(&start, &streams)?;
-    // Without the kernel's answer the end of a first cell could come before it listens.
+    // Otherwise a first cell could end before the kernel listens.
     let answer = control.read_line(&mut String::new()).context("waiting for the kernel")?;
     ensure!(answer > 0, "the kernel did not answer");
     std::thread::Builder::new().name("kensaku-control".to_owned()).spawn(move || obey(control, evcxr, &preload))?;
     Ok(Cells { commands, streams, preload, store: std::ptr::null_mut(), process: std::process::id() })
 }
 
-/// Reads what the kernel tells, and leaves the environment as the user knows it.
+/// Reads [`Start`], and restores the user's environment.
 fn take_start() -> Result<Start> {
-    let start = std::env::var(START_VARIABLE).context("the kernel has told nothing")?;
-    let start: Start = serde_json::from_str(&start).context("what the kernel has told")?;
-    // Safety: this process has one thread so far.
+    let start = std::env::var(START_VARIABLE).context("the kernel has passed no settings")?;
+    let start: Start = serde_json::from_str(&start).context("reading the settings of the kernel")?;
+    // Safety: this process has only one thread so far.
     unsafe {
         std::env::remove_var(START_VARIABLE);
         std::env::remove_var(FOR_EVCXR);
@@ -105,7 +104,7 @@ fn take_start() -> Result<Start> {
     Ok(start)
 }
 
-/// Does what the kernel asks for, until it hangs up.
+/// Executes the kernel's commands until the connection is closed.
 fn obey(control: impl BufRead, mut evcxr: File, preload: &Preload) {
     for line in control.lines().map_while(std::result::Result::ok) {
         match line.split_once(' ').unwrap_or((&line, "")) {
@@ -118,11 +117,11 @@ fn obey(control: impl BufRead, mut evcxr: File, preload: &Preload) {
             _ => {}
         }
     }
-    // There is no kernel any more, or a cell has closed the way to it.
+    // The kernel has ended, or a cell has closed the connection.
     end(1);
 }
 
-/// Ends the process, unless it has done so by itself.
+/// Ends the process unless it ends by itself before.
 fn end_after(time: Duration) {
     let later = std::thread::Builder::new().spawn(move || {
         std::thread::sleep(time);
@@ -133,9 +132,9 @@ fn end_after(time: Duration) {
     }
 }
 
-/// At once, whatever other threads do.
+/// Ends the process immediately, whatever its threads do.
 fn end(code: c_int) -> ! {
-    // Safety: nothing of this process is used after it.
+    // Safety: the process ends.
     unsafe { libc::_exit(code) }
 }
 
@@ -144,7 +143,7 @@ struct Cells {
     commands: BufReader<File>,
     streams: Streams,
     preload: Preload,
-    /// What evcxr's part of a cell hands to that of the next.
+    /// What evcxr's part of a cell passes to that of the next.
     store: *mut c_void,
     process: u32,
 }
@@ -160,25 +159,25 @@ impl Cells {
                 std::process::exit(1);
             }
             if std::process::id() != self.process {
-                // A process that the cell has forked has come to the cell's end. The next one is not for it.
+                // This is a process that the cell has forked: it must not run the next cell.
                 end(0);
             }
             round += 1;
             self.preload.flush(round);
             line.clear();
         }
-        // Variables are dropped.
+        // Drops the variables.
         std::process::exit(0);
     }
 
-    /// `LOAD_AND_RUN library function`, in evcxr's words. Libraries are never unloaded.
+    /// Runs `LOAD_AND_RUN library function`, a command of evcxr. Libraries are never unloaded.
     fn run_cell(&mut self, command: &str) -> Result<()> {
         let words = command.strip_prefix("LOAD_AND_RUN ").and_then(|rest| rest.rsplit_once(' '));
-        let (library, function) = words.with_context(|| format!("`{command}` is not known"))?;
+        let (library, function) = words.with_context(|| format!("unknown command `{command}`"))?;
         let handle = load(library.as_ref())?;
         let function = CString::new(function)?;
         let function = symbol(handle, function.as_ptr()).context("looking for the cell's function")?;
-        // Safety: evcxr makes the function with this type.
+        // Safety: evcxr generates the function with this type.
         self.store = unsafe {
             std::mem::transmute::<*mut c_void, extern "C" fn(*mut c_void) -> *mut c_void>(function)(self.store)
         };
@@ -186,7 +185,7 @@ impl Cells {
     }
 }
 
-/// What the standard streams are: descriptors of our own, which stay open when a cell closes its.
+/// Duplicates of the standard streams, which stay open when a cell closes its own.
 struct Streams {
     stdin: OwnedFd,
     stdout: OwnedFd,
@@ -200,19 +199,19 @@ impl Streams {
         what(self.stderr.as_fd(), libc::STDERR_FILENO)
     }
 
-    /// Opens again what the cell before has closed. What it has put in the place of a stream stays.
+    /// Reopens streams that the previous cell has closed. Streams that it has replaced stay replaced.
     fn mend(&self) {
         let mended = self.each(|own, descriptor| {
-            // Safety: the call asks about a number.
+            // Safety: valid for any descriptor, open or not.
             let open = unsafe { libc::fcntl(descriptor, libc::F_GETFD) } >= 0;
             if open { Ok(()) } else { replace(descriptor, own) }
         });
-        // Without descriptors to spare the cell goes without its streams.
+        // If no descriptors are left, the cell runs without its streams.
         let _ = mended;
     }
 }
 
-/// What the dylib offers to this process.
+/// The functions of the dylib for this process.
 #[derive(Clone, Copy)]
 struct Preload(&'static host::Table);
 
@@ -227,11 +226,11 @@ impl Preload {
 
     fn open(library: &OsStr) -> Result<Self> {
         let table = symbol(load(library)?, c"KENSAKU_HOST".as_ptr()).map(|table| table.cast::<host::Table>());
-        // Safety: whatever the version, its number stands in front.
+        // Safety: the number is the first field in every version.
         let table = table.filter(|table| unsafe { (**table).version } == host::VERSION);
         let table =
             table.context("the library for cells belongs to another version of kensaku: run `kensaku install`")?;
-        // Safety: a table of this version, in a library that stays.
+        // Safety: a table of this version, in a library that is never unloaded.
         Ok(Self(unsafe { &*table }))
     }
 
@@ -250,10 +249,10 @@ impl Preload {
 
 fn load(library: &OsStr) -> Result<*mut c_void> {
     let name = CString::new(library.as_bytes())?;
-    // Safety: the library is our own; loading it runs nothing but the constructors of its crates.
+    // Safety: the library is our own; loading it only runs the constructors of its crates.
     let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
     if handle.is_null() {
-        // Safety: dlerror gives a C string after a failed dlopen.
+        // Safety: dlerror returns a C string after a failed dlopen.
         let reason = unsafe { std::ffi::CStr::from_ptr(libc::dlerror()) }.to_string_lossy();
         bail!("loading {}: {reason}", Path::new(library).display());
     }
@@ -261,33 +260,33 @@ fn load(library: &OsStr) -> Result<*mut c_void> {
 }
 
 fn symbol(handle: *mut c_void, name: *const c_char) -> Option<*mut c_void> {
-    // Safety: the handle is of a loaded library, the name a C string.
+    // Safety: the library is loaded, and the name is a C string.
     let found = unsafe { libc::dlsym(handle, name) };
     (!found.is_null()).then_some(found)
 }
 
-/// A descriptor of our own for what `file` is.
+/// Duplicates the descriptor of `file`.
 fn duplicate(file: impl AsFd) -> Result<OwnedFd> {
     use std::os::fd::FromRawFd;
     let file = file.as_fd().as_raw_fd();
     // Safety: the descriptor is open.
     let duplicated = |from: c_int| unsafe { libc::fcntl(file, libc::F_DUPFD_CLOEXEC, from) };
     match [HIGH, 3].into_iter().map(duplicated).find(|copy| *copy >= 0) {
-        // Safety: the new descriptor belongs to nobody else.
+        // Safety: the new descriptor has no other owner.
         Some(copy) => Ok(unsafe { OwnedFd::from_raw_fd(copy) }),
         None => Err(std::io::Error::last_os_error()).context("duplicating a stream"),
     }
 }
 
 fn replace(descriptor: c_int, stream: BorrowedFd<'_>) -> Result<()> {
-    // Safety: both descriptors are open, or the first is nobody's.
+    // Safety: both descriptors are open, or the first is unused.
     if unsafe { libc::dup2(stream.as_raw_fd(), descriptor) } < 0 {
         return Err(std::io::Error::last_os_error()).context("replacing a stream");
     }
     Ok(())
 }
 
-/// A kernel that is killed leaves no process behind.
+/// Ends this process with the kernel, even if that is killed.
 fn die_with_parent() {
     // Safety: sets an attribute of this process.
     unsafe {
@@ -295,8 +294,8 @@ fn die_with_parent() {
     }
 }
 
-/// Ctrl-C in a terminal reaches the whole group; the kernel decides what it means. A handler, not
-/// SIG_IGN: programs that a cell starts would inherit that.
+/// Ctrl-C in a terminal reaches the whole group; only the kernel handles it. Not SIG_IGN, which programs
+/// that a cell starts would inherit.
 fn ignore_terminal_interrupts() {
     extern "C" fn nothing(_: c_int) {}
     let handler: extern "C" fn(c_int) = nothing;
@@ -308,7 +307,7 @@ fn ignore_terminal_interrupts() {
 mod tests {
     use super::*;
 
-    /// A library with nothing but `source` in it.
+    /// A library that contains only `source`.
     fn loaded(source: &str) -> Result<Preload> {
         let folder = tempfile::tempdir()?;
         let library = folder.path().join("libother.so");

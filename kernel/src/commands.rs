@@ -25,7 +25,7 @@ struct Cli {
 enum Command {
     /// Run a notebook or a script, without Jupyter.
     ///
-    /// A script may begin with `#!/usr/bin/env kensaku`: what follows its name is then its own.
+    /// A script may begin with `#!/usr/bin/env kensaku`: all arguments after its name are then its own.
     Run {
         /// Where to write the outputs: the executed notebook, or a folder for a script's charts, tables and values.
         #[arg(short, long)]
@@ -48,7 +48,7 @@ enum Command {
     },
     /// Install the kernel "Rust (kensaku)" for Jupyter.
     Install(Kernel),
-    /// Remove what `install` with the same options wrote.
+    /// Remove what `install` has written with the same options.
     Uninstall(Kernel),
     /// Install the kernel and open JupyterLab.
     Lab {
@@ -64,7 +64,7 @@ enum Command {
     /// Serve one notebook; Jupyter runs this.
     #[command(hide = true)]
     Kernel { connection_file: PathBuf },
-    /// Serve one notebook by stock evcxr_jupyter; Jupyter runs this after `install --stock`.
+    /// Serve one notebook with stock evcxr_jupyter; Jupyter runs this after `install --stock`.
     #[command(hide = true)]
     StockKernel { evcxr: PathBuf, config: PathBuf, connection_file: PathBuf },
     /// `kensaku script.rs`, as a `#!` line calls it.
@@ -129,14 +129,14 @@ fn execute(command: Command) -> Result<ExitCode> {
     }
 }
 
-/// Lets this process end when nobody reads what it prints, as in `kensaku doctor | head`.
+/// Lets this process end with the reader of its output, as in `kensaku doctor | head`.
 fn end_with_reader() {
-    // Safety: sets this process's answer to a signal, before any thread is started.
+    // Safety: sets a signal's disposition before any thread is started.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
 impl Command {
-    /// What runs cells talks to other processes, whose end it has to survive.
+    /// Whether it runs cells: such commands must survive the end of the processes that they write to.
     fn runs_cells(&self) -> bool {
         matches!(self, Self::Run { .. } | Self::File(_) | Self::Kernel { .. } | Self::StockKernel { .. })
     }
@@ -146,7 +146,7 @@ fn done(result: Result<()>) -> Result<ExitCode> {
     result.map(|()| ExitCode::SUCCESS)
 }
 
-/// A file in place of a subcommand; all that follows is the script's. What is no file was mistyped.
+/// A file instead of a subcommand; the rest are the script's arguments. Anything else is a mistyped subcommand.
 fn named_first(words: Vec<OsString>) -> Run {
     let mut words = words.into_iter();
     let file = PathBuf::from(words.next().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Files that are whole or not there: written aside, synced, renamed; and where ours are.
+//! Atomic writes (to a temporary file, which is synced and renamed), and our folders.
 
 use std::fs::{DirBuilder, Metadata, Permissions};
 use std::io::Write;
@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::NamedTempFile;
 
-/// Writes `content` to `file` and makes its folder where it is missing. A file that is replaced keeps its
-/// permissions, a link stays a link; what is no file, such as `/dev/stdout`, is written to.
+/// Writes `content` to `file`, and creates its folder if it is missing. A replaced file keeps its permissions,
+/// and a link stays a link. Special files such as `/dev/stdout` are written to directly.
 pub(crate) fn write(file: &Path, content: &[u8]) -> Result<()> {
     let what = || format!("writing {}", file.display());
     let file = &target(file);
@@ -20,7 +20,7 @@ pub(crate) fn write(file: &Path, content: &[u8]) -> Result<()> {
     let mut aside = aside(file, before.as_ref()).with_context(what)?;
     aside.write_all(content).with_context(what)?;
     if let Some(before) = before {
-        // What the umask took away, too.
+        // Including those that the umask has removed.
         aside.as_file().set_permissions(before.permissions()).with_context(what)?;
     }
     aside.as_file().sync_all().with_context(what)?;
@@ -28,47 +28,51 @@ pub(crate) fn write(file: &Path, content: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The folder of what can be made again: `~/.cache/kensaku`.
+/// The folder for files that can be regenerated: `~/.cache/kensaku`.
 pub(crate) fn cache() -> Result<PathBuf> {
     let cache = match std::env::var_os("XDG_CACHE_HOME") {
         Some(folder) if !folder.is_empty() => PathBuf::from(folder),
         _ => {
             let home = std::env::home_dir().context("this user has no home folder")?;
-            // It is not ours to make.
-            ensure!(home.is_dir(), "the home folder {} is not there: XDG_CACHE_HOME can name another", home.display());
+            // Home folders are not ours to create.
+            ensure!(
+                home.is_dir(),
+                "the home folder {} does not exist: set XDG_CACHE_HOME to another folder",
+                home.display()
+            );
             home.join(".cache")
         }
     };
     Ok(cache.join("kensaku"))
 }
 
-/// Fails where [`write`] would fail for its place.
+/// Fails if [`write`] would fail.
 pub(crate) fn check_writable(file: &Path) -> Result<()> {
     let what = || format!("{} cannot be written", file.display());
     let file = &target(file);
     match std::fs::metadata(file) {
         Ok(facts) if facts.is_dir() => bail!("{} is a folder", file.display()),
-        // To open a pipe could wait for its reader.
+        // Opening a pipe could wait for its reader.
         Ok(facts) if !facts.is_file() => Ok(()),
         before => aside(file, before.ok().as_ref()).map(|_| ()).with_context(what),
     }
 }
 
-/// Where a link leads.
+/// Follows a link.
 fn target(file: &Path) -> PathBuf {
     file.canonicalize().unwrap_or_else(|_| file.to_owned())
 }
 
-/// An empty file beside `file`. One that takes the place of another is closed to others until it is whole.
+/// An empty file next to `file`. If it is to replace a file, it is private until it is complete.
 fn aside(file: &Path, before: Option<&Metadata>) -> Result<NamedTempFile> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-    // As other new files are: the umask takes away what the user wants taken away.
+    // The default for new files, limited by the umask.
     let mode = if before.is_some() { 0o600 } else { 0o666 };
     Ok(tempfile::Builder::new().permissions(Permissions::from_mode(mode)).tempfile_in(folder)?)
 }
 
-/// Makes a folder that is closed to other users, and those above it. One that is there is closed to them.
+/// Creates a private folder and its parents. An existing folder becomes private.
 pub(crate) fn private_folder(folder: &Path) -> Result<()> {
     let what = || format!("creating {}", folder.display());
     DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(what)?;
@@ -80,12 +84,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_and_nothing_else_is_left() {
+    fn replacing_a_file_leaves_no_other_files() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("new/a.txt");
-        check_writable(&file).expect("the folder can be made");
+        check_writable(&file).expect("the folder can be created");
         assert!(!file.exists());
-        write(&file, b"one").expect("the folder is made");
+        write(&file, b"one").expect("the folder is created");
         write(&file, b"two").expect("the file is replaced");
         assert_eq!(std::fs::read(&file).expect("it is there"), b"two");
         let entries = std::fs::read_dir(folder.path().join("new")).expect("the folder is there");
@@ -108,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_written_is_named() {
+    fn errors_name_the_file_that_cannot_be_written() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("file"), "").expect("it can be written");
         let error = check_writable(&folder.path().join("file/a.txt")).expect_err("a file is no folder");
@@ -117,11 +121,11 @@ mod tests {
     }
 
     #[test]
-    fn private_folders_are_closed_to_others() {
+    fn private_folders_exclude_others() {
         let place = tempfile::tempdir().expect("a temporary folder");
         let folder = place.path().join("a/b");
         let mode = |folder: &Path| std::fs::metadata(folder).expect("it is there").permissions().mode() & 0o777;
-        private_folder(&folder).expect("it is made");
+        private_folder(&folder).expect("it is created");
         assert_eq!((mode(&folder), mode(&place.path().join("a"))), (0o700, 0o700));
         std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).expect("it is ours");
         private_folder(&folder).expect("it is there");

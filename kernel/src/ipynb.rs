@@ -6,18 +6,18 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// What a run does with a cell, decided as nbclient decides it.
+/// What a run does with a cell; the same rules as nbclient's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// Run it; an error of one tagged `raises-exception` is an output like others.
+    /// Run it; tagged `raises-exception`, it may fail, and the error is a normal output.
     Run { may_fail: bool },
-    /// There is nothing in it.
+    /// It is empty.
     Blank,
-    /// Leave it as it is: a text, or tagged `skip-execution`.
+    /// Leave it unchanged: it is a text, or tagged `skip-execution`.
     Leave,
 }
 
-/// Reads a notebook whose cells can be run.
+/// Reads a notebook, and checks that its cells can be run.
 pub(crate) fn read(file: &Path) -> Result<Value> {
     let name = file.display();
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {name}"))?;
@@ -26,7 +26,7 @@ pub(crate) fn read(file: &Path) -> Result<Value> {
     check_format(&notebook, file)?;
     let cells = notebook["cells"].as_array().with_context(|| format!("{name} has no list of cells"))?;
     if let Some(other) = language(&notebook).filter(|language| !language.eq_ignore_ascii_case("rust")) {
-        bail!("{name} is written in {other}, not in Rust");
+        bail!("{name} is written in {other}, not Rust");
     }
     for (index, cell) in cells.iter().enumerate() {
         check_cell(cell).with_context(|| format!("{name}: cell {} of {}", index + 1, cells.len()))?;
@@ -63,12 +63,12 @@ pub(crate) fn task(cell: &Value) -> Task {
     }
 }
 
-/// Whether the last run of a cell ended with an error of the compiler.
+/// Whether the last run of a cell ended with a compile error.
 pub(crate) fn did_not_compile(cell: &Value) -> bool {
     cell["outputs"].as_array().into_iter().flatten().any(|output| output["ename"] == "CompileError")
 }
 
-/// Puts the outputs of each cell that was to run in. Those that did not come to it lose their old ones.
+/// Inserts the outputs of the cells to run. Those that were not reached lose their old outputs.
 pub(crate) fn put_outputs(notebook: &mut Value, outputs: Vec<Vec<Value>>) {
     let cells = notebook["cells"].as_array_mut().into_iter().flatten();
     let mut outputs = outputs.into_iter().enumerate();
@@ -77,11 +77,11 @@ pub(crate) fn put_outputs(notebook: &mut Value, outputs: Vec<Vec<Value>>) {
             Task::Run { .. } => outputs.next(),
             Task::Blank => None,
             Task::Leave => {
-                // The format wants both fields.
+                // The format requires both fields.
                 if cell["outputs"].is_null() {
                     cell["outputs"] = json!([]);
                 }
-                // Indexing adds it, as null, where it is missing.
+                // Indexing adds it as null if it is missing.
                 let _ = &mut cell["execution_count"];
                 continue;
             }
@@ -91,7 +91,7 @@ pub(crate) fn put_outputs(notebook: &mut Value, outputs: Vec<Vec<Value>>) {
     }
 }
 
-/// Writes a notebook as nbformat does.
+/// Writes a notebook in nbformat's style.
 pub(crate) fn write(file: &Path, notebook: &Value) -> Result<()> {
     let mut text = Vec::new();
     let format = serde_json::ser::PrettyFormatter::with_indent(b" ");
@@ -105,15 +105,15 @@ fn check_format(notebook: &Value, file: &Path) -> Result<()> {
     match notebook["nbformat"].as_u64() {
         Some(4) => Ok(()),
         Some(older @ 0..4) => bail!(
-            "{name} is in notebook format {older}, and only format 4 can be run: \
-             `jupyter nbconvert --to notebook {name}` converts it"
+            "{name} is in notebook format {older}, but only format 4 is supported: \
+             convert it with `jupyter nbconvert --to notebook {name}`"
         ),
-        Some(newer) => bail!("{name} is in notebook format {newer}, and only format 4 can be run"),
-        None => bail!("{name} is not a notebook: it names no format (`nbformat`)"),
+        Some(newer) => bail!("{name} is in notebook format {newer}, but only format 4 is supported"),
+        None => bail!("{name} is not a notebook: it has no format (`nbformat`)"),
     }
 }
 
-/// The language, which may be named in two places or in none.
+/// The language, which may be in two places or missing.
 fn language(notebook: &Value) -> Option<&str> {
     let metadata = &notebook["metadata"];
     metadata["kernelspec"]["language"].as_str().or_else(|| metadata["language_info"]["name"].as_str())
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn other_formats_are_refused_by_name() {
+    fn other_formats_are_refused() {
         let format = |number: Value| refusal(&json!({ "nbformat": number, "worksheets": [] }));
         assert!(format(json!(3)).contains("format 3") && format(json!(3)).contains("nbconvert"));
         assert!(format(json!(5)).contains("format 5"));
@@ -197,9 +197,9 @@ mod tests {
     }
 
     #[test]
-    fn the_language_is_looked_for_in_both_places() {
+    fn the_language_is_read_from_both_places() {
         let python = json!({ "kernelspec": { "name": "python3" }, "language_info": { "name": "python" } });
-        assert!(refusal(&with_metadata(python)).ends_with("is written in python, not in Rust"));
+        assert!(refusal(&with_metadata(python)).ends_with("is written in python, not Rust"));
         let julia = json!({ "kernelspec": { "language": "julia" }, "language_info": { "name": "rust" } });
         assert!(refusal(&with_metadata(julia)).contains("julia"));
         for rust in [json!({}), json!({ "kernelspec": { "name": "rust", "language": "Rust" } })] {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_say_what_is_run() {
+    fn tags_decide_what_is_run() {
         let cell = |kind: &str, source: &str, tags: Value| {
             task(&json!({ "cell_type": kind, "source": source, "metadata": { "tags": tags } }))
         };

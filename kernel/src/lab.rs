@@ -1,4 +1,4 @@
-//! `kensaku lab`: the kernel installed, JupyterLab open.
+//! `kensaku lab`: installs the kernel and opens JupyterLab.
 
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
@@ -14,9 +14,9 @@ const MISSING: &str = "JupyterLab is not installed. For example:
     ~/jupyter/bin/pip install jupyterlab
     . ~/jupyter/bin/activate
 
-and then run `kensaku lab` again. Notebooks run without Jupyter, too: `kensaku run notebook.ipynb`.";
+Then run `kensaku lab` again. Notebooks also run without Jupyter: `kensaku run notebook.ipynb`.";
 
-/// Installs the kernel for the user and becomes `jupyter lab`.
+/// Installs the kernel for the user, then executes `jupyter lab`.
 pub(crate) fn open(arguments: &[String]) -> Result<ExitCode> {
     if !has_lab() {
         eprintln!("{MISSING}");

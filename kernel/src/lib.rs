@@ -1,7 +1,7 @@
 //! The Jupyter kernel of kensaku, and its runner of notebooks and scripts.
 //!
-//! One binary plays five parts: the command line, the kernel, the process that runs cells, the tools
-//! that evcxr compiles them with, and the compiler of the crates that `:dep` adds. [`main`] tells them apart.
+//! One binary has five roles: the command line, the kernel, the process that runs cells, the tools that evcxr
+//! compiles them with, and the compiler for the crates of `:dep`. [`main`] selects the role.
 
 mod cell;
 mod child;
@@ -27,13 +27,13 @@ mod wrapper;
 mod writes;
 
 #[cfg(not(target_os = "linux"))]
-compile_error!("the kernel runs on Linux alone; the library in `lib/` runs elsewhere, too");
+compile_error!("the kernel requires Linux; the library in `lib/` does not");
 
 use std::process::ExitCode;
 
 pub use dylib::Dylib;
 
-/// The binary.
+/// The entry point of the binary.
 pub fn main() -> ExitCode {
     if child::is_child() {
         child::run();
@@ -47,8 +47,8 @@ pub fn main() -> ExitCode {
     on_large_stack(commands::run)
 }
 
-/// How much a thread's stack may grow. Parsers of Rust recurse, rust-analyzer's inside evcxr deeply; what is
-/// not used takes no memory.
+/// The size of a thread's stack. Parsers of Rust recurse, and rust-analyzer's inside evcxr does so deeply.
+/// Unused stack takes no memory.
 pub(crate) const STACK: usize = 64 << 20;
 
 fn on_large_stack(command: fn() -> ExitCode) -> ExitCode {

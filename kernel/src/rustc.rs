@@ -1,4 +1,4 @@
-//! rustc, called for code that links to the dylib.
+//! Calls of rustc for code that links to the dylib.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -9,20 +9,20 @@ use crate::dylib::Dylib;
 use crate::session::Crate;
 use crate::toolchain;
 
-/// What crates beside the dylib need, besides their own files.
+/// What crates outside of the dylib need for linking, apart from their own files.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Links {
-    /// Folders with the crates below them.
+    /// Folders with their dependencies.
     pub(crate) folders: BTreeSet<PathBuf>,
-    /// Folders with other libraries, as build scripts name them to rustc.
+    /// Folders with other libraries, in the form that build scripts use.
     pub(crate) native: BTreeSet<String>,
-    /// Where libraries are looked for at run time.
+    /// Search paths for libraries at run time.
     pub(crate) run_time: BTreeSet<PathBuf>,
-    /// The name and the file of a dylib in which they are.
+    /// The name and the file of the dylib that contains them.
     pub(crate) dylib: Option<(String, PathBuf)>,
 }
 
-/// The compiler of the dylib, which no other can take the place of.
+/// The compiler that has built the dylib: no other can link to it.
 pub(crate) struct Rustc {
     program: PathBuf,
     dylib: PathBuf,
@@ -34,7 +34,7 @@ impl Rustc {
         Self { program: dylib.compiler(), dylib: dylib.library.clone(), dependencies: dylib.dependencies.clone() }
     }
 
-    /// A call for code that can name kensaku and `crates`.
+    /// A call for code that can use kensaku and `crates`.
     pub(crate) fn call(&self, crates: &[Crate]) -> Command {
         let mut rustc = Command::new(&self.program);
         toolchain::as_before(&mut rustc).arg("--edition=2024");
@@ -65,8 +65,7 @@ impl Rustc {
         rustc
     }
 
-    /// A call that checks such code and makes nothing. Types are printed so that they compile as they
-    /// stand, and are never cut.
+    /// A call that only checks such code. Types are printed in full, as paths that compile.
     pub(crate) fn types(&self, crates: &[Crate]) -> Command {
         let mut rustc = self.call(crates);
         rustc
@@ -77,7 +76,7 @@ impl Rustc {
     }
 }
 
-/// An argument of several parts, one of them a path.
+/// Joins the parts of an argument that contains a path.
 pub(crate) fn joined<const N: usize>(parts: [&OsStr; N]) -> OsString {
     parts.into_iter().collect()
 }

@@ -1,8 +1,8 @@
-//! Stand-ins for `cargo`, `rustc` and `rustup`, for evcxr alone.
+//! Replacements for `cargo`, `rustc` and `rustup`, for evcxr only.
 //!
-//! evcxr asks cargo to compile a cell, and asks all three about the machine when it starts. The
-//! stand-ins compile with one call of rustc, whose arguments the session has written down, and
-//! remember the answers to the questions: they are the same each time but for the session's folder.
+//! evcxr compiles cells with cargo, and queries all three when it starts. The replacements compile with one call
+//! of rustc, whose arguments the session has prepared, and cache the answers to the queries: these only differ in
+//! the session's folder.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
@@ -15,22 +15,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::files;
 
-/// The session's folder; set for evcxr, and for nothing that cells start.
+/// The session's folder; set for evcxr, not for programs that cells start.
 const SESSION_VARIABLE: &str = "KENSAKU_SESSION";
-/// Where answers are remembered.
+/// The cache of answers.
 const ANSWERS_VARIABLE: &str = "KENSAKU_ANSWERS";
-/// `PATH` and `CARGO_HOME` as they were before the session.
+/// The original `PATH` and `CARGO_HOME`.
 const PATH_BEFORE: &str = "KENSAKU_PATH_BEFORE";
 const CARGO_HOME_BEFORE: &str = "KENSAKU_CARGO_HOME_BEFORE";
 
-/// What stands in the session's folder: what evcxr's `cargo build` is to run, and what rustc said.
+/// Files in the session's folder: what evcxr's `cargo build` runs, and rustc's output.
 pub(crate) const BUILD: &str = "build.json";
 pub(crate) const DIAGNOSTICS: &str = "diagnostics.jsonl";
 
-/// Where evcxr wants to be told of the library it shall load.
+/// The file for the path of the library that evcxr loads.
 const LIBRARY_VARIABLE: &str = "EVCXR_EXECUTION_SO_PATH";
 
-/// What the session sets for evcxr besides.
+/// Other variables that the session sets for evcxr.
 const FOR_EVCXR: [&str; 3] = ["EVCXR_CONFIG_DIR", "EVCXR_TMPDIR", "RUST_SRC_PATH"];
 
 const TOOLS: [&str; 3] = ["cargo", "rustc", "rustup"];
@@ -40,12 +40,12 @@ const TOOLS: [&str; 3] = ["cargo", "rustc", "rustup"];
 pub(crate) struct Build {
     pub(crate) rustc: PathBuf,
     pub(crate) arguments: Vec<String>,
-    /// The library it makes.
+    /// The library that it generates.
     pub(crate) library: PathBuf,
-    /// The program, and the function of it that runs the cell.
+    /// The program, and its function that runs the cell.
     pub(crate) source: PathBuf,
     pub(crate) entry: String,
-    /// Another name of the library: evcxr takes the first away.
+    /// Another name of the library: evcxr renames it.
     pub(crate) second_name: Option<PathBuf>,
 }
 
@@ -57,9 +57,9 @@ impl Build {
     }
 }
 
-/// Puts the stand-ins into the session's folder; gives what has to be set for evcxr to find them.
+/// Puts the replacements into the session's folder; returns the variables by which evcxr finds them.
 pub(crate) fn stand_in(session: &Path, answers: &Path) -> Result<Vec<(&'static str, OsString)>> {
-    // rust-analyzer looks into cargo's home before anything else.
+    // rust-analyzer searches cargo's home first.
     let home = session.join("toolchain");
     let folder = home.join("bin");
     place_tools(session)?;
@@ -78,10 +78,10 @@ pub(crate) fn stand_in(session: &Path, answers: &Path) -> Result<Vec<(&'static s
     Ok(set)
 }
 
-/// The stand-in for cargo, in the session's folder.
+/// The replacement for cargo, in the session's folder.
 pub(crate) const CARGO: &str = "toolchain/bin/cargo";
 
-/// Puts links to this binary where they are missing.
+/// Creates missing links to this binary.
 pub(crate) fn place_tools(session: &Path) -> Result<()> {
     let cargo = session.join(CARGO);
     let folder = cargo.parent().unwrap_or(session);
@@ -93,7 +93,7 @@ pub(crate) fn place_tools(session: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Takes back for `command` what [`stand_in`] has set in this process.
+/// Reverts the variables of [`stand_in`] for `command`.
 pub(crate) fn as_before(command: &mut Command) -> &mut Command {
     if let Some(path) = std::env::var_os(PATH_BEFORE) {
         command.env("PATH", path);
@@ -112,7 +112,7 @@ pub(crate) fn as_before(command: &mut Command) -> &mut Command {
 const SET_BY_CARGO: [&str; 6] =
     ["CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PRIMARY_", "OUT_DIR"];
 
-/// Takes from `command` what cargo has set in this process about our own package.
+/// Removes what cargo has set in this process about our own package.
 pub(crate) fn without_package(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| SET_BY_CARGO.iter().any(|prefix| name.starts_with(prefix))) {
@@ -122,14 +122,14 @@ pub(crate) fn without_package(command: &mut Command) -> &mut Command {
     command
 }
 
-/// Where cargo keeps what it has fetched.
+/// Where cargo keeps its downloads.
 pub(crate) fn cargo_home() -> Option<PathBuf> {
     let inside = std::env::var_os(PATH_BEFORE).is_some();
     let named = std::env::var_os(if inside { CARGO_HOME_BEFORE } else { "CARGO_HOME" });
     named.map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")))
 }
 
-/// The tool this process was started as, if it is a stand-in.
+/// The tool that this process replaces, if any.
 pub(crate) fn tool() -> Option<String> {
     std::env::var_os(SESSION_VARIABLE)?;
     let called = PathBuf::from(std::env::args_os().next()?);
@@ -137,14 +137,14 @@ pub(crate) fn tool() -> Option<String> {
     TOOLS.contains(&name).then(|| name.to_owned())
 }
 
-/// Answers in place of `tool`.
+/// Runs as `tool`.
 pub(crate) fn run(tool: &str) -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let session = PathBuf::from(std::env::var_os(SESSION_VARIABLE).unwrap_or_default());
     let first = arguments.first().map(OsString::as_os_str).unwrap_or_default();
     let result = match tool {
         "cargo" if first == "build" => build(&session),
-        // Asked where rust-analyzer has lost its project; what is wrong with a cell comes out when it is built.
+        // Called if rust-analyzer has lost its project; errors in a cell are reported when it is built.
         "cargo" if first == "check" => return ExitCode::SUCCESS,
         "rustup" if arguments == ["which", "cargo"] => {
             println!("{}", session.join("toolchain/bin/cargo").display());
@@ -158,9 +158,9 @@ pub(crate) fn run(tool: &str) -> ExitCode {
     })
 }
 
-/// Compiles what evcxr has written, and tells it of the library.
+/// Compiles what evcxr has written, and passes it the library's path.
 fn build(session: &Path) -> Result<ExitCode> {
-    let text = std::fs::read_to_string(session.join(BUILD)).context("reading how a cell is compiled")?;
+    let text = std::fs::read_to_string(session.join(BUILD)).context("reading the call of rustc")?;
     let build: Build = serde_json::from_str(&text)?;
     let source = std::fs::read_to_string(OWN).context("reading the cell")?;
     let compiled =
@@ -169,15 +169,15 @@ fn build(session: &Path) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     if let Some(file) = std::env::var_os(LIBRARY_VARIABLE) {
-        std::fs::write(file, build.library.as_os_str().as_bytes()).context("naming the cell's library")?;
+        std::fs::write(file, build.library.as_os_str().as_bytes()).context("passing on the library's path")?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// A cell of the session, to which a function with the name that evcxr calls is added. What rustc says goes to a file:
-/// evcxr would try to mend the code.
+/// Compiles a cell of the session, with the function that evcxr calls added. rustc's output goes to a file, as evcxr
+/// would try to fix the code.
 fn compile_cell(session: &Path, build: &Build, source: &str) -> Result<bool> {
-    let called = called(source).context("evcxr calls nothing")?;
+    let called = called(source).context("evcxr calls no function")?;
     let mut program = std::fs::OpenOptions::new().append(true).open(&build.source).context("opening the cell")?;
     let Build { entry, .. } = build;
     writeln!(
@@ -186,7 +186,7 @@ fn compile_cell(session: &Path, build: &Build, source: &str) -> Result<bool> {
          {{ ::kensaku::nb::enter({entry}); store }}"
     )?;
     let output = rustc(build, build.source.as_os_str())?;
-    std::fs::write(session.join(DIAGNOSTICS), &output.stderr).context("writing what rustc said")?;
+    std::fs::write(session.join(DIAGNOSTICS), &output.stderr).context("writing the output of rustc")?;
     if !output.status.success() {
         eprintln!("the cell did not compile");
         return Ok(false);
@@ -197,8 +197,8 @@ fn compile_cell(session: &Path, build: &Build, source: &str) -> Result<bool> {
     Ok(true)
 }
 
-/// A program of evcxr's own, with which it begins: the same in every session. The first form of it
-/// does not compile, and evcxr reads why.
+/// Compiles evcxr's first program, which is the same in every session. Its first form does not compile, and evcxr
+/// reads the errors.
 fn compile_own(build: &Build, source: &str) -> Result<bool> {
     let kept = answers().join(format!("first-{:016x}", hash(&[source.as_bytes()])));
     let (library, errors) = (kept.with_extension("so"), kept.with_extension("jsonl"));
@@ -213,7 +213,7 @@ fn compile_own(build: &Build, source: &str) -> Result<bool> {
                 true => (library, std::fs::read(&build.library)?),
                 false => (errors, output.stderr.clone()),
             };
-            // What cannot be kept is compiled again by the next session.
+            // If this fails, the next session compiles it again.
             let _ = files::write(&file, &content);
             if output.status.success() {
                 return Ok(true);
@@ -238,13 +238,13 @@ fn called(source: &str) -> Option<&str> {
 
 const CALLED: &str = "run_user_code_";
 
-/// All that a cell of ours is to evcxr, and its first one is not.
+/// What evcxr gets as the code of our cells; its own first program differs.
 pub(crate) const CELL: &str = "kensaku_cell!();";
 
-/// Where evcxr writes its crate.
+/// The file with evcxr's crate.
 const OWN: &str = "src/lib.rs";
 
-/// An answer of a tool, with a mark in place of the session's folder.
+/// The answer of a tool, with a placeholder for the session's folder.
 #[derive(Serialize, Deserialize)]
 struct Answer {
     stdout: String,
@@ -271,7 +271,7 @@ fn answer(session: &Path, tool: &str, arguments: &[OsString]) -> Result<ExitCode
             let code = output.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
             let answer = Answer { stdout: text(&output.stdout), stderr: text(&output.stderr), code };
             if output.status.success() {
-                // Without it the next session asks again.
+                // If this fails, the next session asks again.
                 let _ = files::write(&file, serde_json::to_string(&answer)?.as_bytes());
             }
             answer
@@ -282,7 +282,7 @@ fn answer(session: &Path, tool: &str, arguments: &[OsString]) -> Result<ExitCode
     Ok(ExitCode::from(answer.code))
 }
 
-/// The tool itself, found where it was found before the session.
+/// The tool itself, on the original `PATH`.
 pub(crate) fn real(tool: &str) -> Result<PathBuf> {
     let path = std::env::var_os(PATH_BEFORE).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
     let found = std::env::split_paths(&path).map(|folder| folder.join(tool)).find(|file| file.is_file());
@@ -295,7 +295,7 @@ fn answers() -> PathBuf {
 
 fn hash(parts: &[&[u8]]) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
-    // Seeded with constants: the same in every process.
+    // Not seeded: the same in every process.
     let mut hasher = DefaultHasher::new();
     parts.hash(&mut hasher);
     hasher.finish()
@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hashes_tell_parts_apart() {
+    fn hashes_depend_on_the_parts() {
         assert_eq!(hash(&[b"a", b"b"]), hash(&[b"a", b"b"]));
         assert_ne!(hash(&[b"a", b"b"]), hash(&[b"ab"]));
     }

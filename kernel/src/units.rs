@@ -1,8 +1,7 @@
-//! What cargo would compile, as it tells it itself: crates, their features, and which needs which.
+//! What cargo would compile: crates, their features and dependencies.
 //!
-//! Of all that cargo tells, its unit graph alone says what is compiled for the machine and what for
-//! build scripts and macros. Its form is not stable, but cells need the compiler that built the
-//! dylib, and cargo comes with it.
+//! Only cargo's unit graph distinguishes what is compiled for the target from what is compiled for build scripts and
+//! macros. Its format is unstable, but cells need the compiler that built the dylib, and cargo comes with it.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-/// Everything that one call of cargo would do.
+/// Everything that a call of cargo would do.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Graph {
     pub(crate) units: Vec<Unit>,
@@ -25,7 +24,7 @@ pub(crate) struct Unit {
     pub(crate) package: String,
     pub(crate) target: Target,
     pub(crate) profile: Profile,
-    /// None for build scripts, macros and what they need, if a platform was asked for.
+    /// `None` for build scripts, macros and their dependencies, if a platform was requested.
     pub(crate) platform: Option<String>,
     pub(crate) mode: String,
     pub(crate) features: Vec<String>,
@@ -47,13 +46,13 @@ pub(crate) struct Profile {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Edge {
     pub(crate) index: usize,
-    /// The name by which the crate above knows it.
+    /// Its name in the dependent crate.
     #[serde(rename = "extern_crate_name")]
     pub(crate) name: String,
 }
 
 impl Graph {
-    /// What `cargo`, a call of `cargo build`, would do.
+    /// The graph of `cargo`, a call of `cargo build`.
     pub(crate) fn ask(cargo: &mut Command) -> Result<Self> {
         let output = as_question(cargo).output().context("running cargo: is Rust installed and on PATH?")?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
@@ -61,10 +60,10 @@ impl Graph {
     }
 
     pub(crate) fn read(told: &[u8]) -> Result<Self> {
-        serde_json::from_slice(told).context("cargo told its plan in a form that this version does not know")
+        serde_json::from_slice(told).context("the unit graph of this version of cargo has an unknown format")
     }
 
-    /// The units that the libraries at `roots` are made of, themselves among them: no macros.
+    /// The libraries at `roots` with their dependencies, without macros.
     pub(crate) fn below(&self, roots: impl IntoIterator<Item = usize>) -> BTreeSet<usize> {
         let mut found = BTreeSet::new();
         let mut open: Vec<usize> = roots.into_iter().collect();
@@ -96,15 +95,15 @@ impl Unit {
     }
 }
 
-/// Makes a question of a call of `cargo build`.
+/// Turns a call of `cargo build` into a query of its unit graph.
 pub(crate) fn as_question(cargo: &mut Command) -> &mut Command {
     cargo.args(["--unit-graph", "-Zunstable-options"]).env("RUSTC_BOOTSTRAP", "1")
 }
 
-/// A package, as cargo writes it in its messages.
+/// A package id in cargo's messages.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Package {
-    /// Where it is from: `registry+https://..`, `path+file:///..`.
+    /// Its source: `registry+https://..`, `path+file:///..`.
     pub(crate) place: String,
     pub(crate) name: String,
     pub(crate) version: String,
@@ -119,7 +118,7 @@ impl Package {
         Some(Self { place: place.to_owned(), name: name.to_owned(), version: version.to_owned() })
     }
 
-    /// The place as `[patch]` names it.
+    /// The source in the form of `[patch]`.
     pub(crate) fn patched(&self) -> Option<&str> {
         let (kind, address) = self.place.split_once('+')?;
         match kind {
@@ -130,7 +129,7 @@ impl Package {
     }
 }
 
-/// What cargo calls the public registry, wherever it gets it from.
+/// Cargo's name for the public registry, mirrors included.
 const CRATES_IO: &str = "https://github.com/rust-lang/crates.io-index";
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! rustc, as cargo calls it for the crates of `:dep`.
+//! The rustc that cargo calls for the crates of `:dep`.
 //!
-//! A crate that the dylib holds is not compiled again. The package that stands for it has a link to
-//! the held library; cargo's output files become links to it, too, and the calls for crates above it
-//! are given what those links point to. So all of them name the crate that cells name.
+//! A crate in the dylib is not compiled again. The package that replaces it contains a link to the library,
+//! cargo's output files become links to it as well, and calls for crates that depend on it get the targets of
+//! these links. So all of them refer to the same crate as cells.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
@@ -14,18 +14,18 @@ use anyhow::{Context, Result};
 
 use crate::rustc::joined;
 
-/// The folder of the dylib's crates; set for cargo alone.
+/// The folder of the dylib's crates; set for cargo only.
 pub(crate) const HELD_VARIABLE: &str = "KENSAKU_HELD";
-/// The link to a held library, in the folder of the package that stands for it.
+/// The link to a held library, in the folder of the package that replaces it.
 pub(crate) const LIBRARY: &str = "library";
 
-/// The compiler that cargo would call, if this process takes its place.
+/// The compiler that cargo would call, if this process replaces it.
 pub(crate) fn rustc() -> Option<OsString> {
     std::env::var_os(HELD_VARIABLE)?;
     std::env::args_os().nth(1).filter(|program| Path::new(program).file_stem() == Some(OsStr::new("rustc")))
 }
 
-/// Compiles a crate, or puts the held one in its place.
+/// Compiles a crate, or links to the held one.
 pub(crate) fn run(rustc: &OsStr) -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(2).collect();
     let held = PathBuf::from(std::env::var_os(HELD_VARIABLE).unwrap_or_default());
@@ -51,10 +51,10 @@ fn compile(rustc: &OsStr, arguments: &[OsString], held: &Path, outputs: Option<&
     }
     if let Some(outputs) = outputs {
         compiler.arg(joined(["-Ldependency=".as_ref(), held.as_os_str()]));
-        // Sessions have links to these files: they keep what they have.
+        // Sessions have links to these files, which must not change for them.
         outputs.remove();
-        // Cargo lets compilers speak of a crate only if its source may change. Its identity is the
-        // same after a change, but its types are not: an older one must not be taken for a newer.
+        // Without `--cap-lints`, the source may change. Cargo keeps the crate's identity after a change,
+        // but its types differ: old and new must not be mixed up.
         if !arguments.iter().any(|argument| argument == "--cap-lints") {
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             compiler.arg(format!("-Cmetadata={}-{}", now.as_nanos(), std::process::id()));
@@ -63,23 +63,23 @@ fn compile(rustc: &OsStr, arguments: &[OsString], held: &Path, outputs: Option<&
     Err(compiler.exec()).with_context(|| format!("running {}", rustc.display()))
 }
 
-/// `name=file` with the held library, where the file is a link to it.
+/// `name=file` with the held library, if the file is a link to it.
 fn of_dylib(named: &OsStr, held: &Path) -> Option<OsString> {
     let (name, file) = named.to_str()?.split_once('=')?;
     let library = std::fs::read_link(file).ok().filter(|library| library.starts_with(held))?;
     Some(joined([name.as_ref(), "=".as_ref(), library.as_os_str()]))
 }
 
-/// The files that cargo waits for.
+/// The files that cargo expects.
 struct Outputs {
     folder: PathBuf,
-    /// The crate's name and cargo's mark behind it.
+    /// The crate's name and cargo's suffix.
     name: String,
     kinds: &'static [&'static str],
 }
 
 impl Outputs {
-    /// None for questions. Nothing is linked to programs, which are build scripts.
+    /// `None` for queries. Programs are build scripts, to which nothing is linked.
     fn of(arguments: &[OsString]) -> Option<Self> {
         let texts: Vec<&str> = arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect();
         let behind = |option: &str| texts.iter().skip_while(|text| **text != option).nth(1).copied();
@@ -98,7 +98,7 @@ impl Outputs {
 
     fn remove(&self) {
         for library in self.libraries() {
-            // There is none before the first time.
+            // Missing the first time.
             let _ = std::fs::remove_file(library);
         }
     }
@@ -106,9 +106,9 @@ impl Outputs {
     fn link_to(&self, library: &Path) -> Result<()> {
         self.remove();
         for file in self.libraries() {
-            std::os::unix::fs::symlink(library, &file).with_context(|| format!("making {}", file.display()))?;
+            std::os::unix::fs::symlink(library, &file).with_context(|| format!("creating {}", file.display()))?;
         }
-        // It depends on no source.
+        // It depends on no sources.
         let inputs = self.folder.join(format!("{}.d", self.name));
         std::fs::write(&inputs, "").with_context(|| format!("writing {}", inputs.display()))
     }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_are_told_from_the_call() {
+    fn outputs_are_read_from_the_call() {
         let folder = tempfile::tempdir().expect("a folder");
         let call = format!(
             "--crate-name serde x.rs --crate-type lib --emit=dep-info,metadata,link -C metadata=1 -C extra-filename=-ab \
@@ -131,9 +131,9 @@ mod tests {
             folder.path().display()
         );
         let outputs = Outputs::of(&arguments(&call)).expect("a library");
-        outputs.link_to(Path::new("/held/libserde-1.rlib")).expect("links are made");
-        // A second time, as after a change.
-        outputs.link_to(Path::new("/held/libserde-1.rlib")).expect("links are made anew");
+        outputs.link_to(Path::new("/held/libserde-1.rlib")).expect("links are created");
+        // Once more, as after a change.
+        outputs.link_to(Path::new("/held/libserde-1.rlib")).expect("links are replaced");
         for kind in ["rlib", "rmeta"] {
             let file = folder.path().join(format!("libserde-ab.{kind}"));
             let named = joined(["serde=".as_ref(), file.as_os_str()]);

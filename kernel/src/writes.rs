@@ -1,10 +1,10 @@
-//! What a cell writes to stdout and to stderr stays in order: one socket carries both.
+//! Keeps the output of cells to stdout and stderr in order: one socket carries both.
 //!
-//! The binary exports `write` and `writev`, and the dynamic linker finds them before libc's, so that
-//! std and the cells come here. In the process for cells the text for stderr travels on stdout's
-//! socket in frames: a line `\x1e<token> !<length>`, then so many bytes. Linux queues a small message
-//! whole or not at all. So there is no lock, and signal handlers and forked processes may write.
-//! C's own streams and other programs do not come here: they write to the socket of their stream.
+//! The binary exports `write` and `writev`, which the dynamic linker finds before libc's, so that std and cells
+//! call them. In the process for cells, text for stderr is sent on stdout's socket in frames: a line
+//! `\x1e<token> !<length>`, then that number of bytes. Linux queues small messages atomically, so this needs no
+//! lock, and signal handlers and forked processes may write. C's streams and other programs bypass this and write
+//! to the socket of their stream.
 
 use std::ffi::{c_int, c_void};
 use std::io::{Error, IoSlice, Write};
@@ -13,19 +13,19 @@ use std::sync::OnceLock;
 
 use libc::{STDERR_FILENO, STDOUT_FILENO, iovec, size_t, ssize_t};
 
-/// The text of one frame. Linux splits messages of 32 KB and more.
+/// The most text in a frame. Linux splits messages of 32 KB and more.
 const FRAME: usize = 16 * 1024;
-/// A frame's line and the pieces of its text.
+/// The most slices in a frame, its line included.
 const PARTS: usize = 16;
 /// The most slices that `writev` takes.
 const SLICES: usize = 1024;
-/// How often and after how many nanoseconds it is looked whether the kernel has read stderr.
+/// How often to check whether the kernel has read stderr, and how many nanoseconds apart.
 const LOOKS: usize = 500;
 const PAUSE: libc::c_long = 50_000;
 
 static SOCKETS: OnceLock<Sockets> = OnceLock::new();
 
-/// From now on stderr travels with stdout. Both must be sockets to the kernel already; `events` is another
+/// Sends stderr on stdout's socket from now on. Both must already be sockets to the kernel; `events` is another
 /// descriptor of stdout's.
 pub(crate) fn join(token: &str, events: c_int) {
     if let (Some(stdout), Some(stderr)) = (identity(STDOUT_FILENO), identity(STDERR_FILENO)) {
@@ -41,7 +41,7 @@ pub(crate) fn join(token: &str, events: c_int) {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn write(descriptor: c_int, bytes: *const c_void, length: size_t) -> ssize_t {
     let slice = iovec { iov_base: bytes.cast_mut(), iov_len: length };
-    // Safety: as the caller has promised.
+    // Safety: guaranteed by the caller.
     unsafe {
         match instead(descriptor, &raw const slice, 1) {
             Some(written) => written,
@@ -57,7 +57,7 @@ unsafe extern "C" fn write(descriptor: c_int, bytes: *const c_void, length: size
 /// As for libc's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn writev(descriptor: c_int, slices: *const iovec, count: c_int) -> ssize_t {
-    // Safety: as the caller has promised.
+    // Safety: guaranteed by the caller.
     unsafe {
         match instead(descriptor, slices, usize::try_from(count).unwrap_or_default()) {
             Some(written) => written,
@@ -66,14 +66,14 @@ unsafe extern "C" fn writev(descriptor: c_int, slices: *const iovec, count: c_in
     }
 }
 
-/// Writes in frames where that is to be done; nothing where the system call is to be made.
+/// Writes in frames; `None` if the caller must use the system call.
 unsafe fn instead(descriptor: c_int, slices: *const iovec, count: usize) -> Option<ssize_t> {
     let sockets = SOCKETS.get()?;
     if ![STDOUT_FILENO, STDERR_FILENO, sockets.events].contains(&descriptor) {
         return None;
     }
     let errno = Errno::now();
-    // A cell may have put something else in the place of a stream: that is not our business.
+    // Streams that a cell has replaced are left alone.
     let ours = identity(STDERR_FILENO) == Some(sockets.stderr);
     if ours {
         let_stderr_pass();
@@ -83,21 +83,21 @@ unsafe fn instead(descriptor: c_int, slices: *const iovec, count: usize) -> Opti
     if !framed || !(1..=SLICES).contains(&count) {
         return None;
     }
-    // Safety: there are so many, and each has its bytes, as the caller of `writev` has promised.
+    // Safety: the caller of `writev` guarantees the slices and their bytes.
     Some(sockets.write(unsafe { std::slice::from_raw_parts(slices, count) }))
 }
 
 struct Sockets {
     stdout: Identity,
     stderr: Identity,
-    /// Where the preload writes what it tells the kernel.
+    /// Where the preload writes its messages to the kernel.
     events: c_int,
-    /// What every frame begins with.
+    /// The start of every frame.
     start: String,
 }
 
 impl Sockets {
-    /// How many bytes were written; negative, with errno, where none could be.
+    /// The number of bytes written; negative, with errno set, if none could be.
     fn write(&self, slices: &[iovec]) -> ssize_t {
         let mut written = 0;
         loop {
@@ -108,7 +108,7 @@ impl Sockets {
             }
             let mut digits = [0; 8];
             let mut room = &mut digits[..];
-            // There is room for the length of a frame.
+            // The length of a frame fits.
             let _ = writeln!(room, "{length}");
             let used = 8 - room.len();
             parts[0] = IoSlice::new(self.start.as_bytes());
@@ -122,8 +122,8 @@ impl Sockets {
     }
 }
 
-/// Puts what follows the first `skip` bytes into `parts`, as much as a frame holds. Gives the number
-/// of parts and of bytes.
+/// Fills `parts` with the bytes after the first `skip`, as many as fit into a frame. Returns the number of parts
+/// and of bytes.
 fn fill<'bytes>(parts: &mut [IoSlice<'bytes>], slices: &'bytes [iovec], mut skip: usize) -> (usize, usize) {
     let (mut count, mut length) = (0, 0);
     for slice in slices {
@@ -135,7 +135,7 @@ fn fill<'bytes>(parts: &mut [IoSlice<'bytes>], slices: &'bytes [iovec], mut skip
             break;
         }
         let taken = (slice.iov_len - skip).min(FRAME - length);
-        // Safety: the slice has these bytes, as the caller of `writev` has promised.
+        // Safety: the caller of `writev` guarantees these bytes.
         parts[count] =
             IoSlice::new(unsafe { std::slice::from_raw_parts(slice.iov_base.cast::<u8>().add(skip), taken) });
         (count, length, skip) = (count + 1, length + taken, 0);
@@ -143,11 +143,11 @@ fn fill<'bytes>(parts: &mut [IoSlice<'bytes>], slices: &'bytes [iovec], mut skip
     (count, length)
 }
 
-/// Whether a frame was sent; if not, errno says why.
+/// Sends a frame; on `false`, errno has the reason.
 fn send(mut parts: &mut [IoSlice<'_>]) -> bool {
     let mut begun = false;
     while !parts.is_empty() {
-        // Safety: all zeros are a message without anything; `IoSlice` is an `iovec`.
+        // Safety: all zeros are an empty message; `IoSlice` is an `iovec`.
         let sent = unsafe {
             let mut message: libc::msghdr = std::mem::zeroed();
             message.msg_iov = parts.as_mut_ptr().cast();
@@ -156,7 +156,7 @@ fn send(mut parts: &mut [IoSlice<'_>]) -> bool {
         };
         match usize::try_from(sent) {
             Ok(count) => IoSlice::advance_slices(&mut parts, count),
-            // Systems that only resemble Linux may cut a frame; the kernel counts on its end.
+            // Emulations of Linux may split a frame; the kernel relies on its end.
             Err(_) if begun && is_passing() => {}
             Err(_) => return false,
         }
@@ -169,8 +169,8 @@ fn is_passing() -> bool {
     matches!(Errno::now().0, libc::EINTR | libc::EAGAIN)
 }
 
-/// Waits until the kernel has read what C and other programs have written to stderr before. Not for
-/// long: they may write all the time.
+/// Waits until the kernel has read what C and other programs have written to stderr so far. The wait is short, as
+/// they may write all the time.
 fn let_stderr_pass() {
     for _ in 0..LOOKS {
         let mut waiting: c_int = 0;
@@ -180,17 +180,17 @@ fn let_stderr_pass() {
             return;
         }
         let pause = libc::timespec { tv_sec: 0, tv_nsec: PAUSE };
-        // Safety: the time is a valid one.
+        // Safety: the time is valid.
         unsafe { libc::nanosleep(&raw const pause, std::ptr::null_mut()) };
     }
 }
 
-/// What tells one open socket from another.
+/// What identifies an open socket.
 type Identity = (libc::dev_t, libc::ino_t);
 
 fn identity(descriptor: c_int) -> Option<Identity> {
     let mut facts = MaybeUninit::<libc::stat>::uninit();
-    // Safety: the call fills the facts in, or says that it did not.
+    // Safety: the facts are only used if the call has filled them in.
     unsafe {
         (libc::fstat(descriptor, facts.as_mut_ptr()) == 0).then(|| {
             let facts = facts.assume_init();
@@ -199,7 +199,7 @@ fn identity(descriptor: c_int) -> Option<Identity> {
     }
 }
 
-/// Calls that succeed leave errno alone, and so must what is called besides.
+/// A successful write must not change errno, so our additional calls restore it.
 struct Errno(c_int);
 
 impl Errno {
@@ -208,7 +208,7 @@ impl Errno {
     }
 
     fn restore(self) {
-        // Safety: the place is this thread's own.
+        // Safety: errno is local to the thread.
         unsafe { *libc::__errno_location() = self.0 };
     }
 }

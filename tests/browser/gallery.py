@@ -1,4 +1,4 @@
-"""A notebook of all that the library draws, in Japanese."""
+"""A notebook with everything that the library displays, in Japanese."""
 
 import nbformat
 
@@ -15,14 +15,14 @@ curve.finish();"""
 PROGRESS = """for _ in kensaku::show::progress_iter("文書を符号化", 0..40) {
     std::thread::sleep(std::time::Duration::from_millis(20));
 }"""
-# PNG alone: what a front end that does not trust the notebook shows of a chart.
+# PNG only, which front ends show of a chart if they do not trust the notebook.
 PICTURE = BARS.removesuffix("?").join(['let chart = ', '?;']) + """
 let mut picture = kensaku::show::Show::bundle(&chart);
 picture.data.remove("image/svg+xml");
 picture"""
 TEXT = 'kensaku::show::markdown("**検索**モデル: $s = q \\\\cdot d$, 精度 `0.92`")'
 OUTPUT = 'println!("標準出力: 検索");\neprintln!("標準エラー出力: 警告");'
-# Substitutes would be the same in both.
+# Replacement glyphs would look the same in both.
 GLYPHS = 'let picture = |title: &str| bars(title, &["a"], &[("b", vec![1.0])])?.png();\npicture("検索")? != picture("索検")?'
 CELLS = [TABLE, BARS, PICTURE, CURVE, PROGRESS, TEXT, OUTPUT, GLYPHS]
 FAILURES = ['let 数: String = 42;', 'let 結果: Result<u32> = Err(kensaku::Error::Chart { problem: "失敗".to_owned() });\n結果?']

@@ -1,4 +1,4 @@
-"""JupyterLab in a headless browser, and the parts of a notebook that a reader looks at."""
+"""JupyterLab in a headless browser, and the visible parts of a notebook."""
 
 import contextlib
 import json
@@ -16,20 +16,20 @@ import urllib.request
 
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-# Longer than anything here takes, on a busy machine, too.
+# Longer than anything here takes, even on a busy machine.
 PATIENCE = 300.0
 LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
 
 
 class Notebook:
-    """An open notebook, driven as a user drives it: with menus, buttons and keys."""
+    """An open notebook, used like a user does: with menus, buttons and keys."""
 
     def __init__(self, page: Page, pictures: pathlib.Path):
         self.page = page
         self.pictures = pictures
 
     def cell(self, text: str) -> Locator:
-        """The code cell with this text in it."""
+        """The code cell that contains this text."""
         return self.page.locator(".jp-Notebook .jp-CodeCell", has_text=text).first
 
     def menu(self, *names: str) -> None:
@@ -41,7 +41,7 @@ class Notebook:
         self.page.locator(f'.jp-NotebookPanel-toolbar [data-jp-item-name="{name}"] jp-button').click()
 
     def run(self, cell: Locator) -> None:
-        """Runs a cell with Ctrl-Enter, and waits for its end."""
+        """Runs a cell with Ctrl-Enter, and waits until it ends."""
         self.select(cell)
         self.page.keyboard.press("Control+Enter")
         self.page.wait_for_timeout(200)
@@ -51,11 +51,11 @@ class Notebook:
         cell.locator(".jp-InputPrompt").click()
 
     def add_below(self, cell: Locator, code: str) -> Locator:
-        """A new cell below this one, typed in; it has the keyboard."""
+        """Adds a cell below with this code; it has the focus."""
         self.select(cell)
         self.page.keyboard.press("b")
         self.page.keyboard.press("Enter")
-        # Typed key by key, CodeMirror would close brackets and indent.
+        # With single keys, CodeMirror would close brackets and indent.
         self.page.keyboard.insert_text(code)
         return self.page.locator(".jp-Notebook .jp-CodeCell.jp-mod-active")
 
@@ -70,12 +70,12 @@ class Notebook:
             wait_until(lambda: re.fullmatch(r"\[\d+\]:", self.prompt(cell)), f"the end of {cell.inner_text()[:60]!r}")
 
     def idle(self) -> None:
-        # The page shows a notebook without a kernel as idle, too.
+        # The page also shows a notebook without a kernel as idle.
         status = "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status"
         self.page.wait_for_function(f"{status} == 'idle'", timeout=1000 * PATIENCE)
 
     def errors(self) -> list[str]:
-        """The errors in the notebook; on the page they look like stderr."""
+        """The errors in the notebook, which look like stderr on the page."""
         outputs = "jupyterapp.shell.currentWidget.content.widgets.flatMap(cell => cell.model.outputs?.toJSON() ?? [])"
         found = self.page.evaluate(f"{outputs}.filter(output => output.output_type == 'error')")
         return [f"{error['ename']}: {error['evalue']}" for error in found]
@@ -86,9 +86,9 @@ class Notebook:
         self.page.wait_for_timeout(1000)
 
     def picture(self, name: str, cell: Locator | None = None) -> pathlib.Path:
-        """Keeps a screenshot, scrolled to where the cell ends."""
+        """Saves a screenshot, scrolled to the end of the cell."""
         if cell is not None:
-            # Twice: cells that were never in view grow when they come into it.
+            # Twice, as cells grow when they are first in view.
             for _ in range(2):
                 cell.evaluate("cell => cell.scrollIntoView({block: 'end'})")
                 self.page.wait_for_timeout(300)
@@ -99,7 +99,7 @@ class Notebook:
 
 @contextlib.contextmanager
 def notebook(browser: Browser, address: str, name: str, pictures: pathlib.Path):
-    """Opens a notebook of the server; its kernel ends with it, or with the server."""
+    """Opens a notebook of the server. Its kernel ends with it, at the latest with the server."""
     page = browser.new_page(viewport={"width": 1200, "height": 1000}, device_scale_factor=1)
     page.set_default_timeout(60_000)
     page.goto(f"{address}/lab/tree/{name}?reset")
@@ -119,7 +119,7 @@ def notebook(browser: Browser, address: str, name: str, pictures: pathlib.Path):
 @contextlib.contextmanager
 def browser(chromium: str):
     with sync_playwright() as playwright:
-        # CI runs as root, which Chromium's sandbox refuses.
+        # CI runs as root, which Chromium's sandbox does not allow.
         opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield opened
         opened.close()
@@ -127,7 +127,7 @@ def browser(chromium: str):
 
 @contextlib.contextmanager
 def server(jupyter: str, folder: pathlib.Path):
-    """Starts JupyterLab over a folder, with settings of its own; gives its address."""
+    """Starts JupyterLab in a folder, with default settings, and yields its address."""
     with tempfile.TemporaryDirectory() as state, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -162,16 +162,16 @@ def answers(address: str) -> bool:
 
 
 def wait_until(is_so, what: str, patience: float = PATIENCE):
-    """Asks until the answer is true, and gives it."""
+    """Polls until the answer is true, and returns it."""
     end = time.monotonic() + patience
     while not (answer := is_so()):
         if time.monotonic() > end:
-            raise AssertionError(f"waited {patience:.0f} s in vain for {what}")
+            raise AssertionError(f"timed out after {patience:.0f} s waiting for {what}")
         time.sleep(0.1)
     return answer
 
 
 def find_chromium() -> str:
     found = shutil.which("chromium") or shutil.which("google-chrome")
-    assert found, "no Chromium: apt-get install chromium"
+    assert found, "Chromium not found: apt-get install chromium"
     return found

@@ -1,10 +1,9 @@
-"""The notebook in a browser: JupyterLab in headless Chromium, driven as a user drives it.
+"""Tests notebooks in a browser: JupyterLab in headless Chromium, used like a user does.
 
     python run.py NOTEBOOK PICTURES [STATE ..]
 
-Needs the kernel installed in this Python's environment, `jupyterlab`, `playwright` and `pillow` there,
-Debian's `chromium` and a Japanese font. Leaves a picture of each state; the states are the functions
-in `STATES`.
+Requires the kernel, `jupyterlab`, `playwright` and `pillow` in this Python's environment, Debian's `chromium` and a
+Japanese font. Saves screenshots of each state; the states are the functions in `STATES`.
 """
 
 import pathlib
@@ -24,36 +23,36 @@ LAST = "nDCG@10 after loading"
 
 
 def quickstart(book: Notebook) -> None:
-    """Run all, see the chart change, interrupt, go on to the end, restart."""
+    """Runs all cells, watches the chart, interrupts, continues to the end, and restarts."""
     training = book.cell(TRAINING)
     book.menu("Run", "Run All Cells")
     chart = training.locator("img").first
     chart.wait_for(timeout=300_000)
     changes = set()
     wait_until(lambda: changes.add(chart.get_attribute("src")) or len(changes) >= 3, "a chart that changes")
-    assert book.is_running(training), "the chart changed only when the cell had ended"
+    assert book.is_running(training), "the chart changed only at the end of the cell"
     book.picture("1-training", training)
 
     start = time.monotonic()
     book.button("interrupt")
     book.finish(training)
-    print(f"  interrupted after {time.monotonic() - start:.1f} s, {len(changes)} pictures of the chart so far")
+    print(f"  interrupted after {time.monotonic() - start:.1f} s, {len(changes)} versions of the chart so far")
     wait_until(lambda: len(book.errors()) == 1, "the error that ends an interrupted cell", 10)
     book.picture("2-interrupted", training)
     probe = book.add_below(training, "trainer.steps(&triples)?.next().transpose()?.map(|step| step.step)")
     book.page.keyboard.press("Control+Enter")
     book.finish(probe)
     step = int(probe.locator(".jp-OutputArea-output").inner_text().strip().removeprefix("Some(").removesuffix(")"))
-    assert step > 1, f"training began anew: step {step}"
+    assert step > 1, f"training started over: step {step}"
 
     book.select(training)
     book.menu("Run", "Run Selected Cell and All Below")
     last = book.cell(LAST)
-    wait_until(lambda: book.is_running(last) or book.errors(), "the last cell to wait for its turn")
+    wait_until(lambda: book.is_running(last) or book.errors(), "the last cell to be queued")
     book.finish(last)
     assert not book.errors(), book.errors()
     assert LAST in last.locator(".jp-OutputArea").inner_text()
-    print(f"  went on at step {step} and came to the end")
+    print(f"  continued at step {step} to the end")
     for theme, name in [(LIGHT, "light"), (DARK, "dark")]:
         book.theme(theme)
         for place, cell in [("data", "limit(8)"), ("chart", TRAINING), ("bars", "bars("), ("end", LAST)]:
@@ -73,13 +72,13 @@ def quickstart(book: Notebook) -> None:
 
 
 def completion(book: Notebook) -> None:
-    """Tab shows names, Shift-Tab docs."""
+    """Checks that Tab shows names, and Shift-Tab docs."""
     last = book.page.locator(".jp-Notebook .jp-CodeCell").last
     book.run(book.page.locator(".jp-Notebook .jp-CodeCell").first)
     for code, expected in [("let bm = Bm25::n", "new"), ("frame.lazy().fil", "filter"), ("loss::Mul", "MultipleNegativesRanking")]:
         cell = book.add_below(last, code)
         book.page.keyboard.press("Tab")
-        # A single match is put in at once.
+        # A single match is inserted immediately.
         popup = book.page.locator(".jp-Completer:visible .jp-Completer-match")
         wait_until(lambda: popup.count() or expected in cell.inner_text(), f"names for {code!r}", 20)
         names = popup.all_inner_texts()
@@ -92,7 +91,7 @@ def completion(book: Notebook) -> None:
     book.page.keyboard.press("Shift+Tab")
     tooltip = book.page.locator(".jp-Tooltip")
     tooltip.wait_for(timeout=20_000)
-    # The box is there before its text.
+    # The box appears before its text.
     wait_until(lambda: "Corpus" in tooltip.inner_text(), "the docs of Bm25::new", 20)
     book.picture("6-docs")
     book.theme(DARK)
@@ -105,13 +104,13 @@ def completion(book: Notebook) -> None:
 
 
 def japanese(book: Notebook) -> None:
-    """Japanese text in tables, charts, progress, output and errors, in both themes."""
+    """Shows Japanese text in tables, charts, progress, output and errors, in both themes."""
     book.menu("Run", "Run All Cells")
     cells = [book.cell(code.splitlines()[0]) for code in CELLS]
     book.finish(*cells)
     assert not book.errors(), book.errors()
     last = cells[-1]
-    assert last.locator(".jp-OutputArea-output").inner_text().strip() == "true", "no Japanese font was found"
+    assert last.locator(".jp-OutputArea-output").inner_text().strip() == "true", "no Japanese font found"
     for code in FAILURES:
         last = book.add_below(last, code)
         book.page.keyboard.press("Control+Enter")
@@ -125,7 +124,7 @@ def japanese(book: Notebook) -> None:
 
 
 def has_charts_on_white(book: Notebook, least: int) -> None:
-    """Each chart lies whole within its cell, and its ground is white in every theme."""
+    """Checks that each chart is entirely within its cell, with a white background in every theme."""
     charts = book.page.locator('.jp-OutputArea-output:is([data-mime-type^="image/"]) :is(img, svg)')
     assert charts.count() >= least, charts.count()
     for chart in charts.all():
@@ -166,7 +165,7 @@ def main(source: str, pictures: str, *states: str) -> None:
                     print(f"{name}: {time.monotonic() - start:.0f} s")
         finally:
             shutil.copy(folder / "server.log", kept / "server.log")
-    print(f"{len(list(kept.glob('*.png')))} pictures: {kept}")
+    print(f"{len(list(kept.glob('*.png')))} screenshots: {kept}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Encoding 512 abstracts of SciFact beside sentence-transformers, both sides in turn: a line with `ratio=` for f32
-# and for int8, and how near the vectors are.
+# Compares encoding 512 abstracts of SciFact with sentence-transformers. Prints a line with `ratio=` for f32 and for
+# int8, and the similarity of the vectors.
 #
 #   encode.sh PEERS VENV OUT
 #

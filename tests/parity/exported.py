@@ -1,5 +1,4 @@
-"""Compares what an exported notebook prints with what the notebook holds after its run: every measure has to
-be the same.
+"""Compares the output of an exported notebook with that of the notebook: all metrics must be equal.
 
     quickstart | python exported.py EXECUTED_NOTEBOOK
 """
@@ -9,16 +8,16 @@ import pathlib
 import re
 import sys
 
-# Lines of measures: `nDCG@10 untrained 0.043, ..` and the rows of a report or of a chart's text.
-MEASURE = re.compile(r"^((nDCG|RR|R)@\d+|trained|untrained|BM25)\b.*\d\.\d{3}")
+# Lines with metrics: `nDCG@10 untrained 0.043, ..`, and the rows of a report or of a chart's text.
+METRIC = re.compile(r"^((nDCG|RR|R)@\d+|trained|untrained|BM25)\b.*\d\.\d{3}")
 
 
 def main(executed: str) -> None:
-    program = measures(sys.stdin.read())
-    notebook = measures("\n".join(texts(json.loads(pathlib.Path(executed).read_text()))))
+    program = metrics(sys.stdin.read())
+    notebook = metrics("\n".join(texts(json.loads(pathlib.Path(executed).read_text()))))
     assert len(notebook) >= 8, notebook
     assert program == notebook, f"the program printed {program}, the notebook {notebook}"
-    print(f"{len(program)} lines of measures, the same in the notebook and in its program")
+    print(f"{len(program)} lines of metrics are equal in the notebook and in its program")
 
 
 def texts(notebook: dict) -> list[str]:
@@ -26,8 +25,8 @@ def texts(notebook: dict) -> list[str]:
     return ["".join(output.get("text") or output.get("data", {}).get("text/plain", "")) for output in outputs]
 
 
-def measures(text: str) -> list[str]:
-    return [line.rstrip() for line in text.splitlines() if MEASURE.match(line)]
+def metrics(text: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines() if METRIC.match(line)]
 
 
 if __name__ == "__main__":

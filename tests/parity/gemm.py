@@ -1,7 +1,7 @@
-"""Matrix products of PyTorch (MKL) beside the engine's: gemm.py PROGRAM [THREADS]
+"""Compares the engine's matrix products with PyTorch's (MKL): gemm.py PROGRAM [THREADS]
 
-PROGRAM is the built example `gemm` of the library. Both sides run in turn, three times; each rate is the
-median. Prints a line a shape with `ratio=` (ours over MKL's): forward, gradient of the input, of the weight.
+PROGRAM is the built example `gemm` of the library. Both sides run alternately, three times; rates are medians.
+Prints a line per shape with `ratio=` (ours over MKL's): forward, gradient of the input, gradient of the weight.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""A kernel as a process, and a front end that measures it.
+"""A kernel process, and a front end that measures it.
 
-Made with jupyter_client 8.
+Tested with jupyter_client 8.
 """
 
 import pathlib
@@ -18,7 +18,7 @@ PATIENCE = 300
 
 @dataclass
 class Done:
-    """What a request brought about."""
+    """The outcome of a request."""
 
     seconds: float
     status: str
@@ -28,7 +28,7 @@ class Done:
 
 
 class Kernel:
-    """Starts from an argument vector with `{connection_file}` in it, as a kernelspec has it."""
+    """Starts a kernel from a kernelspec's `argv`, which contains `{connection_file}`."""
 
     def __init__(self, argv: list[str], env: dict[str, str] | None = None):
         self.folder = tempfile.TemporaryDirectory()
@@ -53,7 +53,7 @@ class Kernel:
         return self.client.execute(code), start
 
     def finish(self, begun: tuple[str, float]) -> Done:
-        """Reads to the idle status and the reply, whichever comes last."""
+        """Reads up to the idle status and the reply."""
         request, start = begun
         kinds, texts, problem = {}, [], ""
         while True:
@@ -75,13 +75,13 @@ class Kernel:
         return Done(time.monotonic() - start, reply["content"]["status"], "".join(texts), problem, kinds)
 
     def must(self, code: str) -> Done:
-        """A cell that has to succeed."""
+        """Runs a cell that must succeed."""
         done = self.execute(code)
         assert done.status == "ok" and not done.problem, f"{done.problem}\n{done.text}\nin: {code}"
         return done
 
     def wait_for_text(self, begun: tuple[str, float]) -> None:
-        """Waits until a running cell has put something out."""
+        """Waits for the first output of a running cell."""
         while True:
             message = self.client.get_iopub_msg(timeout=PATIENCE)
             if message["parent_header"].get("msg_id") == begun[0] and message["msg_type"] == "stream":
@@ -96,7 +96,7 @@ class Kernel:
         self.client.control_channel.send(self.client.session.msg("interrupt_request", {}))
 
     def memory(self, which: str = "VmRSS") -> float:
-        """Of the kernel process itself, in MB; `VmHWM` is the most it ever had."""
+        """The memory of the kernel process in MB; `VmHWM` is the peak."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith(which))
         return int(line.split()[1]) / 1000

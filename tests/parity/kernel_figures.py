@@ -1,12 +1,12 @@
-"""Our kernel beside stock evcxr_jupyter and ipykernel: how long a user waits, and for how much memory.
+"""Compares waiting times and memory of our kernel with stock evcxr_jupyter and ipykernel.
 
     python kernel_figures.py TARGET [--quick] [--only ours stock ipykernel]
 
-TARGET is cargo's `release` folder, with `kensaku` built and `kensaku install` done. The stock kernel is built here, as
-it is published: this project compiles rust-analyzer's crates in haste, as its own kernel has little use for them.
-Needs jupyter_client and ipykernel. A quick run takes about five minutes, a whole one about twenty.
-The stock kernel is given the same dylib, which it can use as long as variables name their types; the column
-"published" is what it took with the same crates as dependencies of its own, on a quiet machine.
+TARGET is cargo's `release` folder after building `kensaku` and running `kensaku install`. The stock kernel is built
+here with its usual optimisation: this project compiles rust-analyzer's crates with less, as its kernel hardly uses
+them. Requires jupyter_client and ipykernel. A quick run takes about five minutes, a full one about twenty.
+The stock kernel gets the same dylib, which it can use as long as variables have type annotations. The column
+"published" has its figures with the same crates as normal dependencies, on an idle machine.
 """
 
 import argparse
@@ -58,18 +58,18 @@ ROWS = [
     ("slowdown after 200 cells (x)", "< 1.3", ""),
     ("memory after 50 cells, completion used (MB)", "80", "2300"),
     ("completion, 95th percentile (s)", "0.3", ""),
-    ("completions that offered something", "10/10", ""),
+    ("completions with matches", "10/10", ""),
     ("interrupted training: cell ended (s)", "0.3", "killed"),
     ("variables after the interrupt", "kept", "lost"),
     ("100 MB printed (s)", "", ""),
-    ("  of it shown (MB)", "capped", ""),
+    ("  shown (MB)", "capped", ""),
     ("10,000 display updates (s)", "", ""),
-    ("  kernel process at most (MB)", "< 300", ""),
+    ("  kernel process, peak (MB)", "< 300", ""),
 ]
 
 
 def rust(start, quick: bool, stock: bool) -> dict[str, str]:
-    """Figures of a kernel for Rust; `start` starts one."""
+    """The figures of a Rust kernel; `start` starts one."""
     figures = {}
     starts = []
     for _ in range(1 if quick else 5):
@@ -97,7 +97,7 @@ def cells(kernel: Kernel, quick: bool, stock: bool) -> dict[str, str]:
         kernel.must(code)
     typed = (lambda code: code) if stock else (lambda code: code.replace(": Tensor =", " =").replace(": DataFrame =", " ="))
     warm = lambda n: kernel.must(f'println!("{{}}", frame.height() + {n});').seconds
-    # A show that both kernels have: stock looks for `evcxr_display` or Debug.
+    # Displays the table in either kernel: stock looks for `evcxr_display` or Debug.
     polars = lambda n: kernel.must(typed(POLARS).format(n=n, show=f"q{n}.clone()" if not stock else f"kensaku::show::display(&q{n});")).seconds
     candle = lambda n: kernel.must(typed(CANDLE).format(n=n)).seconds
     warm(0), candle(0), polars(0)
@@ -116,7 +116,7 @@ def cells(kernel: Kernel, quick: bool, stock: bool) -> dict[str, str]:
             offered += bool(matches) and n == 0
     if offered:
         figures["completion, 95th percentile (s)"] = f"{sorted(times)[int(0.95 * (len(times) - 1))]:.3f}"
-    figures["completions that offered something"] = f"{offered}/{len(COMPLETIONS)}"
+    figures["completions with matches"] = f"{offered}/{len(COMPLETIONS)}"
     done = 3 + many + 2 * few
     for n in range(done, 50):
         candle(1000 + n)
@@ -132,14 +132,14 @@ def cells(kernel: Kernel, quick: bool, stock: bool) -> dict[str, str]:
 def output(kernel: Kernel, quick: bool, stock: bool) -> dict[str, str]:
     kernel.must(USES)
     printed = kernel.execute(PRINTED)
-    figures = {"100 MB printed (s)": f"{printed.seconds:.1f}", "  of it shown (MB)": f"{len(printed.text) / 1e6:.1f}"}
+    figures = {"100 MB printed (s)": f"{printed.seconds:.1f}", "  shown (MB)": f"{len(printed.text) / 1e6:.1f}"}
     print(f"  the printed text ends in: {printed.text[-200:]!r}", file=sys.stderr)
     updates = kernel.execute(UPDATES)
     figures["10,000 display updates (s)"] = f"{updates.seconds:.1f}"
     last = updates.text.strip().splitlines()[-1:]
-    print(f"  displays: {updates.kinds}, the last one {last}", file=sys.stderr)
+    print(f"  displays: {updates.kinds}, the last: {last}", file=sys.stderr)
     kernel.must("println!(\"{}\", 1 + 1);")
-    figures["  kernel process at most (MB)"] = f"{kernel.memory('VmHWM'):.0f}"
+    figures["  kernel process, peak (MB)"] = f"{kernel.memory('VmHWM'):.0f}"
     return figures
 
 
@@ -184,17 +184,17 @@ def median(values: list[float]) -> str:
 
 
 def stock_binary(release: pathlib.Path) -> pathlib.Path:
-    """Builds the stock kernel with all of it optimised, beside the other builds."""
+    """Builds the stock kernel fully optimised, in a separate folder."""
     target = release.parent / "stock"
-    hasty = tomllib.loads((CLONE / "Cargo.toml").read_text())["profile"]["release"]["package"]
-    options = [part for name in hasty for part in ("--config", f"profile.release.package.{name}.opt-level=3")]
+    unoptimised = tomllib.loads((CLONE / "Cargo.toml").read_text())["profile"]["release"]["package"]
+    options = [part for name in unoptimised for part in ("--config", f"profile.release.package.{name}.opt-level=3")]
     build = ["cargo", "build", "--release", "-p", "kensaku-kernel", "--example", "stock", "--target-dir", str(target)]
     subprocess.run(build + options, check=True, cwd=CLONE)
     return target / "release/examples/stock"
 
 
 def stock_start(release: pathlib.Path, config: pathlib.Path):
-    """Starts the stock kernel with a configuration that hands rustc the dylib."""
+    """Returns a function that starts the stock kernel, configured to pass the dylib to rustc."""
     stock = stock_binary(release)
     records = (json.loads(record.read_text()) for record in release.glob("kensaku-dylib-*.json"))
     dylib = next(record for record in records if record["workspace"] == str(CLONE))

@@ -1,4 +1,4 @@
-"""Cuts the golden values of pytrec_eval down to the measures we have.
+"""Reduces the golden values of pytrec_eval to the metrics that we implement.
 
 Run: python metrics.py GOLDEN/metrics ../fixtures/metrics
 """

@@ -1,4 +1,4 @@
-"""Takes from the golden values of mine_hard_negatives the cases without filters, with the cosines as scores.
+"""Extracts the cases without filters from the golden values of mine_hard_negatives, with cosines as scores.
 
 Run: python mining.py GOLDEN/mining ../fixtures/mining
 """
@@ -35,7 +35,7 @@ def row(example):
 def case(golden):
     params = golden["params"]
     num_negatives, range_min = params.get("num_negatives", 3), params.get("range_min", 0)
-    # The default of the library: enough for the query with the most positives, here 3.
+    # The library's default: enough for the query with the most positives, here 3.
     range_max = params.get("range_max", range_min + num_negatives + 3)
     rows = [row(example) for example in golden["rows"]]
     return {"name": golden["name"], "num_negatives": num_negatives, "range_min": range_min, "range_max": range_max, "rows": rows}
@@ -50,7 +50,7 @@ scores = [
 TARGET.mkdir(parents=True, exist_ok=True)
 (TARGET / "top.json").write_text(json.dumps({
     "versions": golden["versions"],
-    "note": "the last two texts of the corpus stand twice; scores[i][j]: cosine of query i and corpus text j; rows: query, positive, negatives",
+    "note": "the last two texts of the corpus appear twice; scores[i][j]: cosine of query i and corpus text j; rows: query, positive, negatives",
     "queries": golden["queries"],
     "corpus": golden["corpus"],
     "pairs": golden["pairs"],

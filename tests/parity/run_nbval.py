@@ -1,10 +1,10 @@
-"""Runs an executed notebook again under nbval, which compares the outputs.
+"""Reruns an executed notebook with nbval, which compares the outputs.
 
     python run_nbval.py EXECUTED
 
-nbval does not follow displays that are updated, and keeps what they showed first. So every cell has to
-run, and those are compared that show neither a bar nor a chart that grows, nor random numbers.
-Made with nbval 0.11.
+nbval ignores updates of displays and keeps their first content. So all cells must run, but those with progress bars,
+live charts or random numbers are not compared.
+Tested with nbval 0.11.
 """
 
 import pathlib
@@ -14,7 +14,7 @@ import tempfile
 
 import nbformat
 
-# What may show a bar when the machine is slow, and what is drawn anew in each run.
+# Code that may show a progress bar on a slow machine, and code with random numbers.
 VARYING = ["negatives(", "rand("]
 
 

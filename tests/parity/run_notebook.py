@@ -1,8 +1,8 @@
-"""Runs a notebook through nbclient, as nbconvert and papermill do, and checks what it leaves.
+"""Runs a notebook with nbclient, like nbconvert and papermill, and checks the result.
 
     python run_notebook.py NOTEBOOK EXECUTED
 
-Made with nbclient 0.10 and jupyter_client 8.
+Tested with nbclient 0.10 and jupyter_client 8.
 """
 
 import pathlib
@@ -12,7 +12,7 @@ import time
 import nbclient
 import nbformat
 
-# Of the kernel process itself; the process that runs the cells is a child of it.
+# The limit for the kernel process, without its child that runs the cells.
 MEMORY_LIMIT_MB = 150
 
 

@@ -1,8 +1,8 @@
-"""Times a script of ten new lines beside a warm cell with the same lines, and the script run again unchanged.
+"""Compares a new script of ten lines with a warm cell with the same lines, and with a second run of the script.
 
     KENSAKU=target/release/kensaku python script_speed.py
 
-Made with jupyter_client 8.
+Tested with jupyter_client 8.
 """
 
 import os
@@ -34,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         script = pathlib.Path(folder) / "ten.rs"
         try:
-            # The first round warms both up.
+            # The first round is for warm-up.
             for number in range(ROUNDS + 1):
                 code = CODE.replace("NUMBER", str(number))
                 script.write_text(code)
@@ -49,7 +49,7 @@ def main() -> None:
             manager.shutdown_kernel(now=True)
     medians = {what: statistics.median(seconds) for what, seconds in times.items()}
     print(", ".join(f"{what} {median:.2f} s" for what, median in medians.items()))
-    # As fast as a cell, with room for a busy machine.
+    # As fast as a cell, with a margin for a busy machine.
     assert medians["a new script"] < 1.5 * medians["a warm cell"], times
     assert medians["the script again"] < 0.5 * medians["a new script"], times
 

@@ -1,6 +1,6 @@
-"""Golden values of SGD: the parameters and gradients of adamw.safetensors through PyTorch's own optimiser.
+"""Golden values of SGD: PyTorch's optimiser on the parameters and gradients of adamw.safetensors.
 
-Run: python sgd.py FOLDER, where FOLDER holds adamw.safetensors. Writes sgd.json and sgd.safetensors. Made with torch 2.10.0.
+Run: python sgd.py FOLDER, where FOLDER contains adamw.safetensors. Writes sgd.json and sgd.safetensors. Tested with torch 2.10.0.
 """
 import json
 import sys

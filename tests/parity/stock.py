@@ -2,7 +2,7 @@
 
     python stock.py
 
-Made with jupyter_client 8 and evcxr_jupyter 0.22.
+Tested with jupyter_client 8 and evcxr_jupyter 0.22.
 """
 
 import sys
@@ -10,7 +10,7 @@ import time
 
 import jupyter_client
 
-# The types of variables are found by rust-analyzer, which does not know the library: they are written.
+# Stock evcxr infers types with rust-analyzer, which does not know the library, so the variables are annotated.
 TENSOR = "let t: Tensor = Tensor::arange(0f32, 6f32, &Device::Cpu)?.reshape((2, 3))?;\nprintln!(\"sum {}\", t.sum_all()?.to_scalar::<f32>()?);"
 FRAME = "let frame: DataFrame = df!(\"a\" => [1, 2, 3])?;\nframe"
 CHART = "bars(\"held-out queries\", &[\"nDCG@10\"], &[(\"BM25\", vec![0.645])])?"
@@ -32,11 +32,11 @@ def main() -> None:
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-    print("tensors, tables and charts show in stock evcxr_jupyter")
+    print("tensors, tables and charts are shown in stock evcxr_jupyter")
 
 
 def run(client: jupyter_client.BlockingKernelClient, code: str) -> dict[str, str]:
-    """What a cell puts out, by stream and MIME type."""
+    """Runs a cell, and returns its output by stream and MIME type."""
     found: dict[str, str] = {}
 
     def collect(message: dict) -> None:

@@ -1,6 +1,6 @@
-"""jupyter_kernel_test, PyPI's suite for kernels, with every sample filled in.
+"""Runs PyPI's jupyter_kernel_test with all of its samples.
 
-Takes the name of an installed kernelspec from KENSAKU_KERNEL, "kensaku" if it is not set.
+KENSAKU_KERNEL is the name of an installed kernelspec, by default "kensaku".
 """
 
 import os

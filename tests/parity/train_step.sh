@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# One optimiser step beside sentence-transformers, on the same batches of SciFact, both sides in turn: prints a
-# line with `ratio=` (the peer's time over ours) a case.
+# Compares an optimiser step with sentence-transformers, on the same batches of SciFact. Prints a line per case with
+# `ratio=` (the peer's time over ours).
 #
 #   train_step.sh PEERS VENV MODELS OUT [CASE ..]
 #
-# PEERS holds train_step.py; VENV is the environment its setup.sh makes; MODELS holds bert-base and
-# modernbert-base of its make_model.py; OUT gets the records. Data: ../data/scifact beside PEERS.
-# Build first: cargo build --release --workspace --examples. STEPS (default 7) timed steps behind two others.
+# PEERS contains train_step.py, VENV is the environment created by its setup.sh, MODELS contains bert-base and
+# modernbert-base from its make_model.py, and OUT is for the records. The data is in PEERS/../data/scifact.
+# Build first: cargo build --release --workspace --examples. STEPS (default 7) timed steps follow two for warm-up.
 set -euo pipefail
 peers=$1 python=$2/bin/python models=$3 out=$4
 shift 4

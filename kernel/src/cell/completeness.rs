@@ -1,4 +1,4 @@
-//! Whether a cell is finished, for consoles that decide between a new line and a run.
+//! Whether a cell is complete, for consoles that decide between a new line and a run.
 
 use proc_macro2::LineColumn;
 use ra_ap_rustc_lexer::{FrontmatterAllowed, LiteralKind, TokenKind, tokenize};
@@ -8,27 +8,27 @@ use syn::parse::Parser;
 use super::directives;
 use super::nesting;
 
-/// Deeper brackets and longer cells are not looked into: parsers recurse.
+/// Limits on nesting and length, as parsers recurse.
 const DEEP: usize = 200;
 const LONG: usize = 1 << 20;
 
-/// Whether a cell can be run as it stands.
+/// Whether a cell can be run in its current form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Completeness {
     Complete,
-    /// The next line is best indented by this many spaces.
+    /// The next line should be indented by this many spaces.
     Incomplete {
         indent: usize,
     },
     Invalid,
-    /// Too long or too deep to be looked into.
+    /// Too long or too deep to parse.
     Unknown,
 }
 
-/// Whether `code` is a whole cell.
+/// Whether `code` is a complete cell.
 ///
-/// rustc's lexer tells what is open at its end. What is open is closed, and syn parses the rest: an
-/// error at the end asks for more, an error before it stays one, whatever is typed.
+/// rustc's lexer finds the brackets that are open at the end. With these closed, syn parses the code: an error at the
+/// end means that more is expected, and an earlier one cannot be fixed by further lines.
 pub(crate) fn is_complete(code: &str) -> Completeness {
     if code.len() > LONG {
         return Completeness::Unknown;
@@ -49,7 +49,7 @@ pub(crate) fn is_complete(code: &str) -> Completeness {
     }
     let indent = 4 * (open.levels() + usize::from(open.continues));
     let closers: String = open.brackets.iter().rev().map(|bracket| bracket.closer).collect();
-    // On a line of its own: the last one may be a comment.
+    // On a new line, as the last one may be a comment.
     let Ok(tokens) = format!("{code}\n{closers}").parse() else { return Completeness::Invalid };
     match Block::parse_within.parse2(tokens) {
         Ok(_) if open.brackets.is_empty() => Completeness::Complete,
@@ -59,13 +59,13 @@ pub(crate) fn is_complete(code: &str) -> Completeness {
     }
 }
 
-/// What the end of a text is inside of.
+/// The constructs that are open at the end of a text.
 #[derive(Default)]
 struct Open {
     brackets: Vec<Bracket>,
-    /// In the middle of a string or a comment.
+    /// Whether the end is inside a string or a comment.
     inside_token: bool,
-    /// Whether the last token is one that a statement goes on behind.
+    /// Whether the statement continues after the last token.
     continues: bool,
 }
 
@@ -75,7 +75,7 @@ struct Bracket {
 }
 
 impl Open {
-    /// Brackets that were opened on one line indent once.
+    /// Levels of indentation: brackets opened on the same line count once.
     fn levels(&self) -> usize {
         let mut lines: Vec<usize> = self.brackets.iter().map(|bracket| bracket.line).collect();
         lines.dedup();
@@ -124,19 +124,19 @@ fn is_unterminated(literal: LiteralKind) -> bool {
         LiteralKind::RawStr { n_hashes } | LiteralKind::RawByteStr { n_hashes } | LiteralKind::RawCStr { n_hashes } => {
             n_hashes.is_none()
         }
-        // A character that is not closed on its line is wrong.
+        // An unterminated character literal is an error.
         _ => false,
     }
 }
 
-/// Brackets, separators, and the attributes that end in one: what follows stands where they do.
+/// Brackets (also those of attributes) and separators: the next line has the same indentation.
 fn ends_statement(kind: TokenKind) -> bool {
     use TokenKind::{CloseBrace, CloseBracket, CloseParen, Comma, OpenBrace, OpenBracket, OpenParen, Semi};
     matches!(kind, Semi | Comma | OpenBrace | OpenBracket | OpenParen | CloseBrace | CloseBracket | CloseParen)
 }
 
-/// Whether a parser missed something behind the user's last character: at one of our closers, or at
-/// the end of all, for which syn has no place.
+/// Whether a parser expected more after the user's last character: at one of our closing brackets, or at the end of
+/// the input, for which syn has no span.
 fn is_at_end(error: &syn::Error, code: &str) -> bool {
     let place = error.span().start();
     let end = LineColumn { line: code.matches('\n').count() + 2, column: 0 };
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_cells() {
+    fn complete_cells() {
         let cells = [
             "let x = 1;",
             "1 + 1",
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_further_line_can_mend() {
+    fn errors_that_no_further_line_can_fix() {
         for cell in [
             "let x 1;",
             ")",
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_deep_is_left_alone() {
+    fn deep_and_long_cells_are_unknown() {
         assert_eq!(is_complete(&"(".repeat(100_000)), Completeness::Unknown);
         assert_eq!(is_complete(&"a;".repeat(1 << 20)), Completeness::Unknown);
     }

@@ -1,4 +1,4 @@
-//! The items of a program that is made of cells: which can stand at its top, and which replace an earlier one.
+//! The items of a program that consists of cells: which can be at its top, and which replace an earlier one.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,7 +20,7 @@ pub(crate) struct Definitions {
 
 #[derive(Clone, PartialEq)]
 struct Meaning {
-    /// The item, or what a `use` of this name alone says.
+    /// The item, or a `use` of only this name.
     text: String,
     import: bool,
 }
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_items_are_known_and_changed_ones_replace() {
+    fn repeated_items_are_known_and_changed_ones_replaced() {
         let items = ["fn f() {}", "fn f() {}", "fn f() -> u8 { 1 }", "struct S;", "impl S {}", "impl S {}"];
         use Place::{Known, New, Replaces};
         assert_eq!(each(&items), [New, Known, Replaces, New, New, Known]);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn imports_are_compared_by_what_they_bring() {
+    fn imports_are_compared_by_name() {
         use Place::{Known, New, Partly, Replaces};
         let uses = ["use a::{B, c::*};", "use a::B;", "use a::c::*;", "use x::B;", "use a::{self, T as _};"];
         assert_eq!(each(&uses), [New, Known, Known, Replaces, New]);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_on_a_new_definition_is_defined_again() {
+    fn dependents_of_a_new_definition_are_defined_again() {
         let cells = [
             "fn f() {} fn g() { f() } fn h() { g() } fn other() {}",
             "fn f() -> u8 { 1 } fn h() { g() }",

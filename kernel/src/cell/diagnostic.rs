@@ -1,4 +1,4 @@
-//! What rustc says, as it says it in JSON.
+//! rustc's messages in JSON.
 
 use std::ops::Range;
 
@@ -33,7 +33,7 @@ pub(crate) struct Span {
     pub(crate) is_primary: bool,
     pub(crate) label: Option<String>,
     pub(crate) suggested_replacement: Option<String>,
-    /// Where the macro was called that the place lies in.
+    /// The call of the macro that contains the place.
     expansion: Option<Box<Expansion>>,
 }
 
@@ -69,7 +69,7 @@ impl Diagnostic {
         Some(primary.in_program()?.start)
     }
 
-    /// Whether it speaks of `name`.
+    /// Whether it is about `name`.
     pub(crate) fn mentions(&self, name: &str) -> bool {
         self.message.contains(name) || self.children.iter().any(|child| child.mentions(name))
     }
@@ -85,12 +85,12 @@ impl Diagnostic {
         self.children.iter().flat_map(|child| &child.spans).filter_map(|span| span.suggested_replacement.as_deref())
     }
 
-    /// Whether its own place touches `range` of the program.
+    /// Whether its primary place overlaps `range` of the program.
     pub(crate) fn is_at(&self, range: &Range<usize>) -> bool {
         self.touches(range, true)
     }
 
-    /// Whether a place that explains it touches `range` of the program.
+    /// Whether a place that explains it overlaps `range` of the program.
     pub(crate) fn points_to(&self, range: &Range<usize>) -> bool {
         self.touches(range, false)
     }
@@ -112,7 +112,7 @@ impl Span {
         }
     }
 
-    /// The place in the program; in the call, where it lies in a macro of another file.
+    /// The place in the program; that of the call if it is in a macro of another file.
     pub(crate) fn in_program(&self) -> Option<Range<usize>> {
         let mut span = self;
         while !is_cell(&span.file_name) {
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_that_are_tried_are_found() {
+    fn question_marks_after_options_are_found() {
         let message = |place: &str| {
             let span = r#"{ "file_name": "a/cell_1.rs", "byte_start": 7, "byte_end": 8, "is_primary": true }"#;
             let about = format!(

@@ -11,11 +11,11 @@ pub(crate) enum Directive {
     Command { name: String, arguments: String },
     /// `!command`, for the shell.
     Shell(String),
-    /// `?name` or `name?`; with two marks, all there is to say.
+    /// `?name` or `name?`; with two marks, in full.
     Docs { name: String, whole: bool },
 }
 
-/// The directives in front of and behind the Rust code.
+/// The directives before and after the Rust code.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Directives {
     pub(crate) before: Vec<Directive>,
@@ -32,7 +32,7 @@ const BRACKETED: [&str; 2] = ["dep", "type"];
 /// What may come before Rust code.
 const TIME: &str = "time";
 
-/// Takes the directives out of `code`: spaces stand in their place, so that offsets stay.
+/// Replaces the directives in `code` with spaces, so that offsets stay the same.
 ///
 /// A colon and a word begin a command on every line that starts outside of tokens and brackets, as no Rust does. The
 /// other two are looked for before the code only, where `!` and `?` cannot be Rust.
@@ -65,7 +65,7 @@ pub(crate) fn split(code: &str) -> (Directives, String) {
     (found, rust)
 }
 
-/// Whether a command could begin at byte `start`, where a line begins.
+/// Whether a command may begin at byte `start`, the start of a line.
 pub(crate) fn may_begin_command(code: &str, start: usize) -> bool {
     let (found, _) = split(&format!("{}:x", &code[..start]));
     found.places.last().is_some_and(|place| place.start == start)
@@ -91,7 +91,7 @@ pub(crate) fn replaced(code: &str, name: &str, texts: &[String]) -> String {
 /// A directive at the start of a text.
 struct Line {
     directive: Directive,
-    /// How many bytes it takes, the end of its line included.
+    /// Its length in bytes, the line end included.
     length: usize,
     unfinished: bool,
 }
@@ -129,7 +129,7 @@ impl Line {
         Self { directive: Directive::Command { name, arguments: lines.join(" ") }, length: end, unfinished }
     }
 
-    /// A backslash at the end of a line continues the command in the next, as in a shell.
+    /// A backslash at the end of a line continues the command on the next line, as in a shell.
     fn shell(text: &str) -> Self {
         let mut length = 0;
         let mut unfinished = false;
@@ -198,7 +198,7 @@ fn docs_before(line: &str) -> Option<Directive> {
     Some(Directive::Docs { name: name.to_owned(), whole })
 }
 
-/// `name?` alone in its cell.
+/// `name?` as the only code of a cell.
 fn whole_cell(code: &str) -> Option<Directive> {
     let name = code.trim().strip_suffix('?')?;
     let whole = name.ends_with('?');
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_stand_in_lines_of_their_own() {
+    fn commands_have_their_own_lines() {
         let (found, rust) = split("// first\n:dep regex = \"1\"\n!ls 検\nlet x = !true;\n:vars\n!x");
         assert_eq!(found.before, [command("dep", "regex = \"1\""), Directive::Shell("ls 検".to_owned())]);
         assert_eq!(found.after, [command("vars", "")]);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn docs_are_asked_for_before_and_behind() {
+    fn docs_are_requested_before_and_after_a_name() {
         let docs = |name: &str, whole| Directive::Docs { name: name.to_owned(), whole };
         assert_eq!(split("?Tensor::ones").0.before, [docs("Tensor::ones", false)]);
         assert_eq!(split("df.lazy??\n").0.before, [docs("df.lazy", true)]);
@@ -239,12 +239,12 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_no_commands() {
+    fn paths_are_not_commands() {
         assert_eq!(split("use a\n::b;").0, Directives::default());
     }
 
     #[test]
-    fn what_is_inside_of_tokens_and_brackets_is_no_command() {
+    fn text_inside_tokens_and_brackets_is_not_a_command() {
         for code in [
             "let text = r#\"\n:dep x\n!ls\n?y\n\"#;",
             "let text = \"a\n:help\nb\";",
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_of_windows_belong_to_no_command() {
+    fn windows_line_ends_are_not_part_of_commands() {
         let (found, rust) = split("!echo a\r\n:vars\r\nlet b = 1;\r\n");
         assert_eq!(found.before, [Directive::Shell("echo a".to_owned()), command("vars", "")]);
         assert_eq!(rust, "        \n      \nlet b = 1;\r\n");
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn time_leaves_what_stands_behind_it() {
+    fn time_keeps_the_code_after_it() {
         let (found, rust) = split(":time for i in 0..3 {\n    f(i);\n}");
         assert_eq!(found.before, [command("time", "")]);
         assert_eq!(rust, "      for i in 0..3 {\n    f(i);\n}");
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_give_way_to_texts() {
+    fn commands_are_replaced_by_texts() {
         let code = "let a = 1;\n:load b.rs\n:vars\n:load c.rs\n";
         let texts = ["b\n".to_owned(), "c\n".to_owned()];
         assert_eq!(replaced(code, "load", &texts), "let a = 1;\nb\n:vars\nc\n");

@@ -1,4 +1,4 @@
-//! Compile errors of a cell, drawn as rustc draws them, over the text the user wrote.
+//! Renders compile errors of a cell like rustc, with the code that the user wrote.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::edit::position;
 use super::program::Program;
 use super::types::answer;
 
-/// A cell that has been sent, as errors name it.
+/// A cell with its name in errors.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     /// "cell [3]"
@@ -17,12 +17,12 @@ pub(crate) struct Source {
     pub(crate) code: String,
 }
 
-/// One error of the user's code.
+/// An error in the user's code.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CompileError {
     /// The first line, such as "mismatched types (E0308)".
     pub(crate) title: String,
-    /// The whole drawing.
+    /// The rendered error.
     pub(crate) rendered: String,
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn compile_errors(sources: &[Source], program: &Program, errors: &[Di
     found
 }
 
-/// A drawing of one's own: a message at a place of a cell, with a help below.
+/// Renders a message of ours at a place in a cell, with a help below.
 pub(crate) fn drawn(source: &Source, at: Range<usize>, message: &str, help: &str) -> CompileError {
     let snippet = Snippet::source(source.code.as_str()).path(source.name.as_str());
     let mut group = Level::ERROR.primary_title(message).element(snippet.annotation(AnnotationKind::Primary.span(at)));
@@ -48,7 +48,7 @@ pub(crate) fn drawn(source: &Source, at: Range<usize>, message: &str, help: &str
     CompileError { title: message.to_owned(), rendered: Renderer::styled().render(&[group]) }
 }
 
-/// One line of a cell, for the way to a panic.
+/// A line of a cell, for the call stack of a panic.
 pub(crate) fn place(source: &Source, offset: usize) -> String {
     let (line, _) = position(&source.code, offset);
     let text = source.code.lines().nth(line - 1).unwrap_or_default();
@@ -118,7 +118,7 @@ struct Note {
     text: String,
 }
 
-/// The notes and helps below the code. Those about code of the kernel's own are left out.
+/// The notes and helps below the code, except those about the kernel's code.
 fn notes(error: &Diagnostic) -> Vec<Note> {
     let mut notes = Vec::new();
     for child in &error.children {
@@ -178,14 +178,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_programs_are_told_from_names_of_the_users() {
+    fn file_names_of_programs_differ_from_users_names() {
         assert!(is_ours("--> programs/cell_12.rs:3:9") && is_ours("`kensaku::nb::keep` needs this"));
         assert!(!is_ours("move occurs because `cell_width` has type `String`"));
         assert!(!is_ours("`cell_1` is moved here") && !is_ours("cell_.rs"));
     }
 
     #[test]
-    fn closures_are_told_without_their_file() {
+    fn closures_are_shown_without_their_file() {
         let text = "`{closure@programs/cell_3.rs:6:14: 6:22}` is no `{closure@other.rs:1:2: 1:3}`";
         assert_eq!(readable(text), "`{closure}` is no `{closure@other.rs:1:2: 1:3}`");
         assert_eq!(readable("first @ second"), "first @ second");

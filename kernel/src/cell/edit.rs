@@ -1,8 +1,8 @@
-//! A text with edits, and the way back from the result to the original.
+//! Edits of a text, and the mapping from the result back to the original.
 
 use std::ops::Range;
 
-/// Text to put into another, in place of a range of it. Insertions at one place keep their order.
+/// Text that replaces a range of another. Insertions at the same place keep their order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Edits(Vec<Edit>);
 
@@ -49,7 +49,7 @@ pub(crate) struct Edited {
     pub(crate) back: WayBack,
 }
 
-/// From an edited text to its original.
+/// Maps an edited text to its original.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WayBack {
     /// The replaced range, and the length in bytes of its replacement.
@@ -58,7 +58,7 @@ pub(crate) struct WayBack {
 }
 
 impl Edited {
-    /// Text that stands for a part of the original, without being made of it.
+    /// Text that corresponds to a part of the original without being derived from it.
     pub(crate) fn standing_for(text: String, original: Range<usize>) -> Self {
         let pieces = vec![(original.start..original.start, text.len())];
         Self { text, back: WayBack { pieces, original } }
@@ -66,7 +66,7 @@ impl Edited {
 }
 
 impl WayBack {
-    /// Where `offset` of the edited text lies in the original; the place of the edit for what was put in.
+    /// Maps `offset` in the edited text to the original; inserted text maps to the place of its edit.
     pub(crate) fn offset(&self, offset: usize) -> usize {
         // After the pieces so far, where the edited text and the original continue together.
         let (mut edited, mut original) = (0, self.original.start);
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offsets_go_back() {
+    fn offsets_map_back() {
         let mut edits = Edits::default();
         edits.insert(4, "XX");
         edits.insert(1, "<");
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn replaced_ranges_lead_back_to_their_start() {
+    fn replaced_ranges_map_back_to_their_start() {
         let mut edits = Edits::default();
         edits.replace(4..7, "second");
         edits.insert(5, "dropped");
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_stands_for_other() {
+    fn text_that_corresponds_to_other_text() {
         let stands = Edited::standing_for("use a::b;".to_owned(), 10..12);
         assert_eq!(stands.back.offset(4), 10);
         assert_eq!(stands.back.offset(9), 10);

@@ -1,4 +1,4 @@
-//! The crate that is compiled for a cell: the items it needs, and a function with its statements.
+//! Builds the crate for a cell: the items it needs, and a function with its statements.
 //!
 //! ```text
 //! use kensaku::prelude::*;
@@ -8,15 +8,15 @@
 //!     let x: T = kensaku::nb::take("x");                 // variables that the cell names
 //!     let kensaku_end = kensaku::nb::run(|| {
 //!         ..statements..
-//!         kensaku::nb::keep("y", y);                     // variables that it makes
+//!         kensaku::nb::keep("y", y);                     // variables that it creates
 //!         Ok(())
 //!     });
 //!     kensaku::nb::give_back("x", x);                    // unless it was moved away
 //! }
 //! ```
 //!
-//! The statements borrow what they do not move, so that a panic or an error leaves every variable as
-//! the cell has left it; [`levels`] does the same for the variables that the cell makes.
+//! The statements borrow variables that they do not move, so that these survive a panic or an error; [`levels`] does
+//! the same for the variables that the cell creates.
 
 use super::items::{Item, Sort};
 use super::levels::{Level, levels};
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_moved_or_local_is_not_kept() {
+    fn moved_and_local_variables_are_not_kept() {
         let mut plan = plan(&[("x", "String")]);
         plan.moved.insert("x".to_owned());
         plan.local.insert((1, "f".to_owned()), Local::Closure);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn places_lead_back_to_the_cell() {
+    fn places_map_back_to_the_cell() {
         let code = "fn one() -> i32 { 1 }\nlet y = one();\nf(y)?";
         let cell = cell(code);
         let items = items(&cell, 3);

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn rust_is_no_habit() {
+    fn rust_is_not_a_habit() {
         let lines = [
             "for x in 0..3 {",
             "if a {",

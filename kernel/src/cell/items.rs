@@ -21,15 +21,15 @@ use super::weave::polls;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Item {
     pub(crate) name: Option<String>,
-    /// What another item has to have to take this one's place.
+    /// Another item with the same key replaces it.
     pub(crate) key: String,
     pub(crate) sort: Sort,
-    /// Every word in it.
+    /// All of its words.
     pub(crate) words: BTreeSet<String>,
     /// What the layout of a value may depend on.
     pub(crate) shape: Shape,
     pub(crate) statics: Vec<StaticSite>,
-    /// The cell it stands in.
+    /// The cell that contains it.
     pub(crate) source: usize,
     text: Text,
 }
@@ -42,13 +42,13 @@ pub(crate) enum Sort {
     Value,
     Macro,
     Impl,
-    /// A macro call that makes items, and anything else without a name.
+    /// A macro call that generates items, and anything else without a name.
     Other,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 enum Text {
-    /// A part of its cell, with polls for interrupts.
+    /// A part of its cell, with interrupt checks.
     Original { cell: Arc<str>, range: Range<usize>, polls: Edits },
     /// One name of a `use`.
     Standing(Edited),
@@ -63,7 +63,7 @@ impl Item {
         }
     }
 
-    /// The item as it is compiled; `place` edits each of its statics to say where it is.
+    /// The item in the form that is compiled; `place` edits each of its statics to export or import it.
     pub(crate) fn edited(&self, mut place: impl FnMut(&StaticSite, &mut Edits)) -> Edited {
         match &self.text {
             Text::Original { cell, range, polls } => {
@@ -75,7 +75,7 @@ impl Item {
         }
     }
 
-    /// Whether this takes the place of `old`.
+    /// Whether this replaces `old`.
     pub(crate) fn replaces(&self, old: &Self) -> bool {
         let same_space = self.sort == old.sort || self.sort == Sort::Import || old.sort == Sort::Import;
         match (&self.name, &old.name) {
@@ -85,7 +85,7 @@ impl Item {
     }
 }
 
-/// The items of `cell`, which is the `source`th, each `use` taken apart into its names.
+/// The items of `cell`, which is the `source`th, with each `use` split into its names.
 pub(crate) fn items(cell: &Cell, source: usize) -> Vec<Item> {
     let code: Arc<str> = cell.code.as_str().into();
     let statements = cell.statements.iter().filter(|statement| statement.kind == Kind::Item);
@@ -109,7 +109,7 @@ pub(crate) fn items(cell: &Cell, source: usize) -> Vec<Item> {
         .collect()
 }
 
-/// Whether calls of this macro stand where items stand: its first rule makes some.
+/// Whether this macro generates items, by its first rule.
 pub(crate) fn makes_items(definition: &syn::ItemMacro) -> bool {
     let tokens = definition.mac.tokens.clone().into_iter();
     let groups =
@@ -145,7 +145,7 @@ fn item_of(item: &syn::Item, text: Text, source: usize) -> Item {
     Item { name: named, sort, shape: shape(item), statics: statics(item), ..found }
 }
 
-/// An `impl` is known by what stands before its body.
+/// An `impl` is identified by the code before its body.
 fn other_item(tokens: &TokenStream, text: Text, source: usize) -> Item {
     let is_body = |token: &TokenTree| matches!(token, TokenTree::Group(group) if group.delimiter() == proc_macro2::Delimiter::Brace);
     let head: TokenStream = tokens.clone().into_iter().take_while(|token| !is_body(token)).collect();
@@ -179,7 +179,7 @@ fn imports(import: &ItemUse, source: usize) -> Vec<Item> {
     found
 }
 
-/// Calls `each` with the path, the name and the place of everything a `use` brings.
+/// Calls `each` with the path, the name and the place of everything that a `use` imports.
 pub(crate) fn leaves(tree: &UseTree, path: String, each: &mut impl FnMut(String, Option<String>, Span)) {
     match tree {
         UseTree::Path(part) => leaves(&part.tree, format!("{path}{}::", part.ident), each),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn imports_are_taken_apart() {
+    fn imports_are_split() {
         let found = of("use a::{self, b::*, c as d, e::f, T as _};");
         let text: Vec<_> = found.iter().map(Item::code).collect();
         assert_eq!(text, ["use a;", "use a::b::*;", "use a::c as d;", "use a::e::f;", "use a::T as _;"]);
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn macros_that_make_items() {
+    fn macros_that_generate_items() {
         let makes = |code: &str| makes_items(&syn::parse_str(code).expect("a macro"));
         assert!(makes("macro_rules! m { ($n:ident) => { struct $n; }; }"));
         assert!(makes("macro_rules! m { ($n:ident) => { #[derive(Debug)] struct $n; }; }"));

@@ -1,7 +1,7 @@
-//! The levels of a cell: which statements run in a closure of their own.
+//! The levels of a cell: which statements run in a closure.
 //!
-//! A statement that fails must not take along the variables that the cell has made before it. So each statement that
-//! may fail runs in a closure which only borrows them:
+//! A failing statement must not drop the variables that the cell has created before it. So each statement that may fail
+//! runs in a closure that only borrows them:
 //!
 //! ```text
 //! let trainer = Trainer::new(..);
@@ -9,7 +9,7 @@
 //!     for step in trainer.steps(..) { .. }
 //!     Ok(())
 //! });
-//! kensaku::nb::keep("trainer", trainer);     // whatever became of the rest
+//! kensaku::nb::keep("trainer", trainer);     // whether or not the rest succeeded
 //! rest
 //! ```
 
@@ -30,11 +30,11 @@ pub(crate) struct Level {
 /// rustc takes too long for more.
 const DEEPEST: usize = 24;
 
-/// The levels of a cell, each within the one before it. `local` are the variables that do not outlive the cell.
+/// The levels of a cell, each nested in the previous one. `local` are the variables that do not outlive the cell.
 pub(crate) fn levels(cell: &Cell, local: &Locals, flat: bool) -> Vec<Level> {
     let kept: Vec<(usize, &Binding)> = cell.kept();
     let mut levels = vec![Level::default()];
-    // A closure would hold what a reference borrows, and cannot initialise a variable.
+    // A closure would borrow what a reference refers to, and cannot initialise a variable.
     let mut open = !flat;
     for (index, statement) in cell.statements.iter().enumerate().filter(|(_, statement)| statement.kind != Kind::Item) {
         let deep = levels.len() >= DEEPEST;
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_fail_runs_within_the_variables_so_far() {
+    fn fallible_statements_run_within_the_variables_so_far() {
         assert_eq!(
             of("let a = f();\nlet n = 1;\nlet b = g(a)?;\nfor x in b {}\nlet c = 1;", &[]),
             [level(&[0, 1], &["a", "n"]), level(&[2], &["b"]), level(&[3, 4], &["c"])]
@@ -102,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn no_level_is_opened_behind_what_borrows() {
+    fn no_level_is_opened_after_a_borrow() {
         let code = "let v = f();\nlet first = v.first();\nlet n = 1;\ng(first)?;";
         assert_eq!(of(code, &[(1, "first")]), [level(&[0], &["v"]), level(&[1, 2, 3], &["n"])]);
         assert_eq!(of("let a = f();\nlet b;\nb = g()?;", &[]), [level(&[0, 1, 2], &["a", "b"])]);
     }
 
     #[test]
-    fn of_several_with_one_name_the_last_is_kept() {
+    fn the_last_variable_of_a_name_is_kept() {
         assert_eq!(of("let x = f();\nlet x = x.g();", &[]), [level(&[0, 1], &["x"])]);
     }
 }

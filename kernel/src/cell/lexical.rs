@@ -40,7 +40,7 @@ pub(super) fn lexical_fault(code: &str) -> Option<Fault> {
     Some(Fault { at: at..at + 1, message: "unclosed delimiter".to_owned(), help })
 }
 
-/// A closing bracket that does not match the one opened last, or any.
+/// A closing bracket that does not match the last open one, or any.
 fn closed(code: &str, open: Option<(TokenKind, usize)>, kind: TokenKind, at: usize) -> Option<Fault> {
     let bracket = &code[at..=at];
     let fault = |message: String, help: String| Some(Fault { at: at..at + 1, message, help });
@@ -106,7 +106,7 @@ const QUOTED: &str = "strings go in double quotes: `\"..\"`";
 
 fn in_literal(text: &str, kind: LiteralKind) -> Option<(Range<usize>, String, &'static str)> {
     use LiteralKind::{Byte, ByteStr, CStr, Char, Float, Int, RawByteStr, RawCStr, RawStr, Str};
-    // An unterminated string is marked at its quote alone.
+    // Only the quote of an unterminated string is marked.
     let quote = 0..text.find('"').map_or(1, |at| at + 1);
     let found = |at: Range<usize>, message: &str, help: &'static str| Some((at, message.to_owned(), help));
     match kind {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_closed() {
+    fn unclosed_delimiters() {
         fault("fn f() {", "{", "unclosed delimiter");
         fault("f(1, g(2)", "(", "unclosed delimiter");
         fault("let a = [1, 2;\nlet b = 3;", "[", "unclosed delimiter");
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_closes_nothing() {
+    fn unmatched_closing_brackets() {
         fault("f(1));", ")", "unexpected closing delimiter: `)`");
         fault("f(\n[1, 2);", ")", "mismatched closing delimiter: `)`");
         let help = lexical_fault("f(\n[1, 2);").map(|fault| fault.help);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token() {
+    fn invalid_tokens() {
         fault("println!(“hello”);", "“", "unknown start of token: \\u{201c}");
         fault("let x =\u{a0}1;", "\u{a0}", "unknown start of token: \\u{a0}");
         fault("let a\0 = 1;", "\0", "unknown start of token: \\u{0}");
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_no_faults() {
+    fn valid_tokens() {
         let code = "let 検 = ('a', '\\'', b'\\n', '\\u{1f980}', \"“{\", r#\"\"\"#, c\"\", 1.5e-3, 0xff);\n\
                     /* { /* ( */ */ 'outer: loop { break 'outer; } // [\nlet r#fn = 検.0;";
         assert_eq!(lexical_fault(code), None);

@@ -9,8 +9,8 @@ use syn::{Attribute, Macro, Path, UseTree, Visibility};
 
 pub(crate) type Names = BTreeSet<String>;
 
-/// The names that code looks up: the first word of each path, all words where that word is `crate` and its like, method
-/// names, and every word in a macro's call or an attribute.
+/// The names that code looks up: the first word of each path (all words after `crate` and the like), method names, and
+/// every word in a macro call or an attribute.
 #[derive(Default)]
 pub(super) struct Mentions {
     /// The first word of each path.

@@ -1,4 +1,4 @@
-//! A cell: the statements of a user, made into a program that rustc compiles.
+//! Cells: turns the user's statements into programs for rustc.
 
 mod completeness;
 mod definitions;

@@ -50,7 +50,7 @@ pub(super) fn touched(item: &Item, names: &mut Names, heads: &mut Names) {
     }
 }
 
-/// The names to which an item gives a meaning in its scope.
+/// The names that an item defines in its scope.
 pub(super) fn introduced(item: &Item) -> Names {
     match item {
         Item::Impl(each) => each.items.iter().filter_map(impl_constant).collect(),

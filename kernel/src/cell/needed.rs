@@ -1,8 +1,8 @@
-//! Which items a program needs: a cell pays for what it names.
+//! Selects the items of a program, so that a cell only compiles what it names.
 //!
-//! Words decide, not name resolution: an item is in the program if the cell, the type of a variable or another item
-//! contains its name. What is used without being named comes along: the `impl`s of a type, a trait by its methods, and
-//! what a macro makes.
+//! This works on words, without name resolution: an item is in the program if the cell, the type of a variable or
+//! another item contains its name. Items that are used without their name are included as well: the `impl`s of a type,
+//! traits whose methods are named, and what a macro generates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,12 +38,12 @@ pub(crate) fn needed(items: &[Item], words: impl IntoIterator<Item = String>, so
     }
 }
 
-/// Whether it matters which `impl`s are in a program: rustc counts them, those that derives make among them, and names
-/// types within their functions by that number.
+/// Whether it matters which `impl`s are in a program: rustc numbers them, including those of derives, and the number is
+/// part of the names of types in their functions.
 pub(crate) fn are_counted(items: &[Item]) -> bool {
     let nests = |item: &Item| match item.sort {
         Sort::Impl => item.shape.nests_types,
-        // It may make such an `impl`.
+        // It may generate such an `impl`.
         Sort::Macro => item.words.contains("impl") && NESTING.iter().any(|word| item.words.contains(*word)),
         _ => false,
     };
@@ -53,13 +53,13 @@ pub(crate) fn are_counted(items: &[Item]) -> bool {
 /// Words without which a function contains no types.
 const NESTING: [&str; 4] = ["async", "enum", "struct", "union"];
 
-/// The names by which other code can come to an item.
+/// The names by which other code can refer to an item.
 fn names(item: &Item) -> impl Iterator<Item = &str> {
     let of_shape = item.shape.touches.iter().filter(|_| item.sort != Sort::Impl).map(String::as_str);
     item.name.as_deref().into_iter().chain(of_shape)
 }
 
-/// Imports of what no cell defines may bring in traits, whose methods are used without their name.
+/// Imports from outside of cells may be traits, whose methods are used without their name.
 fn is_always_needed(item: &Item, local: &BTreeSet<&str>) -> bool {
     match item.sort {
         Sort::Import => !root(item).is_some_and(|root| is_local(root, local)),
@@ -86,7 +86,7 @@ fn is_needed(item: &Item, words: &BTreeSet<String>, local: &BTreeSet<&str>, macr
         // All of its types and traits that cells define.
         Sort::Impl => item.shape.head.iter().filter(|name| local.contains(name.as_str())).all(|name| has(name)),
         Sort::Import => item.name.as_deref().is_none_or(has),
-        // What a macro makes consists of words of its definition and of the call.
+        // The expansion of a macro consists of words of its definition and of the call.
         Sort::Other => {
             let own = item.words.iter();
             let of_macro =
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_named_brings_what_it_names() {
+    fn named_items_bring_those_they_name() {
         let code = "struct P(Q);\nstruct Q;\nstruct R;\nfn p() -> P { todo!() }\nimpl Drop for Q { fn drop(&mut self) {} }\n\
                     impl From<P> for R { fn from(_: P) -> R { R } }";
         assert_eq!(of(code, &["p"]), ["struct P(Q);", "struct Q;", "fn p() -> P", "impl Drop for Q"]);
@@ -130,13 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn modules_bring_what_they_implement() {
+    fn modules_bring_their_impls() {
         let code = "struct K;\nmod inner { use super::K; impl Clone for K { fn clone(&self) -> K { K } } }";
         assert_eq!(of(code, &["K"]).len(), 2);
     }
 
     #[test]
-    fn imports_stay_unless_a_cell_defines_what_they_bring() {
+    fn imports_stay_unless_a_cell_defines_their_names() {
         let code = "use std::io::Write;\nmod m { pub struct P; }\nuse m::P;";
         assert_eq!(of(code, &[]), ["use std::io::Write;"]);
         assert_eq!(of(code, &["P"]).len(), 3);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_name_stays() {
+    fn items_without_a_name_stay() {
         assert_eq!(
             of("struct P;\nconst _: () = { impl Clone for P { fn clone(&self) -> P { P } } };", &["P"]).len(),
             2
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn macros_bring_what_they_make() {
+    fn macros_bring_the_items_they_generate() {
         let code = "macro_rules! make { ($n:ident) => { struct $n; struct Fixed; } }\nmake!(A);";
         assert_eq!(of(code, &["A"]).len(), 2);
         assert_eq!(of(code, &["Fixed"]).len(), 2);

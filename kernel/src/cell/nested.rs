@@ -26,7 +26,7 @@ pub(super) fn nests_types(item: &Item) -> bool {
     }
 }
 
-/// Whether a body defines types: structs, futures, or whatever an unknown macro makes.
+/// Whether a body defines types: structs, futures, or the expansion of an unknown macro.
 pub(super) fn has_types(body: &Block) -> bool {
     struct Types(bool);
     impl<'ast> Visit<'ast> for Types {
@@ -60,7 +60,7 @@ pub(super) fn has_types(body: &Block) -> bool {
     types.0
 }
 
-/// Macros that are called as statements and define no types.
+/// Macros for statements that define no types.
 const KNOWN_MACROS: [&str; 18] = [
     "assert",
     "assert_eq",

@@ -1,4 +1,5 @@
-//! How deep code is nested, by rustc's lexer alone: parsers recurse, and so does walking or dropping a syntax tree.
+//! Measures how deeply code is nested with rustc's lexer: parsers recurse, and so does visiting or dropping a syntax
+//! tree.
 
 use std::fmt::{Display, Formatter};
 use std::ops::Range;
@@ -8,18 +9,18 @@ use ra_ap_rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
 
 /// The most brackets inside of brackets. rustc itself gives up at about two thousand.
 const BRACKETS: usize = 500;
-/// The most tokens in one expression or type: each can be a level of its own, in `!!!!a`,
-/// `a + b + c`, `a.b().c()`, `Option<Option<..>>` and `if a {} else if b {}`.
+/// The most tokens in an expression or type: each can be a level, as in `!!!!a`, `a + b + c`, `a.b().c()`,
+/// `Option<Option<..>>` and `if a {} else if b {}`.
 const TOKENS: usize = 6000;
 
-/// Where code is nested too deep to be parsed, and in which way.
+/// Where and how code is nested too deeply to be parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooDeep {
     pub(crate) at: Range<usize>,
     reason: &'static str,
 }
 
-/// Looks for the first place of `code` that is nested too deep.
+/// Finds the first place in `code` that is nested too deeply.
 pub(crate) fn check(code: &str) -> Result<(), TooDeep> {
     let mut open = Vec::new();
     // Tokens since the last separator, in the innermost brackets and in each pair around them.
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn code_that_is_deep_is_refused_where_it_becomes_so() {
+    fn deep_code_is_refused_where_it_exceeds_the_limit() {
         let deep = [
             "{".repeat(20_000),
             format!("let a = {}1;", "(".repeat(100_000)),

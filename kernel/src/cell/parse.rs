@@ -1,4 +1,4 @@
-//! What a cell is made of, found by syn.
+//! Parses cells with syn.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -32,10 +32,10 @@ pub(crate) struct Statement {
     pub(crate) syntax: Stmt,
 }
 
-/// What a statement is to the kernel.
+/// The kind of a statement.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Kind {
-    /// A function, type, import or macro: it stays for later cells as it is.
+    /// A function, type, import or macro, which stays unchanged for later cells.
     Item,
     /// A `let`, with the names it binds.
     Let(Vec<Binding>),
@@ -45,14 +45,14 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// A variable a `let` makes.
+/// A variable of a `let`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Binding {
     pub(crate) name: String,
     pub(crate) mutable: bool,
-    /// Its type, where the user wrote all of it.
+    /// Its type, if it is fully annotated.
     pub(crate) ty: Option<String>,
-    /// Whether it is bound to a closure, whose type nobody can write.
+    /// Whether it is bound to a closure, whose type cannot be written.
     pub(crate) closure: bool,
     /// Whether it is bound to a path, which may name a function.
     pub(crate) path: bool,
@@ -61,14 +61,14 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
-    /// Whether its type is for rustc to find.
+    /// Whether rustc must infer its type.
     pub(crate) fn is_open(&self) -> bool {
         self.ty.is_none() && !self.closure
     }
 }
 
 impl Cell {
-    /// Parses `code`, in which no macro of an earlier cell makes items.
+    /// Parses `code`, in which no macro of an earlier cell generates items.
     pub(crate) fn parse(code: &str) -> syn::Result<Self> {
         Self::parse_after(code, &[])
     }
@@ -94,8 +94,7 @@ impl Cell {
         Ok(Self { code: code.to_owned(), directives, statements })
     }
 
-    /// The words of the Rust code, those in the braces of format strings included: a variable that
-    /// is not among them is not used.
+    /// The words of the Rust code, including those in the braces of format strings: other variables are not used.
     pub(crate) fn words(&self) -> HashSet<String> {
         let mut words = HashSet::new();
         for statement in &self.statements {
@@ -166,10 +165,10 @@ fn obeyed(attribute: &Attribute) -> syn::Result<()> {
     Err(syn::Error::new_spanned(attribute, message))
 }
 
-/// Macros of the standard library and of a crate in wide use whose calls are items.
+/// Macros of the standard library and of a popular crate that generate items.
 const STANDARD_ITEM_MACROS: [&str; 2] = ["lazy_static", "thread_local"];
 
-/// The name of a macro that makes items, where `syntax` defines one.
+/// The name of a macro that generates items, if `syntax` defines one.
 fn item_macro(syntax: &Stmt) -> Option<&Ident> {
     match syntax {
         Stmt::Item(Item::Macro(definition)) if items::makes_items(definition) => definition.ident.as_ref(),
@@ -202,7 +201,7 @@ fn kind_of(syntax: &Stmt, last: bool, item_macros: &[String]) -> Kind {
     }
 }
 
-/// Loops have no value worth a look, and showing them would hide that they can be interrupted.
+/// Loops have no interesting value, and showing it would hide that they can be interrupted.
 fn has_value(expression: &Expr) -> bool {
     !matches!(expression, Expr::ForLoop(_) | Expr::While(_) | Expr::Assign(_) | Expr::Return(_))
 }
@@ -309,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn written_types_are_noticed() {
+    fn type_annotations_are_detected() {
         let typed = |code: &str| Cell::parse(code).expect("the cell parses").kept()[0].1.ty.is_some();
         assert!(typed("let x: Vec<f32> = v;"));
         assert!(!typed("let x: Vec<_> = v;"));

@@ -1,4 +1,4 @@
-//! A program that rustc compiles, what it is made from, and where each part of it comes from.
+//! A program for rustc, its inputs, and where each part of it comes from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -11,16 +11,16 @@ use super::weave::Tried;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Variable {
     pub(crate) name: String,
-    /// Written so that it compiles.
+    /// Its type as code that compiles.
     pub(crate) ty: String,
-    /// Its type as the process for cells names it, with every path starting at its crate.
+    /// Its type as named by the process for cells, with every path starting at its crate.
     pub(crate) full: String,
     pub(crate) mutable: bool,
     /// The generation of the user's types in which it was kept.
     pub(crate) generation: u64,
 }
 
-/// What is known about a cell besides its text. Compiling it teaches more.
+/// What is known about a cell apart from its text; each compilation may add to it.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     /// The number of the program, which is in the name of its function.
@@ -72,8 +72,8 @@ pub(crate) struct Program {
     pub(crate) nested: bool,
 }
 
-/// Where the parts of a program come from. Unlike its text, which has every item in it, this can be kept
-/// for each program of a session.
+/// Where the parts of a program come from. Unlike its text, which contains every item, this can be kept for each
+/// program of a session.
 #[derive(Debug, Default)]
 pub(crate) struct Origins(Vec<Piece>);
 
@@ -113,7 +113,7 @@ impl Origins {
         let start = first.back.offset(range.start - first.at.start);
         let last = self.0.iter().find(|piece| piece.at.start < range.end && range.end <= piece.at.end);
         let end = match last.filter(|last| last.source == first.source) {
-            // The place behind the last character, not that of an insertion there.
+            // The place after the last character, not that of an insertion there.
             Some(last) => last.back.offset(range.end - 1 - last.at.start) + 1,
             None => start,
         };
@@ -122,7 +122,7 @@ impl Origins {
 }
 
 impl Program {
-    /// A program of texts with insertions, each made of the `source`th.
+    /// A program of edited texts, each from the `source`th cell.
     pub(super) fn of_parts(parts: &[Edited], source: usize) -> Self {
         let mut program = Self::default();
         parts.iter().for_each(|edited| program.original(source, edited));

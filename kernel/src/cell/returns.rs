@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn only_those_of_the_cell_itself_are_found() {
+    fn only_returns_of_the_cell_are_found() {
         assert_eq!(places("let Some(a) = b else { return };"), [29]);
         assert_eq!(places("if a { return; }\nreturn"), [13, 23]);
         let others = "fn f() { return; }\nlet g = || { return; };\nlet h = async { return; };\nif a { return Ok(()); }";

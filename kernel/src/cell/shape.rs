@@ -1,6 +1,6 @@
 //! The part of an item that the layout of a value may depend on, and the names that tie items together.
 //!
-//! A variable keeps the layout that its type had when it was made. So an edit of an item matters only if its *shape*
+//! A variable keeps the layout that its type had when it was created. So an edit of an item matters only if its *shape*
 //! changes: the item without documentation, without derives of the standard library, without the bodies of functions
 //! that no constant can call. Shapes are compared token by token; the names in them are followed from item to item.
 
@@ -21,7 +21,7 @@ pub(crate) struct Shape {
     pub(crate) mentions: Names,
     /// The further words of those paths.
     pub(crate) deep: Names,
-    /// The names of its own that change with it.
+    /// Its own names that change with it.
     pub(crate) touches: Names,
     /// The types and traits of `impl`s, which change with their constants.
     pub(crate) heads: Names,
@@ -63,7 +63,7 @@ pub(crate) fn shape(item: &Item) -> Shape {
     }
 }
 
-/// The shape of a macro call that makes items: all of it, since what it makes is unknown.
+/// The shape of a macro call that generates items: all of it, as its expansion is unknown.
 pub(crate) fn shape_of_call(call: &Macro) -> Shape {
     let mut mentions = Names::new();
     all_words(call.tokens.clone(), &mut mentions);
@@ -141,7 +141,7 @@ fn reduced(item: &Item) -> Option<Item> {
     Some(item)
 }
 
-/// Whether a constant may call the function, or it returns a type of its own.
+/// Whether the body matters: a constant may call the function, or it returns a future.
 fn is_evaluated(signature: &syn::Signature) -> bool {
     signature.constness.is_some() || signature.asyncness.is_some()
 }
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn types_within_functions_count() {
+    fn types_in_functions_count() {
         let local = of("fn f() { struct P(u8); }");
         assert!(local.defines_types);
         assert_ne!(local, of("fn f() { struct P(u16); }"));
@@ -221,14 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn mentions_are_what_is_looked_up() {
+    fn mentions_are_the_names_looked_up() {
         let found = of("struct Q { p: m::P, all: Vec<crate::deep::R>, n: [u8; { K.len() }] }");
         assert_eq!(names(&found.mentions), ["K", "Vec", "crate", "deep", "len", "m", "u8"]);
         assert_eq!(names(&found.deep), ["P", "R"]);
     }
 
     #[test]
-    fn the_variables_of_a_macro_are_no_names() {
+    fn the_variables_of_a_macro_are_not_names() {
         let found =
             of("macro_rules! make { ($n:ident, $($t:ty),*) => { struct $n { x: Word, y: ($($t),*) } struct Fixed; } }");
         assert_eq!(names(&found.mentions), ["Fixed", "Word", "struct", "x", "y"]);

@@ -1,5 +1,5 @@
-//! Statics of cells. Each program is a library of its own and would have its own copy of a static: the first one that has
-//! it exports it, later ones declare it and link to that library. The static keeps its type, its address and its value.
+//! Statics of cells. Each program is a library, and would have its own copy of a static. So the first one exports it,
+//! and later ones declare it and link to that library: the static keeps its type, its address and its value.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -47,9 +47,9 @@ impl Homes {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StaticSite {
     pub(crate) name: String,
-    /// A hash of its path and its text: with another text it is another static.
+    /// A hash of its path and its text: a changed text makes it another static.
     pub(crate) key: u64,
-    /// What replaces it, or the macro call that makes it.
+    /// What replaces it, or the macro call that generates it.
     at: Range<usize>,
     form: Form,
 }
@@ -61,7 +61,7 @@ enum Form {
         mutable: bool,
         ty: String,
     },
-    /// One of `thread_local!`: its key is a static, too.
+    /// One of `thread_local!`, whose key is a static as well.
     Local {
         visibility: String,
         ty: String,
@@ -69,14 +69,14 @@ enum Form {
 }
 
 impl StaticSite {
-    /// Its type, as it is written.
+    /// Its type as written.
     pub(crate) fn ty(&self) -> &str {
         match &self.form {
             Form::Static { ty, .. } | Form::Local { ty, .. } => ty,
         }
     }
 
-    /// Makes `edits` so that the static is exported as `symbol`.
+    /// Adds `edits` that export the static as `symbol`.
     pub(crate) fn define(&self, symbol: &str, edits: &mut Edits) {
         match &self.form {
             Form::Static { .. } => edits.insert(self.at.start, format!("#[unsafe(export_name = \"{symbol}\")] ")),
@@ -90,7 +90,7 @@ impl StaticSite {
         }
     }
 
-    /// Makes `edits` so that the static is that of another library, exported as `symbol`.
+    /// Adds `edits` that import the static from another library, which exports it as `symbol`.
     pub(crate) fn declare(&self, symbol: &str, edits: &mut Edits) {
         let name = &self.name;
         let declared = match &self.form {
@@ -103,7 +103,7 @@ impl StaticSite {
         let text = format!("unsafe extern \"Rust\" {{ #[link_name = \"{symbol}\"] {declared} }}");
         match self.form {
             Form::Static { .. } => edits.replace(self.at.clone(), text),
-            // Several may come of one macro: the first takes its place, the others follow.
+            // A macro may generate several: the first replaces it, the others follow.
             Form::Local { .. } => {
                 edits.replace(self.at.clone(), "");
                 edits.insert(self.at.end, text);
@@ -119,7 +119,7 @@ pub(super) fn statics(item: &syn::Item) -> Vec<StaticSite> {
     found.sites
 }
 
-/// The statics of a macro's call that stands where an item stands.
+/// The statics of a macro call in the place of an item.
 pub(super) fn statics_of_call(call: &Macro, at: Range<usize>) -> Vec<StaticSite> {
     let mut found = Found::default();
     found.locals(call, at);
@@ -216,14 +216,14 @@ fn text(part: &impl ToTokens) -> String {
     part.to_token_stream().to_string()
 }
 
-/// Attributes that give a static a symbol of the user's own.
+/// Attributes by which users choose the symbol of a static.
 fn is_linkage(attribute: &Attribute) -> bool {
     let text = text(&attribute.meta);
     ["no_mangle", "export_name", "link_section", "used"].iter().any(|name| text.contains(name))
 }
 
-/// Whether a static of this type is the same wherever it is copied to: nothing in it can change, and it is read in
-/// constants, which a static of another library is not.
+/// Whether copies of a static of this type are equivalent, as nothing in it can change. Such statics are copied, as
+/// constants cannot read statics of other libraries.
 fn is_plain(ty: &Type) -> bool {
     const PLAIN: [&str; 17] = [
         "bool", "char", "f32", "f64", "i128", "i16", "i32", "i64", "i8", "isize", "str", "u128", "u16", "u32", "u64",
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_values_stay_as_they_are() {
+    fn plain_values_stay_unchanged() {
         let code = "static NAMES: [(&str, u8); 1] = [(\"a\", 1)];";
         assert_eq!(edited(code, true), code);
     }

@@ -1,4 +1,4 @@
-//! Why a cell does not parse, in words of its user.
+//! Explains why a cell does not parse.
 
 use std::ops::Range;
 
@@ -24,10 +24,10 @@ pub(crate) fn syntax_error(source: &Source, error: &syn::Error) -> CompileError 
     }
 }
 
-/// What syn says of characters that make no tokens.
+/// syn's message about invalid characters.
 const NO_TOKENS: &str = "cannot parse string into token stream";
 
-/// syn has no place for what is missing at the end.
+/// The place of an error; syn has none if something is missing at the end.
 fn place(error: &syn::Error, rust: &str) -> Range<usize> {
     let range = error.span().byte_range();
     let end = rust.trim_end().len();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_is_named_at_its_place() {
+    fn each_error_is_reported_at_its_place() {
         tells("println!(“hello”);", &["unknown start of token: \\u{201c}", "cell [1]:1:10", "looks like `\"`"]);
         tells("let x = (1）;", &["unknown start of token: \\u{ff09}", "cell [1]:1:11", "looks like `)`"]);
         tells("let 検 = 1;\nlet s = \"abc;", &["unterminated double quote string", "cell [1]:2:9"]);

@@ -3,19 +3,19 @@
 use super::diagnostic::Diagnostic;
 use super::program::{Program, Role};
 
-/// The type of a variable, as far as code can name it.
+/// The type of a variable, if code can name it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Inferred {
     Named(String),
-    /// A function's own type cannot be written; that of a pointer to it can.
+    /// A function pointer, as a function's own type cannot be written.
     Function(String),
-    /// A closure, a future or an opaque type: the variable lives in its own cell only.
+    /// A closure, a future or an opaque type: the variable is limited to its cell.
     Nameless,
-    /// Something is left open: the user has to say more.
+    /// Not fully inferred: it needs an annotation.
     Open,
 }
 
-/// The types that `errors` tell, with the names of the variables.
+/// The names of the variables with their types from `errors`.
 pub(crate) fn inferred_types(probe: &Program, errors: &[Diagnostic]) -> Vec<(String, Inferred)> {
     let asked = probe.marks.iter().filter(|mark| mark.role == Role::Asks);
     asked
@@ -27,7 +27,7 @@ pub(crate) fn inferred_types(probe: &Program, errors: &[Diagnostic]) -> Vec<(Str
         .collect()
 }
 
-/// The type inside "expected struct `kensaku::nb::TypeOf<..>`" of the note to E0308.
+/// The type in "expected struct `kensaku::nb::TypeOf<..>`", in the note of E0308.
 pub(crate) fn answer(error: &Diagnostic) -> Option<String> {
     error.children.iter().find_map(|note| marked(&note.message))
 }
@@ -39,7 +39,7 @@ fn marked(note: &str) -> Option<String> {
     Some(rest[..end].to_owned())
 }
 
-/// A printed type as code that names it, where code can.
+/// A printed type as code that names it, if possible.
 fn as_code(printed: &str) -> Inferred {
     // A function's own type is printed with its name in braces.
     let pointer = printed.strip_prefix("fn(").and_then(|_| printed.split_once(" {"));
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn types_without_a_name_stay_in_their_cell() {
+    fn types_without_a_name_are_limited_to_their_cell() {
         assert_eq!(as_code("{closure@cell_3.rs:3:9: 3:11}"), Inferred::Nameless);
         assert_eq!(as_code("impl Iterator<Item = u8>"), Inferred::Nameless);
         assert_eq!(as_code("std::vec::Vec<_>"), Inferred::Open);

@@ -1,5 +1,5 @@
-//! What is woven into a cell: looks for interrupts everywhere, and into its own statements places of errors and the display
-//! of the last value.
+//! The code inserted into a cell: interrupt checks everywhere and, in its own statements, the places of errors and the
+//! display of the last value.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::spanned::Spanned;
@@ -9,7 +9,7 @@ use syn::{Block, Expr, ExprAwait, ExprTry, ImplItem, Item, Macro, Pat, Signature
 use super::edit::{Edited, Edits};
 use super::parse::{Kind, Statement};
 
-/// Macros whose arguments are expressions, so that a `?` in them is found.
+/// Macros whose arguments are expressions, and so may contain a `?`.
 const EXPRESSION_MACROS: [&str; 12] = [
     "assert",
     "assert_eq",
@@ -25,22 +25,22 @@ const EXPRESSION_MACROS: [&str; 12] = [
     "write",
 ];
 
-/// Which macro notes the error that `?` returns.
+/// Which macro records the error that `?` returns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Tried {
     /// With its causes.
     #[default]
     Whole,
-    /// Its text alone, which asks less of its type.
+    /// Only its text, which requires less of its type.
     Text,
 }
 
-/// A statement as it runs.
+/// A statement in the form that runs.
 pub(crate) fn woven(code: &str, statement: &Statement, tried: Tried) -> Edited {
     let mut edits = Edits::default();
     let range = &statement.range;
     let value = statement.kind == Kind::Value;
-    // On a line of its own: rustc has advice for statements that begin theirs.
+    // On its own line: rustc gives advice for statements at the start of a line.
     edits.insert(range.start, format!("{POLL}\n"));
     if value {
         edits.insert(range.start, "kensaku::show_value!(");
@@ -53,7 +53,7 @@ pub(crate) fn woven(code: &str, statement: &Statement, tried: Tried) -> Edited {
     edits.apply(code, range.clone())
 }
 
-/// Whether a cell awaits, outside of async blocks of its own.
+/// Whether a cell awaits outside of async blocks.
 pub(crate) fn awaits(statements: &[Statement]) -> bool {
     struct Awaits(bool);
     impl<'ast> Visit<'ast> for Awaits {
@@ -73,7 +73,7 @@ pub(crate) fn awaits(statements: &[Statement]) -> bool {
             let parsed = arguments(call);
             self.0 |= waits(call) || parsed.is_empty() && hidden_await(call.tokens.clone());
             for argument in parsed {
-                // The visitor borrows for as long as the cell lives; the argument does not.
+                // The argument does not live as long as the cell, which this visitor borrows.
                 let mut inner = Awaits(false);
                 inner.visit_expr(&argument);
                 self.0 |= inner.0;
@@ -87,14 +87,14 @@ pub(crate) fn awaits(statements: &[Statement]) -> bool {
     found.0
 }
 
-/// Macros of tokio and futures that await what they are called with.
+/// Macros of tokio and futures that await their arguments.
 const AWAITING_MACROS: [&str; 4] = ["join", "select", "select_biased", "try_join"];
 
 fn waits(call: &Macro) -> bool {
     call.path.segments.last().is_some_and(|name| AWAITING_MACROS.iter().any(|known| name.ident == known))
 }
 
-/// Whether the words of a macro's call await, outside of async blocks: what it makes of them is not known.
+/// Whether the tokens of a macro call contain an await outside of async blocks; its expansion is unknown.
 fn hidden_await(tokens: TokenStream) -> bool {
     let mut before = None;
     let mut tokens = tokens.into_iter().peekable();
@@ -117,21 +117,21 @@ fn hidden_await(tokens: TokenStream) -> bool {
     false
 }
 
-/// The looks for interrupts in an item: in loops, closures and functions that call themselves.
+/// The interrupt checks in an item: in loops, closures and recursive functions.
 pub(crate) fn polls(item: &Item) -> Edits {
     let mut edits = Edits::default();
     Weave { edits: &mut edits, tried: Tried::Text, own: false }.visit_item(item);
     edits
 }
 
-/// Ends the cell, if the user has interrupted it.
+/// Ends the cell if the user has interrupted it.
 pub(super) const POLL: &str = "::kensaku::nb::poll();";
 
-/// Visits all that runs and is not evaluated by the compiler.
+/// Visits all code that runs, as opposed to code that the compiler evaluates.
 struct Weave<'a> {
     edits: &'a mut Edits,
     tried: Tried,
-    /// Whether it is in the cell's own statements: functions, closures and async blocks have their own `?` and `return`.
+    /// Whether `?` and `return` are the cell's: those in functions, closures and async blocks are not.
     own: bool,
 }
 
@@ -141,13 +141,13 @@ impl Weave<'_> {
         self.edits.insert(open.end, format!(" {POLL}"));
     }
 
-    /// Visits what has its own callers.
+    /// Visits code in which `?` and `return` are not the cell's.
     fn apart(&mut self, visit: impl FnOnce(&mut Weave<'_>)) {
         visit(&mut Weave { edits: self.edits, tried: self.tried, own: false });
     }
 
     fn function(&mut self, signature: &Signature, body: &Block) {
-        // A constant may call the one, and C the other.
+        // Constants may call `const` functions, and C may call `extern` ones.
         if signature.constness.is_some() || signature.abi.is_some() {
             return;
         }
@@ -196,12 +196,12 @@ impl<'ast> Visit<'ast> for Weave<'_> {
             Expr::Closure(closure) => return self.closure(closure),
             Expr::Async(block) => return self.apart(|weave| weave.visit_block(&block.block)),
             Expr::Const(_) | Expr::TryBlock(_) => return,
-            // A repeat's length is a constant.
+            // The length of a repeat is a constant.
             Expr::Repeat(repeat) => return self.visit_expr(&repeat.expr),
             Expr::Return(returned) if self.own => {
                 let range = returned.span().byte_range();
                 match returned.expr.as_deref() {
-                    // The type of its error would stay open.
+                    // The type of its error could not be inferred.
                     Some(Expr::Call(call)) if matches!(&*call.func, Expr::Path(ok) if ok.path.is_ident("Ok")) => {
                         self.edits.replace(call.func.span().byte_range(), "::kensaku::nb::returned");
                         call.args.iter().for_each(|value| self.visit_expr(value));
@@ -274,7 +274,7 @@ fn calls(body: &Block, name: &syn::Ident) -> bool {
     calls.1
 }
 
-/// The expressions a macro of the standard library is called with.
+/// The arguments of a macro of the standard library, as expressions.
 fn arguments(call: &Macro) -> Vec<Expr> {
     type Arguments = syn::punctuated::Punctuated<Expr, syn::Token![,]>;
     let known = call.path.segments.last().is_some_and(|name| EXPRESSION_MACROS.iter().any(|known| name.ident == known));
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_value_is_shown_and_its_error_noted() {
+    fn the_value_is_shown_and_its_error_recorded() {
         assert_eq!(
             text("use a::b;\nf(g()?)?"),
             "::kensaku::nb::poll();\nkensaku::show_value!(kensaku::nb::tried_text!(f(kensaku::nb::tried_text!(g())?))?);"
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_in_printing_macros_are_noted() {
+    fn errors_in_printing_macros_are_recorded() {
         assert_eq!(
             text("println!(\"{}\", f()?.x);"),
             "::kensaku::nb::poll();\nprintln!(\"{}\", kensaku::nb::tried_text!(f())?.x);;"
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn loops_ask_for_interrupts() {
+    fn loops_check_for_interrupts() {
         assert_eq!(
             text("for i in 0..3 {\n  f(i)?;\n}"),
             "::kensaku::nb::poll();\nfor i in 0..3 { ::kensaku::nb::poll();\n  kensaku::nb::tried_text!(f(i))?;\n};"
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_compiler_evaluates_is_left_alone() {
+    fn constants_are_left_alone() {
         let code = "let a = [0u8; { let mut i = 0; while i < 4 { i += 1; } i }];";
         assert_eq!(text(code), format!("::kensaku::nb::poll();\n{code};"));
         let item = |code: &str| {
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_that_await_are_known() {
+    fn cells_that_await_are_detected() {
         let waits = |code: &str| awaits(&Cell::parse(code).expect("the cell parses").statements);
         assert!(waits("let x = f().await?;"));
         assert!(waits("println!(\"{}\", f().await);"));

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn receivers_are_whole_expressions() {
+    fn receivers_are_complete_expressions() {
         assert_eq!(receiver("df.lazy().fil¦").as_deref(), Some("df.lazy()"));
         assert_eq!(receiver("let x = -a.b[1]?.¦;\nlet y = 2;").as_deref(), Some("a.b[1]?"));
         assert_eq!(receiver("f(a, b.c¦").as_deref(), Some("b"));

@@ -8,7 +8,7 @@ use super::members::Found;
 use super::view::View;
 use crate::session::Scope;
 
-/// A name that can stand at the cursor.
+/// A name that fits at the cursor.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Offer {
     pub(super) text: String,
@@ -21,7 +21,7 @@ pub(super) struct Offer {
     pub(super) weight: u8,
 }
 
-/// The text beside the name.
+/// The text next to the name.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Detail {
     Text(String),

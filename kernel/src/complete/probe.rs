@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unfinished_is_closed() {
+    fn unfinished_code_is_closed() {
         assert_eq!(statements("let a = f(1, g(x.¦"), "let a = f(1, g(({ ? })));");
         assert_eq!(statements("let a = f(x.b¦).c()?;"), "let a = f(({ ? })).c()?;;");
         assert_eq!(statements("for w in x.¦"), "for w in ({ ? }) {}");

@@ -149,7 +149,7 @@ fn the_users_own_types() {
 }
 
 #[test]
-fn what_macros_of_candle_make() {
+fn items_generated_by_candles_macros() {
     offered("t.ex<TAB>", "exp");
     offered("t.broadcast_m<TAB>", "broadcast_mul");
 }
@@ -193,7 +193,7 @@ fn unfinished_cells() {
 }
 
 #[test]
-fn more_letters_ask_rustc_nothing_new() {
+fn further_letters_do_not_call_rustc() {
     let asked =
         || COMPLETER.checker.answers.lock().expect("no test panics with it").keys().cloned().collect::<BTreeSet<_>>();
     offered("let first_of_all = lf.clone().f<TAB>", "filter");
@@ -205,7 +205,7 @@ fn more_letters_ask_rustc_nothing_new() {
 }
 
 #[test]
-fn nothing_where_nothing_is_named() {
+fn no_names_outside_of_code() {
     assert!(first("// df.la<TAB>").is_empty());
     assert!(first("let s = \"df.la<TAB>\";").is_empty());
     assert!(first("1234<TAB>").is_empty());

@@ -59,7 +59,7 @@ fn plain(printed: &str) -> String {
         match &inside[..end] {
             "{integer}" => plain += "i32",
             "{float}" => plain += "f64",
-            // A function's name follows its type, a closure stands alone.
+            // A function's name follows its type; a closure has no name.
             _ if plain.ends_with(' ') && (plain.contains("fn(") || plain.contains("->")) => {}
             _ => plain.push('_'),
         }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_written_is_left_out() {
+    fn types_that_cannot_be_written_are_left_out() {
         let map = "std::iter::Map<std::slice::Iter<'_, {integer}>, {closure@<anon>:3:9: {x}}>";
         assert_eq!(plain(map), "std::iter::Map<std::slice::Iter<'_, i32>, _>");
         assert_eq!(plain("fn(i32) -> i32 {double}").trim(), "fn(i32) -> i32");

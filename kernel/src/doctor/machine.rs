@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_told_in_bytes() {
+    fn memory_is_in_bytes() {
         let facts = "MemTotal:       24000000 kB\nMemAvailable:    1000 kB\n";
         assert_eq!(meminfo(facts, "MemAvailable"), Some(1_024_000.0));
         assert_eq!(meminfo(facts, "Mem"), None);

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_stand_in_columns() {
+    fn lines_are_aligned() {
         assert_eq!(Finding::good("rustc", "1.95.0").line(false), "ok  rustc       1.95.0");
         let two = Finding::bad("kernelspec", "is gone\nrun `kensaku install`").line(false);
         assert_eq!(two, "NO  kernelspec  is gone\n                run `kensaku install`");

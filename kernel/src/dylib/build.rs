@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_clones_keep_their_libraries_as_long_as_they_are_there() -> Result<()> {
+    fn other_clones_keep_their_libraries_while_they_exist() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let other = tempfile::tempdir()?;
         let gone = other.path().join("gone");
@@ -220,12 +220,12 @@ mod tests {
     }
 
     #[test]
-    fn only_what_nobody_uses_is_removed() {
+    fn only_unused_libraries_are_removed() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let home = || new_home(folder.path()).expect("a folder");
         let (held, named, left) = (home(), home(), home());
         let holding = File::open(&held).expect("it is there");
-        holding.lock_shared().expect("nobody else holds it");
+        holding.lock_shared().expect("it is not locked");
         remove_unused(folder.path(), Some(named.clone()));
         assert_eq!([held.exists(), named.exists(), left.exists()], [true, true, false]);
         drop(holding);
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn one_process_builds_at_a_time() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let first = lock(folder.path()).expect("nobody builds");
+        let first = lock(folder.path()).expect("no other build runs");
         let place = folder.path().to_owned();
         let second = std::thread::spawn(move || lock(&place).is_ok());
         std::thread::sleep(std::time::Duration::from_millis(200));

@@ -26,7 +26,7 @@ pub(super) fn of(notebook: &str, program: &Program, workspace: &Path) -> Result<
          # Arithmetic overflow panics, as in cells; the libraries are built as for the kernel.\n\
          [profile.release]\ndebug = false\ndebug-assertions = true\noverflow-checks = true\n\n\
          [profile.release.package.\"*\"]\ndebug-assertions = false\noverflow-checks = false\n\n\
-         # A workspace of its own, wherever this folder lies.\n[workspace]\n"
+         # A separate workspace, wherever this folder is.\n[workspace]\n"
     ))
 }
 
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn package_names_are_what_cargo_takes() {
+    fn package_names_are_valid_for_cargo() {
         let names = ["01_quickstart", "My Notebook (2)", "検索", "kensaku", "fn", "a--"];
         let expected = ["quickstart", "my-notebook--2", "notebook", "notebook-kensaku", "notebook-fn", "a"];
         assert_eq!(names.map(package_name), expected);

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_defined_anew_holds_from_there_on() {
+    fn redefinitions_apply_from_their_cell_on() {
         let cells = ["use a::b;\nfn f() {}", "f();", "use a::b;\nfn f() -> u8 { 1 }\nf()", "fn g() { f(); }"];
         let text = program(&cells.map(|cell| ("code", cell))).text;
         let (top, main) = text.split_once("fn main()").expect("it has a main");
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_a_notebook_understands_is_a_comment() {
+    fn lines_for_notebooks_become_comments() {
         let text = program(&[
             ("code", "?Tensor\n!ls\nlet a = 1;"),
             ("code", "a?"),
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_say_what_becomes_of_a_cell() {
+    fn tags_decide_what_becomes_of_a_cell() {
         let cell = |tag: &str, source: &str| json!({ "cell_type": "code", "metadata": { "tags": [tag] }, "source": source, "outputs": [] });
         let mut wrong = cell("raises-exception", "let n: u8 = \"x\";");
         wrong["outputs"] = json!([{ "output_type": "error", "ename": "CompileError" }]);
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn macros_stand_where_they_work() {
+    fn macros_are_placed_where_they_work() {
         let cells = [
             "let (k, n, ident) = (1, 2, 3);\nmacro_rules! of_k { () => { k } }\nmacro_rules! make { ($n:ident) => { struct $n; } }",
             "make!(A);\nimpl A {}\nthread_local! { static N: u8 = 1; }\nof_k!()",

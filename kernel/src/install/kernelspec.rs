@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_removed() {
+    fn written_files_are_removed() {
         let prefix = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir_all(prefix.path().join("share")).expect("a folder");
         for _ in 0..2 {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_wrote_stays() {
+    fn files_of_others_stay() {
         let prefix = tempfile::tempdir().expect("a temporary folder");
         let folder = written(prefix.path());
         std::fs::write(folder.join("mine.js"), "").expect("a file");

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parent_is_gone_when_another_has_taken_its_place_or_jupyter_has_ended() {
+    fn a_parent_is_gone_once_replaced_or_once_jupyter_has_ended() {
         let mut jupyter = std::process::Command::new("sleep").arg("600").spawn().expect("a process");
         let id = jupyter.id().cast_signed();
         assert!(!Parent { above: parent_id(), jupyter: Some(id) }.is_gone());

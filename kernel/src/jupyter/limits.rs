@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cleared_no_longer_counts() {
+    fn cleared_output_no_longer_counts() {
         let mut output = Output::default();
         output.admit(text("a".repeat(TEXT + 1)));
         output.admit(Event::Clear { wait: true });

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_can_be_opened_once() {
+    fn a_message_is_accepted_once() {
         let mut seen = Seen::default();
         let request = envelope("k").open(frames("k"), &mut seen).expect("it opens");
         assert_eq!((request.kind.as_str(), &request.content), ("kernel_info_request", &json!({ "a": 1 })));

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_frames_that_say_whether_another_follows() {
+    fn frames_say_whether_another_follows() {
         let frames = [Bytes::from_static(b"topic"), Bytes::from(vec![7; 300])];
         let bytes = message(frames.iter());
         assert_eq!(&bytes[..7], b"\x01\x05topic");

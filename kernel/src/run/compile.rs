@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_inputs_are_noticed() {
+    fn changed_inputs_are_detected() {
         let rule = "/c/program: /s/a.rs\n\n/s/a.rs:\n";
         assert!(reads_nothing_else(rule, 1));
         assert!(!reads_nothing_else("/c/program: /s/a.rs /s/b.txt\n\n/s/a.rs:\n\n/s/b.txt:\n", 1));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_that_were_not_used_for_long_are_removed() -> Result<()> {
+    fn programs_unused_for_long_are_removed() -> Result<()> {
         let programs = tempfile::tempdir()?;
         let [old, own, new] = ["old", "own", "new"].map(|name| programs.path().join(name));
         for (folder, age) in [(&old, KEPT * 2), (&own, KEPT * 2), (&new, KEPT / 2)] {

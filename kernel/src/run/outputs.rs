@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn cleared_outputs_go_at_once_or_with_the_next() {
+    fn outputs_are_cleared_immediately_or_by_the_next() {
         let mut outputs = Outputs::default();
         let display = Event::Display(json!({ "id": "a", "update": false, "data": { "text/plain": "1" } }));
         let update = Event::Display(json!({ "id": "a", "update": true, "data": { "text/plain": "2" } }));

@@ -1,12 +1,12 @@
-//! Who may connect to the kernel: the process for cells, once with each of its streams.
+//! Accepts connections to the kernel: one for each stream of the process for cells.
 //!
-//! The first line of a connection is the session's token, the stream's name and the process.
+//! The first line of a connection contains the session's token, the stream's name and the process.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// How long a connection may be silent before it is closed, and how long its first line may be.
+/// Limits on the first line of a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST: u64 = 256;
 
@@ -20,14 +20,14 @@ pub(super) struct Arrival {
     pub(super) stream: BufReader<UnixStream>,
 }
 
-/// The process whose streams are taken. It is started again after it has ended, and only then.
+/// The process whose streams are accepted. Another one is accepted only after it has ended.
 #[derive(Debug, Default)]
 pub(super) struct Admitted {
     process: Option<u32>,
     streams: Vec<&'static str>,
 }
 
-/// Reads the first line of a connection; nothing where it is not of a process that knows the token.
+/// Reads the first line of a connection; `None` unless it contains the token.
 pub(super) fn arrival(stream: UnixStream, token: &str) -> Option<Arrival> {
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let mut reader = BufReader::new(stream);
@@ -40,7 +40,7 @@ pub(super) fn arrival(stream: UnixStream, token: &str) -> Option<Arrival> {
 }
 
 impl Admitted {
-    /// Whether to take `arrival`. `lives` tells whether a process has not ended yet.
+    /// Whether to accept `arrival`. `lives` says whether a process still runs.
     pub(super) fn admit(&mut self, arrival: &Arrival, lives: impl Fn(u32) -> bool) -> bool {
         let known = self.process == Some(arrival.process);
         if !known {
@@ -61,9 +61,9 @@ impl Admitted {
     }
 }
 
-/// Whether a process is there, one that nobody has waited for included.
+/// Whether a process exists; a zombie does.
 pub(super) fn lives(process: u32) -> bool {
-    // Safety: signal 0 only asks whether the process is there.
+    // Safety: signal 0 only checks whether the process exists.
     libc::pid_t::try_from(process).is_ok_and(|process| unsafe { libc::kill(process, 0) } == 0)
 }
 
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_does_not_know_the_token_is_not_heard() {
+    fn connections_without_the_token_are_refused() {
         assert!(said("t0ken stdout 7\n").is_some());
         for line in
             ["stdout\n", "stdout 7\n", "other stdout 7\n", "t0ken stdin 7\n", "t0ken stdout\n", "t0ken stdout 7", ""]
@@ -92,8 +92,8 @@ mod tests {
     }
 
     #[test]
-    fn a_second_process_is_taken_once_the_first_has_ended() {
-        let arrival = |line: &str| said(line).expect("it is well said");
+    fn a_second_process_is_accepted_once_the_first_has_ended() {
+        let arrival = |line: &str| said(line).expect("it is valid");
         let mut admitted = Admitted::default();
         assert!(admitted.admit(&arrival("t0ken stdout 7\n"), |_| true));
         assert!(admitted.admit(&arrival("t0ken control 7\n"), |_| true));

@@ -1,14 +1,14 @@
-//! Messages that fit on a screen, whatever an error puts into them.
+//! Limits error messages to what fits on a screen.
 
-/// A longer message is cut: some errors hold the whole line of a file, or the whole file.
+/// The longest message in bytes: some errors contain the whole line of a file, or the whole file.
 const MOST: usize = 4_000;
 
-/// The message without the calls that some errors carry in it where `RUST_BACKTRACE` is set, at a length to be read.
+/// Shortens the message, and removes the backtrace that some errors contain if `RUST_BACKTRACE` is set.
 pub(super) fn brief(message: &str) -> String {
     of_length(&without_calls(message), MOST)
 }
 
-/// `text` up to `most` bytes and its full size; colours end there.
+/// Cuts `text` after `most` bytes, and adds its full size; colours are reset.
 pub(super) fn of_length(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
@@ -17,7 +17,7 @@ pub(super) fn of_length(text: &str, most: usize) -> String {
     format!("{}{colour}… ({} bytes in all)", &text[..text.floor_char_boundary(most)], text.len())
 }
 
-/// `text` without lines such as `  12: path::function` and `at file:3:4` below them.
+/// Removes lines such as `  12: path::function`, and `at file:3:4` below them.
 fn without_calls(text: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut calls = false;

@@ -1,5 +1,5 @@
-//! What new definitions and other crates make of a scope: which variables and statics have types that are no longer
-//! the ones they were made with.
+//! The effect of new definitions and changed crates on a scope: finds the variables and statics whose types are no
+//! longer those that they were created with.
 
 use std::collections::BTreeSet;
 
@@ -12,14 +12,14 @@ use crate::cell::{Item, Shape, Sort, Variable, are_counted, needed};
 pub(crate) struct Change {
     pub(crate) items: Vec<Item>,
     pub(crate) generation: u64,
-    /// Variables whose types change: their memory has another form than the new definition says.
+    /// Variables whose types change: their memory does not match the new definition.
     pub(crate) variables: Vec<String>,
-    /// Statics that begin anew for the same reason: their keys and names.
+    /// Statics that are reset for the same reason: their keys and names.
     pub(crate) statics: Vec<(u64, String)>,
 }
 
 impl Scope {
-    /// The scope as it will be once `new` items are defined.
+    /// The scope after defining the `new` items.
     pub(crate) fn with(&self, new: Vec<Item>) -> Change {
         let local = defined(self.items.iter().chain(&new));
         let mut items = self.items.clone();
@@ -55,8 +55,8 @@ impl Scope {
         self.change(items, changed, types, &local)
     }
 
-    /// The scope as it will be once some crates have `changed` and others are `new`: a name that has meant something of the
-    /// prelude is that of the crate from then on.
+    /// The scope after some crates have `changed` and others are `new`. The name of a new crate replaces one of the
+    /// prelude.
     pub(crate) fn with_crates(&self, changed: &[String], new: &[String]) -> Change {
         let is_meant = |name: &&String| {
             self.items.iter().any(|item| item.shape.mentions.contains(*name))
@@ -64,7 +64,7 @@ impl Scope {
         };
         let mut names: BTreeSet<String> = changed.iter().chain(new.iter().filter(is_meant)).cloned().collect();
         let types = !names.is_empty();
-        // A glob brings names that nobody has written.
+        // A glob imports names that are not in the code.
         let is_glob = |item: &Item| {
             item.sort == Sort::Import && item.name.is_none() && item.words.iter().any(|word| names.contains(word))
         };
@@ -83,7 +83,7 @@ impl Scope {
     ) -> Change {
         types |= spread(&mut changed, &items, local);
         if types {
-            // Whoever asks such a value what it is would be told that it is none of the types that there are now.
+            // A downcast of such a value would fail, as its type no longer exists.
             let erasing = items.iter().filter(|item| is_erased_in(&item.words));
             changed.extend(erasing.flat_map(|item| touched(&item.shape, local)).collect::<Vec<_>>());
             spread(&mut changed, &items, local);
@@ -95,7 +95,7 @@ impl Scope {
         let variables = self.variables.iter().filter(is_lost).map(|variable| variable.name.clone()).collect();
         let changes = |ty: &str| identifiers(ty).any(|word| changed.contains(word)) || types && is_erased_text(ty);
         let anew = items.iter().flat_map(|item| {
-            // Types within its functions have no names of their own here.
+            // The types inside its functions cannot be named here.
             let nested = item.shape.nests_types && touched(&item.shape, local).any(|name| changed.contains(&name));
             item.statics.iter().filter(move |site| nested || changes(site.ty()))
         });
@@ -104,11 +104,11 @@ impl Scope {
         Change { items, generation: self.generation + u64::from(types), variables, statics }
     }
 
-    /// The items to which one of the `names` that `new` introduces has meant something else so far.
+    /// The items in which one of the `names` that `new` introduces had another meaning.
     fn hidden_by<'a>(&'a self, new: &'a Item, names: &'a BTreeSet<String>) -> impl Iterator<Item = &'a Shape> {
         let meant = move |shape: &&Shape| {
             names.iter().any(|name| {
-                // A constant of a type is named behind it.
+                // An associated constant is named after its type.
                 shape.mentions.contains(name) || new.sort == Sort::Impl && shape.deep.contains(name)
             })
         };
@@ -117,7 +117,7 @@ impl Scope {
 }
 
 impl Change {
-    /// The items that code with `words` needs, and the types of `variables`; those of the `source`th cell besides.
+    /// The items for code with `words` and for the types of `variables`, and those of the `source`th cell.
     pub(crate) fn needed<'a>(
         &'a self,
         words: impl IntoIterator<Item = String>,
@@ -130,13 +130,14 @@ impl Change {
     }
 }
 
-/// Adds to `changed` what is made of it: a struct with a field of a changed type has changed, too. Says whether types did.
+/// Adds to `changed` what depends on it, such as a struct with a field of a changed type. Returns whether types
+/// changed.
 fn spread(changed: &mut BTreeSet<String>, items: &[Item], local: &BTreeSet<String>) -> bool {
     let mut types = false;
     loop {
         let before = changed.len();
         for Item { shape, .. } in items {
-            // A constant is named behind its type, whose trait may have it by default.
+            // An associated constant is named after its type, and may be a default of the trait.
             if shape.mentions.iter().chain(&shape.deep).any(|name| changed.contains(name)) {
                 types |= shape.defines_types;
                 changed.extend(touched(shape, local));
@@ -148,7 +149,7 @@ fn spread(changed: &mut BTreeSet<String>, items: &[Item], local: &BTreeSet<Strin
     }
 }
 
-/// The names that change with an item: of what an `impl` is about, those that cells define.
+/// The names that change with an item: for an `impl`, its type and trait, if cells define them.
 fn touched<'a>(shape: &'a Shape, local: &'a BTreeSet<String>) -> impl Iterator<Item = String> + 'a {
     shape.touches.iter().chain(shape.heads.intersection(local)).cloned()
 }
@@ -162,7 +163,7 @@ fn defined<'a>(items: impl IntoIterator<Item = &'a Item>) -> BTreeSet<String> {
         .collect()
 }
 
-/// The names that `new` gives a meaning to; a macro's call may do so to its arguments.
+/// The names that `new` defines; a macro call may define its arguments.
 fn introduced(new: &Item, items: &[Item]) -> BTreeSet<String> {
     if is_of_std(new) {
         return BTreeSet::new();
@@ -187,7 +188,7 @@ fn introduced(new: &Item, items: &[Item]) -> BTreeSet<String> {
     arguments.chain(defined.iter().filter(own).copied()).cloned().collect()
 }
 
-/// An import of the standard library brings what its name means anyway, but for those that it gives to several things.
+/// Whether it is an import from std that only gives a name its usual meaning; std has several of some names.
 fn is_of_std(item: &Item) -> bool {
     let path = item.code().rsplit("use ").next().unwrap_or_default().trim_start_matches("::");
     let several = item.name.as_deref().is_none_or(|name| ["Error", "Result"].contains(&name));
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn constants_and_their_functions_lead_to_types() {
+    fn constants_and_their_functions_affect_types() {
         let variables = [("p", "P")];
         let code = "const fn n() -> usize { m() }\nconst fn m() -> usize { 1 }\nstruct P([u8; n()]);";
         assert_eq!(dropped(code, &variables, "const fn m() -> usize { 2 }"), all(&["p"], 1));
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_hides_another_changes_whoever_meant_it() {
+    fn a_name_that_shadows_another_changes_its_users() {
         let code = "struct P(Vec<u8>);";
         assert_eq!(dropped(code, &[("p", "P")], "struct Vec;"), all(&["p"], 1));
         assert_eq!(dropped(code, &[("p", "P"), ("v", "std::vec::Vec<u8>")], "struct Vec;"), all(&["p"], 1));
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_macro_is_called_with_is_not_always_defined() {
+    fn a_macros_arguments_are_not_always_defined() {
         let code = "macro_rules! make { ($n:ident) => { struct $n { x: i32 } } }\nmake!(P);";
         assert_eq!(dropped(code, &[("p", "P")], "thread_local! { static D: Cell<i32> = Cell::new(4); }"), all(&[], 0));
         assert_eq!(dropped(code, &[("p", "P")], "make!(There);"), all(&[], 0));
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn statics_beside_types_of_their_function_start_anew() {
+    fn statics_next_to_types_of_their_function_are_reset() {
         let code = |ty: &str| {
             format!("fn f() {{ struct Local({ty}); static S: Mutex<Vec<Local>> = Mutex::new(Vec::new()); }}")
         };
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_forget_their_types_go_where_types_change() {
+    fn type_erased_values_are_dropped_if_types_change() {
         let variable = variable("b", "Box<dyn Any>", "alloc::boxed::Box<dyn core::any::Any>");
         let scope = Scope { items: of("struct P(u8);"), variables: vec![variable], ..Scope::default() };
         assert_eq!(scope.with(of("struct P(u16);")).variables, ["b"]);

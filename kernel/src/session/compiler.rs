@@ -1,4 +1,4 @@
-//! rustc, called for programs of cells.
+//! Calls of rustc for the programs of cells.
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -25,7 +25,7 @@ impl Compiler {
         Self { rustc: Rustc::new(dylib), folder: folder.to_owned(), opt_level: "0".to_owned() }
     }
 
-    /// Checks the `number`th program, which can name `crates`, in the background and gives its errors.
+    /// Checks the `number`th program, which can use `crates`, in the background, and returns its errors.
     pub(crate) fn check(
         &self,
         program: &Program,
@@ -44,8 +44,8 @@ impl Compiler {
         })?)
     }
 
-    /// Writes down how the `number`th program is compiled when evcxr asks for it. Types are the same types in all programs
-    /// of one `generation`.
+    /// Prepares the call of rustc for the `number`th program, which evcxr triggers. Programs of one `generation` share
+    /// their types.
     pub(crate) fn prepare(&self, program: &Program, number: usize, generation: u64, crates: &[Crate]) -> Result<()> {
         let folder = self.folder.join(PROGRAMS);
         let file = folder.join(file_name(number));
@@ -73,8 +73,7 @@ impl Compiler {
         self.folder.join(PROGRAMS).join(file_name(number)).with_extension(std::env::consts::DLL_EXTENSION)
     }
 
-    /// What rustc said about the program that was compiled last, as it stands: a linker's words are not
-    /// in its errors.
+    /// rustc's unparsed output for the last program: the linker's output is not in its errors.
     pub(crate) fn said(&self) -> String {
         std::fs::read_to_string(self.folder.join(DIAGNOSTICS)).unwrap_or_default()
     }

@@ -1,9 +1,9 @@
-//! Ending a compilation: cargo and everything below it.
+//! Ends a compilation: cargo and its descendants.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Ends every process that this one has started, but for `spared` and what it started.
+/// Ends all descendants of this process except `spared` and its descendants.
 pub(super) fn end_all_but(spared: u32) {
     let parents = parents();
     let own = std::process::id();
@@ -12,7 +12,7 @@ pub(super) fn end_all_but(spared: u32) {
     }
 }
 
-/// Whether a process that this one has started does not end by itself for a while.
+/// Waits for a child to end; whether it still runs.
 pub(super) fn lingers(process: u32) -> bool {
     let own = std::process::id();
     (0..LOOKS).all(|_| {
@@ -23,7 +23,7 @@ pub(super) fn lingers(process: u32) -> bool {
 
 /// Ends a process.
 pub(super) fn end(process: u32) {
-    // Safety: a signal to a process of our own; it may have ended already.
+    // Safety: it is a descendant of ours, which may have ended already.
     unsafe { libc::kill(process as libc::pid_t, libc::SIGKILL) };
 }
 
@@ -52,7 +52,7 @@ fn parents() -> HashMap<u32, u32> {
         .filter_map(|entry| {
             let process: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
             let status = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-            // The name in parentheses may hold anything; the state and the parent follow it.
+            // The name in parentheses may contain anything; the state and the parent follow it.
             let (state, rest) = status.rsplit(") ").next()?.split_once(' ')?;
             let parent = rest.split(' ').next()?.parse().ok()?;
             (state != "Z").then_some((process, parent))

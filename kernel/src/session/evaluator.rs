@@ -37,14 +37,14 @@ pub(crate) struct Session {
     pub(super) link: Link,
     pub(super) interrupter: Interrupter,
     pub(super) scope: SharedScope,
-    /// Every cell that was sent.
+    /// All cells so far.
     sources: Vec<Source>,
-    /// Counts programs: a cell may need a second one.
+    /// Counts programs: a cell may need several.
     programs: usize,
     traces: Traces,
-    /// Values that no later cell can name, and the next one drops.
+    /// Values that no later cell can name; the next one drops them.
     pub(super) nameless: BTreeSet<String>,
-    /// Why variables are not there.
+    /// Why variables are missing.
     pub(super) unkept: Unkept,
     /// Types that cells can write, in their generation.
     pub(super) written: BTreeSet<(String, u64)>,
@@ -55,20 +55,20 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Starts a session. It sets this process's environment, so it is to be called before threads that look
-    /// at it. Others may look at `scope`.
+    /// Starts a session. Sets this process's environment, so it must be called before other threads read it. They may
+    /// read `scope`.
     pub(crate) fn start(dylib: &Dylib, interrupter: Interrupter, events: Events, scope: SharedScope) -> Result<Self> {
         let held = dylib.hold()?;
         let workplace = Workplace::new()?;
-        // Safety: the kernel's other threads do not look at the environment.
+        // Safety: the kernel's other threads do not read the environment.
         unsafe { workplace.enter(dylib)? };
         let link = Link::listen(&workplace.socket(), events)?;
         let child = workplace.child(dylib, link.token())?;
         let compiler = Compiler::new(dylib, workplace.folder());
-        // evcxr runs a first cell of its own.
+        // evcxr first runs its own cell.
         compiler.prepare(&Program::default(), 0, 0, &[])?;
         let (evcxr, outputs) = EvalContext::with_subprocess_command(child).map_err(|error| anyhow!("{error}"))?;
-        // What is left of these streams is empty: the process's own go through the link.
+        // These streams stay empty: the process writes to the link.
         drop(outputs);
         interrupter.attach(link.clone(), evcxr.process_handle());
         link.unmute();
@@ -92,12 +92,12 @@ impl Session {
         })
     }
 
-    /// Answers questions about code, also while a cell runs.
+    /// Answers queries about code, even while a cell runs.
     pub(crate) fn completer(&self) -> &Arc<Completer> {
         &self.completer
     }
 
-    /// Runs one cell, which `name` names in errors: "cell [3]".
+    /// Runs a cell, which errors call `name`: "cell [3]".
     pub(crate) fn run(&mut self, code: &str, name: &str) -> Result<(), Failure> {
         let started = Instant::now();
         self.link.reset();
@@ -120,8 +120,8 @@ impl Session {
             // evcxr finds its project again with a cell that is not the user's.
             let _ = self.evcxr.eval(crate::toolchain::CELL);
             self.link.reset();
-            let message = "the session's folder was deleted and has been made again: run the cell again, and first what \
-                           `:dep` added. Variables are kept";
+            let message = "the session's folder was deleted and has been recreated: run the cells with `:dep` again, then \
+                           this one. Variables are kept";
             return Err(Failure::new("FolderDeleted", message));
         }
         self.obey(&cell.directives.before)?;
@@ -135,7 +135,7 @@ impl Session {
         self.obey(&cell.directives.after)
     }
 
-    /// Compiles the cell, as often as it takes to learn what becomes of its variables, and runs it.
+    /// Compiles the cell, repeatedly until the fate of its variables is known, and runs it.
     fn execute(&mut self, cell: &Cell, source: usize) -> Result<(), Failure> {
         let change = self.read_scope(|scope| scope.with(items(cell, source)));
         let mut homes = self.read_scope(|scope| scope.homes.clone());
@@ -214,7 +214,7 @@ impl Session {
         let prepared =
             self.read_scope(|scope| self.compiler.prepare(program, self.programs, generation, &scope.crates));
         prepared.map_err(|error| internal(&error))?;
-        // evcxr gets the same words for every cell.
+        // evcxr gets the same code for every cell.
         let result = self.evcxr.eval(crate::toolchain::CELL);
         self.interrupter.cell_has_run();
         let ran = self.link.take_ran();
@@ -274,7 +274,7 @@ impl Session {
         }
     }
 
-    /// What the cell told about its end, and what is left of its variables.
+    /// What the cell has reported about its end, and its remaining variables.
     fn conclude(&mut self, cell: &Cell, plan: &Plan, ran: &Ran, types: Probe) -> Result<(), Failure> {
         if let Some((name, problem)) = ran.lost.first() {
             self.write_scope(|scope| scope.remove(name));
@@ -293,7 +293,7 @@ impl Session {
         Ok(())
     }
 
-    /// The running cell, as errors name it.
+    /// The name of the running cell in errors.
     pub(super) fn cell_name(&self) -> String {
         self.sources.last().map(|source| source.name.clone()).unwrap_or_default()
     }
@@ -303,7 +303,7 @@ impl Session {
         ran.reports.iter().filter(|report| report.kind == "panic").for_each(|report| self.link.show(report.words()));
     }
 
-    /// rustc's errors, drawn over the cell, with what the session knows about the names in them.
+    /// rustc's errors, rendered with the cell's code and with what the session knows about the names in them.
     fn compile_failure(&self, program: &Program, mut errors: Vec<Diagnostic>) -> Failure {
         self.completer.explain(&mut errors, true);
         let mut errors = compile_errors(&self.sources, program, &errors);
@@ -315,7 +315,7 @@ impl Session {
         Failure::compile(&[syntax_error(&self.sources[source], error)])
     }
 
-    /// What has failed; where the user has stopped the cell, that.
+    /// The reason of the failure, or the interrupt if the user has stopped the cell.
     pub(super) fn unless_stopped(&self, failure: impl FnOnce() -> Failure) -> Failure {
         match self.interrupter.stopped() {
             Stopped::No => failure(),
@@ -340,7 +340,7 @@ impl Session {
     }
 }
 
-/// What came of a program.
+/// The outcome of a program.
 enum Built {
     Ran(Ran),
     Refused(Vec<Diagnostic>),
@@ -368,14 +368,14 @@ fn internal(error: &anyhow::Error) -> Failure {
     Failure::new("KernelError", format!("{error:#}"))
 }
 
-/// The linker's words, or what else went wrong beside the code.
+/// The linker's message, or another problem that is not in the code.
 fn not_compiled(error: &evcxr::Error, said: &str) -> Failure {
     if let Some(crash) = lost::compiler_failed(said) {
         return crash;
     }
     let plain: Vec<&str> = said.lines().filter(|line| !line.starts_with('{')).collect();
     let error = error.to_string();
-    // evcxr puts what the stand-in for cargo says between words of its own.
+    // evcxr wraps the output of our cargo in its own text.
     let ours = error.split("kensaku: ").nth(1).and_then(|rest| rest.lines().next());
     let message = ours.map_or_else(|| plain.join("\n"), str::to_owned);
     Failure::new("CompileError", if message.is_empty() { error } else { message })

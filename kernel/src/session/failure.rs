@@ -28,21 +28,21 @@ impl Failure {
         Self { name: "CompileError".to_owned(), message: brief(&message), traceback }
     }
 
-    /// With the places in cells that led here, the innermost last.
+    /// Adds the places in cells that led here, innermost last.
     pub(super) fn at(mut self, places: Vec<String>) -> Self {
         let title = std::mem::replace(&mut self.traceback, places);
         self.traceback.extend(title);
         self
     }
 
-    /// With more to say below.
+    /// Adds lines at the end.
     pub(super) fn with(mut self, lines: impl IntoIterator<Item = String>) -> Self {
         self.traceback.extend(lines.into_iter().map(|line| brief(&line)));
         self
     }
 }
 
-/// The most that is drawn of one compile error.
+/// The most bytes of a compile error to show.
 const DRAWN: usize = 20_000;
 
 /// The name in bold red.

@@ -1,11 +1,11 @@
-//! Takes the output of a cell apart: the user's text, events of the preload, evcxr's marker lines. Only those
-//! of evcxr's that the program of a cell can print are known.
+//! Splits the output of a cell into the user's text, events of the preload and evcxr's marker lines. It only knows the
+//! markers that the program of a cell can print.
 
 use serde_json::{Map, Value, json};
 
-/// Printed where a panic reached evcxr: the preload catches those of the statements.
+/// Printed if a panic reached evcxr; the preload catches those of the statements.
 const PANICKED: &str = "EVCXR_PANIC_NOTIFICATION";
-/// A display in the form that stock evcxr asks for, as crates print it.
+/// A display in stock evcxr's format, as printed by crates.
 const BEGIN_CONTENT: &str = "EVCXR_BEGIN_CONTENT ";
 const END_CONTENT: &str = "EVCXR_END_CONTENT";
 
@@ -22,10 +22,10 @@ pub(super) enum Piece {
 
 /// The state between two reads.
 pub(super) struct Filter {
-    /// What begins a line of the preload.
+    /// The start of a line of the preload.
     event: String,
     pending: Vec<u8>,
-    /// A display for stock evcxr, while its lines come in.
+    /// An unfinished display for stock evcxr.
     content: Option<(String, String)>,
     bundle: Map<String, Value>,
 }
@@ -36,7 +36,7 @@ impl Filter {
         Self { event, pending: Vec::new(), content: None, bundle: Map::new() }
     }
 
-    /// What `bytes` complete. Text comes out as soon as it cannot be the start of anything else.
+    /// Returns the pieces that `bytes` complete. Text is returned as soon as it cannot be the start of anything else.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Piece> {
         // A line end can only be among the new bytes.
         let searched = self.pending.len();
@@ -55,8 +55,8 @@ impl Filter {
         pieces.0
     }
 
-    /// Gives text that was held because a marker begins like it. To be called where other output
-    /// follows: markers come in one piece, only events are long enough to be interrupted.
+    /// Returns text that was held as a possible start of a marker. To be called before other output: markers come in
+    /// one piece, and only events are long enough to be interrupted.
     pub(super) fn settle(&mut self) -> Vec<Piece> {
         let mut pieces = Pieces::default();
         if self.content.is_none() {
@@ -65,7 +65,7 @@ impl Filter {
         pieces.0
     }
 
-    /// What is left when the stream ends.
+    /// Returns the rest at the end of the stream.
     pub(super) fn finish(&mut self) -> Vec<Piece> {
         let mut pieces = Pieces::default();
         let rest = std::mem::take(&mut self.pending);
@@ -78,7 +78,7 @@ impl Filter {
         if let Some(at) = line.find(&self.event) {
             self.take_text(&line[..at], pieces);
             self.end_bundle(pieces);
-            // A line that another thread has written into is lost; its text is no use either.
+            // A line that another thread has written into is lost, including its text.
             if let Ok(event) = serde_json::from_str(&line[at + self.event.len()..]) {
                 pieces.0.push(Piece::Event(event));
             }
@@ -88,7 +88,7 @@ impl Filter {
         if let Some((mime, mut content)) = self.content.take() {
             match at {
                 Some(at) if &line[at..] == END_CONTENT => self.end_content(mime, content, pieces),
-                // Anything else of evcxr's means that the display was cut off.
+                // Any other marker means that the display was cut off.
                 Some(at) => self.take_marker(&line[at..], pieces),
                 None => {
                     content.push_str(line);
@@ -119,7 +119,7 @@ impl Filter {
         }
     }
 
-    /// Contents that follow one another are one display in several types.
+    /// Consecutive contents are one display in several types.
     fn end_content(&mut self, mime: String, content: String, pieces: &mut Pieces) {
         if self.bundle.contains_key(&mime) {
             self.end_bundle(pieces);
@@ -176,7 +176,7 @@ fn marker(line: &str) -> Option<usize> {
     known.then_some(at)
 }
 
-/// How many bytes are whole characters: the rest of the last one is still to come.
+/// The number of bytes up to the last complete character.
 pub(super) fn whole_characters(bytes: &[u8]) -> usize {
     match std::str::from_utf8(bytes) {
         Err(error) if error.error_len().is_none() => error.valid_up_to(),
@@ -184,10 +184,10 @@ pub(super) fn whole_characters(bytes: &[u8]) -> usize {
     }
 }
 
-/// From where `pending` may turn out to be one of `starts` and what follows it.
+/// The byte from which `pending` may be one of `starts`.
 ///
 /// The held text begins there, so the next call, with more text, matches at its first byte: every byte of a long line
-/// is looked at once.
+/// is only examined once.
 fn held_from(pending: &[u8], starts: &[&[u8]]) -> Option<usize> {
     let begins = |tail: &[u8], start: &[u8]| tail.starts_with(start) || start.starts_with(tail);
     let mut from = 0;
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn partial_lines_come_at_once() {
+    fn partial_lines_are_shown_immediately() {
         let mut filter = Filter::new("t");
         assert_eq!(filter.push(b"10%\r20%"), [text("10%\r20%")]);
         assert_eq!(filter.push(b"E"), []);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn only_events_are_held_where_other_output_follows() {
+    fn only_events_are_held_before_other_output() {
         let mut filter = Filter::new("t");
         assert_eq!(filter.push(b"DONE"), [text("DON")]);
         assert_eq!(filter.settle(), [text("E")]);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn markers_are_found_behind_text() {
+    fn markers_are_found_after_text() {
         let mut filter = Filter::new("t");
         let mut pieces = filter.push(b"abcEVCXR_PANIC");
         pieces.extend(filter.push(b"_NOTIFICATION\nx"));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn displays_of_stock_evcxr_are_taken() {
+    fn displays_for_stock_evcxr_are_parsed() {
         let mut filter = Filter::new("t");
         let lines = b"EVCXR_BEGIN_CONTENT text/plain\na\nb\nEVCXR_END_CONTENT\n\
                       EVCXR_BEGIN_CONTENT text/html\n<p>\nEVCXR_END_CONTENT\nnext\n";

@@ -1,6 +1,6 @@
-//! Temporary folders of this process: closed to other users, and removed when it ends.
+//! Temporary folders of this process: private, and removed when it ends.
 //!
-//! A lock tells whether a folder is in use, wherever its owner runs: containers and the nodes of a cluster may share
+//! A lock shows that a folder is in use, wherever its owner runs: containers and the nodes of a cluster may share
 //! `TMPDIR`. The lock of a killed kernel is released, and the next kernel removes the folder. Cleaners such as
 //! systemd-tmpfiles leave locked folders alone.
 
@@ -22,7 +22,7 @@ const NEW: Duration = Duration::from_secs(3600);
 /// A folder that is removed on drop.
 pub(crate) struct Folder {
     folder: TempDir,
-    /// Holds the lock.
+    /// The file with the lock.
     _held: File,
 }
 
@@ -33,7 +33,7 @@ impl Folder {
         let ours_alone = PermissionsExt::from_mode(OURS_ALONE);
         let folder = tempfile::Builder::new().prefix(&prefix).permissions(ours_alone).tempdir().with_context(|| {
             let place = std::env::temp_dir();
-            format!("cannot make a folder in {}: set TMPDIR to a place with room", place.display())
+            format!("cannot create a folder in {}: set TMPDIR to a folder with free space", place.display())
         })?;
         let held = held(folder.path())?;
         Ok(Self { folder, _held: held })
@@ -43,7 +43,7 @@ impl Folder {
         self.folder.path()
     }
 
-    /// Makes it again if something has deleted it.
+    /// Creates it again if it was deleted.
     pub(super) fn restore(&mut self) -> Result<()> {
         if !self.path().exists() {
             let what = || format!("creating {}", self.path().display());
@@ -69,7 +69,7 @@ fn remove_if_abandoned(folder: &Path) {
     if lock.try_lock().is_err() {
         return;
     }
-    // An empty one may be locked by its maker as soon as we release it.
+    // An empty folder may be locked by its creator as soon as we release it.
     let empty = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
     let age = || lock.metadata().and_then(|facts| facts.modified()).ok()?.elapsed().ok();
     if !empty || age().is_some_and(|age| age > NEW) {
@@ -90,14 +90,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_are_closed_to_others() {
+    fn folders_are_private() {
         let folder = Folder::new("test-").expect("a folder");
         let mode = std::fs::metadata(folder.path()).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, OURS_ALONE);
     }
 
     #[test]
-    fn what_is_in_use_stays_and_what_was_left_goes() {
+    fn used_folders_stay_and_leftovers_are_removed() {
         let place = tempfile::tempdir().expect("a temporary folder");
         let folder = place.path().join("a");
         std::fs::create_dir_all(folder.join("programs")).expect("a folder");
@@ -107,17 +107,17 @@ mod tests {
         drop(lock);
         remove_if_abandoned(&folder);
         assert!(!folder.exists());
-        // Its maker is about to lock it.
+        // Its creator is about to lock it.
         std::fs::create_dir(&folder).expect("a folder");
         remove_if_abandoned(&folder);
         assert!(folder.exists());
     }
 
     #[test]
-    fn a_deleted_folder_is_made_again_and_held() {
+    fn a_deleted_folder_is_created_again_and_locked() {
         let mut folder = Folder::new("test-").expect("a folder");
         std::fs::remove_dir(folder.path()).expect("it is empty");
-        folder.restore().expect("it is made again");
+        folder.restore().expect("it is created again");
         std::fs::write(folder.path().join("file"), "").expect("it can be written to");
         remove_if_abandoned(folder.path());
         assert!(folder.path().join("file").exists());

@@ -1,28 +1,28 @@
-//! Takes the text for stderr out of what comes on stdout's socket, see `writes.rs`.
+//! Separates the text for stderr from stdout's socket, see `writes.rs`.
 
 use super::Stream;
 
-/// The digits of a frame's length and the line end are not more.
+/// The most bytes of a frame's length, the line end included.
 const LENGTH: usize = 8;
 
 /// The state between two reads.
 pub(super) struct Frames {
-    /// What begins a frame; its length follows.
+    /// The start of a frame, followed by its length.
     start: Vec<u8>,
-    /// What may become the start of a frame.
+    /// Bytes that may be the start of a frame.
     held: Vec<u8>,
-    /// How many bytes of a frame are still to come.
+    /// The number of bytes left in a frame.
     left: usize,
 }
 
 enum Found {
-    /// A frame whose line reaches from `at` to `end`.
+    /// A frame whose line extends from `at` to `end`.
     Frame {
         at: usize,
         end: usize,
         length: usize,
     },
-    /// What may become one.
+    /// A possible start of a frame.
     Open {
         at: usize,
     },
@@ -34,7 +34,7 @@ impl Frames {
         Self { start: format!("\u{1e}{token} !").into_bytes(), held: Vec::new(), left: 0 }
     }
 
-    /// Hands on what `bytes` are, in order. A frame may come anywhere, also within a line of stdout.
+    /// Splits `bytes` by stream, in order. Frames may begin anywhere, even within a line of stdout.
     pub(super) fn split(&mut self, bytes: &[u8], mut take: impl FnMut(Stream, &[u8])) {
         let mut joined = std::mem::take(&mut self.held);
         let mut rest = bytes;
@@ -68,7 +68,7 @@ impl Frames {
         }
     }
 
-    /// What is left when the stream ends: text of stdout.
+    /// Returns the rest at the end of the stream, which is text of stdout.
     pub(super) fn finish(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.held)
     }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_taken_out_wherever_reads_end() {
+    fn frames_are_separated_wherever_reads_end() {
         let parts: [(Stream, &[u8]); 6] = [
             (Stream::Stdout, b"a"),
             (Stream::Stderr, b"b\nc"),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_become_a_frame_is_held() {
+    fn only_possible_frames_are_held() {
         let mut frames = Frames::new("t");
         let mut told = Vec::new();
         frames.split(b"a\x1et", |_, bytes| told.extend_from_slice(bytes));

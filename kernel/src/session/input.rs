@@ -1,4 +1,4 @@
-//! A line of text that a cell asks the user for.
+//! Questions of cells to the user.
 
 use std::fmt::{Debug, Formatter};
 use std::io::Write;
@@ -7,23 +7,23 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-/// A question of the running cell. It is answered once, from any thread; an answer that comes after
-/// the cell has ended does nothing.
+/// A question of the running cell. It is answered once, from any thread; an answer after the end of the cell is
+/// ignored.
 #[derive(Clone)]
 pub(crate) struct Question {
     pub(crate) prompt: String,
-    /// Whether what is typed must not be seen.
+    /// Whether to hide what is typed.
     pub(crate) password: bool,
     pub(super) number: u64,
     pub(super) control: Control,
 }
 
-/// Speaks to the process for cells.
+/// The connection for commands to the process for cells.
 #[derive(Clone, Default)]
 pub(super) struct Control(Arc<Mutex<Option<UnixStream>>>);
 
 impl Question {
-    /// Gives the cell what the user typed, without the line end; nothing where nobody can be asked.
+    /// Sends the cell what the user has typed, without the line end; `None` if the user cannot be asked.
     pub(crate) fn answer(&self, text: Option<&str>) {
         self.control.say(&format!("input {} {}", self.number, json!(text)));
     }
@@ -51,7 +51,7 @@ impl Control {
         if let Some(open) = stream.as_mut()
             && writeln!(open, "{line}").is_err()
         {
-            // The process has ended; evcxr notices by itself.
+            // The process has ended, which evcxr notices.
             *stream = None;
         }
     }

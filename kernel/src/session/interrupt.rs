@@ -1,5 +1,5 @@
-//! Interrupts. The first one asks the cell to stop; a second one, after the user was told what it costs, ends the
-//! process.
+//! Interrupts. The first one asks the cell to stop. A second one ends the process, after a warning about the
+//! consequences.
 
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use super::link::Link;
 use super::{Event, Stream, compilers};
 
-/// How long a cell may take to stop before the user is told that it doesn't.
+/// How long a cell may take to stop before the user is warned.
 const NOTICE: Duration = Duration::from_secs(1);
-/// How long after that another interrupt ends its process.
+/// How long after the warning another interrupt ends the process.
 const CONFIRM: Duration = Duration::from_secs(10);
-/// Between two looks for compilers.
+/// The interval of checks for compilers.
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// Stops the cell of a session, from any thread.
@@ -23,7 +23,7 @@ pub(crate) struct Interrupter(Arc<Mutex<State>>);
 struct State {
     target: Option<Target>,
     cell: Option<Running>,
-    /// Counts cells, so that a message about one is not taken for another's.
+    /// Counts cells, so that messages are about the right one.
     count: u64,
 }
 
@@ -39,7 +39,7 @@ struct Running {
     killed: bool,
     /// Its statements have ended; what still compiles is the query for the types of its variables.
     has_run: bool,
-    /// When the user was told that it doesn't stop.
+    /// When the user was warned that it doesn't stop.
     told: Option<Instant>,
 }
 
@@ -70,12 +70,12 @@ impl Interrupter {
         target.ask();
         if first || again {
             let later = self.clone();
-            // Without a thread the user is not told, and the next interrupt asks again.
+            // Without a thread there is no warning, and the next interrupt asks again.
             let _ = std::thread::Builder::new().spawn(move || later.watch(count));
         }
     }
 
-    /// Gives the running cell and the process for cells a second to end by themselves. Compilers are killed at once.
+    /// Gives the running cell and the process for cells a second to end by themselves. Kills compilers immediately.
     pub(crate) fn farewell(&self) {
         if let Some(target) = &self.lock().target {
             target.link.farewell();
@@ -120,7 +120,7 @@ impl Interrupter {
         self.lock().cell = None;
     }
 
-    /// Until the cell ends: kills compilers that start later, and tells the user once that the cell doesn't stop.
+    /// Until the cell ends: kills compilers that start later, and warns the user once if the cell doesn't stop.
     fn watch(&self, count: u64) {
         let asked = Instant::now();
         loop {
@@ -140,7 +140,7 @@ impl Interrupter {
                 let link = target.link.clone();
                 drop(state);
                 let text = format!(
-                    "The cell has not stopped yet: it is in a call that cannot be interrupted, and stops behind it.\n\
+                    "The cell has not stopped yet: it is in a call that cannot be interrupted, and will stop after it.\n\
                      Interrupt again within {} s to end its process, which loses all variables.\n",
                     CONFIRM.as_secs()
                 );

@@ -1,4 +1,4 @@
-//! The variables that a cell leaves.
+//! The variables after a cell.
 
 use super::evaluator::Session;
 use super::probe::Probe;
@@ -7,13 +7,14 @@ use super::unkept::Why;
 use crate::cell::{Binding, Cell, Inferred, Local, Plan, Variable};
 
 impl Session {
-    /// Notes the new variables that were kept and their types, even if the cell has failed; says which were not.
+    /// Records the new variables that were kept and their types, even if the cell has failed. Reports those that were
+    /// not.
     pub(super) fn keep(&mut self, cell: &Cell, plan: &Plan, ran: &Ran, mut types: Probe) {
         let mut new = Vec::new();
         for (index, binding) in cell.kept() {
             let name = binding.name.as_str();
             if let Some(local) = plan.local.get(&(index, name.to_owned())) {
-                // A cell that failed may not have reached it.
+                // A failed cell may not have reached it.
                 if ran.ended == Some(Ended::Well) || !plan.used.iter().any(|used| used.name == name) {
                     self.leave(cell, index, name, *local);
                 }
@@ -68,7 +69,7 @@ impl Session {
     }
 }
 
-/// The type of a new variable, as later cells write it.
+/// The type of a new variable as code for later cells.
 fn written(binding: &Binding, plan: &Plan, types: &mut Probe) -> Result<String, Why> {
     let name = &binding.name;
     let found = binding.ty.clone().map(Inferred::Named).or_else(|| types.answer(name));

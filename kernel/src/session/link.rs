@@ -18,12 +18,12 @@ use super::{Event, Events, Stream, streams};
 /// What evcxr waits for after a cell.
 const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
 
-/// Reads both streams of the process for cells and speaks to it.
+/// Reads both streams of the process for cells, and sends it commands.
 #[derive(Clone)]
 pub(super) struct Link {
     state: Arc<Mutex<State>>,
     control: Control,
-    /// Called without the lock: where front ends cannot follow, it waits.
+    /// Called without the lock, as it waits for slow front ends.
     events: Events,
     token: String,
 }
@@ -53,14 +53,14 @@ impl Link {
         Ok(link)
     }
 
-    /// Listens at `socket`, too.
+    /// Also listens at `socket`.
     pub(super) fn listen_at(&self, socket: &Path) -> Result<()> {
         let listener = UnixListener::bind(socket).with_context(|| format!("listening at {}", socket.display()))?;
         let accepting = self.clone();
         spawn("kensaku-accept", move || accepting.accept(&listener))
     }
 
-    /// What begins the preload's own lines.
+    /// The start of the preload's lines.
     pub(super) fn token(&self) -> &str {
         &self.token
     }
@@ -70,7 +70,7 @@ impl Link {
         self.lock().muted = false;
     }
 
-    /// Forgets the cell before. To be called before each.
+    /// Forgets the previous cell. To be called before each cell.
     pub(super) fn reset(&self) {
         let mut state = self.lock();
         state.ran = Ran::default();
@@ -78,7 +78,7 @@ impl Link {
         self.control.say("interrupt 0");
     }
 
-    /// Asks the running cell to stop; a cell that is not running yet is asked when it begins.
+    /// Asks the running cell to stop. A cell that does not run yet is asked when it starts.
     pub(super) fn interrupt(&self) {
         let mut state = self.lock();
         state.interrupted = true;
@@ -100,7 +100,7 @@ impl Link {
         self.lock().ran.began
     }
 
-    /// What the cell told, once it has ended.
+    /// What the cell has reported, once it has ended.
     pub(super) fn take_ran(&self) -> Ran {
         std::mem::take(&mut self.lock().ran)
     }
@@ -124,7 +124,7 @@ impl Link {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// A process that is started again connects again, with stdout first.
+    /// A restarted process connects again, with stdout first.
     fn accept(&self, listener: &UnixListener) {
         let mut stdout = None;
         for stream in listener.incoming().map_while(std::result::Result::ok) {
@@ -156,7 +156,7 @@ impl Link {
         }
     }
 
-    /// Shows each piece before it looks at the next: the end of the cell comes after its output.
+    /// Shows each piece before it handles the next, as the end of the cell comes after its output.
     fn take(&self, process: u32, stream: Stream, pieces: Vec<Piece>) {
         for piece in pieces {
             let shown = match piece {
@@ -168,7 +168,7 @@ impl Link {
                 }
             };
             shown.into_iter().for_each(|event| self.show(event));
-            // evcxr is told of the end once both streams were read.
+            // evcxr learns of the end once both streams were read.
             if std::mem::take(&mut self.lock().complete) {
                 self.control.say(&format!("relay {COMPLETE}"));
             }
@@ -186,7 +186,7 @@ impl Link {
 }
 
 impl State {
-    /// Gives what is to be shown.
+    /// Returns what to show.
     fn take_event(&mut self, process: u32, event: Value, control: &Control) -> Vec<Event> {
         let Value::Object(mut event) = event else { return Vec::new() };
         if event.contains_key("begin") {
@@ -240,7 +240,7 @@ impl State {
     }
 }
 
-/// Random, so that nothing a user prints begins like it.
+/// Random, so that no output of users begins with it.
 fn token() -> Result<String> {
     let mut bytes = [0; 16];
     let mut source = std::fs::File::open("/dev/urandom").context("opening /dev/urandom")?;

@@ -1,4 +1,4 @@
-//! What ends a cell from outside, in words.
+//! Explains what ends a cell from outside.
 
 use super::failure::Failure;
 
@@ -21,14 +21,14 @@ pub(super) fn interrupted() -> Failure {
     Failure::new("Interrupted", "variables are kept")
 }
 
-/// rustc itself has failed and `said` so, with a trace of its own code.
+/// rustc itself has failed; `said` contains its backtrace.
 pub(super) fn compiler_failed(said: &str) -> Option<Failure> {
     let crash =
         said.lines().find(|line| line.contains("rustc interrupted by SIG") || line.contains("overflowed its stack"));
     let message = if crash.is_some() {
         "rustc crashed, most likely on an expression that is nested too deeply: split it into several `let` statements"
     } else if said.contains("internal compiler error") || said.contains("the compiler unexpectedly panicked") {
-        "rustc failed with an internal compiler error: write the cell in another way"
+        "rustc failed with an internal compiler error: rewrite the cell"
     } else {
         return None;
     };
@@ -52,8 +52,8 @@ fn meaning(signal: u32) -> &'static str {
         libc::SIGABRT => {
             "SIGABRT, an abort (endless recursion, out of memory, a panic in a destructor, or std::process::abort)"
         }
-        libc::SIGBUS => "SIGBUS, access to memory that is not there",
-        libc::SIGILL => "SIGILL, an instruction that this machine does not have",
+        libc::SIGBUS => "SIGBUS, an access to unmapped memory",
+        libc::SIGILL => "SIGILL, an instruction that this processor does not support",
         libc::SIGKILL => "SIGKILL, killed from outside (the system does that when memory runs out)",
         libc::SIGSEGV => "SIGSEGV, an invalid memory access (unsafe code, or endless recursion)",
         libc::SIGTERM => "SIGTERM, ended from outside",
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crash_of_the_compiler_is_told_in_words() {
+    fn a_compiler_crash_is_explained() {
         let said = "error: rustc interrupted by SIGSEGV, printing backtrace\n\n/lib/librustc_driver.so(+0x3a)[0x7f]\n\n\
                     note: we would appreciate a report at https://github.com/rust-lang/rust\n";
         let told = compiler_failed(said).map(|failure| failure.message).unwrap_or_default();
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn signals_and_exits_are_told_apart() {
+    fn signals_and_exits_are_distinguished() {
         let told = |message: &str| process_ended(message).message;
         assert!(
             told("Subprocess terminated with status: signal: 11 (SIGSEGV) (core dumped)")

@@ -1,4 +1,4 @@
-//! Running cells: evcxr, the process it runs them in, and what comes out of them.
+//! Runs cells: evcxr, the process for cells, and their output.
 
 mod arrivals;
 mod brief;
@@ -44,7 +44,7 @@ pub(crate) use scope::{Crate, Scope, SharedScope};
 pub(crate) use type_text::identifiers;
 pub(crate) use workplace::limit_threads;
 
-/// What a running cell puts out.
+/// The output of a running cell.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event {
     Stream {
@@ -53,15 +53,15 @@ pub(crate) enum Event {
     },
     /// A display, as the library's `show::Message`.
     Display(Value),
-    /// The value a cell ends in, in the same form.
+    /// The value of a cell, in the same form.
     Value(Value),
-    /// The cell takes back what it has shown; with `wait`, when it shows something new.
+    /// The cell clears its output; with `wait`, once it shows something new.
     Clear {
         wait: bool,
     },
-    /// The cell waits for a line of the user.
+    /// The cell waits for a line from the user.
     Input(Question),
-    /// Help, as MIME type -> text, which front ends show apart from the notebook.
+    /// Help, as MIME type -> text, which front ends show outside of the notebook.
     Page(Value),
 }
 

@@ -1,10 +1,10 @@
-//! The types of a cell's new variables, asked for while the cell is compiled and runs.
+//! Infers the types of a cell's new variables while the cell is compiled and runs.
 
 use std::thread::JoinHandle;
 
 use crate::cell::{Diagnostic, Inferred, Program, inferred_types};
 
-/// A probe at work.
+/// A running probe.
 #[derive(Default)]
 pub(super) struct Probe {
     asked: Option<(Program, JoinHandle<Vec<Diagnostic>>)>,
@@ -16,7 +16,7 @@ impl Probe {
         Self { asked: Some((program, rustc)), answers: Vec::new() }
     }
 
-    /// The variables and their types; waits for rustc.
+    /// Waits for rustc, and returns the variables with their types.
     pub(super) fn answers(&mut self) -> &[(String, Inferred)] {
         if let Some((program, rustc)) = self.asked.take() {
             self.answers = inferred_types(&program, &rustc.join().unwrap_or_default());

@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::{Event, Stream};
 
-/// What the streams told about the running cell.
+/// What the streams have reported about the running cell.
 #[derive(Default)]
 pub(super) struct Ran {
-    /// Whether the cell was compiled and began to run.
+    /// Whether the cell was compiled and started.
     pub(super) began: bool,
     pub(super) ended: Option<Ended>,
     pub(super) reports: Vec<Report>,
-    /// Variables that were not there when the cell wanted them, and what was there instead.
+    /// Variables that the cell did not find, and what it found instead.
     pub(super) lost: Vec<(String, String)>,
     /// Kept variables, with their types.
     pub(super) kept: BTreeMap<String, String>,
@@ -31,7 +31,7 @@ pub(super) enum Ended {
     Panic,
 }
 
-/// A panic or an error, as the preload tells it.
+/// A panic or an error, as reported by the preload.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Report {
     pub(super) kind: String,
@@ -46,7 +46,7 @@ pub(super) struct Report {
     /// Whether the thread is the one that runs cells.
     #[serde(default)]
     pub(super) own: bool,
-    /// The calls in cells that led there, the innermost first.
+    /// The calls in cells that led there, innermost first.
     #[serde(default)]
     pub(super) frames: Vec<Frame>,
 }
@@ -60,7 +60,7 @@ pub(super) struct Frame {
 }
 
 impl Ran {
-    /// Takes a report. A panic between cells fails no cell: it is shown at once.
+    /// Takes a report. A panic between cells fails no cell, and is shown immediately.
     pub(super) fn report(&mut self, report: Value) -> Vec<Event> {
         let Ok(report) = serde_json::from_value::<Report>(report) else { return Vec::new() };
         if self.began && !self.finished {
@@ -94,7 +94,7 @@ impl Ran {
 }
 
 impl Report {
-    /// In the words of std.
+    /// The panic as printed by std.
     pub(super) fn words(&self) -> Event {
         let thread = self.thread.as_deref().unwrap_or("<unnamed>");
         let text = format!("thread '{thread}' panicked: {}\n", self.message);

@@ -1,5 +1,4 @@
-//! What the next cell can see: kept by the session, read by completion and inspection, also while a
-//! cell runs.
+//! What the next cell can see: kept by the session, read by completion and inspection, even while a cell runs.
 
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
@@ -15,7 +14,7 @@ pub(crate) struct Scope {
     /// In the order of their first definition; a redefinition replaces the one before.
     pub(crate) items: Vec<Item>,
     pub(crate) variables: Vec<Variable>,
-    /// Variables that were moved away, and can be assigned anew.
+    /// Variables that were moved away, and can be reassigned.
     pub(crate) vacant: Vec<Variable>,
     /// Crates added by `:dep`.
     pub(crate) crates: Vec<Crate>,
@@ -25,7 +24,7 @@ pub(crate) struct Scope {
     pub(crate) generation: u64,
 }
 
-/// Shared by the session, which writes it, and those who look.
+/// Shared by the session, which writes it, and its readers.
 pub(crate) type SharedScope = Arc<RwLock<Scope>>;
 
 /// A crate that cells can name.
@@ -35,7 +34,7 @@ pub(crate) struct Crate {
     pub(crate) library: PathBuf,
     /// Where its sources are, for completion.
     pub(crate) sources: Option<PathBuf>,
-    /// What else code that names it links to.
+    /// What else code that uses it links to.
     pub(crate) links: Links,
 }
 

@@ -1,4 +1,4 @@
-//! Reads both streams of the process for cells, in the order in which they were written.
+//! Reads both streams of the process for cells in the order of writing.
 
 use std::io::{BufReader, ErrorKind};
 use std::os::fd::{AsRawFd, RawFd};
@@ -8,12 +8,12 @@ use super::Stream;
 use super::filter::{Filter, Piece};
 use super::frames::Frames;
 
-/// More than a socket holds: one read takes all there is.
+/// More than a socket holds, so that one read gets everything.
 const BUFFER: usize = 1 << 18;
 
-/// Reads to the end of both and hands on what comes. Stdout's socket carries most of both, see
-/// [`Frames`]. What C and other programs write to stderr comes on its own socket: after what stdout's
-/// held by then, and the process for cells waits for it before it writes on, see `writes.rs`.
+/// Reads both streams to their end. Stdout's socket carries most of both, see [`Frames`]. Only output of C and other
+/// programs to stderr has its own socket. It is read after the current content of stdout's, and the process for cells
+/// waits for that before it writes more, see `writes.rs`.
 pub(super) fn read(
     stdout: BufReader<UnixStream>,
     stderr: BufReader<UnixStream>,
@@ -26,7 +26,7 @@ pub(super) fn read(
     let mut sockets = Sockets { stdout: Some(stdout.into_inner()), stderr: Some(stderr.into_inner()) };
     let mut buffer = vec![0; BUFFER];
     while let Some(stderr_is_ready) = sockets.wait() {
-        // Counted before stdout is read: what comes later may belong behind what is not read yet.
+        // Counted before reading stdout: later bytes may belong after output that is still unread.
         let count = sockets.stderr.as_ref().map_or(0, unread).min(BUFFER);
         if let Some(stdout) = &mut sockets.stdout {
             match receive(stdout, &mut buffer) {
@@ -54,24 +54,24 @@ struct Sockets {
 }
 
 impl Sockets {
-    /// Waits for something to read; says whether it is on stderr. Nothing when both have ended.
+    /// Waits for input, and returns whether stderr is ready. `None` if both have ended.
     fn wait(&self) -> Option<bool> {
         if self.stdout.is_none() && self.stderr.is_none() {
             return None;
         }
-        // A negative descriptor is passed over.
+        // Negative descriptors are ignored.
         let descriptor = |socket: &Option<UnixStream>| socket.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let wish = |fd: RawFd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         let mut wishes = [wish(descriptor(&self.stdout)), wish(descriptor(&self.stderr))];
-        // Safety: there are two. Where the call is interrupted nothing is ready, and it is made again.
+        // Safety: the array has two elements. If the call is interrupted, the loop repeats it.
         unsafe { libc::poll(wishes.as_mut_ptr(), 2, -1) };
         Some(wishes[1].revents != 0)
     }
 }
 
-/// How much was read, without waiting; nothing at the end.
+/// Reads without waiting, and returns the number of bytes; `None` at the end.
 fn receive(socket: &UnixStream, buffer: &mut [u8]) -> Option<usize> {
-    // Safety: the buffer has room for so many bytes.
+    // Safety: the length is that of the buffer.
     let count = unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT) };
     match usize::try_from(count) {
         Ok(0) => None,
@@ -83,7 +83,7 @@ fn receive(socket: &UnixStream, buffer: &mut [u8]) -> Option<usize> {
     }
 }
 
-/// How many bytes are there to be read.
+/// The number of bytes that can be read.
 fn unread(socket: &UnixStream) -> usize {
     let mut count: libc::c_int = 0;
     // Safety: the call writes one integer.
@@ -91,7 +91,7 @@ fn unread(socket: &UnixStream) -> usize {
     usize::try_from(count).unwrap_or_default()
 }
 
-/// Where bytes come from. Each has its own lines and characters.
+/// The source of bytes. Lines and characters do not cross sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Stdout,
@@ -114,7 +114,7 @@ impl<T: FnMut(Stream, Vec<Piece>)> Output<T> {
     }
 
     fn push_stdout(&mut self, bytes: &[u8]) {
-        // Thousands of frames may follow one another: they are one text.
+        // There may be thousands of consecutive frames, which form one text.
         let mut runs: Vec<(Source, Vec<u8>)> = Vec::new();
         self.frames.split(bytes, |stream, bytes| {
             let source = match stream {

@@ -1,4 +1,4 @@
-//! From a place in a program back to the cell that holds it.
+//! Maps places in programs back to cells.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,9 +7,9 @@ use super::failure::Failure;
 use super::ran::{Ended, Frame, Ran};
 use crate::cell::{Origins, Source, file_name, number_of, offset_of, place};
 
-/// The programs that ran: a panic may come from a function of an earlier one.
+/// The programs so far: a panic may come from a function of an earlier one.
 pub(super) struct Traces {
-    /// The folder of their texts.
+    /// The folder with their source.
     folder: PathBuf,
     programs: BTreeMap<usize, Origins>,
 }
@@ -23,7 +23,7 @@ impl Traces {
         self.programs.insert(number, program);
     }
 
-    /// The failure that a cell told of when it ended.
+    /// The failure that a cell has reported at its end.
     pub(super) fn failure(&self, sources: &[Source], ran: &Ran) -> Failure {
         let kind = if ran.ended == Some(Ended::Panic) { "panic" } else { "error" };
         let Some(report) = ran.reports.iter().rfind(|report| report.kind == kind) else {
@@ -37,7 +37,7 @@ impl Traces {
                 places.push(place);
             }
         }
-        // A message may hold its cause already.
+        // A message may already contain its cause.
         let causes = report.causes.iter().filter(|cause| !report.message.contains(cause.as_str()));
         let causes = causes.map(|cause| format!("  caused by: {cause}"));
         let hint = report.hint.iter().map(|hint| format!("  hint: {hint}"));

@@ -40,7 +40,7 @@ pub(super) fn first_words(text: &str) -> impl Iterator<Item = &str> {
 pub(super) fn own_words(full: &str) -> impl Iterator<Item = &str> {
     let paths = full.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
     paths.filter(|path| !path.is_empty()).flat_map(|path| {
-        // For a crate of `:dep`, its name alone.
+        // For a crate of `:dep`, only its name.
         let own = path.strip_prefix(OWN);
         let words = own.map(identifiers).into_iter().flatten().filter(|word| !word.is_empty());
         words.chain(own.is_none().then(|| path.split("::").next().unwrap_or_default()))

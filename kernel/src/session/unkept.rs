@@ -1,10 +1,10 @@
-//! Variables that later cells don't have, and why: said when a later cell names one.
+//! Why variables are not available in later cells, for errors of cells that name one.
 
 use std::collections::BTreeMap;
 
 use crate::cell::CompileError;
 
-/// Why a variable is not there.
+/// Why a variable is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Why {
     Closure,
@@ -46,11 +46,11 @@ impl Why {
             }
             Self::Ambiguous => format!("`{name}` was not kept: its type is ambiguous; add a type annotation"),
             Self::Moved(cell) => format!("`{name}` was moved by {cell}: bind it again with `let`"),
-            Self::Redefined(cell) => format!("`{name}` was dropped: {cell} redefined its type; make it again"),
+            Self::Redefined(cell) => format!("`{name}` was dropped: {cell} redefined its type; create it again"),
         }
     }
 
-    /// As a line below the cell that made `name`.
+    /// As a line below the cell that created `name`.
     pub(super) fn at_once(&self, name: &str) -> String {
         match self {
             Self::Closure | Self::Opaque => format!(
@@ -64,7 +64,7 @@ impl Why {
     }
 }
 
-/// What is known of names that are not there.
+/// What is known about missing names.
 #[derive(Debug, Default)]
 pub(super) struct Unkept(BTreeMap<String, Why>);
 
@@ -98,7 +98,7 @@ impl Unkept {
     }
 }
 
-/// How errors about unknown names and moved variables begin.
+/// The start of errors about unknown names and moved variables.
 const UNKNOWN: [&str; 4] = ["cannot find value", "cannot find function", "used binding", "expected value, found"];
 
 #[cfg(test)]

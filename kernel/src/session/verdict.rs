@@ -1,4 +1,4 @@
-//! What the errors of a program teach about the variables of its cell.
+//! Conclusions from the errors of a program about the variables of its cell.
 
 use super::unkept::Why;
 use crate::cell::{Diagnostic, Local, Plan, Program, Role, Tried, Variable};
@@ -24,7 +24,7 @@ pub(super) fn verdict(program: &Program, errors: &[Diagnostic], plan: &mut Plan)
     let before = plan.moved.len() + plan.local.len();
     for mark in &program.marks {
         let code = |wanted: &str| errors.iter().any(|error| error.code() == wanted && error.is_at(&mark.at));
-        // What was never assigned can't be kept.
+        // A variable that was never assigned can't be kept.
         let moved = code("E0382") || code("E0381");
         let borrows = errors.iter().any(|error| borrows(error, &mark.at));
         match mark.role {
@@ -69,9 +69,9 @@ pub(super) fn unwritable(program: &Program, errors: &[Diagnostic], plan: &mut Pl
 
 const PRIVATE: &str = "E0603";
 
-/// Errors of types that only later code tells.
+/// Errors about types that are inferred from later code.
 const OPEN: [&str; 4] = ["E0271", "E0282", "E0283", "E0284"];
-/// Where the traits are that look for an error's causes; rustc may have taken a type for one of them.
+/// The path of the traits that find an error's causes; rustc may have mistaken a type for one of them.
 const TRIED: &str = "nb::failed::";
 
 /// Errors that the frame can't cause: unknown names and mismatched types.
@@ -80,9 +80,9 @@ const CLEAR: [&str; 15] = [
     "E0599", "E0609", "E0614",
 ];
 
-/// Errors of borrowed values, whose explanation points to what wants them for good.
+/// Errors about borrowed values, whose explanation points to what requires them to live longer.
 const SHORT: [&str; 7] = ["E0373", "E0499", "E0502", "E0505", "E0515", "E0597", "E0716"];
-/// Errors of the place itself that wants them. Some of them have no code.
+/// Errors at the place that requires them to live longer. Some of them have no code.
 const ESCAPES: [&str; 3] = ["", "E0310", "E0521"];
 
 fn borrows(error: &Diagnostic, kept: &std::ops::Range<usize>) -> bool {

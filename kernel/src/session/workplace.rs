@@ -1,4 +1,4 @@
-//! The folder of one session, and the environment in which evcxr finds everything.
+//! The folder of a session, and the environment for evcxr.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ use crate::toolchain;
 /// How long candle's and gemm's threads spin before they sleep: cells share the machine with rustc.
 const SPIN_LIMIT: &str = "64";
 
-/// In it: the programs of cells, and those that are only checked.
+/// Its subfolders for the programs of cells, and for those that are only checked.
 pub(super) const PROGRAMS: &str = "programs";
 pub(super) const PROBES: &str = "probe";
 
-/// What evcxr finds in it.
+/// Its parts for evcxr.
 const LIBRARY: &str = "library";
 const SETTINGS: &str = "evcxr.toml";
 
@@ -44,7 +44,7 @@ impl Workplace {
         self.folder().join("socket")
     }
 
-    /// Makes again what was deleted, as cleaners of temporary folders do. Says whether anything was.
+    /// Recreates what cleaners of temporary folders have deleted. Returns whether anything was.
     pub(super) fn restore(&mut self, link: &Link) -> Result<bool> {
         let parts = [PROBES, PROGRAMS, LIBRARY, SETTINGS, toolchain::CARGO, "socket"];
         if parts.iter().all(|part| self.folder().join(part).symlink_metadata().is_ok()) {
@@ -59,7 +59,7 @@ impl Workplace {
             Err(_) => link.listen_at(&self.socket()),
         });
         restored.with_context(|| {
-            format!("the session's folder {} was deleted and cannot be made again: restart the kernel", path.display())
+            format!("the session's folder {} was deleted and cannot be recreated: restart the kernel", path.display())
         })?;
         Ok(true)
     }
@@ -73,14 +73,14 @@ impl Workplace {
         self.write_settings()
     }
 
-    /// Points evcxr at this folder and at stand-ins for cargo and rustc. They are this process's
+    /// Points evcxr at this folder and at replacements for cargo and rustc. They are this process's
     /// children, so it is this process's environment.
     ///
     /// # Safety
     /// No other thread may read or write the environment meanwhile.
     pub(super) unsafe fn enter(&self, dylib: &Dylib) -> Result<()> {
         let set = |name: &str, value: OsString| {
-            // Safety: the caller promises that no other thread looks.
+            // Safety: the caller guarantees that no other thread uses the environment.
             unsafe { std::env::set_var(name, value) };
         };
         set("RUST_SRC_PATH", self.folder().join(LIBRARY).into());
@@ -110,7 +110,7 @@ impl Workplace {
         Ok(command)
     }
 
-    /// Empty crates in place of std's source: rust-analyzer then has nothing to read, and evcxr
+    /// Empty crates instead of std's source: rust-analyzer then has nothing to read, and evcxr
     /// does not ask rustup to download it.
     fn write_standard_library(&self) -> Result<()> {
         for name in ["core", "alloc", "std", "proc_macro", "test"] {
@@ -122,13 +122,13 @@ impl Workplace {
         Ok(())
     }
 
-    /// evcxr compiles cells with optimisation unless told before it starts.
+    /// evcxr compiles cells with optimisation unless configured otherwise before it starts.
     fn write_settings(&self) -> Result<()> {
         write(&self.folder().join(SETTINGS), "[evcxr]\nopt_level = \"0\"\n")
     }
 }
 
-/// Lets libraries take the processors that this process may use: candle counts physical cores of the machine.
+/// Lets libraries use all processors available to this process: candle counts the machine's physical cores.
 pub(crate) fn limit_threads(program: &mut Command) {
     if std::env::var_os("RAYON_NUM_THREADS").is_none() {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -1,4 +1,4 @@
-//! Cells that end well: values, output, displays, variables.
+//! Cells that succeed: values, output, displays, variables.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn a_value_is_the_result_of_its_cell() -> Result<()> {
 }
 
 #[tokio::test]
-async fn questions_are_answered_before_the_session_is_ready() -> Result<()> {
+async fn requests_are_answered_before_the_session_is_ready() -> Result<()> {
     let mut kernel = Client::start().await?;
     let info = kernel.request(KernelInfoRequest {}.into()).await?;
     assert_eq!(info.reply["language_info"]["name"], "rust");
@@ -50,7 +50,7 @@ async fn text_arrives_as_it_is_printed() -> Result<()> {
     let early = kernel.wait_for(&id, "stream").await?;
     assert_eq!(early.content["text"], "50%\r");
     let silence = tokio::time::timeout(Duration::from_secs(1), kernel.wait_for(&id, "stream")).await;
-    assert!(silence.is_err(), "the rest came before it was printed");
+    assert!(silence.is_err(), "the rest arrived before it was printed");
     let rest = kernel.finish(&id).await?;
     assert_eq!(rest.text("stdout"), "100%");
     kernel.shutdown().await
@@ -94,6 +94,6 @@ async fn variables_keep_the_types_rustc_finds() -> Result<()> {
                 format!(\"{} {} {} {left} {right} {} {sum}\", kept.height(), tensors.len(), late.len(), function(4))";
     let value = kernel.execute(code).await?.expect_ok();
     assert_eq!(value.value(), Some("\"2 2 2 1 r 8 6\""));
-    assert!(memory(kernel.process(), "VmRSS")? < 150_000, "the kernel itself holds none of the data");
+    assert!(memory(kernel.process(), "VmRSS")? < 150_000, "the kernel process holds the data");
     kernel.shutdown().await
 }

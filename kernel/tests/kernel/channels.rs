@@ -1,4 +1,4 @@
-//! The channels themselves: frames that are wrong, both transports, heartbeat, the end.
+//! The channels: invalid frames, both transports, heartbeat, shutdown.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::client::messages::{frames, send_frames};
 use crate::client::{Client, Start, raw, read, state};
 
 #[tokio::test]
-async fn wrong_frames_are_survived() -> Result<()> {
+async fn invalid_frames_are_ignored() -> Result<()> {
     let mut kernel = Client::start().await?;
     let header = |id: &str, kind: &str| json!({ "msg_id": id, "msg_type": kind, "session": "s", "username": "u", "date": "2026-01-01T00:00:00Z", "version": "5.3" });
     let good = frames("key", &header("good", "kernel_info_request"), &json!({}))?;
@@ -47,12 +47,12 @@ async fn wrong_frames_are_survived() -> Result<()> {
 }
 
 #[tokio::test]
-async fn unknown_requests_end_in_idle_and_nothing_else() -> Result<()> {
+async fn unknown_requests_only_get_busy_and_idle() -> Result<()> {
     let mut kernel = Client::start().await?;
     let id = kernel.send(raw("make_tea_request", json!({}))).await?;
     let states: Vec<_> = kernel.read_to_idle(&id).await?.iter().map(state).collect();
     assert_eq!(states, ["busy", "idle"]);
-    // Fields that are missing have their defaults.
+    // Missing fields have their defaults.
     let empty = kernel.ask("execute_request", json!({})).await?.expect_ok();
     assert_eq!(empty.kinds(), ["execute_input"]);
     assert_eq!(kernel.ask("history_request", json!({})).await?.expect_ok().reply["history"][0][1], 1);
@@ -60,7 +60,7 @@ async fn unknown_requests_end_in_idle_and_nothing_else() -> Result<()> {
 }
 
 #[tokio::test]
-async fn headers_come_back_whole() -> Result<()> {
+async fn headers_are_returned_unchanged() -> Result<()> {
     let mut kernel = Client::start().await?;
     let header =
         json!({ "msg_id": "whole", "msg_type": "comm_info_request", "subshell_id": "索", "more": [1, { "a": 2 }] });
@@ -74,7 +74,7 @@ async fn headers_come_back_whole() -> Result<()> {
 }
 
 #[tokio::test]
-async fn ipc_is_served_as_tcp_is() -> Result<()> {
+async fn ipc_works_like_tcp() -> Result<()> {
     let mut kernel = Client::start_as(Start { ipc: true, ..Start::default() }).await?;
     assert_eq!(kernel.execute("20 + 1").await?.expect_ok().value(), Some("21"));
     kernel.heartbeat.socket.send(ZmqMessage::from("beat")).await?;
@@ -97,17 +97,17 @@ async fn heartbeats_are_echoed_and_control_is_answered_while_a_cell_runs() -> Re
     assert!(info["banner"].as_str().is_some_and(|banner| banner.contains(version)));
     let links = info["help_links"].as_array().context("there are links")?;
     assert_eq!(links.len(), 5);
-    // What is called so in the registry is not ours.
+    // The registry's crate of this name is not ours.
     assert!(links.iter().all(|link| !link["url"].as_str().is_some_and(|url| url.ends_with("/kensaku"))));
 
-    // At once, though the cell would run on for minutes.
+    // Immediately, although the cell would run for minutes.
     let restart = kernel.control(raw("shutdown_request", json!({ "restart": true }))).await?;
     assert_eq!(restart.content, json!({ "status": "ok", "restart": true }));
     kernel.wait_for_end().await
 }
 
 #[tokio::test]
-async fn old_clients_ask_for_the_end_on_the_shell_channel() -> Result<()> {
+async fn old_clients_request_shutdown_on_the_shell_channel() -> Result<()> {
     let mut kernel = Client::start().await?;
     let end = kernel.ask("shutdown_request", json!({ "restart": false })).await?.expect_ok();
     assert_eq!(end.reply["restart"], false);
@@ -128,7 +128,7 @@ async fn comms_without_a_target_are_closed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_comm_tells_the_variables() -> Result<()> {
+async fn a_comm_lists_the_variables() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let mut 数 = vec![1.5f32];\nlet name = String::from(\"a\");").await?.expect_ok();
     let send = async |kernel: &mut Client, kind: &str, content| {
@@ -178,7 +178,7 @@ async fn history_outlives_the_kernel() -> Result<()> {
 }
 
 #[tokio::test]
-async fn every_message_is_the_kernels_own() -> Result<()> {
+async fn every_message_has_the_kernels_version_and_user() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.control.send(raw("no_such_request", json!({}))).await?;
     kernel.control.send(raw("kernel_info_request", json!({}))).await?;
@@ -189,7 +189,7 @@ async fn every_message_is_the_kernels_own() -> Result<()> {
 }
 
 #[tokio::test]
-async fn front_ends_that_do_not_read_hold_up_no_other() -> Result<()> {
+async fn front_ends_that_do_not_read_do_not_delay_others() -> Result<()> {
     const DISPLAYS: usize = 40;
     let mut kernel = Client::start().await?;
     let mut suspended = Vec::new();

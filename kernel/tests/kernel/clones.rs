@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-/// A package in the place of a clone, with the settings that cargo finds in this one.
+/// A package that stands for a clone, with this clone's cargo settings.
 fn clone(folder: &Path) -> Result<()> {
     let settings = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cargo");
     std::fs::create_dir_all(folder.join(".cargo"))?;
@@ -21,7 +21,7 @@ fn clone(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What the package in `folder` says its place is.
+/// The location that the package in `folder` prints.
 fn place(folder: &Path, target: &Path) -> Result<String> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["run", "--quiet", "--offline"]).current_dir(folder).env("CARGO_TARGET_DIR", target);
@@ -31,10 +31,10 @@ fn place(folder: &Path, target: &Path) -> Result<String> {
 }
 
 #[test]
-fn cargo_builds_each_its_own() -> Result<()> {
+fn cargo_builds_each_clone_separately() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (first, second, target) = (folder.path().join("a"), folder.path().join("b"), folder.path().join("target"));
-    // Both are written before the first is built: nothing in the second is younger than what is built of the first.
+    // Both are written before the first is built, so that no file of the second is newer than that build.
     clone(&first)?;
     clone(&second)?;
     for clone in [&first, &second, &first] {

@@ -1,4 +1,4 @@
-//! Completion and inspection, asked for as a front end does.
+//! Completion and inspection requests.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Start, build_dylib, raw, read};
 
-/// What the kernel may take, with completion used.
+/// The kernel's memory limit, with completion in use.
 const MEMORY: u64 = 80 << 20;
-/// Longer than an index takes, on a busy machine, too.
+/// Longer than an index takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Asks with the cursor where `|` stands.
+/// Sends a request with the cursor at `|`.
 async fn ask(kernel: &mut Client, kind: &str, code: &str) -> Result<Value> {
     let cursor = code.chars().take_while(|c| *c != '|').count();
     let content = json!({ "code": code.replacen('|', "", 1), "cursor_pos": cursor, "detail_level": 1 });
@@ -57,7 +57,7 @@ async fn names_of_the_session_are_offered() -> Result<()> {
 
 #[tokio::test]
 #[cfg_attr(not(rust_src), ignore = "needs the source of std: rustup component add rust-src")]
-async fn answers_come_while_a_cell_runs() -> Result<()> {
+async fn requests_are_answered_while_a_cell_runs() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let words = vec![\"a\".to_owned()];").await?.expect_ok();
     let started = Instant::now();
@@ -71,7 +71,7 @@ async fn answers_come_while_a_cell_runs() -> Result<()> {
 }
 
 #[tokio::test]
-async fn one_compiler_answers_and_only_the_last_question_counts() -> Result<()> {
+async fn only_one_compiler_runs_and_outdated_requests_are_dropped() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let words = vec![\"a\".to_owned()];").await?.expect_ok();
     let mut asked = Vec::new();
@@ -91,16 +91,16 @@ async fn one_compiler_answers_and_only_the_last_question_counts() -> Result<()> 
     for id in &asked {
         kernel.read_to_idle(id).await?;
     }
-    assert_eq!(most, 1, "so many compilers at a time");
+    assert_eq!(most, 1, "compilers ran in parallel");
     let of = |id: &str| found.iter().find(|reply| reply.parent["msg_id"] == id);
-    let last = of(&asked[asked.len() - 1]).context("the last is answered")?;
+    let last = of(&asked[asked.len() - 1]).context("the last request is answered")?;
     assert!(last.content["matches"].as_array().is_some_and(|names| names.contains(&json!("pow"))), "{last:?}");
     let empty = found.iter().filter(|reply| reply.content["matches"] == json!([])).count();
-    assert!(empty >= asked.len() / 2, "{empty} of {} outdated questions were dropped", asked.len());
+    assert!(empty >= asked.len() / 2, "{empty} of {} outdated requests were dropped", asked.len());
     kernel.shutdown().await
 }
 
-/// How many compilers a kernel's process has started that are at work.
+/// The number of running compilers that a kernel's process has started.
 fn compilers(kernel: u32) -> Result<usize> {
     let mut all = String::new();
     for task in std::fs::read_dir(format!("/proc/{kernel}/task"))? {
@@ -153,27 +153,27 @@ async fn an_added_crate_is_completed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_missing_index_is_made() -> Result<()> {
+async fn a_missing_index_is_built() -> Result<()> {
     build_dylib();
     let folder = tempfile::tempdir()?;
     let program = installed_without_index(folder.path())?;
     let mut kernel = Client::start_as(Start { program: Some(program), ..Start::default() }).await?;
     let started = Instant::now();
-    // Meanwhile nothing is known, and nothing waits.
+    // Until then requests are answered immediately, without names.
     while !complete(&mut kernel, "Tensor::zer|").await?.contains(&"zeros".to_owned()) {
-        assert!(started.elapsed() < PATIENCE, "completion still knows nothing");
+        assert!(started.elapsed() < PATIENCE, "completion still finds nothing");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     kernel.shutdown().await
 }
 
-/// A copy of the binary and of its library for cells, but for what completion knows.
+/// A copy of the binary and its library for cells, without the completion index.
 fn installed_without_index(folder: &Path) -> Result<PathBuf> {
     let binary = Path::new(env!("CARGO_BIN_EXE_kensaku"));
     let program = folder.join("kensaku");
     std::fs::copy(binary, &program)?;
     let clone = Path::new(env!("CARGO_MANIFEST_DIR")).parent().and_then(Path::to_str);
-    for file in files(binary.parent().context("the binary lies in a folder")?)? {
+    for file in files(binary.parent().context("the binary is in a folder")?)? {
         let Some(name) = file.file_name().filter(|name| name.to_string_lossy().starts_with("kensaku-dylib-")) else {
             continue;
         };
@@ -205,7 +205,7 @@ async fn completion_takes_little_memory() -> Result<()> {
         assert!(complete(&mut kernel, code).await?.len() > 5, "{code}");
     }
     let status = std::fs::read_to_string(format!("/proc/{}/status", kernel.process()))?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("Linux tells the memory")?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("Linux reports the memory")?;
     let kilobytes: u64 = resident.trim().trim_end_matches(" kB").parse()?;
     assert!(kilobytes << 10 < MEMORY, "the kernel takes {kilobytes} kB");
     println!("the kernel takes {kilobytes} kB");
@@ -213,10 +213,10 @@ async fn completion_takes_little_memory() -> Result<()> {
 }
 
 #[tokio::test]
-async fn crates_that_cargo_has_fetched_are_offered() -> Result<()> {
+async fn downloaded_crates_are_offered() -> Result<()> {
     let mut kernel = Client::start().await?;
     assert_eq!(complete(&mut kernel, ":dep serde_js|").await?[0], "serde_json");
-    // The kernel is built from it, the dylib is not.
+    // The kernel depends on it, the dylib does not.
     assert_eq!(complete(&mut kernel, ":dep annotate-snip|").await?, ["annotate-snippets"]);
     kernel.shutdown().await
 }

@@ -1,4 +1,4 @@
-//! `:dep` with crates of the user's own, on crates that kensaku is built from: nothing is downloaded.
+//! `:dep` with the user's crates, which only depend on crates of kensaku, so that nothing is downloaded.
 
 use std::path::{Path, PathBuf};
 
@@ -44,14 +44,14 @@ fn library() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("lib")
 }
 
-/// What the last state of the line about progress says.
+/// The last state of the progress line.
 fn progress(added: &Transcript) -> &str {
     let shown = added.messages.iter().rev().find(|message| message.kind.ends_with("display_data"));
     shown.and_then(|message| message.content["data"]["text/plain"].as_str()).unwrap_or_default()
 }
 
 #[tokio::test]
-async fn crates_of_the_dylib_are_the_same_in_a_crate_of_the_users_own() -> Result<()> {
+async fn crates_of_the_dylib_are_the_same_in_a_users_crate() -> Result<()> {
     let dependencies = format!(
         "candle-core = \"0.11\"\nkensaku = {{ path = {:?} }}\nserde = {{ version = \"1\", features = [\"derive\"] }}\n\
          serde_json = \"1\"\ntokio = {{ version = \"1\", features = [\"rt\", \"time\"] }}\n\
@@ -88,13 +88,13 @@ async fn crates_of_the_dylib_are_the_same_in_a_crate_of_the_users_own() -> Resul
 }
 
 #[tokio::test]
-async fn versions_that_cannot_meet_are_named() -> Result<()> {
+async fn conflicting_versions_are_named() -> Result<()> {
     let old = Package::new("log", "", "pub struct Old;")?;
     let mine = Package::new("mine", &format!("log = {{ path = {:?} }}\n", old.path()), "pub use log::Old;")?;
     let mut kernel = Client::start().await?;
     let added = kernel.execute(&format!("{}mine::Old;", mine.dep())).await?.expect_ok();
     assert!(added.text("stderr").starts_with("mine uses log 0.1.0, kensaku uses 0.4."), "{added:#?}");
-    // The same version, with a feature that the dylib's has not.
+    // The same version, with a feature that the dylib's lacks.
     let more = Package::new(
         "more",
         "serde = \"1\"\nserde_json = { version = \"1\", features = [\"raw_value\"] }\n",
@@ -107,24 +107,24 @@ async fn versions_that_cannot_meet_are_named() -> Result<()> {
         said.starts_with("more uses serde_json 1.") && said.contains("with `raw_value`, which kensaku's lacks"),
         "{said}"
     );
-    // What was said before is not said again.
+    // Warnings are not repeated.
     assert_eq!(said.lines().count(), 1, "{said}");
     assert_eq!(added.value(), Some("\"[ 1]\""));
-    // A crate may be both, one after the other.
+    // A notebook may switch from kensaku's build of a crate to another.
     let held = kernel.execute(":dep serde_json\nlet held = serde_json::json!(1);\nlet own = more::raw(\"1\");").await?;
     assert!(held.expect_ok().text("stdout").contains("is part of kensaku"));
     let other = kernel.execute(":dep serde_json = { version = \"1\", features = [\"raw_value\"] }").await?.expect_ok();
     let said = other.text("stderr");
     assert!(said.ends_with("\ndropped `held`: `:dep` changed its type\n"), "{said}");
     assert!(said.starts_with("the notebook uses serde_json 1.") && said.lines().count() == 2, "{said}");
-    // What is below it is the dylib's.
+    // Its dependencies are the dylib's.
     let text = kernel.execute("more::text(&kensaku::serde_json::json!([1, null]))").await?.expect_ok();
     assert_eq!(text.value(), Some("\"[1,null]\""));
     kernel.shutdown().await
 }
 
 #[tokio::test]
-async fn the_kernels_kensaku_takes_the_place_of_another() -> Result<()> {
+async fn the_kernels_kensaku_replaces_another() -> Result<()> {
     let other = Package::new("kensaku", "", "compile_error!(\"it is not compiled\");")?;
     let uses = format!("kensaku = {{ path = {:?} }}\n", other.path());
     let mine = Package::new("mine", &uses, "pub fn queries(run: &kensaku::eval::Run) -> usize { run.len() }\n")?;
@@ -141,7 +141,7 @@ async fn the_kernels_kensaku_takes_the_place_of_another() -> Result<()> {
 }
 
 #[tokio::test]
-async fn macros_of_the_users_own_stand_on_crates_of_the_dylib() -> Result<()> {
+async fn a_users_macros_use_crates_of_the_dylib() -> Result<()> {
     let code = "#[proc_macro_derive(Named)]
         pub fn named(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
             let name = syn::parse_macro_input!(input as syn::DeriveInput).ident;
@@ -162,7 +162,7 @@ async fn macros_of_the_users_own_stand_on_crates_of_the_dylib() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_static_of_a_crate_is_one_in_all_cells() -> Result<()> {
+async fn a_crates_static_is_the_same_in_all_cells() -> Result<()> {
     let code = "use std::sync::atomic::{AtomicU32, Ordering};\nstatic COUNT: AtomicU32 = AtomicU32::new(0);\n\
                 pub fn next() -> u32 { COUNT.fetch_add(1, Ordering::SeqCst) }\n";
     let counter = Package::new("counter", "", code)?;
@@ -181,7 +181,7 @@ async fn a_static_of_a_crate_is_one_in_all_cells() -> Result<()> {
 }
 
 #[tokio::test]
-async fn variables_of_a_crate_that_has_changed_go() -> Result<()> {
+async fn variables_of_a_changed_crate_are_dropped() -> Result<()> {
     let below = Package::new("below", "", "#[derive(Debug)]\npub struct T { pub x: u64 }\n")?;
     let uses = format!("below = {{ path = {:?} }}\n", below.path());
     let above = Package::new("above", &uses, "pub fn t() -> below::T { below::T { x: 7 } }\npub use below;\n")?;
@@ -190,11 +190,11 @@ async fn variables_of_a_crate_that_has_changed_go() -> Result<()> {
     kernel.execute(&format!("{}{}", above.dep(), other.dep())).await?.expect_ok();
     kernel.execute("struct Own(above::below::T);\nlet t = above::t();\nlet own = Own(above::t());").await?.expect_ok();
     kernel.execute("let u = other::U(3);").await?.expect_ok();
-    // Its type tells nothing of the crate.
+    // Its type does not mention the crate.
     kernel.execute("let any: Box<dyn std::any::Any> = Box::new(above::t());").await?.expect_ok();
     let is_known = "any.downcast_ref::<above::below::T>().map(|t| t.x)";
     assert_eq!(kernel.execute(is_known).await?.expect_ok().value(), Some("Some(7)"));
-    // The same crates again change nothing.
+    // Adding the same crates again changes nothing.
     let same = kernel.execute(&above.dep()).await?.expect_ok();
     assert_eq!(same.text("stderr"), "");
     assert_eq!(kernel.execute("(t.x, own.0.x, u.0)").await?.expect_ok().value(), Some("(7, 7, 3)"));
@@ -204,7 +204,7 @@ async fn variables_of_a_crate_that_has_changed_go() -> Result<()> {
     assert!(changed.contains("dropped `t`") && changed.contains("dropped `own`"), "{changed}");
     assert!(!changed.contains("`u`"), "{changed}");
     assert_eq!(kernel.execute("t").await?.status(), "error");
-    // It would be told to hold no type that there is now.
+    // Otherwise it would be reported to have a type that no longer exists.
     assert!(changed.contains("dropped `any`"), "{changed}");
     assert!(kernel.execute(is_known).await?.traceback().contains("E0425"));
     assert_eq!(kernel.execute("(above::t().x, u.0)").await?.expect_ok().value(), Some("(9, 3)"));
@@ -212,7 +212,7 @@ async fn variables_of_a_crate_that_has_changed_go() -> Result<()> {
 }
 
 #[tokio::test]
-async fn sessions_share_what_is_built_and_keep_what_they_have() -> Result<()> {
+async fn sessions_share_builds_and_keep_their_own_versions() -> Result<()> {
     let cache = tempfile::tempdir()?;
     let mine = Package::new("mine", "", "pub fn number() -> u64 { 1 }\n")?;
     let start = || Start { variables: vec![("XDG_CACHE_HOME".to_owned(), cache.path().into())], ..Start::default() };
@@ -272,7 +272,7 @@ async fn a_crate_may_have_the_name_of_a_module_of_the_prelude() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_does_not_compile_is_said_once() -> Result<()> {
+async fn compile_errors_are_shown_once() -> Result<()> {
     let wrong = Package::new("wrong", "", "pub fn f() -> u8 { \"no number\" }\n")?;
     let mut kernel = Client::start().await?;
     let failed = kernel.execute(&wrong.dep()).await?;
@@ -281,7 +281,7 @@ async fn what_does_not_compile_is_said_once() -> Result<()> {
     assert!(said.contains("mismatched types") && said.contains("src/lib.rs:1:20"), "{said}");
     assert_eq!(failed.text("stderr"), "");
     assert!(progress(&failed).starts_with("wrong not added ("), "{failed:#?}");
-    // It came at once, before there was anything to tell.
+    // The progress line appears immediately.
     assert_eq!(failed.kinds()[..2], ["execute_input", "display_data"]);
     wrong.code("pub fn f() -> u8 { 1 }\n")?;
     assert_eq!(kernel.execute(&format!("{}wrong::f()", wrong.dep())).await?.expect_ok().value(), Some("1"));

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::client::Client;
 
 #[tokio::test]
-async fn commands_tell_about_the_session() -> Result<()> {
+async fn commands_describe_the_session() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "let b = vec![Some(1u8)];\nlet a = \"x\".to_owned();\n:vars";
     let vars = kernel.execute(code).await?.expect_ok();
@@ -41,12 +41,12 @@ async fn cells_can_be_optimised() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_shell_prints_as_it_goes() -> Result<()> {
+async fn the_shells_output_is_streamed() -> Result<()> {
     let mut kernel = Client::start().await?;
     let id = kernel.begin("!echo 検索; sleep 2; echo later >&2; exit 3").await?;
     let asked = Instant::now();
     assert_eq!(kernel.wait_for(&id, "stream").await?.content["text"], "検索\n");
-    assert!(asked.elapsed().as_millis() < 1900, "the output came at the end");
+    assert!(asked.elapsed().as_millis() < 1900, "the output arrived only at the end");
     let rest = kernel.finish(&id).await?.expect_ok();
     assert_eq!(rest.text("stdout"), "later\n");
     assert_eq!(rest.text("stderr"), "exit status: 3\n");
@@ -54,14 +54,14 @@ async fn the_shell_prints_as_it_goes() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_crate_of_the_dylib_is_taken_from_there() -> Result<()> {
+async fn a_crate_of_the_dylib_is_reused() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = ":dep serde_json = \"1\"\nserde_json::json!({ \"a\": [1, 2] }).to_string()";
     let held = kernel.execute(code).await?.expect_ok();
     assert!(held.text("stdout").contains("is part of kensaku"), "{held:#?}");
     assert_eq!(held.value(), Some(r#""{\"a\":[1,2]}""#));
     assert_eq!(kernel.execute(":show_deps").await?.expect_ok().value(), Some("serde_json = \"1\""));
-    // The same crate, not another of its name.
+    // The same crate, not another of the same name.
     let same =
         kernel.execute("let value: kensaku::serde_json::Value = serde_json::json!(1);\nvalue").await?.expect_ok();
     assert_eq!(same.value(), Some("Number(1)"));
@@ -69,7 +69,7 @@ async fn a_crate_of_the_dylib_is_taken_from_there() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_crate_of_the_users_own_is_built_beside_it() -> Result<()> {
+async fn a_users_crate_is_built() -> Result<()> {
     let folder = tempfile::tempdir()?;
     std::fs::create_dir(folder.path().join("src"))?;
     let manifest = "[package]\nname = \"my-words\"\nversion = \"0.3.0\"\nedition = \"2024\"\n";
@@ -89,15 +89,15 @@ async fn a_crate_of_the_users_own_is_built_beside_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn cells_tell_how_long_they_take() -> Result<()> {
+async fn cells_report_how_long_they_take() -> Result<()> {
     let mut kernel = Client::start().await?;
     let sleep = "std::thread::sleep(std::time::Duration::from_millis(1500));";
     let timed = kernel.execute(&format!(":time\n{sleep}")).await?.expect_ok().text("stdout");
-    let (compiled, ran) = timed.split_once(" to compile, ").context("both parts are told")?;
+    let (compiled, ran) = timed.split_once(" to compile, ").context("both parts are reported")?;
     assert!(compiled.ends_with(" ms") || compiled.ends_with(" s"), "{timed}");
     let ran: f64 = ran.trim_end_matches(" s to run\n").parse()?;
     assert!((1.5..60.0).contains(&ran), "{timed}");
-    // Only that cell, and code on the same line.
+    // Applies only to that cell, and to code on the same line.
     assert_eq!(kernel.execute("1 + 1").await?.expect_ok().text("stdout"), "");
     let inline = kernel.execute(":time let x = 3;\nx + 1").await?.expect_ok();
     assert_eq!(inline.value(), Some("4"));
@@ -147,7 +147,7 @@ async fn variables_have_sizes_and_can_be_dropped() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_shell_works_where_cells_work() -> Result<()> {
+async fn the_shell_runs_in_the_folder_of_cells() -> Result<()> {
     let mut kernel = Client::start().await?;
     let folder = tempfile::tempdir()?;
     let folder = folder.path().canonicalize()?;
@@ -166,7 +166,7 @@ async fn the_shell_works_where_cells_work() -> Result<()> {
     assert!(all.contains(&format!("\nGREETING={same}")) && all.contains("API_TOKEN=<hidden>"), "{all}");
     assert!(!all.contains("KENSAKU_") && !all.contains("secret\n"), "{all}");
     assert_eq!(kernel.execute(":env =x").await?.reply["ename"], "CommandError");
-    // A new process has it, too.
+    // A new process has it as well.
     assert_eq!(kernel.execute("std::process::exit(1)").await?.status(), "error");
     assert_eq!(kernel.execute(":env GREETING").await?.expect_ok().text("stdout"), same);
     kernel.shutdown().await
@@ -183,7 +183,7 @@ async fn errors_are_explained() -> Result<()> {
     assert!(other.value().is_some_and(|text| text.contains("## E0382") && text.contains("moved")), "{other:#?}");
     assert_eq!(kernel.execute(":explain E9999").await?.reply["evalue"], "the compiler has no error code E9999");
     let folder = kernel.execute(":last_compile_dir").await?.expect_ok();
-    let folder = std::path::Path::new(folder.value().context("a folder is told")?).to_owned();
+    let folder = std::path::Path::new(folder.value().context("a folder is reported")?).to_owned();
     assert!(std::fs::read_dir(folder)?.count() > 0);
     kernel.shutdown().await
 }
@@ -215,13 +215,13 @@ async fn files_are_loaded_into_the_cell() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_in_a_string_is_no_command() -> Result<()> {
+async fn a_string_does_not_contain_commands() -> Result<()> {
     let mut kernel = Client::start().await?;
     let raw = kernel.execute("let text = r#\"\n:dep no_such_crate_at_all\n!ls\n?Tensor\n\"#;\ntext.len()").await?;
     assert_eq!(raw.expect_ok().value(), Some("39"));
     let text = kernel.execute("/*\n:help\n*/\nlet text = \"first\n:help\nlast\";\nprintln!(\"{text:?}\");").await?;
     assert_eq!(text.expect_ok().text("stdout"), "\"first\\n:help\\nlast\"\n");
-    // Line ends of Windows.
+    // Windows line endings.
     let cell = kernel.execute("let a = 1;\r\nlet text = \"one\r\ntwo\";\r\ntext.len() + a\r\n").await?;
     assert_eq!(cell.expect_ok().value(), Some("8"));
     let commands = kernel.execute("!echo from the shell\r\n:vars\r\n").await?.expect_ok();
@@ -233,7 +233,7 @@ async fn what_is_in_a_string_is_no_command() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_session_begins_with_the_users_files() -> Result<()> {
+async fn a_session_starts_with_the_users_files() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let init = "!sleep 2\n:dep serde_json = \"1\"\n:no_such_command\n";
     std::fs::write(folder.path().join("init.evcxr"), init)?;

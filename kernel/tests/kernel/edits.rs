@@ -1,5 +1,5 @@
-//! Random chains of edits: after each, a variable either has the value it was made with, or is named as dropped; and only
-//! what the edit touches is dropped.
+//! Random chains of edits: after each, a variable either keeps its value or is reported as dropped, and only variables
+//! that the edit affects are dropped.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::client::Client;
 
-/// What types are built from, each with a value of that type.
+/// Types of fields, each with a value.
 const FIELDS: [(&str, &str); 6] = [
     ("u8", "7"),
     ("u64", "7"),
@@ -17,7 +17,7 @@ const FIELDS: [(&str, &str); 6] = [
     ("(u8, u32)", "(7, 8)"),
 ];
 
-/// The parts that are edited: the cell for one of the fields, and the variables that an edit touches.
+/// The edited parts: the cell for one of the fields, and the variables that an edit affects.
 struct Part {
     name: &'static str,
     code: fn(&str, usize) -> String,
@@ -58,7 +58,7 @@ const PARTS: [Part; 8] = [
 const TYPES: &str = "trait Shape { type Inner; fn name(&self) -> u8; }\n#[derive(Debug)] struct K;\nuse m::*;\n\
     make!(Made);\n#[derive(Debug)] struct All { w: Word, n: [u8; N], f: [u8; n()], i: <K as Shape>::Inner, m: Made, p: P }";
 
-/// How each variable is made of the fields at hand.
+/// The code that creates each variable from the current fields.
 fn variables(field: &BTreeMap<&str, usize>) -> Vec<(&'static str, String)> {
     let value = |part: &str| FIELDS[field[part]].1;
     let all = format!(
@@ -80,7 +80,7 @@ fn variables(field: &BTreeMap<&str, usize>) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Reads a variable: its form, and how much memory its type takes now.
+/// Reads a variable: its text, and the current size of its type.
 fn read(name: &str) -> String {
     match name {
         "erased" => "format!(\"{:?}\", erased.downcast_ref::<Alone>())".to_owned(),
@@ -106,7 +106,7 @@ async fn chain(seed: u64, length: usize) -> Result<()> {
     let mut forms = BTreeMap::new();
     let mut touched: Vec<&str> = variables(&field).iter().map(|(name, _)| *name).collect();
     for step in 0..=length {
-        // What the last edit has dropped is made anew.
+        // Recreates what the last edit has dropped.
         for (name, value) in variables(&field).iter().filter(|(name, _)| touched.contains(name)) {
             kernel.execute(&format!("let {name} = {value};")).await?.expect_ok();
             let form = kernel.execute(&read(name)).await?.expect_ok();
@@ -131,7 +131,7 @@ async fn chain(seed: u64, length: usize) -> Result<()> {
     kernel.shutdown().await
 }
 
-/// Marsaglia's xorshift: the same numbers wherever the test runs.
+/// Marsaglia's xorshift, so that the numbers are the same everywhere.
 struct Random(u64);
 
 impl Random {

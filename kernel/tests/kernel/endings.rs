@@ -1,4 +1,4 @@
-//! The ends of processes: what is said, what is left.
+//! Processes that end: what is reported, what is left.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -34,7 +34,7 @@ async fn a_dead_process_is_explained_and_replaced() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_killed_kernel_leaves_no_process_behind() -> Result<()> {
+async fn a_killed_kernel_leaves_no_process() -> Result<()> {
     let mut kernel = Client::start().await?;
     let value = kernel.execute("std::process::id()").await?.expect_ok();
     let child: u32 = value.value().unwrap_or_default().parse()?;
@@ -47,7 +47,7 @@ async fn a_killed_kernel_leaves_no_process_behind() -> Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    anyhow::bail!("process {child} runs on")
+    anyhow::bail!("process {child} still runs")
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn folders_are_removed() -> Result<()> {
     let process = killed.process();
     drop(killed);
     assert_eq!(folders_of(process)?.len(), 1);
-    // The next kernel sweeps.
+    // The next kernel removes it.
     let mut next = Client::start().await?;
     next.execute("1").await?.expect_ok();
     assert_eq!(folders_of(process)?, Vec::<PathBuf>::new());
@@ -88,7 +88,7 @@ async fn two_kernels_do_not_wait_for_each_other() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_a_place_for_files_the_kernel_says_so() -> Result<()> {
+async fn a_missing_place_for_files_is_reported() -> Result<()> {
     let mut kernel = Client::start_with(&[("TMPDIR", "/nonexistent")]).await?;
     let failed = kernel.execute("1").await?;
     let told = failed.reply["evalue"].as_str().unwrap_or_default().to_owned();
@@ -137,7 +137,7 @@ async fn a_running_cell_ends_with_the_kernel() -> Result<()> {
     kernel.wait_for_end().await?;
     assert!(file.exists());
 
-    // One that does not listen is not waited for.
+    // A cell that does not react is killed.
     let mut kernel = Client::start().await?;
     let process = kernel.execute("std::process::id()").await?.expect_ok();
     let process: u32 = process.value().unwrap_or_default().parse()?;
@@ -164,7 +164,7 @@ async fn the_kernel_ends_with_jupyter() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_session_is_closed_to_others() -> Result<()> {
+async fn a_session_is_private() -> Result<()> {
     use std::io::{Read, Write};
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixStream;
@@ -174,7 +174,7 @@ async fn a_session_is_closed_to_others() -> Result<()> {
     let folders = folders_of(kernel.process())?;
     let mode = std::fs::metadata(&folders[0])?.permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
-    // Whoever does not know the token is hung up on, and disturbs nobody.
+    // Connections without the token are closed, and disturb nothing.
     for line in ["control\n", "stdout\n", "guess control 1\n"] {
         let mut stream = UnixStream::connect(folders[0].join("socket"))?;
         stream.write_all(line.as_bytes())?;
@@ -187,7 +187,7 @@ async fn a_session_is_closed_to_others() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_deleted_folder_is_made_again() -> Result<()> {
+async fn a_deleted_folder_is_created_again() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let kept = 1;\nfn item() -> u8 { 5 }").await?.expect_ok();
     let folders = folders_of(kernel.process())?;
@@ -196,7 +196,7 @@ async fn a_deleted_folder_is_made_again() -> Result<()> {
     assert_eq!(told.reply["ename"], "FolderDeleted", "{told:#?}");
     assert_eq!(kernel.execute("kept + i32::from(item())").await?.expect_ok().value(), Some("6"));
     assert_eq!(kernel.execute("let more = kept;\nmore").await?.expect_ok().text("stderr"), "");
-    // Nor does the process for cells miss it where it is started again.
+    // The process for cells can be restarted as well.
     assert_eq!(kernel.execute("std::process::abort();").await?.reply["ename"], "ProcessEnded");
     assert_eq!(kernel.execute("item()").await?.expect_ok().value(), Some("5"));
     kernel.shutdown().await?;
@@ -218,7 +218,7 @@ fn folders_of(process: u32) -> Result<Vec<PathBuf>> {
     Ok(entries.filter(ours).collect())
 }
 
-/// Whether a process is there and no zombie.
+/// Whether a process runs and is not a zombie.
 fn runs(process: u32) -> Result<bool> {
     let output = Command::new("ps")
         .args(["-o", "stat=", "-p", &process.to_string()])

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, raw};
 
-/// An execute request as a front end may send it.
+/// An execute request with additional fields.
 fn cell(code: &str, fields: Value) -> Value {
     let mut content = json!({ "code": code });
     for (name, value) in fields.as_object().into_iter().flatten() {
@@ -15,7 +15,7 @@ fn cell(code: &str, fields: Value) -> Value {
 }
 
 #[tokio::test]
-async fn silent_cells_run_unseen_and_uncounted() -> Result<()> {
+async fn silent_cells_have_no_output_and_no_count() -> Result<()> {
     let mut kernel = Client::start().await?;
     let silent = cell("println!(\"unseen\"); let a = 1; a", json!({ "silent": true, "store_history": true }));
     let run = kernel.ask("execute_request", silent).await?.expect_ok();
@@ -61,7 +61,7 @@ async fn user_expressions_are_evaluated_after_the_cell() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_failure_aborts_what_was_queued_behind_it() -> Result<()> {
+async fn a_failure_aborts_queued_cells() -> Result<()> {
     let mut kernel = Client::start().await?;
     let failing = kernel.begin("std::thread::sleep(std::time::Duration::from_millis(300)); panic!(\"first\")").await?;
     let queued = [kernel.begin("println!(\"second\")").await?, kernel.begin("println!(\"third\")").await?];
@@ -82,7 +82,7 @@ async fn a_failure_aborts_what_was_queued_behind_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn cells_wait_for_the_session_and_keep_their_order() -> Result<()> {
+async fn cells_wait_for_the_session_in_order() -> Result<()> {
     let mut kernel = Client::start().await?;
     // Sent before the session can be ready.
     let first = kernel.begin("let mut order = vec![1];").await?;
@@ -96,7 +96,7 @@ async fn cells_wait_for_the_session_and_keep_their_order() -> Result<()> {
 }
 
 #[tokio::test]
-async fn questions_are_answered_while_a_cell_runs() -> Result<()> {
+async fn requests_are_answered_while_a_cell_runs() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "println!(\"running\");\nfor _ in 0..500 { std::thread::sleep(std::time::Duration::from_millis(20)); }";
     let id = kernel.begin(code).await?;
@@ -113,7 +113,7 @@ async fn questions_are_answered_while_a_cell_runs() -> Result<()> {
         let answer = kernel.ask(kind, content).await?;
         assert!(["ok", "incomplete"].contains(&answer.status()), "{kind}: {answer:#?}");
         assert_eq!(answer.kinds(), [""; 0]);
-        // Front ends that take any idle for the kernel's hear that it is not.
+        // Corrects front ends that apply every idle status to the kernel.
         assert_eq!(kernel.wait_for(&id, "status").await?.content["execution_state"], "busy");
     }
     kernel.interrupt().await?;

@@ -1,4 +1,4 @@
-//! `kensaku export`: what is written, and that it prints what the notebook shows. CI builds one with plain cargo.
+//! `kensaku export`: the files, and that the program prints what the notebook shows. CI builds one with plain cargo.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -26,7 +26,7 @@ fn a_notebook_becomes_a_cargo_project() -> Result<()> {
     let program = std::fs::read_to_string(project.join("src/main.rs"))?;
     assert_eq!(program.matches("use std::collections::HashMap;").count(), 1, "{program}");
     assert!(program.contains("// # 検索\n") && program.contains("kensaku::show_value!(f()?);"), "{program}");
-    // cargo takes it, with the versions of the lock file.
+    // cargo accepts it with the versions of the lock file.
     let metadata = Command::new("cargo")
         .args(["metadata", "--format-version=1", "--offline", "--no-deps", "--manifest-path"])
         .arg(project.join("Cargo.toml"))
@@ -36,19 +36,19 @@ fn a_notebook_becomes_a_cargo_project() -> Result<()> {
 }
 
 #[test]
-fn a_project_is_written_over_and_other_folders_are_not() -> Result<()> {
+fn projects_are_overwritten_and_other_folders_are_not() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let project = folder.path().join("project");
     assert!(export(folder.path(), &CELLS, &project)?.status.success());
     assert!(export(folder.path(), &CELLS, &project)?.status.success());
-    // Here lies the notebook itself.
+    // This is the folder of the notebook.
     let refused = export(folder.path(), &CELLS, folder.path())?;
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8(refused.stderr)?.contains("is not empty"));
     Ok(())
 }
 
-/// Items in several cells, some defined anew; values with and without a rich form; a future; an error at the end.
+/// Items in several cells, some redefined; values with and without a rich form; a future; an error at the end.
 const CODE: [(&str, &str); 7] = [
     ("code", "use std::collections::{BTreeMap, HashMap};\nfn f() -> i32 { 1 }\nstruct Plain;\nlet mut a = f();"),
     ("code", "use std::collections::{BTreeMap, BTreeSet};\nlet set: BTreeSet<i32> = [a, 2].into();\nset"),
@@ -66,7 +66,7 @@ fn the_program_prints_what_the_notebook_shows() -> Result<()> {
     let project = folder.path().join("project");
     assert!(export(folder.path(), &CODE, &project)?.status.success());
     let kensaku = || Command::new(env!("CARGO_BIN_EXE_kensaku"));
-    // The library of cells stands in for the dependency, so that nothing has to be built.
+    // The library of cells replaces the dependency, so that nothing has to be built.
     let mut run = kensaku();
     run.args(["run", "src/main.rs"]).current_dir(&project).env("XDG_CACHE_HOME", folder.path());
     let output = run.output()?;
@@ -85,7 +85,7 @@ fn the_program_prints_what_the_notebook_shows() -> Result<()> {
         .filter_map(|output| output["text"].as_str().or(output["data"]["text/plain"].as_str()))
         .map(|text| format!("{}\n", text.trim_end()))
         .collect();
-    // A type is told with its crate.
+    // The names of types include their crate.
     assert_eq!(printed.replace("script::Plain", "Plain"), shown.replace("ctx::Plain", "Plain"));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Cells that fail: the status says so, the traceback names the line, variables stay.
+//! Cells that fail: the status is an error, the traceback has the line, variables are kept.
 
 use anyhow::Result;
 
@@ -45,7 +45,7 @@ async fn an_error_by_question_mark_fails_its_cell() -> Result<()> {
 }
 
 #[tokio::test]
-async fn compile_errors_are_drawn_over_the_cell() -> Result<()> {
+async fn compile_errors_show_the_cell() -> Result<()> {
     let mut kernel = Client::start().await?;
     let failed = kernel.execute("let fine = 1;\n\nlet number: i32 = \"text\";").await?;
     assert_eq!(failed.kinds(), ["execute_input", "error"]);
@@ -68,7 +68,7 @@ async fn compile_errors_are_drawn_over_the_cell() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_kept_stays_in_its_cell_or_says_why() -> Result<()> {
+async fn variables_that_cannot_be_kept_stay_in_their_cell_or_say_why() -> Result<()> {
     let mut kernel = Client::start().await?;
     let closure = "let two = 2;\nlet double = |x: i32| x * two;\nlet squares = (1..3).map(|x| x * x);\n\
                    let four = double(2);\ndouble(four) + squares.sum::<i32>()";
@@ -84,7 +84,7 @@ async fn what_cannot_be_kept_stays_in_its_cell_or_says_why() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_crash_loses_variables_and_says_so() -> Result<()> {
+async fn a_crash_loses_variables_and_reports_it() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let lost = 1;\nfn kept() -> i32 { 5 }").await?.expect_ok();
     let failed = kernel.execute("println!(\"last words\"); std::process::abort();").await?;
@@ -96,7 +96,7 @@ async fn a_crash_loses_variables_and_says_so() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_way_to_a_panic_is_told() -> Result<()> {
+async fn a_panics_call_stack_is_shown() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("fn inner(items: &[u8]) -> u8 {\n    items[3]\n}").await?.expect_ok();
     kernel.execute("fn outer(items: &[u8]) -> u8 {\n    inner(items) + 1\n}").await?.expect_ok();
@@ -110,7 +110,7 @@ async fn the_way_to_a_panic_is_told() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_panic_before_the_statements_is_told() -> Result<()> {
+async fn a_panic_before_the_statements_is_reported() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "struct D;\nimpl Drop for D { fn drop(&mut self) { panic!(\"dropped\") } }\nlet d = D;";
     kernel.execute(code).await?.expect_ok();
@@ -122,7 +122,7 @@ async fn a_panic_before_the_statements_is_told() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_panic_behind_a_hook_of_the_users_is_one() -> Result<()> {
+async fn a_panic_with_a_custom_hook_is_reported() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let kept = 3;\nstd::panic::set_hook(Box::new(|_| println!(\"mine\")));").await?.expect_ok();
     let failed = kernel.execute("panic!(\"told to the hook\");").await?;
@@ -132,7 +132,7 @@ async fn a_panic_behind_a_hook_of_the_users_is_one() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_error_tells_its_causes() -> Result<()> {
+async fn an_error_shows_its_causes() -> Result<()> {
     let mut kernel = Client::start().await?;
     let error = "#[derive(Debug)]\nstruct Outer(std::io::Error);\nimpl std::fmt::Display for Outer { fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result { write!(f, \"outer\") } }\nimpl std::error::Error for Outer { fn source(&self) -> Option<&(dyn std::error::Error + 'static)> { Some(&self.0) } }";
     kernel.execute(error).await?.expect_ok();
@@ -176,7 +176,7 @@ async fn errors_are_coloured_and_show_no_code_of_ours() -> Result<()> {
 }
 
 #[tokio::test]
-async fn names_of_the_users_that_look_like_ours_are_told() -> Result<()> {
+async fn a_users_names_that_look_like_ours_are_shown() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "let cell_a = String::new();\nlet b = cell_a;\nprintln!(\"{}\", cell_a);";
     let moved = kernel.execute(code).await?.traceback();
@@ -187,7 +187,7 @@ async fn names_of_the_users_that_look_like_ours_are_told() -> Result<()> {
 }
 
 #[tokio::test]
-async fn unknown_names_say_where_they_are() -> Result<()> {
+async fn unknown_names_come_with_suggestions() -> Result<()> {
     let mut kernel = Client::start().await?;
     let hints = [
         ("let m = HashMap::<u8, u8>::new();", "`use std::collections::HashMap;`"),
@@ -207,16 +207,16 @@ async fn unknown_names_say_where_they_are() -> Result<()> {
     ];
     for (code, hint) in hints {
         let told = kernel.execute(code).await?.traceback();
-        assert!(told.contains(hint), "{code} wants {hint}: {told}");
+        assert!(told.contains(hint), "{code}: expected {hint}, got {told}");
     }
-    // A typing error in a variable is none of them.
+    // A misspelled variable is not one of them.
     let told = kernel.execute("let total = 1;\nlet twice = totals + 1;").await?.traceback();
     assert!(!told.contains("is in `") && !told.contains("called"), "{told}");
     kernel.shutdown().await
 }
 
 #[tokio::test]
-async fn syntax_errors_are_named_and_habits_answered() -> Result<()> {
+async fn syntax_errors_and_habits_of_other_languages_are_explained() -> Result<()> {
     let mut kernel = Client::start().await?;
     let errors = [
         ("println!(“hello”);", "cell [1]:1:10", "unknown start of token: \\u{201c}"),
@@ -236,7 +236,7 @@ async fn syntax_errors_are_named_and_habits_answered() -> Result<()> {
     ];
     for (code, place, word) in errors {
         let told = kernel.execute(code).await?.traceback();
-        assert!(told.contains(place) && told.contains(word), "{code:?} wants {place} and {word}: {told}");
+        assert!(told.contains(place) && told.contains(word), "{code:?}: expected {place} and {word}, got {told}");
         assert!(!told.contains("token stream"), "{told}");
     }
     kernel.shutdown().await

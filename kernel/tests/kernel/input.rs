@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, raw};
 
-/// A cell whose front end can be asked.
+/// A cell from a front end with or without input.
 fn cell(code: &str, allow_stdin: bool) -> Value {
     json!({ "code": code, "allow_stdin": allow_stdin })
 }
@@ -50,7 +50,7 @@ async fn std_reads_what_the_user_types() -> Result<()> {
     assert_eq!(run.value(), Some("(14, \"検索 engine\\n\")"));
     assert_eq!(run.text("stdout"), "Name: ");
 
-    // C's way, several lines, and more of the last one than is read.
+    // C's functions, several lines, and a last one that is not read to its end.
     let code = "use std::os::fd::FromRawFd;\nuse std::io::Read;\n\
                 let mut file = std::mem::ManuallyDrop::new(unsafe { std::fs::File::from_raw_fd(0) });\n\
                 let mut bytes = [0u8; 5];\nfor byte in &mut bytes { file.read_exact(std::slice::from_mut(byte))?; }\n\
@@ -72,7 +72,7 @@ async fn std_reads_what_the_user_types() -> Result<()> {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn an_interrupt_ends_the_wait_for_input() -> Result<()> {
+async fn an_interrupt_ends_waiting_for_input() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let kept = 3;").await?.expect_ok();
     for read in
@@ -82,7 +82,7 @@ async fn an_interrupt_ends_the_wait_for_input() -> Result<()> {
         kernel.question().await?;
         kernel.interrupt().await?;
         assert_eq!(kernel.finish(&id).await?.reply["ename"], "Interrupted");
-        // An answer that comes too late is not anyone's.
+        // A late answer is ignored.
         kernel.answer("late").await?;
     }
     assert_eq!(kernel.execute("kept").await?.expect_ok().value(), Some("3"));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::client::build_dylib;
 
 #[test]
-fn what_is_installed_is_removed_and_nothing_else() -> Result<()> {
+fn uninstall_removes_only_what_was_installed() -> Result<()> {
     build_dylib();
     let folder = tempfile::tempdir()?;
     let prefix = folder.path().to_str().unwrap_or_default();
@@ -48,7 +48,7 @@ fn what_is_installed_is_removed_and_nothing_else() -> Result<()> {
 }
 
 #[test]
-fn the_doctor_finds_what_is_there_and_what_is_missing() -> Result<()> {
+fn the_doctor_finds_what_is_installed_and_what_is_missing() -> Result<()> {
     build_dylib();
     let folder = tempfile::tempdir()?;
     let doctor = |environment: &[(&str, &Path)]| -> Result<(Option<i32>, String)> {
@@ -71,7 +71,7 @@ fn the_doctor_finds_what_is_there_and_what_is_missing() -> Result<()> {
     assert_eq!(code, Some(1));
     assert!(without_rust.contains("NO  rustc       not found on PATH: install Rust"), "{without_rust}");
 
-    // As rustup's rustc where no toolchain is installed.
+    // Like rustup's rustc if no toolchain is installed.
     let rustc = empty.join("rustc");
     std::fs::write(&rustc, "#!/bin/sh\necho 'error: no default toolchain' >&2\nexit 1\n")?;
     std::fs::set_permissions(&rustc, std::fs::Permissions::from_mode(0o755))?;
@@ -90,7 +90,7 @@ fn the_doctor_finds_what_is_there_and_what_is_missing() -> Result<()> {
 }
 
 #[test]
-fn nobody_has_to_read_what_a_command_prints() -> Result<()> {
+fn a_command_ends_with_the_reader_of_its_output() -> Result<()> {
     build_dylib();
     let folder = tempfile::tempdir()?;
     let prefix = folder.path().to_str().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Interrupts: by asking, in the middle of a compilation, and, asked again, by force.
+//! Interrupts: in cells, during compilation, and, if repeated, by force.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ async fn an_interrupted_loop_keeps_its_variables() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_interrupt_tells_what_was_moved_away() -> Result<()> {
+async fn an_interrupt_reports_moved_variables() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let items = vec![20_u64];").await?.expect_ok();
     let code = "println!(\"running\");\nfor item in items {\n    \
@@ -40,7 +40,7 @@ async fn an_interrupt_tells_what_was_moved_away() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_librarys_loops_obey() -> Result<()> {
+async fn the_librarys_loops_can_be_interrupted() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let kept = 3;").await?.expect_ok();
     let code = "println!(\"running\");\n{ let wait = || -> kensaku::Result<()> { loop {\n\
@@ -55,10 +55,10 @@ async fn the_librarys_loops_obey() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_compilation_ends_at_once() -> Result<()> {
+async fn a_compilation_ends_immediately() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let kept = 3;").await?.expect_ok();
-    // Long to compile: a constant that takes rustc minutes to evaluate.
+    // A constant that takes rustc minutes to evaluate.
     let code =
         "const SLOW: u64 = { let mut i = 0u64; let mut s = 0u64; while i < 200_000_000 { s ^= i; i += 1; } s };\nSLOW";
     let id = kernel.begin(&format!("#[allow(long_running_const_eval)]\n{code}")).await?;
@@ -72,7 +72,7 @@ async fn a_compilation_ends_at_once() -> Result<()> {
     kernel.shutdown().await
 }
 
-/// Interrupts once, half a second after the cell's first output; gives how long the cell then went on.
+/// Interrupts once, half a second after the cell's first output, and returns how long the cell then ran.
 async fn stop(kernel: &mut Client, code: &str) -> Result<Duration> {
     let id = kernel.begin(&format!("println!(\"running\");\n{code}")).await?;
     kernel.wait_for(&id, "stream").await?;
@@ -84,7 +84,7 @@ async fn stop(kernel: &mut Client, code: &str) -> Result<Duration> {
 }
 
 #[tokio::test]
-async fn functions_closures_and_recursion_listen() -> Result<()> {
+async fn functions_closures_and_recursion_can_be_interrupted() -> Result<()> {
     let mut kernel = Client::start().await?;
     let items = "use kensaku::rayon::prelude::*;\nfn work() -> u64 { let mut s = 0u64; loop { s = s.wrapping_add(1); } }\n\
                  fn fib(n: u64) -> u64 { if n < 2 { n } else { fib(n - 1) + fib(n - 2) } }\n\
@@ -121,7 +121,7 @@ async fn threads_of_earlier_cells_go_on() -> Result<()> {
 }
 
 #[tokio::test]
-async fn one_interrupt_ends_no_process() -> Result<()> {
+async fn one_interrupt_does_not_end_the_process() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let kept = 3;").await?.expect_ok();
     let id = kernel
@@ -138,7 +138,7 @@ async fn one_interrupt_ends_no_process() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_interrupted_cell_keeps_the_variables_it_has_made() -> Result<()> {
+async fn an_interrupted_cell_keeps_its_variables() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "let mut seen = vec![0];\nlet mut turns = 0..u64::MAX;\nfor turn in &mut turns {\n    seen.push(turn);\n    \
                 std::thread::sleep(std::time::Duration::from_millis(5));\n}";
@@ -153,7 +153,7 @@ async fn an_interrupted_cell_keeps_the_variables_it_has_made() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_interrupts_again_ends_what_does_not_listen() -> Result<()> {
+async fn a_second_interrupt_kills_a_cell_that_does_not_react() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("fn kept() -> i32 { 5 }\nlet lost = 1;").await?.expect_ok();
     let code = "println!(\"running\");\nstd::thread::sleep(std::time::Duration::from_secs(600));";
@@ -161,7 +161,7 @@ async fn who_interrupts_again_ends_what_does_not_listen() -> Result<()> {
     kernel.wait_for(&id, "stream").await?;
     kernel.interrupt().await?;
     tokio::time::sleep(Duration::from_millis(200)).await;
-    // Twice at once is once.
+    // Two at the same time count as one.
     kernel.interrupt().await?;
     tokio::time::sleep(Duration::from_millis(2500)).await;
     kernel.interrupt().await?;
@@ -173,7 +173,7 @@ async fn who_interrupts_again_ends_what_does_not_listen() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_signal_interrupts_and_between_cells_nothing_is_interrupted() -> Result<()> {
+async fn a_signal_interrupts_only_a_running_cell() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let mut rounds = 0;").await?.expect_ok();
     let id = kernel.begin(SLOW_LOOP).await?;
@@ -189,7 +189,7 @@ async fn a_signal_interrupts_and_between_cells_nothing_is_interrupted() -> Resul
 }
 
 #[tokio::test]
-async fn an_interrupt_aborts_what_was_queued_before_it() -> Result<()> {
+async fn an_interrupt_aborts_cells_queued_before_it() -> Result<()> {
     let mut kernel = Client::start().await?;
     for by_message in [true, false] {
         let mut queue = Vec::new();
@@ -206,7 +206,7 @@ async fn an_interrupt_aborts_what_was_queued_before_it() -> Result<()> {
             true => kernel.interrupt().await?,
             false => signal(process)?,
         }
-        // Arrives behind the interrupt.
+        // Arrives after the interrupt.
         tokio::time::sleep(Duration::from_millis(100)).await;
         let next = kernel.begin("1 + 1").await?;
         let first = kernel.finish(&queue[0]).await?;
@@ -221,10 +221,10 @@ async fn an_interrupt_aborts_what_was_queued_before_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_sent_after_an_interrupt_runs_though_the_cell_fails() -> Result<()> {
+async fn cells_sent_after_an_interrupt_run() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let mut rounds = 0;").await?.expect_ok();
-    // Its rounds are long, so that the next cell arrives before it has ended.
+    // Its iterations are long, so that the next cell arrives before it ends.
     let id = kernel.begin(&SLOW_LOOP.replace("from_millis(20)", "from_millis(1000)")).await?;
     kernel.wait_for(&id, "stream").await?;
     kernel.interrupt().await?;
@@ -234,7 +234,7 @@ async fn what_is_sent_after_an_interrupt_runs_though_the_cell_fails() -> Result<
     kernel.shutdown().await
 }
 
-/// Ctrl-C, as Jupyter sends it where a kernelspec does not ask for messages.
+/// Ctrl-C, which Jupyter sends unless the kernelspec asks for messages.
 fn signal(process: u32) -> Result<()> {
     // Safety: the process is our own child.
     let sent = unsafe { libc::kill(process.try_into()?, libc::SIGINT) };

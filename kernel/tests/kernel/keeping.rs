@@ -1,10 +1,10 @@
-//! Nothing is lost: what a failed cell leaves of the variables.
+//! Variables after a failed cell.
 
 use anyhow::Result;
 
 use crate::client::Client;
 
-/// A kernel with three variables, and what they show together.
+/// A kernel with three variables.
 async fn prepared() -> Result<Client> {
     let mut kernel = Client::start().await?;
     kernel.execute("let mut items = vec![1, 2];\nlet name = String::from(\"a\");\nlet number = 7;").await?.expect_ok();
@@ -18,7 +18,7 @@ async fn all(kernel: &mut Client) -> Result<String> {
 }
 
 #[tokio::test]
-async fn a_panic_keeps_what_the_cell_has_done() -> Result<()> {
+async fn a_panic_keeps_the_cells_changes() -> Result<()> {
     let mut kernel = prepared().await?;
     let code = "let view = &mut items;\nview.push(3);\nlet borrowed = &name;\npanic!(\"{borrowed}\");";
     assert_eq!(kernel.execute(code).await?.reply["ename"], "panic");
@@ -27,7 +27,7 @@ async fn a_panic_keeps_what_the_cell_has_done() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_error_keeps_what_the_cell_has_done() -> Result<()> {
+async fn an_error_keeps_the_cells_changes() -> Result<()> {
     let mut kernel = prepared().await?;
     let code = "items.push(3);\nlet number: u8 = \"no\".parse()?;\nitems.push(4);";
     assert_eq!(kernel.execute(code).await?.status(), "error");
@@ -36,7 +36,7 @@ async fn an_error_keeps_what_the_cell_has_done() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_failed_cell_keeps_the_variables_it_has_made() -> Result<()> {
+async fn a_failed_cell_keeps_its_new_variables() -> Result<()> {
     let mut kernel = prepared().await?;
     let failed = kernel.execute("let number = number + 1;\nlet name = 2.5;\nlet more = vec![1];\npanic!();").await?;
     assert_eq!(failed.status(), "error");
@@ -49,7 +49,7 @@ async fn a_failed_cell_keeps_the_variables_it_has_made() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_older_variable_never_comes_back_in_silence() -> Result<()> {
+async fn an_older_variable_never_comes_back_silently() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let k = 1;").await?.expect_ok();
     kernel.execute("let k = 2;\n\"x\".parse::<i32>()?;").await?;
@@ -61,7 +61,7 @@ async fn an_older_variable_never_comes_back_in_silence() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_loop_leaves_what_it_works_on() -> Result<()> {
+async fn a_failed_loop_keeps_its_variables() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "let mut seen = Vec::new();\nlet words = [\"1\", \"2\", \"x\"];\n\
                 for word in words.iter().map(|word| word.parse::<u8>()) {\n    seen.push(word?);\n}";
@@ -75,7 +75,7 @@ async fn a_loop_leaves_what_it_works_on() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_cell_with_borrows_compiles_as_main_does() -> Result<()> {
+async fn a_cell_with_borrows_compiles_like_a_main() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "let mut v = vec![1, 2];\nlet first = &mut v[0];\nlet n = 3;\n*first = 5;\n\
                 let slices = v.chunks(1);\nlet longest = slices.max_by_key(|part| part[0]);\nprintln!(\"{v:?} {n} {longest:?}\");";
@@ -93,7 +93,7 @@ async fn a_cell_with_borrows_compiles_as_main_does() -> Result<()> {
 }
 
 #[tokio::test]
-async fn closures_live_in_their_own_cell_and_say_so() -> Result<()> {
+async fn closures_are_limited_to_their_cell_and_this_is_reported() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code =
         "let a = 1;\nlet f = |x: i32| x + a;\nassert_eq!(f(2), 3);\nlet boxed = Box::new(|x: i32| x * 2);\nboxed(4)";
@@ -108,7 +108,7 @@ async fn closures_live_in_their_own_cell_and_say_so() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_moved_variable_can_be_assigned_anew() -> Result<()> {
+async fn a_moved_variable_can_be_reassigned() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let mut title = String::from(\"draft\");").await?.expect_ok();
     kernel.execute("let kept = title;").await?.expect_ok();
@@ -120,7 +120,7 @@ async fn a_moved_variable_can_be_assigned_anew() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_private_type_makes_no_other_cell_fail() -> Result<()> {
+async fn a_private_type_does_not_break_other_cells() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "mod hidden {\n    mod inner { #[derive(Debug)] pub struct T(pub u8); }\n    \
                 pub fn make() -> inner::T { inner::T(3) }\n}\nlet t = hidden::make();";
@@ -144,13 +144,13 @@ async fn a_compile_error_changes_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_a_failed_cell_moved_away_is_named() -> Result<()> {
+async fn variables_moved_by_a_failed_cell_are_named() -> Result<()> {
     let mut kernel = prepared().await?;
     let failed = kernel.execute("items.push(3);\nlet gone = name;\npanic!(\"after {gone}\");").await?;
     assert!(failed.traceback().contains("`name` was moved into the cell and is lost"), "{}", failed.traceback());
     assert_eq!(kernel.execute("items.len()").await?.expect_ok().value(), Some("3"));
     assert!(kernel.execute("name").await?.traceback().contains("`name` was moved by cell [2]"));
-    // A cell that goes well may move what it likes.
+    // A cell that succeeds may move variables.
     kernel.execute("let other = items;").await?.expect_ok();
     assert_eq!(kernel.execute("other.len() as i32 + number").await?.expect_ok().value(), Some("10"));
     kernel.shutdown().await

@@ -1,10 +1,10 @@
-//! What Rust has, in cells.
+//! Features of Rust in cells.
 
 use anyhow::Result;
 
 use crate::client::Client;
 
-/// Runs cells and gives the plain form of the last one's value.
+/// Runs cells and returns the last value as plain text.
 async fn last(kernel: &mut Client, cells: &[&str]) -> Result<String> {
     let mut value = None;
     for cell in cells {
@@ -104,7 +104,7 @@ async fn cells_are_one_crate() -> Result<()> {
         "(shapes::Square(3.0).area(), discs::Disc(2.0).area())",
     ];
     assert_eq!(last(&mut kernel, &cells).await?, "(9.0, 12.0)");
-    // No name is the frame's.
+    // No name is reserved.
     let cells = [
         "fn run(n: u32) -> u32 { n + 1 }\nmod cell { pub fn two() -> u32 { 2 } }\nrun(1)",
         "fn cell(n: u32) -> u32 { n + 2 }\ncell(run(1)) + cell::two()",
@@ -114,7 +114,7 @@ async fn cells_are_one_crate() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_cell_can_return_and_try_anywhere() -> Result<()> {
+async fn return_and_question_mark_work_anywhere() -> Result<()> {
     let mut kernel = Client::start().await?;
     let returned = kernel.execute("let y: Option<u8> = None;\nlet Some(x) = y else { return };\nx").await?.expect_ok();
     assert_eq!(returned.value(), None);
@@ -150,7 +150,7 @@ async fn patterns_generics_and_macros() -> Result<()> {
 }
 
 #[tokio::test]
-async fn options_and_strange_errors_can_be_tried() -> Result<()> {
+async fn question_mark_works_on_options_and_unusual_errors() -> Result<()> {
     let mut kernel = Client::start().await?;
     assert_eq!(last(&mut kernel, &["let first = vec![3].into_iter().next()?;\nfirst"]).await?, "3");
     let none = kernel.execute("let none = Vec::<u8>::new().pop()?;").await?;

@@ -1,4 +1,4 @@
-//! The real kernel, driven as a front end drives it. Each test is a transcript.
+//! Tests of the real kernel through the Jupyter protocol. Each test is a transcript.
 
 mod cells;
 mod channels;
@@ -22,4 +22,5 @@ mod outputs;
 mod processes;
 mod runner;
 mod safety;
+mod script_code;
 mod scripts;

@@ -1,4 +1,4 @@
-//! Code that is nested so deep that parsers end their process.
+//! Code nested so deeply that parsers overflow their stack.
 
 use std::process::Command;
 
@@ -21,7 +21,7 @@ fn deep() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn deep_cells_are_refused_and_the_kernel_goes_on() -> Result<()> {
+async fn deep_cells_are_refused_and_the_kernel_survives() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let kept = 1;").await?.expect_ok();
     for code in deep() {
@@ -41,7 +41,7 @@ async fn deep_cells_are_refused_and_the_kernel_goes_on() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_not_too_deep_is_parsed() -> Result<()> {
+async fn code_below_the_limit_is_parsed() -> Result<()> {
     let mut kernel = Client::start().await?;
     let sum = format!("let sum = 1{};\nsum", " + 1".repeat(1000));
     assert_eq!(kernel.execute(&sum).await?.expect_ok().value(), Some("1001"));

@@ -1,11 +1,11 @@
-//! Output that is much, fast, or taken back.
+//! Large, fast and cleared output.
 
 use anyhow::Result;
 use serde_json::json;
 
 use crate::client::{Client, Transcript, memory};
 
-/// More than the kernel needs, much less than what the cells put out.
+/// In kB: more than the kernel needs, and much less than the output of the cells.
 const MEMORY: u64 = 300_000;
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn a_hundred_megabytes_are_cut_with_a_message() -> Result<()> {
 }
 
 #[tokio::test]
-async fn of_ten_thousand_updates_the_last_one_arrives() -> Result<()> {
+async fn the_last_of_ten_thousand_updates_arrives() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "use kensaku::show::{Handle, Message};\nlet mut handle = Handle::new();\nlet big = \"x\".repeat(20_000);\n\
                 for step in 0..10_000 { handle.show(&Message::text(format!(\"{step} {big}\"))); }";
@@ -50,7 +50,7 @@ async fn of_ten_thousand_updates_the_last_one_arrives() -> Result<()> {
 }
 
 #[tokio::test]
-async fn outputs_can_be_taken_back() -> Result<()> {
+async fn outputs_can_be_cleared() -> Result<()> {
     let mut kernel = Client::start().await?;
     let pause = "std::thread::sleep(std::time::Duration::from_millis(300));";
     let code = format!(
@@ -96,7 +96,7 @@ async fn output_of_a_thread_that_outlives_its_cell_is_shown() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_lock_of_stdout_that_is_kept_does_not_hold_up_cells() -> Result<()> {
+async fn a_held_lock_of_stdout_does_not_block_cells() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let kept = std::io::stdout().lock();").await?.expect_ok();
     assert_eq!(kernel.execute("println!(\"next\"); 2").await?.expect_ok().value(), Some("2"));
@@ -114,7 +114,7 @@ async fn stdout_and_stderr_stay_in_order() -> Result<()> {
     });
     assert_eq!(pieces(&run), lines.collect::<Vec<_>>());
 
-    // A display that Linux sends in several parts, while another thread writes to stderr.
+    // Displays that Linux splits, while another thread writes to stderr.
     let code = "use kensaku::show::{Message, display};\n\
                 let other = std::thread::spawn(|| for i in 0..2000 { eprintln!(\"e{i}\"); });\n\
                 for i in 0..20 { display(&Message::text(format!(\"d{i} {}\", \"x\".repeat(300_000)))); }\n\
@@ -130,7 +130,7 @@ async fn stdout_and_stderr_stay_in_order() -> Result<()> {
 #[tokio::test]
 async fn each_thread_keeps_its_order() -> Result<()> {
     let mut kernel = Client::start().await?;
-    // In one piece: of several, stderr would write each by itself.
+    // Formatted first, as stderr writes each piece separately.
     let code = "let threads = [\"a\", \"b\"].map(|name| std::thread::spawn(move || for i in 0..500 {\n    \
                 let line = format!(\"{name}{i}\\n\"); if i % 2 == 0 { print!(\"{line}\") } else { eprint!(\"{line}\") }\n}));\n\
                 for thread in threads { thread.join().unwrap(); }";
@@ -149,7 +149,7 @@ async fn each_thread_keeps_its_order() -> Result<()> {
 }
 
 #[tokio::test]
-async fn libc_forks_and_programs_keep_their_place() -> Result<()> {
+async fn output_of_libc_forks_and_programs_stays_in_order() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "unsafe extern \"C\" { fn write(descriptor: i32, bytes: *const u8, count: usize) -> isize; fn perror(text: *const i8); }\n\
                 for _ in 0..20 {\n    println!(\"1\"); assert_eq!(unsafe { write(2, b\"2\\n\".as_ptr(), 2) }, 2); println!(\"3\");\n    \
@@ -184,7 +184,7 @@ async fn libc_forks_and_programs_keep_their_place() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_huge_write_to_stderr_is_whole() -> Result<()> {
+async fn a_huge_write_to_stderr_is_complete() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "use std::io::{IoSlice, Write};\nlet text = \"検\".repeat(3_000_000);\nlet mut err = std::io::stderr();\n\
                 println!(\"before\"); err.write_all(text.as_bytes())?; println!(\"after\");\n\
@@ -203,7 +203,7 @@ async fn a_huge_write_to_stderr_is_whole() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_stream_can_be_redirected_and_given_back() -> Result<()> {
+async fn a_stream_can_be_redirected_and_restored() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "use std::os::fd::AsRawFd;\nunsafe extern \"C\" { fn dup(descriptor: i32) -> i32; fn dup2(from: i32, to: i32) -> i32; }\n\
                 let path = std::env::temp_dir().join(format!(\"kensaku-order-{}\", std::process::id()));\n\
@@ -221,7 +221,7 @@ async fn a_stream_can_be_redirected_and_given_back() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_text_of_a_value_is_cut_while_it_is_made() -> Result<()> {
+async fn the_text_of_a_value_is_cut_while_it_is_formatted() -> Result<()> {
     let mut kernel = Client::start().await?;
     let endless = "struct Endless;\nimpl std::fmt::Debug for Endless {\n    \
                    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result { loop { f.write_str(\"123\\n\")?; } }\n}\nEndless";
@@ -240,7 +240,7 @@ async fn the_text_of_a_value_is_cut_while_it_is_made() -> Result<()> {
 }
 
 #[tokio::test]
-async fn tensors_show_their_numbers_and_tables_whole_texts() -> Result<()> {
+async fn tensors_show_their_numbers_and_tables_full_texts() -> Result<()> {
     let mut kernel = Client::start().await?;
     let tensor =
         kernel.execute("let t = Tensor::new(&[[1f32, 0.5], [0.25, 0.]], &Device::Cpu)?;\nt").await?.expect_ok();
@@ -276,7 +276,7 @@ async fn displays_for_stock_evcxr_are_shown() -> Result<()> {
     kernel.shutdown().await
 }
 
-/// The text of both streams in order, pieces of the same stream joined.
+/// The text of both streams in order, with consecutive pieces joined.
 fn pieces(run: &Transcript) -> Vec<(&str, String)> {
     let mut pieces: Vec<(&str, String)> = Vec::new();
     for content in run.messages.iter().filter(|message| message.kind == "stream").map(|message| &message.content) {

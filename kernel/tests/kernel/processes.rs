@@ -1,4 +1,4 @@
-//! Cells that start processes, fork, close streams, and leave threads behind.
+//! Cells that start processes, fork, close streams, and leave threads running.
 
 use anyhow::Result;
 
@@ -34,7 +34,7 @@ async fn cells_see_the_users_environment() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_fork_does_not_shift_the_answers() -> Result<()> {
+async fn a_fork_does_not_mix_up_the_answers() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute(C).await?.expect_ok();
     kernel.execute("let mut kept = vec![1];").await?.expect_ok();
@@ -49,7 +49,7 @@ async fn a_fork_does_not_shift_the_answers() -> Result<()> {
         assert_eq!(kernel.execute("1 + 1").await?.expect_ok().value(), Some("2"));
         assert_eq!(kernel.execute("println!(\"a\");").await?.expect_ok().text("stdout"), "a\n");
     }
-    // One that goes its own way, after its cell.
+    // A child that outlives its cell.
     kernel.execute("if unsafe { fork() } == 0 { std::thread::sleep(std::time::Duration::from_millis(300)); panic!(\"in the fork\"); }").await?.expect_ok();
     tokio::time::sleep(std::time::Duration::from_millis(600)).await;
     assert_eq!(kernel.execute("kept.len()").await?.expect_ok().value(), Some("4"));
@@ -78,7 +78,7 @@ async fn a_cell_may_close_its_streams() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_cell_that_closes_everything_loses_its_process_and_nothing_else() -> Result<()> {
+async fn a_cell_that_closes_everything_only_loses_its_process() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute(C).await?.expect_ok();
     let code =
@@ -91,7 +91,7 @@ async fn a_cell_that_closes_everything_loses_its_process_and_nothing_else() -> R
 }
 
 #[tokio::test]
-async fn evcxrs_words_are_text() -> Result<()> {
+async fn evcxrs_markers_are_text() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "println!(\"EVCXR_EXECUTION_COMPLETE\");\nstd::thread::sleep(std::time::Duration::from_millis(300));\nlet after = 3;\nafter";
     let run = kernel.execute(code).await?.expect_ok();
@@ -101,7 +101,7 @@ async fn evcxrs_words_are_text() -> Result<()> {
 }
 
 #[tokio::test]
-async fn panics_of_other_threads_are_told() -> Result<()> {
+async fn panics_of_other_threads_are_reported() -> Result<()> {
     let mut kernel = Client::start().await?;
     // After the cell.
     let late = "std::thread::Builder::new().name(\"worker\".to_owned()).spawn(|| {\n    \
@@ -111,7 +111,7 @@ async fn panics_of_other_threads_are_told() -> Result<()> {
     let told = kernel.wait_for(&id, "stream").await?;
     assert_eq!(told.content["text"], "thread 'worker' panicked: too late\n");
 
-    // In a cell that fails, whether or not by a panic.
+    // In a cell that fails, by a panic or otherwise.
     for (end, name) in [("Err::<(), _>(\"mine\")?;", "mine"), ("panic!(\"mine\");", "mine")] {
         let code = format!("let _ = std::thread::spawn(|| panic!(\"theirs\")).join();\n{end}");
         let failed = kernel.execute(&code).await?;
@@ -119,7 +119,7 @@ async fn panics_of_other_threads_are_told() -> Result<()> {
         assert_eq!(failed.text("stderr"), "thread '<unnamed>' panicked: theirs\n");
     }
 
-    // The reason of the failure is not told twice.
+    // The cause of the failure is not repeated.
     let code = "let worker = std::thread::spawn(|| panic!(\"theirs\"));\nstd::panic::resume_unwind(worker.join().unwrap_err());";
     let failed = kernel.execute(code).await?;
     assert_eq!((&failed.reply["evalue"], failed.text("stderr").as_str()), (&"theirs".into(), ""));
@@ -127,7 +127,7 @@ async fn panics_of_other_threads_are_told() -> Result<()> {
 }
 
 #[tokio::test]
-async fn no_panic_of_the_users_is_taken_for_an_interrupt() -> Result<()> {
+async fn a_users_panic_is_not_mistaken_for_an_interrupt() -> Result<()> {
     let mut kernel = Client::start().await?;
     let failed = kernel.execute("panic!(\"interrupted\");").await?;
     assert_eq!((&failed.reply["ename"], &failed.reply["evalue"]), (&"panic".into(), &"interrupted".into()));

@@ -1,4 +1,4 @@
-//! `kensaku run notebook.ipynb`, as a user types it.
+//! `kensaku run notebook.ipynb`.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -40,7 +40,7 @@ fn a_failed_cell_fails_the_run() -> Result<()> {
 }
 
 #[test]
-fn loaded_files_are_run_and_those_of_the_user_are_not() -> Result<()> {
+fn loaded_files_are_run_and_the_users_startup_files_are_not() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let place = folder.path();
     std::fs::write(place.join("prelude.rs"), "println!(\"of the user\");")?;
@@ -61,7 +61,7 @@ fn loaded_files_are_run_and_those_of_the_user_are_not() -> Result<()> {
 }
 
 #[test]
-fn tags_say_which_cells_may_fail_and_which_are_not_run() -> Result<()> {
+fn tags_decide_which_cells_may_fail_and_which_are_skipped() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut content = notebook(&[
         "let a = 1;",
@@ -91,7 +91,7 @@ fn tags_say_which_cells_may_fail_and_which_are_not_run() -> Result<()> {
 }
 
 #[test]
-fn what_is_no_output_stays_as_it_is() -> Result<()> {
+fn only_outputs_are_changed() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let cells = json!([
         { "cell_type": "raw", "id": "r1", "metadata": { "format": "text/restructuredtext" }, "source": [".. note::\n"] },
@@ -129,7 +129,7 @@ fn notebooks_without_cells_to_run_are_written() -> Result<()> {
 }
 
 #[test]
-fn what_cannot_be_run_is_refused_before_a_session_starts() -> Result<()> {
+fn unsupported_files_are_refused_before_a_session_starts() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut python = notebook(&["print('hi')"]);
     python["metadata"] = json!({ "kernelspec": { "name": "python3" }, "language_info": { "name": "python" } });
@@ -139,9 +139,9 @@ fn what_cannot_be_run_is_refused_before_a_session_starts() -> Result<()> {
     let good = notebook(&["1"]);
     let nowhere = folder.path().join("notebook.ipynb/out.ipynb");
     let cases: [(&Value, &[&std::ffi::OsStr], &str); 5] = [
-        (&python, &[], "is written in python, not in Rust"),
+        (&python, &[], "is written in python, not Rust"),
         (&damaged, &[], "cell 2 of 2: its source is a number"),
-        (&old, &[], "is in notebook format 3, and only format 4 can be run"),
+        (&old, &[], "is in notebook format 3, but only format 4 is supported"),
         (&good, &["--".as_ref(), "argument".as_ref()], "takes no arguments"),
         (&good, &["-o".as_ref(), nowhere.as_ref()], "cannot be written"),
     ];
@@ -155,14 +155,14 @@ fn what_cannot_be_run_is_refused_before_a_session_starts() -> Result<()> {
 }
 
 #[test]
-fn cells_find_files_beside_the_notebook() -> Result<()> {
+fn cells_find_files_next_to_the_notebook() -> Result<()> {
     build_dylib();
     let folder = tempfile::tempdir()?;
     std::fs::create_dir(folder.path().join("notebooks"))?;
     std::fs::write(folder.path().join("notebooks/data.txt"), "beside")?;
     let code = ["std::fs::read_to_string(\"data.txt\")?", "!cat data.txt"];
     std::fs::write(folder.path().join("notebooks/relative.ipynb"), notebook(&code).to_string())?;
-    // What the user typed starts where the user is.
+    // Paths on the command line are relative to the user's folder.
     let output = kensaku().args(["notebooks/relative.ipynb", "-o", "out.ipynb"]).current_dir(&folder).output()?;
     assert!(output.status.success(), "{output:?}");
     assert!(String::from_utf8(output.stdout)?.ends_with("wrote out.ipynb\n"));
@@ -182,14 +182,14 @@ fn a_stopped_run_writes_what_it_has() -> Result<()> {
         let sessions = folder.path().join("tmp");
         std::fs::create_dir(&sessions)?;
         let mut content = notebook(&["20 + 1", cell, "println!(\"not reached\");"]);
-        // Who stops a run does not mean one cell.
+        // The signal stops the run, not only the cell.
         content["cells"][1]["metadata"] = json!({ "tags": ["raises-exception"] });
         std::fs::write(folder.path().join("notebook.ipynb"), content.to_string())?;
         let mut run = kensaku();
         run.args(["notebook.ipynb", "-o", "out.ipynb"]).current_dir(&folder).env("TMPDIR", &sessions);
         let mut run = with_default_signals(&mut run).stdout(Stdio::piped()).spawn()?;
         let mut printed = BufReader::new(run.stdout.take().context("it prints")?).lines();
-        printed.find(|line| line.as_ref().is_ok_and(|line| line == "begun")).context("the cell does not begin")??;
+        printed.find(|line| line.as_ref().is_ok_and(|line| line == "begun")).context("the cell does not start")??;
         assert_eq!(std::fs::read_dir(&sessions)?.count(), 1, "the session has no folder");
         Command::new("kill").args([&format!("-{signal}"), &run.id().to_string()]).status()?;
         let rest: Vec<String> = printed.collect::<std::io::Result<_>>()?;
@@ -197,17 +197,17 @@ fn a_stopped_run_writes_what_it_has() -> Result<()> {
         let executed = read(&folder.path().join("out.ipynb"))?;
         assert_eq!(executed["cells"][0]["outputs"][0]["data"]["text/plain"], "21");
         assert_eq!(executed["cells"][1]["outputs"][0]["text"], "begun\n");
-        // A cell that does not listen is told of before it is ended.
+        // A cell that does not react gets an error before it is killed.
         let outputs = executed["cells"][1]["outputs"].as_array().context("it has outputs")?;
         assert_eq!(outputs.last().context("it has an output")?["output_type"], "error", "{outputs:#?}");
         assert_eq!(executed["cells"][2]["execution_count"], json!(null));
-        assert_eq!(std::fs::read_dir(&sessions)?.count(), 0, "{signal}: the session leaves its folder");
+        assert_eq!(std::fs::read_dir(&sessions)?.count(), 0, "{signal}: the session's folder is not removed");
     }
     Ok(())
 }
 
 #[test]
-fn a_reader_that_goes_away_does_not_end_the_run() -> Result<()> {
+fn a_closed_stdout_does_not_end_the_run() -> Result<()> {
     build_dylib();
     let folder = tempfile::tempdir()?;
     let cells = ["println!(\"first\");", "for i in 0..100_000 { println!(\"{i}\"); }", "20 + 1"];
@@ -224,7 +224,7 @@ fn a_reader_that_goes_away_does_not_end_the_run() -> Result<()> {
 }
 
 #[test]
-fn much_output_is_cut_in_the_file() -> Result<()> {
+fn large_output_is_cut_in_the_file() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let code = "let line = \"x\".repeat(99);\nfor _ in 0..300_000 { println!(\"{line}\"); }";
     let executed = executed(folder.path(), &notebook(&[code, "2"]))?;
@@ -239,7 +239,7 @@ fn much_output_is_cut_in_the_file() -> Result<()> {
     Ok(())
 }
 
-/// The notebook after its run, which ends well.
+/// The notebook after a successful run.
 fn executed(folder: &Path, notebook: &Value) -> Result<Value> {
     let written = folder.join("executed.ipynb");
     let output = run(folder, notebook, &["-o".as_ref(), written.as_ref()])?;

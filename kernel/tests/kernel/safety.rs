@@ -1,10 +1,10 @@
-//! Safe code reads no memory as another type, whatever cells are edited, and what an edit does not touch stays.
+//! Safe code never reads memory as another type, whatever cells are edited. What an edit does not affect is kept.
 
 use anyhow::Result;
 
 use crate::client::Client;
 
-/// Runs a cell that makes `variable`, an edit, and a cell that reads: the edit drops the variable, the reading says so.
+/// Runs a cell that creates `variable`, an edit that drops it, and a cell that reads it, which must say so.
 async fn drops(variable: &str, cells: [&str; 3]) -> Result<()> {
     let [make, edit, read] = cells;
     let mut kernel = Client::start().await?;
@@ -18,7 +18,7 @@ async fn drops(variable: &str, cells: [&str; 3]) -> Result<()> {
 }
 
 #[tokio::test]
-async fn types_and_what_is_made_of_them() -> Result<()> {
+async fn types_and_types_that_contain_them() -> Result<()> {
     drops("q", ["struct P { x: i64 }\nstruct Q(Vec<P>);\nlet q = Q(vec![]);", "struct P { x: String }", "q.0.len()"])
         .await?;
     let module = "mod m { pub struct P { pub x: u64 } }\nuse m::*;\nstruct Q(P);\nlet q = Q(P { x: 1 });";
@@ -43,7 +43,7 @@ async fn associated_types_and_macros() -> Result<()> {
 }
 
 #[tokio::test]
-async fn values_that_forget_their_types() -> Result<()> {
+async fn type_erased_values() -> Result<()> {
     let make = "struct P { x: u64 }\nlet b: Box<dyn std::any::Any> = Box::new(P { x: 1 });";
     drops("b", [make, "struct P { x: [u64; 4] }", "b.downcast_ref::<P>().map(|p| p.x)"]).await?;
     let make = "#[derive(Debug)] struct E { a: u64 }\nimpl std::fmt::Display for E { \
@@ -53,7 +53,7 @@ async fn values_that_forget_their_types() -> Result<()> {
 }
 
 #[tokio::test]
-async fn types_of_one_name_in_two_cells_are_two() -> Result<()> {
+async fn types_with_the_same_name_are_distinct() -> Result<()> {
     let mut kernel = Client::start().await?;
     let make = "let b: Box<dyn std::any::Any> = { struct S(u64); Box::new(S(7)) };";
     kernel.execute(make).await?.expect_ok();
@@ -63,7 +63,7 @@ async fn types_of_one_name_in_two_cells_are_two() -> Result<()> {
 }
 
 #[tokio::test]
-async fn statics_of_changed_types_start_anew() -> Result<()> {
+async fn statics_of_changed_types_are_reset() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "struct P { x: u64 }\nstatic CACHE: std::sync::Mutex<Vec<P>> = std::sync::Mutex::new(Vec::new());\n\
                 static COUNT: std::sync::Mutex<u8> = std::sync::Mutex::new(0);";
@@ -78,7 +78,7 @@ async fn statics_of_changed_types_start_anew() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_an_edit_does_not_touch_stays() -> Result<()> {
+async fn what_an_edit_does_not_affect_is_kept() -> Result<()> {
     let mut kernel = Client::start().await?;
     let code = "#[derive(Clone)] struct P { x: i32 }\nstruct Other(u8);\ntrait Named { fn name(&self) -> i32; }\n\
                 impl Named for P { fn name(&self) -> i32 { self.x } }\n\

@@ -1,4 +1,4 @@
-//! The program that a script is.
+//! Scripts as programs.
 //!
 //! ```text
 //! let a = 1;                 fn main() .. { let a = 1;
@@ -6,8 +6,8 @@
 //! a + f()                    show_value!(a + f()); .. }         include!(..the file on the left..)
 //! ```
 //!
-//! Items stand at the top of the program, so that `crate::` and `super::` lead to them, and statements in its
-//! `main`. Each has a file of its own in which every line stays where it is: panics name those of the script.
+//! Items are at the top of the program, so that `crate::` and `super::` find them, and statements in its `main`. Both
+//! have their own file with unchanged line numbers, so that panics name the lines of the script.
 
 mod parts;
 mod source;
@@ -29,46 +29,46 @@ pub(crate) use parts::FROM_OPTION;
 use parts::Parts;
 use source::inner_attributes;
 
-/// A line that begins a cell, as editors know it.
+/// The start of a line that begins a cell, as in editors.
 const CELL: &str = "// %%";
 
-/// The files of a program, by number: its items, which rustc is given, and its statements, which they include.
+/// The numbers of a program's files: the items, which rustc compiles, and the statements, which they include.
 const ITEMS: usize = 0;
 const STATEMENTS: usize = 1;
 
 /// The cells of a script as one program, with the script as its source 0.
 pub(crate) struct Script {
     pub(crate) program: Program,
-    /// Where the statements begin in the text of the program.
+    /// The byte at which the statements begin in the text of the program.
     statements: usize,
 }
 
 impl Script {
-    /// The files with their names, the one for rustc first.
+    /// The files with their names, the root file first.
     pub(crate) fn files(&self) -> [(String, &str); 2] {
         let (items, statements) = self.program.text.split_at(self.statements);
         [(file_name(ITEMS), items), (file_name(STATEMENTS), statements)]
     }
 
-    /// rustc's errors, in places of the program.
+    /// rustc's errors, at places in the program.
     pub(crate) fn errors(&self, said: &str) -> Vec<Diagnostic> {
         let mut errors = Diagnostic::errors(said);
         errors.iter_mut().for_each(|error| error.shift(STATEMENTS, self.statements));
         errors
     }
 
-    /// Where statements of the script try an option, as cells may: places in the script.
+    /// The places in the script where its statements use `?` on an option, as cells may.
     pub(crate) fn tried_options(&self, errors: &[Diagnostic]) -> Vec<usize> {
         let places = errors.iter().filter_map(Diagnostic::tried_option).filter(|place| *place >= self.statements);
         places.filter_map(|place| Some(self.program.origins.of(place..place + 1)?.1.start)).collect()
     }
 }
 
-/// The program of a script in `folder`; none for one that has a `main` and is compiled as it is. `options` are the
-/// places of each `?` that is known to stand behind an option.
+/// The program of a script in `folder`; `None` if it has a `main` and is compiled unchanged. `options` are the places
+/// of each `?` that is known to follow an option.
 ///
 /// # Errors
-/// What cannot be part of a script.
+/// If it contains what scripts do not support.
 pub(crate) fn script(source: &Source, folder: &Path, options: &[usize]) -> Result<Option<Script>, CompileError> {
     if let Err(deep) = check_nesting(&source.code) {
         return Err(drawn(source, deep.at.clone(), &deep.to_string(), ""));
@@ -76,7 +76,7 @@ pub(crate) fn script(source: &Source, folder: &Path, options: &[usize]) -> Resul
     let whole = without_interpreter(&source.code);
     let attributes = inner_attributes(&whole);
     if let Some(unstable) = attributes.iter().find(|attribute| attribute.name == "feature") {
-        let help = "kensaku's library is built with a stable one: remove the attribute";
+        let help = "kensaku's library is built with a stable compiler: remove the attribute";
         return Err(drawn(source, unstable.range.clone(), "`#![feature(..)]` needs a nightly compiler", help));
     }
     if has_main(&whole) {
@@ -96,15 +96,15 @@ pub(crate) fn script(source: &Source, folder: &Path, options: &[usize]) -> Resul
     Ok(Some(parts.program(&code, options)))
 }
 
-/// The script with spaces in place of a `#!` line.
+/// Replaces the script's `#!` line with spaces.
 fn without_interpreter(code: &str) -> String {
     let is_line = code.strip_prefix("#!").is_some_and(|rest| !rest.trim_start().starts_with('['));
     let line = if is_line { code.lines().next().map_or(0, str::len) } else { 0 };
     source::without(code, std::slice::from_ref(&(0..line)))
 }
 
-/// The script, cut in front of each line that begins a cell, with the place of each part. What does not parse is
-/// left out, and to rustc, whose errors say more; a line in a text or a function begins no cell.
+/// Splits the script at each line that begins a cell, and returns the parts with their places. A part that does not
+/// parse is left to rustc, whose errors say more. Such a line in a string or a function does not begin a cell.
 fn cells(code: &str) -> Vec<(usize, Cell)> {
     let (mut cells, mut macros) = (Vec::new(), Vec::new());
     let mut add = |start: usize, code: &str| {
@@ -124,7 +124,7 @@ fn cells(code: &str) -> Vec<(usize, Cell)> {
     cells
 }
 
-/// The item that a statement is; calls of macros are none.
+/// The item of a statement; macro calls are not items.
 fn item(statement: &Statement) -> Option<&Item> {
     match &statement.syntax {
         Stmt::Item(item) => Some(item),
@@ -140,7 +140,7 @@ fn is_main(item: &Item) -> bool {
     matches!(item, Item::Fn(function) if function.sig.ident == "main")
 }
 
-/// The name of a macro whose calls are items.
+/// The name of a macro that generates items.
 fn item_macro(item: &Item) -> Option<String> {
     match item {
         Item::Macro(definition) if makes_items(definition) => Some(definition.ident.as_ref()?.to_string()),
@@ -148,7 +148,7 @@ fn item_macro(item: &Item) -> Option<String> {
     }
 }
 
-/// The first line that only a notebook understands.
+/// The first line with a notebook command.
 fn directive(cell: &Cell) -> Option<Range<usize>> {
     let mark = match cell.directives.before.iter().chain(&cell.directives.after).next()? {
         Directive::Command { name, .. } => format!(":{name}"),
@@ -168,12 +168,12 @@ fn directive(cell: &Cell) -> Option<Range<usize>> {
 fn no_command(source: &Source, at: Range<usize>) -> CompileError {
     let help = match source.code[at.clone()].starts_with(":dep") {
         true => {
-            "a script has the crates of kensaku, as `kensaku::serde_json`; for others, `kensaku export` makes a \
-                 cargo project of a notebook"
+            "a script can use the crates of kensaku, such as `kensaku::serde_json`; for others, convert a notebook \
+                 to a cargo project with `kensaku export`"
         }
         false => "",
     };
-    drawn(source, at, "only notebooks understand this line", help)
+    drawn(source, at, "this line is only supported in notebooks", help)
 }
 
 #[cfg(test)]
@@ -192,11 +192,11 @@ mod tests {
 
     fn refused(code: &str) -> String {
         let source = Source { name: "script.rs".to_owned(), code: code.to_owned() };
-        script(&source, Path::new("/folder"), &[]).err().expect("it is no script").rendered
+        script(&source, Path::new("/folder"), &[]).err().expect("it is not a script").rendered
     }
 
     #[test]
-    fn a_program_stays_as_it_is() {
+    fn a_program_stays_unchanged() {
         assert!(program("fn main() {\n    println!(\"a\");\n}\n").is_none());
         assert!(program("#!/usr/bin/env kensaku\n//! docs\n#![allow(unused)]\nmod other;\nfn main() {}\n").is_none());
     }
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn items_stand_at_the_top_in_their_lines() {
+    fn items_are_at_the_top_on_their_lines() {
         let [items, main] =
             files("let a = f();\npub fn f() -> u8 { 1 }\nuse x::y; let b = 1;\nmod inner { use super::f; }");
         let [line, function, import, module, include] = items.lines().collect::<Vec<_>>()[..] else {
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn macros_are_known_in_both_files() {
+    fn macros_are_in_both_files() {
         let code = "let k = 1;\nmacro_rules! of_k { () => { k } }\nmacro_rules! make { ($n:ident) => { struct $n; } }\n// %%\nmake!(A);\nof_k!()";
         let [items, main] = files(code);
         assert!(items.contains("macro_rules! of_k") && items.contains("\nmake!(A);"), "{items}");
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_defined_anew_mean_the_new_from_there_on() {
+    fn redefinitions_apply_from_their_cell_on() {
         let code = "use a::b;\nfn f() {}\nf();\n// %%\nuse a::{b, c};\nfn f() -> u8 { 1 }\nf()\n// %%\nfn g() {}";
         let [items, main] = files(code);
         assert!(items.contains("fn f() {}") && !items.contains("u8") && !items.contains("fn g"), "{items}");
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_and_docs_of_the_file_stay_in_front() {
+    fn attributes_and_docs_of_the_file_stay_first() {
         let [items, main] = files("//! docs\n#![allow(unused)]\n/// adds\nfn f() {}\nf();");
         assert!(items.starts_with("//! docs\n#![allow(unused)]\n #[allow(unused_imports)] use"), "{items}");
         assert!(main.lines().nth(1).is_some_and(|line| line.trim().is_empty()), "{main}");
@@ -262,21 +262,21 @@ mod tests {
     }
 
     #[test]
-    fn what_only_notebooks_understand_is_refused() {
+    fn lines_for_notebooks_are_refused() {
         for line in [":dep rand = \"0.9\"", "!ls", "?Tensor"] {
             let refused = refused(&format!("// first\n{line}\nlet a = 1;"));
-            assert!(refused.contains("only notebooks") && refused.contains(line), "{refused}");
+            assert!(refused.contains("only supported in notebooks") && refused.contains(line), "{refused}");
         }
     }
 
     #[test]
-    fn a_line_in_a_text_begins_no_cell() {
+    fn a_line_in_a_string_does_not_begin_a_cell() {
         let [_, main] = files("let a = \"\n// %% no cell\n\";\na.len()\n// %%\n2");
         assert!(main.contains("::kensaku::show_value!(a.len());\n// %%\n::kensaku::show_value!(2);"), "{main}");
     }
 
     #[test]
-    fn files_beside_the_script_are_found() {
+    fn files_next_to_the_script_are_found() {
         let [items, main] =
             files("const A: &str = include_str!(\"a.txt\");\nmod other;\nlet b = include_str!(\"b.txt\");");
         assert!(items.contains("(\"/folder/a.txt\")") && !items.contains("b.txt"), "{items}");
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn returns_without_a_value_are_those_of_a_main() {
+    fn returns_without_a_value_return_ok() {
         let [_, main] = files("let Some(a) = b else { return };\nreturn;");
         assert!(
             main.contains("else { return ::std::result::Result::Ok(()) };\nreturn ::std::result::Result::Ok(());"),
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_that_is_tried_becomes_a_result() {
+    fn an_option_before_a_question_mark_becomes_a_result() {
         let code = "fn f() {}\nlet a = b()?.c?;";
         let source = Source { name: "script.rs".to_owned(), code: code.to_owned() };
         let place = code.rfind('?').expect("it is there");
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn places_lead_back_to_the_script() {
+    fn places_map_back_to_the_script() {
         let code = "fn f() -> u8 { missing(1) }\n// %%\nmissing(2)";
         let script = program(code).expect("it has no main");
         for call in ["missing(1)", "missing(2)"] {

@@ -1,4 +1,4 @@
-//! The two files of a script's program, put together cell by cell.
+//! Builds the two files of a script's program cell by cell.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -17,40 +17,40 @@ use crate::cell::returns::bare_returns;
 
 const MAIN: &str = "fn main() -> ::std::result::Result<(), ::kensaku::ProgramError> { ";
 const NOTHING: &str = " ::std::result::Result::Ok(())";
-/// In front of a `?`.
+/// Inserted before a `?`.
 pub(crate) const FROM_OPTION: &str = ".ok_or(\"`?` on a None\")";
 const END: &str = "\n::std::result::Result::Ok(()) }";
-/// Around cells that await: the same, in a runtime. Only the name `main` is taken already.
+/// Around cells that await: an inner `main` in a runtime, as no other name is reserved.
 const RUNTIME: (&str, &str) = (
     "fn main() -> ::std::result::Result<(), ::kensaku::ProgramError> { async ",
     " ::kensaku::tokio::runtime::Runtime::new()?.block_on(main()) }",
 );
 const IMPORTS: &str = " #[allow(unused_imports)] use ::kensaku::prelude::*; ";
 
-/// A program in the making.
+/// A program under construction.
 pub(super) struct Parts<'a> {
-    /// The script, ...
+    /// The script.
     whole: &'a str,
-    /// ... the attributes of the whole file in it, ...
+    /// The attributes of the file.
     attributes: Vec<Range<usize>>,
-    /// ... and its folder.
+    /// The script's folder.
     folder: &'a Path,
     definitions: Definitions,
-    /// What stands at the top of the program, ...
+    /// What is at the top of the program.
     items: Vec<Range<usize>>,
-    /// ... and what does not stand in `main`.
+    /// What is not in `main`.
     not_in_main: Vec<Range<usize>>,
     top: Edits,
     main: Edits,
-    /// What ends `main`: the block of each cell that has begun one, and what is around it.
+    /// The end of `main`: closes the blocks that cells have begun, and what is around them.
     end: String,
-    /// Whether names are defined anew, so that items no longer go to the top.
+    /// Whether names are redefined, so that items no longer go to the top.
     anew: bool,
 }
 
 impl<'a> Parts<'a> {
     pub(super) fn new(whole: &'a str, attributes: Vec<Range<usize>>, folder: &'a Path, asynchronous: bool) -> Self {
-        // Attributes may be comments to the end of their line.
+        // Attributes may be comments that extend to the end of their line.
         let behind = attributes.last().map(|last| (last.end, whole[last.end..].find('\n')));
         let (imports, line_end) = match behind {
             None => (0, ""),
@@ -90,7 +90,7 @@ impl<'a> Parts<'a> {
             let at = start + statement.range.start..start + statement.range.end;
             match item(statement) {
                 Some(item) => self.item(at, item, places.next()),
-                // A call of a macro that makes items.
+                // A call of a macro that generates items.
                 None if statement.kind == Kind::Item && !self.anew => self.raise(at, false),
                 None => self.statement(start, at, statement),
             }
@@ -105,7 +105,7 @@ impl<'a> Parts<'a> {
                 edits.insert(at.end, imports.join(" "));
                 self.not_in_main.push(at);
             }
-            // The program has a `main`.
+            // The program already has a `main`.
             _ if self.anew || is_main(item) => {}
             _ => {
                 if let Some(file) = file_of_module(item, self.folder) {
@@ -116,7 +116,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Puts what stands `at` to the top of the program.
+    /// Puts the code `at` a place at the top of the program.
     fn raise(&mut self, at: Range<usize>, stays: bool) {
         self.items.push(at.clone());
         if !stays {
@@ -132,13 +132,13 @@ impl<'a> Parts<'a> {
         for place in bare_returns(statement) {
             self.main.insert(start + place, NOTHING);
         }
-        // The next cell goes on behind it.
+        // The next cell follows it.
         if matches!(statement.syntax, Stmt::Expr(_, None) | Stmt::Macro(_)) {
             self.main.insert(at.end, ";");
         }
     }
 
-    /// `code` is the script without the attributes of the file; in `options` a `?` stands behind an option.
+    /// `code` is the script without the attributes of the file; `options` are the places of each `?` after an option.
     pub(super) fn program(mut self, code: &str, options: &[usize]) -> Script {
         for place in options {
             self.main.insert(*place, FROM_OPTION);
@@ -162,12 +162,12 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// A macro may name variables that stand above it in `main`.
+/// Whether it is a macro that may name variables above it in `main`.
 fn is_local_macro(item: &Item) -> bool {
     matches!(item, Item::Macro(item) if !item.attrs.iter().any(|attribute| attribute.path().is_ident("macro_export")))
 }
 
-/// The file of `mod other;`, which rustc would look for beside the program.
+/// The file of `mod other;`, which rustc would search next to the program.
 fn file_of_module(item: &Item, folder: &Path) -> Option<PathBuf> {
     let Item::Mod(module) = item else { return None };
     if module.content.is_some() || module.attrs.iter().any(|attribute| attribute.path().is_ident("path")) {

@@ -1,4 +1,4 @@
-//! A script as a text: its parts, and what in it depends on the file that it stands in.
+//! The text of a script: its parts, and what depends on the location of its file.
 
 use std::ops::Range;
 use std::path::Path;
@@ -13,7 +13,7 @@ pub(super) struct Inner {
     pub(super) name: String,
 }
 
-/// The attributes in front of everything else.
+/// The attributes at the start of the file.
 pub(super) fn inner_attributes(code: &str) -> Vec<Inner> {
     let Ok(tokens) = code.parse::<TokenStream>() else { return Vec::new() };
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
@@ -29,8 +29,8 @@ pub(super) fn inner_attributes(code: &str) -> Vec<Inner> {
     inner.collect()
 }
 
-/// The places in the names of files that are relative to this one, with what is to be put there when the code
-/// stands in a file elsewhere: `include_str!("a.txt")`, `mod other;`.
+/// The places of relative file names, as in `include_str!("a.txt")`, with the text to insert there if the code is moved
+/// to another folder.
 pub(super) fn relative_files(code: &str, folder: &Path) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     if let Ok(tokens) = code.parse::<TokenStream>() {
@@ -68,7 +68,7 @@ fn relative_name(arguments: &Group, folder: &Path) -> Option<(usize, String)> {
     Some((literal.span().byte_range().start + quote + 1, format!("{folder}/")))
 }
 
-/// `code` with spaces in place of `ranges`, which come in order. Lines and offsets stay.
+/// Replaces `ranges`, which are in order, with spaces. Lines and offsets stay the same.
 pub(super) fn without(code: &str, ranges: &[Range<usize>]) -> String {
     let (mut text, mut copied) = (String::with_capacity(code.len()), 0);
     for range in ranges {
@@ -79,7 +79,7 @@ pub(super) fn without(code: &str, ranges: &[Range<usize>]) -> String {
     text + &code[copied..]
 }
 
-/// `code` with spaces in place of all but `ranges`.
+/// Replaces all but `ranges` with spaces.
 pub(super) fn only(code: &str, ranges: &[Range<usize>]) -> String {
     let starts = std::iter::once(0).chain(ranges.iter().map(|range| range.end));
     let ends = ranges.iter().map(|range| range.start).chain([code.len()]);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_files_are_found_in_macros() {
+    fn file_names_are_found_in_macros() {
         let code =
             "let a = include_str!(\"a.txt\");\nprintln!(\"{:?}\", include_bytes!(r\"b\"));\ninclude_str!(\"/c\");";
         let found = relative_files(code, Path::new("/f"));

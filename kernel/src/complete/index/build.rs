@@ -17,7 +17,7 @@ use super::world::World;
 /// The dylib's crate, through which all that cells can name is reached.
 const START: &str = "kensaku";
 
-/// Writes the index of std and of the dylib made of `built` to `file`.
+/// Writes the index of std and of the dylib built from `built` to `file`.
 pub(crate) fn build(built: Vec<Built>, sysroot: &Path, file: &Path) -> Result<()> {
     let cfg = target_cfg()?;
     let all = of_built(built);

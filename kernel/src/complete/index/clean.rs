@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_only_std_writes_is_understood() {
+    fn syntax_reserved_for_std_is_accepted() {
         let code = "pub const trait Add<R = Self> { fn add(self) -> R; }\n\
                     impl<T: [const] Add> const Add for Box<T> where T: ~const Drop { fn add(self) { body } }\n\
                     this is nothing;\n\

@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_put_in() {
+    fn names_are_substituted() {
         let rules = "($name:ident, $op:ident) => { pub fn $name(&self) -> Result<Self> { $crate::$op } };";
         assert_eq!(expand(rules, "sqr, Sqr").as_deref(), Some("pub fn sqr(&self) -> Result<Self> { crate::Sqr }"));
         assert_eq!(expand(rules, "sqr"), None);

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_longer_there_is_left_out() {
+    fn missing_sources_are_left_out() {
         let folder = tempfile::tempdir().expect("a folder");
         let gone = message(folder.path(), "gone", &[], "");
         std::fs::remove_dir_all(folder.path().join("gone")).expect("it was there");

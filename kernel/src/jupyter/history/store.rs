@@ -23,7 +23,7 @@ const KEPT: usize = 5_000;
 const CODE: usize = 20_000;
 const OUTPUT: usize = 1_000;
 /// Appended to a cell that is cut.
-const CUT: &str = "\n// .. cut: the history only keeps the beginning of a long cell";
+const CUT: &str = "\n// .. cut: the history only keeps the start of a long cell";
 
 /// One cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_cell_is_kept_by_its_beginning() -> Result<()> {
+    fn only_the_start_of_a_long_cell_is_kept() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("history.jsonl");
         // As written by earlier versions.
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn its_place_is_in_a_home_that_is_there() -> Result<()> {
+    fn it_is_in_an_existing_home() -> Result<()> {
         let home = tempfile::tempdir()?;
         let with = |variables: &[(&str, &Path)]| {
             let variables: Vec<(String, OsString)> =

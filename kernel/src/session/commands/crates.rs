@@ -28,7 +28,7 @@ impl Session {
         Ok(())
     }
 
-    /// Drops what was made of crates that have changed, or of what now has the name of a crate.
+    /// Drops the variables that depend on changed crates, or on names that now belong to a crate.
     fn crates_have_changed(&mut self, added: &Added) {
         let change = self.read_scope(|scope| {
             let is_new = |part: &&Crate| part.is_built() && !scope.crates.iter().any(|known| known.name == part.name);

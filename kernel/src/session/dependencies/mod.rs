@@ -1,9 +1,9 @@
-//! `:dep`: crates that the dylib does not hold.
+//! `:dep`: crates outside of the dylib.
 //!
-//! They are built in a cargo project of the session. A crate that the dylib holds is not built again
-//! where it fits (`unify.rs`): cargo sees a package without code, for which the compiler that cargo
-//! calls, this binary, substitutes the held library (`wrapper.rs`). Build output is shared with other
-//! sessions (`shared.rs`); the session links to it (`own.rs`).
+//! They are built in a cargo project of the session. A crate of the dylib is not built again if it fits (`unify.rs`):
+//! cargo sees a package without code, and this binary, as the compiler that cargo calls, substitutes the existing
+//! library (`wrapper.rs`). Build output is shared with other sessions (`shared.rs`); the session links to it
+//! (`own.rs`).
 
 mod artifacts;
 mod cargo;

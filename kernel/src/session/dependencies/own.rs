@@ -1,8 +1,8 @@
 //! The crates a session uses: links to cargo's files, and one dylib per `:dep`.
 //!
-//! The links stay as they are when cargo builds a crate again, for this session or another. The dylib
-//! holds the crates that a `:dep` has added and that no earlier dylib holds. Cells link to it as to
-//! kensaku's, so that all cells share one copy of the crates' statics.
+//! The links do not change when cargo rebuilds a crate, for this session or another. The dylib contains the crates that
+//! a `:dep` has added and that are in no earlier dylib. Cells link to it like to kensaku's, so that all cells share one
+//! copy of the crates' statics.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -27,7 +27,7 @@ pub(super) struct Own {
     /// How often crates were added.
     rounds: usize,
     links: Links,
-    /// The crates that a dylib holds.
+    /// The crates in a dylib.
     inside: BTreeSet<PathBuf>,
     rustc: Rustc,
     _lock: File,
@@ -51,7 +51,7 @@ impl Own {
         std::fs::create_dir(&folder).context("creating a folder for crates")?;
         let mut places = HashMap::new();
         for file in built {
-            // A held crate stays where it is.
+            // A crate of the dylib needs no link.
             if let Ok(held) = std::fs::read_link(file) {
                 places.insert(file.clone(), held);
                 continue;
@@ -75,8 +75,8 @@ impl Own {
         Ok(places)
     }
 
-    /// The link arguments for code that names `libraries`, with those of build scripts. Crates that no
-    /// dylib holds yet are linked into one; if that fails, cells link to the crates themselves, and
+    /// The link arguments for code that names `libraries`, with those of build scripts. Crates that are in no
+    /// dylib yet are linked into one; if that fails, cells link to the crates themselves, and
     /// rustc's errors are returned second.
     pub(super) fn links(&mut self, libraries: &[(String, PathBuf)], native: Links) -> (Links, Option<String>) {
         let folder = self.latest();

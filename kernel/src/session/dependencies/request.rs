@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dependencies_are_read_as_cargo_reads_them() {
+    fn dependencies_are_read_like_cargos() {
         let version = |line: &str| parse(line).map(|(name, value)| format!("{name} {value}")).unwrap_or_default();
         assert_eq!(version("regex"), "regex \"*\"");
         assert_eq!(version("regex = \"1.2\""), "regex \"1.2\"");
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dylib_gives_what_it_holds() {
+    fn crates_are_found_in_the_dylib() {
         let crates = [
             crate_of("serde", "1.0.2", &["derive"], &[]),
             crate_of("syn", "1.0.9", &[], &[]),

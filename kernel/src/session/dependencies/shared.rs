@@ -5,7 +5,7 @@
 //! ~/.cache/kensaku/deps/<hash of the dylib>/
 //!     dylib       the dylib's path
 //!     lock        locked while cargo runs
-//!     held/       a stand-in package for each crate of the dylib
+//!     held/       a replacement package for each crate of the dylib
 //!     target/     cargo's target folder
 //!     sessions/   links to the files that sessions use, unaffected by later builds
 //! ```
@@ -61,12 +61,12 @@ impl Shared {
         self.folder.join("target")
     }
 
-    /// The stand-in package for `held`.
+    /// The package that replaces `held`.
     pub(super) fn package(&self, held: &Held) -> PathBuf {
         self.packages().join(folder_of(held))
     }
 
-    /// Whether `package` is a stand-in for a held crate.
+    /// Whether `package` replaces a held crate.
     pub(super) fn stands_in(&self, package: &Package) -> bool {
         let folder = package.place.strip_prefix("path+file://");
         folder.is_some_and(|folder| Path::new(folder).starts_with(self.packages()))
@@ -95,7 +95,7 @@ impl Shared {
         Ok(file)
     }
 
-    /// The folder of the stand-in packages.
+    /// The folder of the replacement packages.
     pub(super) fn packages(&self) -> PathBuf {
         self.folder.join("held")
     }
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packages_that_stand_for_crates_are_cargos() {
+    fn replacement_packages_are_valid_for_cargo() {
         let folder = tempfile::tempdir().expect("a folder");
         let place = folder.path().join("candle-core-0.11.1");
         write_package(&place, &crate_of("candle-core", "0.11.1", &["default", "a.b"], &[])).expect("a package");
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_needs_is_removed() {
+    fn unused_folders_are_removed() {
         let all = tempfile::tempdir().expect("a folder");
         let folder = |name: &str, dylib: &Path| {
             let folder = all.path().join(name);

@@ -36,7 +36,7 @@ pub(super) struct Standing {
     pub(super) elsewhere: BTreeSet<(String, usize)>,
 }
 
-/// A unit of a package that the dylib holds.
+/// A unit of a package in the dylib.
 struct Met<'a> {
     unit: &'a Unit,
     package: Package,
@@ -215,7 +215,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_fits_stands_in() {
+    fn matching_crates_are_replaced() {
         let held = dylib();
         let graph = graph(&[unit("mine@1.0.0", &[], &[1]), unit("held:serde@1.0.5", &["derive"], &[])]);
         let all = Standing::all(&held);
@@ -224,7 +224,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_feature_too_many_takes_all_above_it_along() {
+    fn a_missing_feature_rebuilds_all_dependents() {
         let held = dylib();
         let graph = graph(&[unit("mine@1.0.0", &[], &[1]), unit("held:serde@1.0.5", &["rc"], &[])]);
         assert_eq!(Standing::all(&held).fitting(&held, &graph, stands_in).numbers, [2].into());
@@ -234,7 +234,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn another_version_is_told_if_cells_can_name_it() {
+    fn another_version_is_reported_if_cells_can_name_it() {
         let held = dylib();
         let newer =
             graph(&[unit("mine@1.0.0", &[], &[1, 2]), unit("serde@1.2.0", &[], &[]), unit("rand@0.8.0", &[], &[])]);

@@ -1,4 +1,4 @@
-//! Messages as a front end makes and reads them, without the kernel's own code.
+//! Messages of a front end, without the kernel's code.
 
 use anyhow::{Context, Result};
 use jupyter_protocol::{JupyterMessage, UnknownMessage};
@@ -8,10 +8,10 @@ use zeromq::{SocketRecv, SocketSend, ZmqMessage};
 
 use super::PATIENCE;
 
-/// All that one request brought about.
+/// The outcome of a request.
 #[derive(Debug)]
 pub(crate) struct Transcript {
-    /// What iopub told, in order, from busy to idle.
+    /// The messages on iopub in order, from busy to idle.
     pub(crate) messages: Vec<Message>,
     pub(crate) reply: Value,
     /// The reply's parent header.
@@ -43,7 +43,7 @@ impl Transcript {
             .collect()
     }
 
-    /// The plain form of the cell's value.
+    /// The cell's value as plain text.
     pub(crate) fn value(&self) -> Option<&str> {
         let result = self.messages.iter().find(|message| message.kind == "execute_result")?;
         result.content["data"]["text/plain"].as_str()
@@ -59,7 +59,7 @@ impl Transcript {
         plain(&lines.collect::<Vec<_>>().join("\n"))
     }
 
-    /// Fails with everything that is known, unless the cell ended well.
+    /// Panics with all details unless the cell succeeded.
     pub(crate) fn expect_ok(self) -> Self {
         assert_eq!(self.reply["status"], json!("ok"), "{self:#?}");
         self
@@ -78,7 +78,7 @@ pub(crate) fn raw(kind: &str, content: Value) -> JupyterMessage {
     JupyterMessage::new(UnknownMessage { msg_type: kind.to_owned(), content }, None)
 }
 
-/// The frames of a message as a peer of ours makes them, without the kernel's own code.
+/// The frames of a message, built without the kernel's code.
 pub(crate) fn frames(key: &str, header: &Value, content: &Value) -> Result<Vec<Vec<u8>>> {
     let parts = [header, &json!({}), &json!({}), content].map(|part| part.to_string().into_bytes());
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.as_bytes());
@@ -89,7 +89,7 @@ pub(crate) fn frames(key: &str, header: &Value, content: &Value) -> Result<Vec<V
     Ok(frames)
 }
 
-/// Sends frames as they are.
+/// Sends raw frames.
 pub(crate) async fn send_frames<S: SocketSend>(connection: &mut Connection<S>, frames: &[Vec<u8>]) -> Result<()> {
     let frames: Vec<bytes::Bytes> = frames.iter().cloned().map(Into::into).collect();
     let message = ZmqMessage::try_from(frames).map_err(|_| anyhow::anyhow!("no frames"))?;
@@ -106,7 +106,7 @@ pub(crate) async fn read<S: SocketRecv>(connection: &mut Connection<S>) -> Resul
     Ok(Message { kind, header, parent, content })
 }
 
-/// The state a status message tells.
+/// The state in a status message.
 pub(crate) fn state(message: &Message) -> String {
     message.content["execution_state"].as_str().unwrap_or_default().to_owned()
 }

@@ -1,7 +1,6 @@
-//! A front end in Rust: starts the real kernel and speaks the protocol with it.
+//! A front end in Rust: starts the real kernel and uses its protocol.
 //!
-//! Everything the kernel sends is to be read by somebody: what nobody asked for fails the test at
-//! [`Client::shutdown`].
+//! Tests must read everything that the kernel sends: unread messages fail the test in [`Client::shutdown`].
 
 pub(crate) mod messages;
 mod ports;
@@ -29,23 +28,23 @@ use tempfile::TempDir;
 
 pub(crate) use messages::{Message, Transcript, raw, read, state};
 
-/// Longer than anything here takes, on a busy machine, too.
+/// Longer than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How long something that must not come is waited for.
+/// How long to wait for a message that must not arrive.
 const SILENCE: Duration = Duration::from_millis(200);
 
-/// How a kernel is started.
+/// The options of a kernel's start.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Start {
     /// Sockets in a folder instead of ports.
     pub(crate) ipc: bool,
-    /// More variables of its environment.
+    /// Additional environment variables.
     pub(crate) variables: Vec<(String, OsString)>,
-    /// Another binary than the one that was built.
+    /// Another binary than the built one.
     pub(crate) program: Option<PathBuf>,
 }
 
-/// The kernel's process, which ends with its client, one that could not connect, too.
+/// The kernel's process, killed on drop, even if the client could not connect.
 struct Process(Child);
 
 /// A running kernel and the sockets to it.
@@ -56,19 +55,19 @@ pub(crate) struct Client {
     pub(crate) stdin: ClientStdinConnection,
     iopub: ClientIoPubConnection,
     pub(crate) heartbeat: ClientHeartbeatConnection,
-    /// What came on iopub for requests that nobody has read yet.
+    /// Unread messages on iopub, by request.
     unread: BTreeMap<String, Vec<Message>>,
     info: ConnectionInfo,
     _folder: TempDir,
 }
 
 impl Client {
-    /// Starts a kernel, as Jupyter does.
+    /// Starts a kernel like Jupyter.
     pub(crate) async fn start() -> Result<Self> {
         Self::start_as(Start::default()).await
     }
 
-    /// Starts a kernel with more in its environment.
+    /// Starts a kernel with additional environment variables.
     pub(crate) async fn start_with(variables: &[(&str, &str)]) -> Result<Self> {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
         Self::start_as(Start { variables, ..Start::default() }).await
@@ -96,7 +95,7 @@ impl Client {
         std::fs::write(&file, serde_json::to_string(&info)?)?;
         let process = Process(spawn(&file, &start)?);
         if start.ipc {
-            // A path cannot be connected to before it is there.
+            // A path cannot be connected to before it exists.
             for port in &ports {
                 wait_until(|| Path::new(&format!("{}-{port}", info.ip)).exists()).await?;
             }
@@ -120,7 +119,7 @@ impl Client {
         })
     }
 
-    /// Another front end's ear, which reads nothing by itself.
+    /// Another front end's subscription to iopub; nothing reads it.
     pub(crate) async fn subscribe(&self) -> Result<ClientIoPubConnection> {
         Ok(create_client_iopub_connection(&self.info, "", "another").await?)
     }
@@ -130,13 +129,13 @@ impl Client {
         self.request(ExecuteRequest::new(code.to_owned()).into()).await
     }
 
-    /// Sends a request on the shell channel and reads everything that belongs to it.
+    /// Sends a request on the shell channel and reads all its messages.
     pub(crate) async fn request(&mut self, request: JupyterMessage) -> Result<Transcript> {
         let id = self.send(request).await?;
         self.finish(&id).await
     }
 
-    /// The same with a content that is JSON.
+    /// The same with JSON as content.
     pub(crate) async fn ask(&mut self, kind: &str, content: Value) -> Result<Transcript> {
         self.request(raw(kind, content)).await
     }
@@ -153,7 +152,7 @@ impl Client {
         Ok(id)
     }
 
-    /// Reads what is left of a request.
+    /// Reads the remaining messages of a request.
     pub(crate) async fn finish(&mut self, id: &str) -> Result<Transcript> {
         let messages = self.read_to_idle(id).await?;
         let reply = read(&mut self.shell).await?;
@@ -162,7 +161,7 @@ impl Client {
         Ok(Transcript { messages, reply: reply.content, parent: reply.parent })
     }
 
-    /// Reads what iopub tells of a request, to its end.
+    /// Reads the iopub messages of a request to its end.
     pub(crate) async fn read_to_idle(&mut self, id: &str) -> Result<Vec<Message>> {
         let mut messages = Vec::new();
         loop {
@@ -175,7 +174,7 @@ impl Client {
         }
     }
 
-    /// Reads until a message of this kind has come for a request.
+    /// Reads up to a message of this kind for a request.
     pub(crate) async fn wait_for(&mut self, id: &str, kind: &str) -> Result<Message> {
         loop {
             let message = self.next(id).await?;
@@ -192,7 +191,7 @@ impl Client {
         Ok(question)
     }
 
-    /// Answers it.
+    /// Answers the question.
     pub(crate) async fn answer(&mut self, text: &str) -> Result<()> {
         Ok(self.stdin.send(raw("input_reply", json!({ "status": "ok", "value": text }))).await?)
     }
@@ -204,7 +203,7 @@ impl Client {
         Ok(())
     }
 
-    /// Asks on the control channel; what iopub tells of it is busy and idle, and of a shutdown the reply.
+    /// Sends a request on the control channel. On iopub, expects busy and idle, and for a shutdown the reply.
     pub(crate) async fn control(&mut self, request: JupyterMessage) -> Result<Message> {
         let id = request.header.msg_id.clone();
         self.control.send(request).await?;
@@ -222,7 +221,7 @@ impl Client {
         Ok(reply)
     }
 
-    /// Asks the kernel to end, waits until it has, and looks for messages that nobody has read.
+    /// Shuts the kernel down, waits for its end, and checks that no message is unread.
     pub(crate) async fn shutdown(mut self) -> Result<()> {
         let reply = self.control(ShutdownRequest { restart: false }.into()).await?;
         ensure!(reply.content == json!({ "status": "ok", "restart": false }), "{reply:?}");
@@ -241,7 +240,7 @@ impl Client {
         bail!("the kernel did not end")
     }
 
-    /// Fails if there is a message that nobody has read.
+    /// Fails if a message is unread.
     pub(crate) async fn expect_silence(&mut self) -> Result<()> {
         while let Ok(message) = tokio::time::timeout(SILENCE, read(&mut self.iopub)).await {
             self.keep(message?);
@@ -303,12 +302,12 @@ impl Drop for Process {
 fn spawn(connection_file: &Path, start: &Start) -> Result<Child> {
     let mut kernel = Command::new(start.program.as_deref().unwrap_or(Path::new(env!("CARGO_BIN_EXE_kensaku"))));
     kernel.arg("kernel").arg(connection_file);
-    // No test writes into the user's history, or runs what the user wants at a start.
+    // Tests neither write to the user's history nor run the user's startup files.
     kernel.env("KENSAKU_HISTORY", "").env("EVCXR_CONFIG_DIR", "").envs(start.variables.iter().cloned());
     kernel.spawn().context("starting the kernel")
 }
 
-/// Once for all tests: the kernel itself builds nothing.
+/// Builds the library once for all tests: the kernel builds nothing.
 pub(crate) fn build_dylib() {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -316,23 +315,23 @@ pub(crate) fn build_dylib() {
     });
 }
 
-/// Memory of a process in kB, as Linux tells it: `VmRSS` now, `VmHWM` the most so far.
+/// The memory of a process in kB, as reported by Linux: `VmRSS` is the current, `VmHWM` the peak value.
 pub(crate) fn memory(process: u32, field: &str) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).context("this test needs /proc")?;
     let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     let value = value.and_then(|value| value.trim().strip_suffix(" kB"));
-    Ok(value.with_context(|| format!("{field} is not told"))?.parse()?)
+    Ok(value.with_context(|| format!("{field} is missing"))?.parse()?)
 }
 
-/// A program that signals end as they do by default, also where the tests run behind `nohup` or in the background.
+/// Restores the default handling of signals, even if the tests run under `nohup` or in the background.
 pub(crate) fn with_default_signals(command: &mut Command) -> &mut Command {
     let reset = || {
         for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-            // Safety: it may be called between fork and exec.
+            // Safety: async-signal-safe, so allowed between fork and exec.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
         Ok(())
     };
-    // Safety: the closure does nothing but that.
+    // Safety: the closure does nothing else.
     unsafe { command.pre_exec(reset) }
 }
