@@ -11,8 +11,10 @@ pub(crate) enum Directive {
     Command { name: String, arguments: String },
     /// `!command`, for the shell.
     Shell(String),
-    /// `?name` or `name?`; with two marks, in full.
+    /// `?name`; with two marks, in full.
     Docs { name: String, whole: bool },
+    /// `name?` as a whole cell, which may also be an expression; with two marks, in full.
+    DocsOrTry { name: String, whole: bool },
 }
 
 /// The directives before and after the Rust code.
@@ -204,7 +206,7 @@ fn whole_cell(code: &str) -> Option<Directive> {
     let whole = name.ends_with('?');
     let name = name.trim_end_matches('?');
     let is_path = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_:.!".contains(c));
-    is_path.then(|| Directive::Docs { name: name.to_owned(), whole })
+    is_path.then(|| Directive::DocsOrTry { name: name.to_owned(), whole })
 }
 
 pub(super) fn blank(text: &str) -> String {
@@ -233,7 +235,8 @@ mod tests {
     fn docs_are_requested_before_and_after_a_name() {
         let docs = |name: &str, whole| Directive::Docs { name: name.to_owned(), whole };
         assert_eq!(split("?Tensor::ones").0.before, [docs("Tensor::ones", false)]);
-        assert_eq!(split("df.lazy??\n").0.before, [docs("df.lazy", true)]);
+        let after = Directive::DocsOrTry { name: "df.lazy".to_owned(), whole: true };
+        assert_eq!(split("df.lazy??\n").0.before, [after]);
         assert_eq!(split("f()?").0, Directives::default());
         assert_eq!(split("let x = f()?;\nx?").0, Directives::default());
     }

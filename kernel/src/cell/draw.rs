@@ -123,7 +123,8 @@ fn notes(error: &Diagnostic) -> Vec<Note> {
     let mut notes = Vec::new();
     for child in &error.children {
         let message = readable(&child.message);
-        if is_ours(&message) {
+        // The library is a crate of the kernel and of its dylib.
+        if is_ours(&message) || message.contains("multiple different versions of crate `kensaku`") {
             continue;
         }
         let replacements: Vec<&str> =
@@ -132,7 +133,7 @@ fn notes(error: &Diagnostic) -> Vec<Note> {
             continue;
         }
         let text = match replacements.as_slice() {
-            [one] if !one.trim().is_empty() => format!("{message}: `{}`", one.trim()),
+            [one] if is_worth_showing(one, &message) => format!("{message}: `{}`", one.trim()),
             several if several.len() > 1 && several.iter().all(|text| text.starts_with("use ")) => {
                 let imports: Vec<String> = several.iter().map(|text| format!("`{}`", text.trim())).collect();
                 format!("{message}: {}", imports.join(", "))
@@ -142,6 +143,11 @@ fn notes(error: &Diagnostic) -> Vec<Note> {
         notes.push(Note { help: child.level == "help", text });
     }
     notes
+}
+
+/// A suggested `;` says nothing beyond the message, nor does what the message already contains.
+fn is_worth_showing(suggestion: &str, message: &str) -> bool {
+    suggestion.contains(char::is_alphanumeric) && !message.contains(suggestion.trim())
 }
 
 /// Whether `text` is about code that the kernel has put around the user's.

@@ -21,7 +21,7 @@
 use super::items::{Item, Sort};
 use super::levels::{Level, levels};
 use super::parse::{Binding, Cell, Kind};
-use super::program::{Plan, Program, Role, Variable};
+use super::program::{Impl, Nesting, Plan, Program, Role, Variable};
 use super::statics::Homes;
 use super::weave::{POLL, awaits, woven};
 
@@ -64,7 +64,8 @@ pub(crate) fn runnable(items: &[&Item], homes: &Homes, cell: &Cell, source: usiz
     for Variable { name, ty, .. } in &plan.vacant {
         program.line(&format!("let mut {name}: {ty};"));
     }
-    let levels = levels(cell, &plan.local, plan.flat || !plan.vacant.is_empty());
+    let nesting = if plan.vacant.is_empty() { plan.nesting } else { Nesting::Flat };
+    let levels = levels(cell, &plan.local, nesting);
     program.nested = levels.len() > 1;
     program.levels(&levels, cell, source, plan, asynchronous);
     program.line("});");
@@ -124,7 +125,11 @@ impl Program {
                     self.statics.push((site.key, symbol));
                 }
             });
+            let start = self.text.len();
             self.original(item.source, &edited);
+            if item.sort == Sort::Impl {
+                self.impls.push(Impl { at: start..self.text.len(), source: item.source, key: item.key.clone() });
+            }
         }
     }
 

@@ -16,7 +16,7 @@
 use syn::{Expr, Lit, Stmt};
 
 use super::parse::{Binding, Cell, Kind, Statement};
-use super::program::Locals;
+use super::program::{Locals, Nesting};
 
 /// A part of the cell, and the variables that are kept when it ends.
 #[derive(Debug, Default, PartialEq)]
@@ -31,11 +31,11 @@ pub(crate) struct Level {
 const DEEPEST: usize = 24;
 
 /// The levels of a cell, each nested in the previous one. `local` are the variables that do not outlive the cell.
-pub(crate) fn levels(cell: &Cell, local: &Locals, flat: bool) -> Vec<Level> {
+pub(crate) fn levels(cell: &Cell, local: &Locals, nesting: Nesting) -> Vec<Level> {
     let kept: Vec<(usize, &Binding)> = cell.kept();
     let mut levels = vec![Level::default()];
-    // A closure would borrow what a reference refers to, and cannot initialise a variable.
-    let mut open = !flat;
+    // A closure may borrow what a reference refers to for too long, and cannot initialise a variable.
+    let mut open = nesting != Nesting::Flat;
     for (index, statement) in cell.statements.iter().enumerate().filter(|(_, statement)| statement.kind != Kind::Item) {
         let deep = levels.len() >= DEEPEST;
         if open && !deep && may_fail(statement) && levels.last().is_some_and(|level| !level.names.is_empty()) {
@@ -46,7 +46,7 @@ pub(crate) fn levels(cell: &Cell, local: &Locals, flat: bool) -> Vec<Level> {
         open &= !matches!(&statement.syntax, Stmt::Local(let_) if let_.init.is_none());
         for (_, binding) in kept.iter().filter(|(at, _)| *at == index) {
             if local.contains_key(&(index, binding.name.clone())) {
-                open &= binding.closure;
+                open &= binding.closure || nesting == Nesting::Deep;
             } else {
                 level.names.push((index, binding.name.clone()));
             }
@@ -82,9 +82,13 @@ mod tests {
     use super::*;
 
     fn of(code: &str, local: &[(usize, &str)]) -> Vec<(Vec<usize>, Vec<String>)> {
+        nested(code, local, Nesting::Careful)
+    }
+
+    fn nested(code: &str, local: &[(usize, &str)], nesting: Nesting) -> Vec<(Vec<usize>, Vec<String>)> {
         let cell = Cell::parse(code).expect("the cell parses");
         let local = local.iter().map(|(index, name)| ((*index, (*name).to_owned()), Local::Borrow)).collect();
-        let levels = levels(&cell, &local, false);
+        let levels = levels(&cell, &local, nesting);
         levels.into_iter().map(|level| (level.statements, level.names.into_iter().map(|(_, n)| n).collect())).collect()
     }
 
@@ -102,9 +106,11 @@ mod tests {
     }
 
     #[test]
-    fn no_level_is_opened_after_a_borrow() {
+    fn a_careful_cell_opens_no_level_after_a_borrow() {
         let code = "let v = f();\nlet first = v.first();\nlet n = 1;\ng(first)?;";
         assert_eq!(of(code, &[(1, "first")]), [level(&[0], &["v"]), level(&[1, 2, 3], &["n"])]);
+        let deep = nested(code, &[(1, "first")], Nesting::Deep);
+        assert_eq!(deep, [level(&[0], &["v"]), level(&[1, 2], &["n"]), level(&[3], &[])]);
         assert_eq!(of("let a = f();\nlet b;\nb = g()?;", &[]), [level(&[0, 1, 2], &["a", "b"])]);
     }
 

@@ -58,6 +58,10 @@ impl<'ast> Visit<'ast> for Mentions {
         all_words(tree.to_token_stream(), &mut self.first);
     }
 
+    fn visit_item_extern_crate(&mut self, item: &'ast syn::ItemExternCrate) {
+        self.first.insert(item.ident.to_string());
+    }
+
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 }
 

@@ -37,7 +37,7 @@ pub(crate) use items::{Item, Sort, items, makes_items};
 pub(crate) use needed::{are_counted, needed};
 pub(crate) use nesting::check as check_nesting;
 pub(crate) use parse::{Binding, Cell, Kind, Statement};
-pub(crate) use program::{Local, Origins, Plan, Program, Role, Variable};
+pub(crate) use program::{Local, Nesting, Origins, Plan, Program, Role, Variable};
 pub(crate) use returns::bare_returns;
 pub(crate) use script::{FROM_OPTION, Script, script};
 pub(crate) use shape::Shape;

@@ -1,10 +1,12 @@
 //! The names that an item defines, and those under which others depend on it.
 
 use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::visit::Visit;
-use syn::{ImplItem, Item, ItemImpl, TraitItem, UseTree};
+use syn::{GenericParam, Generics, ImplItem, Item, ItemImpl, TraitItem, TypeParamBound, UseTree, WherePredicate};
 
 use super::mentions::{Mentions, Names, all_words, without_variables};
+use super::nested::impls_within;
 
 /// The name of an item.
 pub(crate) fn name(item: &Item) -> Option<String> {
@@ -48,19 +50,55 @@ pub(super) fn touched(item: &Item, names: &mut Names, heads: &mut Names) {
         }
         _ => {}
     }
+    impls_within(item, &mut |found| {
+        names.extend(found.items.iter().filter_map(impl_constant));
+        heads.extend(of_head(found));
+    });
 }
 
 /// The names that an item defines in its scope.
 pub(super) fn introduced(item: &Item) -> Names {
+    let mut names = constants(item);
     match item {
-        Item::Impl(each) => each.items.iter().filter_map(impl_constant).collect(),
-        Item::Use(each) => {
-            let mut names = Names::new();
-            imported(&each.tree, &mut names);
-            names
-        }
-        _ => name(item).into_iter().collect(),
+        Item::Use(each) => imported(&each.tree, &mut names),
+        _ => names.extend(name(item)),
     }
+    names
+}
+
+/// The constants, types and constant functions of the `impl`s in an item.
+pub(super) fn constants(item: &Item) -> Names {
+    let mut names = Names::new();
+    impls_within(item, &mut |found| names.extend(found.items.iter().filter_map(impl_constant)));
+    names
+}
+
+/// The traits that generic `impl`s in an item ask for, and `Drop` where a constant asks for it.
+pub(super) fn bounds(item: &Item) -> Names {
+    let mut names = Names::new();
+    impls_within(item, &mut |found| names.extend(bounds_of(&found.generics)));
+    if item.to_token_stream().to_string().contains("needs_drop") {
+        names.extend(["Drop", "Copy"].map(str::to_owned));
+    }
+    names
+}
+
+fn bounds_of(generics: &Generics) -> Names {
+    let of_parameters = generics.params.iter().filter_map(|parameter| match parameter {
+        GenericParam::Type(found) => Some(&found.bounds),
+        _ => None,
+    });
+    let of_clause = generics.where_clause.iter().flat_map(|clause| &clause.predicates);
+    let of_clause = of_clause.filter_map(|predicate| match predicate {
+        WherePredicate::Type(found) => Some(&found.bounds),
+        _ => None,
+    });
+    let bounds = of_parameters.chain(of_clause).flatten();
+    let traits = bounds.filter_map(|bound| match bound {
+        TypeParamBound::Trait(found) => found.path.segments.last().map(|last| last.ident.to_string()),
+        _ => None,
+    });
+    traits.collect()
 }
 
 /// The names by which an item is used other than its own: methods of traits, types of `impl`s in modules.

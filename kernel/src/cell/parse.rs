@@ -76,8 +76,17 @@ impl Cell {
     /// Parses `code`. Calls of the `item_macros` of earlier cells are items.
     pub(crate) fn parse_after(code: &str, item_macros: &[String]) -> syn::Result<Self> {
         let (directives, rust) = directives::split(code);
-        nesting::check(&rust)?;
-        let parsed = statements.parse_str(&rust)?;
+        Self::parse_rust(code, directives, &rust, item_macros)
+    }
+
+    /// The cell without a `name?` that asks for documentation: its `?` is that of Rust.
+    pub(crate) fn without_docs(code: &str) -> syn::Result<Self> {
+        Self::parse_rust(code, Directives::default(), code, &[])
+    }
+
+    fn parse_rust(code: &str, directives: Directives, rust: &str, item_macros: &[String]) -> syn::Result<Self> {
+        nesting::check(rust)?;
+        let parsed = statements.parse_str(rust)?;
         let own = parsed.iter().filter_map(item_macro).map(ToString::to_string);
         let known = STANDARD_ITEM_MACROS.iter().map(|name| (*name).to_owned());
         let item_macros: Vec<String> = own.chain(known).chain(item_macros.iter().cloned()).collect();
@@ -192,7 +201,13 @@ fn kind_of(syntax: &Stmt, last: bool, item_macros: &[String]) -> Kind {
             let path = matches!(value, Some(Expr::Path(_)));
             let reference = value.is_some_and(is_reference);
             let bindings = bindings(&local.pat).into_iter();
-            let bindings = bindings.map(|binding| Binding { closure, path, reference, ..binding });
+            // With a type, it is a function pointer or a boxed closure.
+            let bindings = bindings.map(|binding| Binding {
+                closure: closure && binding.ty.is_none(),
+                path,
+                reference,
+                ..binding
+            });
             Kind::Let(bindings.collect())
         }
         Stmt::Expr(expression, None) if last && has_value(expression) => Kind::Value,
@@ -252,8 +267,8 @@ struct Names(Vec<Binding>);
 impl<'ast> Visit<'ast> for Names {
     fn visit_pat_ident(&mut self, pattern: &'ast PatIdent) {
         let name = pattern.ident.to_string();
-        let constant = pattern.subpat.is_none() && name.starts_with(char::is_uppercase);
-        if !constant {
+        // Any other capitalised name is one of a constant or a variable; the first would not compile as a variable.
+        if name != "None" {
             self.0.push(binding(pattern));
         }
         syn::visit::visit_pat_ident(self, pattern);

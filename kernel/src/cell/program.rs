@@ -39,8 +39,8 @@ pub(crate) struct Plan {
     pub(crate) pointers: BTreeMap<String, String>,
     /// Variables to drop before it runs: their types are redefined.
     pub(crate) forgotten: Vec<String>,
-    /// Whether all statements share one level, since some programs only compile that way.
-    pub(crate) flat: bool,
+    /// How far its statements are nested: some programs only compile with less.
+    pub(crate) nesting: Nesting,
     pub(crate) tried: Tried,
     /// The imports that replace the prelude when there are crates of `:dep`.
     pub(crate) names: String,
@@ -49,6 +49,26 @@ pub(crate) struct Plan {
 /// Variables that do not outlive their cell, by statement and name.
 pub(crate) type Locals = BTreeMap<(usize, String), Local>;
 
+/// How far the statements of a cell are nested, see `levels.rs`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Nesting {
+    #[default]
+    Deep,
+    /// Not beyond a variable that is moved or borrows.
+    Careful,
+    /// All statements share one level.
+    Flat,
+}
+
+impl Nesting {
+    pub(crate) fn less(self) -> Self {
+        match self {
+            Self::Deep => Self::Careful,
+            Self::Careful | Self::Flat => Self::Flat,
+        }
+    }
+}
+
 /// Why a variable does not outlive its cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Local {
@@ -56,6 +76,8 @@ pub(crate) enum Local {
     Borrow,
     /// A later statement moves it.
     Moved,
+    /// A constant in a pattern: no variable at all.
+    Constant,
 }
 
 /// A program and where its parts come from.
@@ -68,8 +90,18 @@ pub(crate) struct Program {
     pub(crate) statics: Vec<(u64, String)>,
     /// The libraries of the statics that it declares.
     pub(crate) libraries: BTreeSet<PathBuf>,
+    /// The `impl`s of earlier cells: where they are, their cells and keys.
+    pub(crate) impls: Vec<Impl>,
     /// Whether it has more than one level.
     pub(crate) nested: bool,
+}
+
+/// An `impl` of an earlier cell in a program.
+#[derive(Debug, Clone)]
+pub(crate) struct Impl {
+    pub(crate) at: Range<usize>,
+    pub(crate) source: usize,
+    pub(crate) key: String,
 }
 
 /// Where the parts of a program come from. Unlike its text, which contains every item, this can be kept for each

@@ -9,8 +9,8 @@ use syn::visit::Visit;
 use syn::{Attribute, Field, Fields, ImplItem, Item, Macro, Meta, Path, TraitItem};
 
 use super::mentions::{Mentions, Names, all_words};
-use super::names::{introduced, of_head, offered, touched};
-use super::nested::{defines_types, has_types, nests_types};
+use super::names::{bounds, constants, introduced, of_head, offered, touched};
+use super::nested::{defines_types, has_opaque_type, has_types, nests_types};
 
 /// The part of an item that others may depend on.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,6 +27,12 @@ pub(crate) struct Shape {
     pub(crate) heads: Names,
     /// The names whose meaning elsewhere may change by its mere presence.
     pub(crate) introduces: Names,
+    /// Those of them that are constants of `impl`s, and named after a type.
+    pub(crate) constants: Names,
+    /// The traits that decide whether its constants exist, or their values.
+    pub(crate) bounds: Names,
+    /// Whether it contains a file or a variable of the environment, whose change is not in the code.
+    pub(crate) reads: bool,
     /// Whether it defines types, which are new types after a change.
     pub(crate) defines_types: bool,
     /// Whether its functions define types.
@@ -44,7 +50,8 @@ pub(crate) fn shape(item: &Item) -> Shape {
         head = of_head(found);
     }
     offered(item, &mut offers);
-    let Some(reduced) = reduced(item) else { return Shape { head, offers, ..Shape::default() } };
+    let bounds = bounds(item);
+    let Some(reduced) = reduced(item) else { return Shape { head, offers, bounds, ..Shape::default() } };
     let mut mentions = Mentions::default();
     mentions.visit_item(&reduced);
     let (mut touches, mut heads) = (Names::new(), Names::new());
@@ -54,6 +61,9 @@ pub(crate) fn shape(item: &Item) -> Shape {
         mentions: mentions.first,
         deep: mentions.deep,
         introduces: introduced(&reduced),
+        constants: constants(&reduced),
+        reads: reads(&reduced),
+        bounds,
         touches,
         heads,
         defines_types: defines_types(&reduced),
@@ -114,7 +124,7 @@ fn reduced(item: &Item) -> Option<Item> {
             for part in &mut each.items {
                 if let TraitItem::Fn(method) = part {
                     strip(&mut method.attrs);
-                    if method.default.as_ref().is_some_and(|body| !has_types(body)) {
+                    if method.default.as_ref().is_some_and(|body| !has_types(body) && !has_opaque_type(&method.sig)) {
                         method.default = None;
                     }
                 }
@@ -141,10 +151,19 @@ fn reduced(item: &Item) -> Option<Item> {
     Some(item)
 }
 
-/// Whether the body matters: a constant may call the function, or it returns a future.
+/// Whether the body matters: a constant may call the function, or it decides the type of the result.
 fn is_evaluated(signature: &syn::Signature) -> bool {
-    signature.constness.is_some() || signature.asyncness.is_some()
+    signature.constness.is_some() || has_opaque_type(signature)
 }
+
+/// Whether the compiler reads something else than the code for an item.
+fn reads(item: &Item) -> bool {
+    let text = item.to_token_stream().to_string();
+    let is_file = matches!(item, Item::Mod(module) if module.content.is_none());
+    is_file || READING.iter().any(|call| text.contains(call))
+}
+
+const READING: [&str; 6] = ["include !", "include_bytes !", "include_str !", "env !", "# [path", "# ! [path"];
 
 /// Derives that affect neither the layout nor constants of a type.
 const PLAIN_DERIVES: [&str; 11] =

@@ -33,12 +33,19 @@ enum Unknown<'a> {
 impl Completer {
     /// Adds hints about the names in `errors`. Cells can use commands such as `:dep`, scripts cannot.
     pub(crate) fn explain(&self, errors: &mut [Diagnostic], commands: bool) {
+        errors.iter_mut().for_each(other_error);
         if !errors.iter().any(|error| unknown(error).is_some()) {
             return;
         }
-        let view = self.view_of_cells(&self.scope_now());
+        let scope = self.scope_now();
+        let view = self.view_of_cells(&scope);
         for error in errors.iter_mut().take(ERRORS) {
             let hint = match unknown(error) {
+                Some(Unknown::Name { name, what: "value" })
+                    if scope.variables.iter().any(|known| known.name == name) =>
+                {
+                    Some(format!("functions do not see variables: pass `{name}` as an argument, or make it a `const`"))
+                }
                 Some(Unknown::Name { name, what }) => self.named(&view, error, name, what, commands),
                 Some(Unknown::Crate(name)) => self.krate(&view, error, name, commands),
                 Some(Unknown::Member { name, ty, function }) => member(&view, error, name, ty, function),
@@ -221,4 +228,13 @@ fn unknown(error: &Diagnostic) -> Option<Unknown<'_>> {
 /// The texts between backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
+}
+
+/// The `Result` of the prelude has an error of its own, to which not every error converts.
+fn other_error(error: &mut Diagnostic) {
+    if error.message.contains("`?` couldn't convert the error") && error.message.contains("`kensaku::Error`") {
+        error.add_help(
+            "`Result` is `kensaku::Result` here: for any error, return `kensaku::anyhow::Result<..>`".to_owned(),
+        );
+    }
 }

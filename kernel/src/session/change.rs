@@ -26,11 +26,16 @@ impl Scope {
         let mut changed = BTreeSet::new();
         let mut types = false;
         let counted = are_counted(&items) || are_counted(&new);
+        let bounds = bounds(items.iter().chain(&new));
         for item in new {
-            match items.iter().position(|old| item.replaces(old)) {
+            let position = items.iter().position(|old| item.replaces(old));
+            if position.is_none_or(|at| items[at].code() != item.code()) {
+                changed.extend(decided_by(&item, &bounds, &local));
+            }
+            match position {
                 Some(at) => {
                     let (old, new) = (&items[at].shape, &item.shape);
-                    if old.tokens != new.tokens {
+                    if old.tokens != new.tokens || new.reads {
                         changed.extend(touched(old, &local));
                         changed.extend(touched(new, &local));
                         types |= old.defines_types || new.defines_types;
@@ -66,7 +71,8 @@ impl Scope {
         let types = !names.is_empty();
         // A glob imports names that are not in the code.
         let is_glob = |item: &Item| {
-            item.sort == Sort::Import && item.name.is_none() && item.words.iter().any(|word| names.contains(word))
+            let imports = item.sort == Sort::Import && item.name.is_none() || item.words.contains("macro_use");
+            imports && item.words.iter().any(|word| names.contains(word))
         };
         if self.items.iter().any(is_glob) {
             names.extend(self.items.iter().flat_map(|item| item.shape.touches.iter().cloned()));
@@ -109,7 +115,7 @@ impl Scope {
         let meant = move |shape: &&Shape| {
             names.iter().any(|name| {
                 // An associated constant is named after its type.
-                shape.mentions.contains(name) || new.sort == Sort::Impl && shape.deep.contains(name)
+                shape.mentions.contains(name) || new.shape.constants.contains(name) && shape.deep.contains(name)
             })
         };
         self.items.iter().map(|item| &item.shape).filter(meant)
@@ -168,6 +174,11 @@ fn introduced(new: &Item, items: &[Item]) -> BTreeSet<String> {
     if is_of_std(new) {
         return BTreeSet::new();
     }
+    if new.sort == Sort::Import && new.name.is_none() {
+        // The names in a module of the user's.
+        let is_module = |item: &&Item| item.name.as_ref().is_some_and(|name| new.words.contains(name));
+        return items.iter().filter(is_module).flat_map(|item| item.shape.touches.iter().cloned()).collect();
+    }
     let is_call = new.sort == Sort::Other && new.shape.defines_types;
     if !is_call {
         return new.shape.introduces.clone();
@@ -175,8 +186,7 @@ fn introduced(new: &Item, items: &[Item]) -> BTreeSet<String> {
     if !new.statics.is_empty() {
         return new.statics.iter().map(|site| site.name.clone()).collect();
     }
-    let is_macro = |item: &&Item| item.sort == Sort::Macro && item.name.as_ref().is_some_and(|n| new.words.contains(n));
-    let macros: Vec<&Item> = items.iter().filter(is_macro).collect();
+    let macros = macros_of(new, items);
     let defined: BTreeSet<&String> = macros.iter().flat_map(|found| &found.shape.touches).collect();
     let is_argument = |name: &&String| match macros.is_empty() {
         // One of another crate.
@@ -186,6 +196,42 @@ fn introduced(new: &Item, items: &[Item]) -> BTreeSet<String> {
     let arguments = new.shape.introduces.iter().filter(is_argument);
     let own = |name: &&&String| macros.iter().all(|found| found.name.as_ref() != Some(**name));
     arguments.chain(defined.iter().filter(own).copied()).cloned().collect()
+}
+
+/// The macros that a call names, and those that they name.
+fn macros_of<'a>(call: &Item, items: &'a [Item]) -> Vec<&'a Item> {
+    let mut words = call.words.clone();
+    let mut macros: Vec<&Item> = Vec::new();
+    loop {
+        let is_new = |item: &&Item| {
+            let named = item.sort == Sort::Macro && item.name.as_ref().is_some_and(|name| words.contains(name));
+            named && !macros.iter().any(|found| found.name == item.name)
+        };
+        let Some(next) = items.iter().find(is_new) else { return macros };
+        words.extend(next.words.iter().cloned());
+        macros.push(next);
+    }
+}
+
+/// The traits on which constants of `items` depend. Which types have them decides about the constants.
+fn bounds<'a>(items: impl Iterator<Item = &'a Item> + Clone) -> BTreeSet<String> {
+    let constant = |item: &Item| !item.shape.constants.is_empty() || item.shape.bounds.contains("Drop");
+    match items.clone().any(constant) {
+        true => items.flat_map(|item| item.shape.bounds.iter().cloned()).collect(),
+        false => BTreeSet::new(),
+    }
+}
+
+/// The types whose constants may depend on `item`, by implementing one of the traits `bounds` or by a derive.
+fn decided_by(item: &Item, bounds: &BTreeSet<String>, local: &BTreeSet<String>) -> BTreeSet<String> {
+    if bounds.is_empty() {
+        return BTreeSet::new();
+    }
+    let implements = item.shape.head.iter().any(|name| bounds.contains(name));
+    let derives = item.sort == Sort::Type && bounds.iter().any(|name| item.words.contains(name));
+    let of_impl = item.shape.head.intersection(local).filter(|name| implements && !bounds.contains(*name));
+    let of_type = item.name.iter().filter(|_| derives);
+    of_impl.chain(of_type).cloned().collect()
 }
 
 /// Whether it is an import from std that only gives a name its usual meaning; std has several of some names.

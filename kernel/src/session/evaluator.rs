@@ -14,6 +14,7 @@ use super::dependencies::Dependencies;
 use super::interrupt::{Interrupter, Stopped};
 use super::link::Link;
 use super::lost;
+use super::outdated::{Outdated, leave_out};
 use super::probe::Probe;
 use super::ran::{Ended, Ran};
 use super::scope::{Scope, SharedScope};
@@ -23,8 +24,8 @@ use super::verdict::{Verdict, verdict};
 use super::workplace::{PROGRAMS, Workplace};
 use super::{Event, Events, Failure, Stream};
 use crate::cell::{
-    Cell, Diagnostic, Home, Homes, Inferred, Local, Plan, Program, Source, compile_errors, items, probe, runnable,
-    syntax_error,
+    Cell, Diagnostic, Home, Homes, Inferred, Item, Local, Plan, Program, Source, compile_errors, items, probe,
+    runnable, syntax_error,
 };
 use crate::complete::Completer;
 use crate::dylib::Dylib;
@@ -115,7 +116,10 @@ impl Session {
         let source = self.sources.len();
         self.sources.push(Source { name: name.to_owned(), code: code.to_owned() });
         let macros = self.read_scope(Scope::item_macros);
-        let cell = Cell::parse_after(code, &macros).map_err(|error| self.syntax_failure(source, &error))?;
+        let mut cell = Cell::parse_after(code, &macros).map_err(|error| self.syntax_failure(source, &error))?;
+        if self.is_try(&cell.directives.before) {
+            cell = Cell::without_docs(code).map_err(|error| self.syntax_failure(source, &error))?;
+        }
         if self.workplace.restore(&self.link).map_err(|error| internal(&error))? {
             // evcxr finds its project again with a cell that is not the user's.
             let _ = self.evcxr.eval(crate::toolchain::CELL);
@@ -137,7 +141,8 @@ impl Session {
 
     /// Compiles the cell, repeatedly until the fate of its variables is known, and runs it.
     fn execute(&mut self, cell: &Cell, source: usize) -> Result<(), Failure> {
-        let change = self.read_scope(|scope| scope.with(items(cell, source)));
+        let mut change = self.read_scope(|scope| scope.with(items(cell, source)));
+        let mut outdated = Vec::new();
         let mut homes = self.read_scope(|scope| scope.homes.clone());
         for (key, _) in &change.statics {
             homes.remove(*key);
@@ -161,10 +166,17 @@ impl Session {
                         self.let_go(&name, why);
                         plan.forgotten.push(name);
                     }
-                    Verdict::Failed => return Err(self.compile_failure(&program, errors)),
+                    Verdict::Failed => match leave_out(&mut change, &program, &errors, source) {
+                        found if found.is_empty() => return Err(self.compile_failure(&program, errors, &outdated)),
+                        found => {
+                            outdated.extend(found);
+                            types = self.ask(&change, cell, source, &plan)?;
+                        }
+                    },
                 },
             }
         };
+        self.report_outdated(&outdated);
         self.settle(program, homes, change, &plan, &ran);
         self.conclude(cell, &plan, &ran, types)
     }
@@ -184,6 +196,7 @@ impl Session {
             let local = match binding {
                 binding if binding.closure => Local::Closure,
                 binding if binding.reference => Local::Borrow,
+                binding if is_constant(&change.items, &binding.name) => Local::Constant,
                 _ => return None,
             };
             Some(((index, binding.name.clone()), local))
@@ -224,7 +237,9 @@ impl Session {
                 self.lose_all();
                 Err(lost::process_ended(&message))
             }
-            Err(_) if self.interrupter.stopped() != Stopped::No => Err(lost::interrupted()),
+            Err(_) if self.interrupter.stopped() != Stopped::No => {
+                Err(if ran.began { lost::interrupted() } else { lost::interrupted_early() })
+            }
             Err(error) => {
                 self.interrupter.cell_compiles();
                 let said = self.compiler.said();
@@ -238,6 +253,9 @@ impl Session {
 
     /// The process has ended, and everything in its memory is gone.
     fn lose_all(&mut self) {
+        for variable in self.read_scope(|scope| scope.variables.clone()) {
+            self.unkept.insert(&variable.name, Why::Lost(self.cell_name()));
+        }
         self.write_scope(|scope| {
             scope.variables.clear();
             scope.vacant.clear();
@@ -298,14 +316,19 @@ impl Session {
         self.sources.last().map(|source| source.name.clone()).unwrap_or_default()
     }
 
+    pub(super) fn source_name(&self, source: usize) -> &str {
+        self.sources.get(source).map_or("an earlier cell", |source| source.name.as_str())
+    }
+
     /// Panics of other threads, and those that the cell caught itself.
     fn mention(&self, ran: &Ran) {
         ran.reports.iter().filter(|report| report.kind == "panic").for_each(|report| self.link.show(report.words()));
     }
 
     /// rustc's errors, rendered with the cell's code and with what the session knows about the names in them.
-    fn compile_failure(&self, program: &Program, mut errors: Vec<Diagnostic>) -> Failure {
+    fn compile_failure(&self, program: &Program, mut errors: Vec<Diagnostic>, outdated: &[Outdated]) -> Failure {
         self.completer.explain(&mut errors, true);
+        self.explain_outdated(&mut errors, outdated);
         let mut errors = compile_errors(&self.sources, program, &errors);
         self.unkept.explain(&mut errors);
         Failure::compile(&errors)
@@ -355,6 +378,11 @@ fn left_behind(cell: &Cell, plan: &Plan, ran: &Ran) -> Vec<String> {
     let older = plan.used.iter().map(|used| &used.name);
     let older = older.filter(|name| !plan.moved.contains(*name) && is_bound(name) && !is_new(name));
     moved.chain(older.map(|name| format!("`{name}` still has its value from an earlier cell"))).collect()
+}
+
+/// Whether a name in a pattern is a constant or a type without fields, not a new variable.
+fn is_constant(items: &[Item], name: &str) -> bool {
+    name.starts_with(char::is_uppercase) && items.iter().any(|item| item.name.as_deref() == Some(name))
 }
 
 fn function((name, ty): &(String, Inferred)) -> Option<(String, String)> {

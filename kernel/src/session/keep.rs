@@ -53,6 +53,7 @@ impl Session {
             Local::Closure => Why::Closure,
             Local::Borrow => Why::Borrow,
             Local::Moved => Why::Moved(self.cell_name()),
+            Local::Constant => return,
         };
         if local != Local::Moved && !name.starts_with('_') && !cell.is_used_behind(index, name) {
             self.say_error(&why.at_once(name));

@@ -21,6 +21,10 @@ pub(super) fn interrupted() -> Failure {
     Failure::new("Interrupted", "variables are kept")
 }
 
+pub(super) fn interrupted_early() -> Failure {
+    Failure::new("Interrupted", "the cell was still being compiled: nothing has run")
+}
+
 /// rustc itself has failed; `said` contains its backtrace.
 pub(super) fn compiler_failed(said: &str) -> Option<Failure> {
     let crash =

@@ -17,6 +17,7 @@ mod interrupt;
 mod keep;
 mod link;
 mod lost;
+mod outdated;
 mod probe;
 mod ran;
 mod scope;

@@ -21,6 +21,8 @@ pub(super) enum Why {
     Moved(String),
     /// A cell has redefined its type.
     Redefined(String),
+    /// The process that held it ended in a cell.
+    Lost(String),
 }
 
 impl Why {
@@ -29,7 +31,7 @@ impl Why {
         match self {
             Self::Closure => format!(
                 "`{name}` was a closure, and closures live in their own cell: write a function, \
-                 or give it a type, as in `let {name}: Box<dyn Fn(i32) -> i32> = Box::new(..)`"
+                 or box it, as in `let {name}: Box<dyn Fn(i32) -> i32> = Box::new(move |..| ..)`"
             ),
             Self::Borrow => {
                 format!("`{name}` borrowed from another value and lived only in its own cell: clone what it borrows")
@@ -46,6 +48,9 @@ impl Why {
             }
             Self::Ambiguous => format!("`{name}` was not kept: its type is ambiguous; add a type annotation"),
             Self::Moved(cell) => format!("`{name}` was moved by {cell}: bind it again with `let`"),
+            Self::Lost(cell) => {
+                format!("`{name}` was lost when the process of the cells ended in {cell}: create it again")
+            }
             Self::Redefined(cell) => format!("`{name}` was dropped: {cell} redefined its type; create it again"),
         }
     }
@@ -57,7 +62,12 @@ impl Why {
                 "`{name}` is not kept for later cells: its type has no name. Write a function, or box it as a `dyn` type\n"
             ),
             Self::Borrow => format!("`{name}` is not kept for later cells: it borrows from another value\n"),
-            Self::Private(_) | Self::Unwritable(..) | Self::Ambiguous | Self::Moved(_) | Self::Redefined(_) => {
+            Self::Private(_)
+            | Self::Unwritable(..)
+            | Self::Ambiguous
+            | Self::Moved(_)
+            | Self::Redefined(_)
+            | Self::Lost(_) => {
                 format!("{}\n", self.about(name))
             }
         }

@@ -1,7 +1,7 @@
 //! Conclusions from the errors of a program about the variables of its cell.
 
 use super::unkept::Why;
-use crate::cell::{Diagnostic, Local, Plan, Program, Role, Tried, Variable};
+use crate::cell::{Diagnostic, Local, Nesting, Plan, Program, Role, Tried, Variable};
 
 /// What to do about a program that did not compile.
 pub(super) enum Verdict {
@@ -44,8 +44,8 @@ pub(super) fn verdict(program: &Program, errors: &[Diagnostic], plan: &mut Plan)
         plan.tried = Tried::Text;
         return Verdict::RetryTextOnly;
     }
-    if program.nested && !errors.iter().all(|error| CLEAR.contains(&error.code())) {
-        plan.flat = true;
+    if program.nested && plan.nesting != Nesting::Flat && !errors.iter().all(|error| CLEAR.contains(&error.code())) {
+        plan.nesting = plan.nesting.less();
         return Verdict::Retry;
     }
     Verdict::Failed

@@ -142,3 +142,24 @@ impl Random {
         usize::try_from(self.0 >> 33).unwrap_or_default() % end
     }
 }
+
+#[tokio::test]
+async fn an_edit_is_not_refused_for_an_older_impl() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("#[derive(Debug)]\nstruct Doc { id: u32 }").await?.expect_ok();
+    kernel.execute("impl Doc { fn new(id: u32) -> Self { Self { id } } }").await?.expect_ok();
+    let edited = kernel.execute("#[derive(Debug)]\nstruct Doc { id: u32, title: String }").await?.expect_ok();
+    let said = edited.text("stderr");
+    assert!(
+        said.starts_with("`impl Doc` of cell [2] no longer compiles and is left out until it is defined again: "),
+        "{said}"
+    );
+    assert!(said.contains("missing field `title`"), "{said}");
+    kernel.execute("impl Doc { fn new(id: u32) -> Self { Self { id, title: String::new() } } }").await?.expect_ok();
+    assert_eq!(kernel.execute("Doc::new(1).id").await?.expect_ok().value(), Some("1"));
+    // What needs it fails, and says why.
+    let failed = kernel.execute("#[derive(Debug)]\nstruct Doc { id: u32, text: String }\nDoc::new(1)").await?;
+    assert!(failed.traceback().contains("`impl Doc` of cell [4] no longer compiles"), "{}", failed.traceback());
+    assert_eq!(kernel.execute("Doc::new(2).title").await?.expect_ok().value(), Some("\"\""));
+    kernel.shutdown().await
+}

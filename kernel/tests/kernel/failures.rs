@@ -255,3 +255,27 @@ async fn messages_fit_on_a_screen() -> Result<()> {
     assert!(failed.traceback().len() < 10_000);
     kernel.shutdown().await
 }
+
+#[tokio::test]
+async fn a_question_mark_after_a_variable_is_that_of_rust() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel
+        .execute("let found: Result<u8, String> = Ok(3);\nlet lost: Result<u8, String> = Err(\"lost\".into());")
+        .await?
+        .expect_ok();
+    assert_eq!(kernel.execute("found?").await?.expect_ok().value(), Some("3"));
+    assert!(kernel.execute("lost?").await?.traceback().contains("lost"));
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn functions_do_not_see_variables() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("let c = 3;").await?.expect_ok();
+    let failed = kernel.execute("fn f() -> i32 { c }").await?;
+    assert!(failed.traceback().contains("functions do not see variables: pass `c`"), "{}", failed.traceback());
+    let failed = kernel.execute("fn g(s: &str) -> Result<i32> { Ok(s.parse()?) }").await?;
+    assert!(failed.traceback().contains("return `kensaku::anyhow::Result<..>`"), "{}", failed.traceback());
+    assert!(!failed.traceback().contains("multiple different versions"), "{}", failed.traceback());
+    kernel.shutdown().await
+}

@@ -171,3 +171,40 @@ async fn items_can_be_run_again() -> Result<()> {
     assert_eq!(kernel.execute("twice(3, 4)").await?.expect_ok().value(), Some("4"));
     kernel.shutdown().await
 }
+
+#[tokio::test]
+async fn variables_after_a_moved_one_are_kept() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let moving = "let name = String::from(\"adam\");\nlet rate = 0.1;\nlet trainer = (name, rate);\n\
+                  let mut history: Vec<f64> = Vec::new();\nhistory.push(1.0);\npanic!(\"stop\");";
+    let failed = kernel.execute(moving).await?;
+    assert_eq!(failed.reply["ename"], "Panic", "{failed:#?}");
+    let kept = kernel.execute("format!(\"{rate} {trainer:?} {history:?}\")").await?.expect_ok();
+    assert_eq!(kept.value(), Some("\"0.1 (\\\"adam\\\", 0.1) [1.0]\""));
+    let borrowing =
+        "let mut list = vec![1];\nlet last = &mut list;\nlast.push(2);\nlet n = list.len();\nErr::<(), _>(\"no\")?;";
+    kernel.execute(borrowing).await?;
+    assert_eq!(kernel.execute("(list, n)").await?.expect_ok().value(), Some("([1, 2], 2)"));
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn capitalised_variables_are_kept() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    kernel.execute("const ORIGIN: i32 = 0;\nlet X = vec![1.0];\nlet (Lo, Δ) = (1, 2);").await?.expect_ok();
+    kernel
+        .execute("if let (ORIGIN, y) = (0, 1) { assert_eq!(y, 1) }\nlet (ORIGIN, y) = (0, 1) else { panic!() };")
+        .await?
+        .expect_ok();
+    assert_eq!(kernel.execute("(X.len(), Lo + Δ, ORIGIN, y)").await?.expect_ok().value(), Some("(1, 3, 0, 1)"));
+    kernel.shutdown().await
+}
+
+#[tokio::test]
+async fn closures_with_a_type_are_kept() -> Result<()> {
+    let mut kernel = Client::start().await?;
+    let made = kernel.execute("let next: fn(i32) -> i32 = |x| x + 1;").await?.expect_ok();
+    assert_eq!(made.text("stderr"), "");
+    assert_eq!(kernel.execute("next(2)").await?.expect_ok().value(), Some("3"));
+    kernel.shutdown().await
+}

@@ -102,3 +102,54 @@ async fn what_an_edit_does_not_affect_is_kept() -> Result<()> {
     assert_eq!(kernel.execute("(p.name(), dynamic.name())").await?.expect_ok().value(), Some("(2, 1)"));
     kernel.shutdown().await
 }
+
+/// Edits whose effect on a type is in no code that names it. The value `p` must go, or be what it was.
+#[tokio::test]
+async fn effects_from_afar_are_followed() -> Result<()> {
+    let constant =
+        "trait T { const N: usize = 1; }\nstruct K;\nimpl T for K {}\nstruct P([u8; K::N]);\nlet p = P([7; 1]);";
+    let bounds = "use std::marker::PhantomData;\nstruct W<T>(PhantomData<T>);\ntrait Fallback { const N: usize = 1; }\n\
+                  impl<T> Fallback for W<T> {}\ntrait Marker {}\nimpl<T: Marker> W<T> { const N: usize = 64; }\n\
+                  struct K;\nstruct P([u8; W::<K>::N]);\nlet p = P([7; 1]);";
+    let opaque = "fn f() -> impl std::fmt::Debug { 1u8 }\n\
+                  const fn size<R, F: Fn() -> R>(_: &F) -> usize { std::mem::size_of::<R>() }\n\
+                  struct P([u8; size(&f)]);\nlet p = P([7; 1]);";
+    let text = "struct P(String);\nlet p = P(format!(\"hello\"));";
+    let module = "mod m { pub struct String(pub u64, pub u64, pub u64); }";
+    let cells = [
+        (constant.to_owned(), "mod m { impl super::K { pub const N: usize = 64; } }"),
+        (constant.to_owned(), "const _: () = { impl K { const N: usize = 64; } };"),
+        (bounds.to_owned(), "impl Marker for K {}"),
+        (opaque.to_owned(), "fn f() -> impl std::fmt::Debug { [1u8; 64] }"),
+        (format!("{module}\n{text}"), "use m::*;"),
+        (
+            format!(
+                "macro_rules! inner {{ ($n:ident) => {{ struct $n(u64, u64, u64); }} }}\n\
+                 macro_rules! outer {{ ($n:ident) => {{ struct Marker; inner!($n); }} }}\n{text}"
+            ),
+            "outer!(String);",
+        ),
+    ];
+    for (made, edit) in cells {
+        let mut kernel = Client::start().await?;
+        kernel.execute(&made).await?.expect_ok();
+        let edited = kernel.execute(edit).await?.expect_ok();
+        assert!(edited.text("stderr").contains("dropped `p`"), "{edit}: {edited:#?}");
+        kernel.shutdown().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_value_must_fit_its_type() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("f");
+    std::fs::write(&file, "a")?;
+    let mut kernel = Client::start().await?;
+    let made = format!("struct P([u8; include_bytes!({:?}).len()]);\nlet p = P([7; 1]);", file);
+    kernel.execute(&made).await?.expect_ok();
+    std::fs::write(&file, "ab")?;
+    let lost = kernel.execute("p.0.len()").await?;
+    assert!(lost.traceback().contains("the definition of `ctx::P` has changed since `p` was created"), "{lost:#?}");
+    kernel.shutdown().await
+}

@@ -5,6 +5,7 @@
 use std::any::{Any, TypeId, type_name};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::mem::needs_drop;
 
 use kensaku::serde_json::json;
 
@@ -13,6 +14,21 @@ use crate::event;
 struct Kept {
     value: Box<dyn Any>,
     type_name: &'static str,
+    needs_drop: bool,
+}
+
+impl Kept {
+    fn new<T: 'static>(value: T) -> Self {
+        Self { value: Box::new(value), type_name: type_name::<T>(), needs_drop: needs_drop::<T>() }
+    }
+
+    /// Whether the value can be a `T`. Its type may have the same name and identity as `T` and yet another definition:
+    /// no code says that a file it includes has changed.
+    fn is_like<T: 'static>(&self) -> bool {
+        size_of_val(self.value.as_ref()) == size_of::<T>()
+            && align_of_val(self.value.as_ref()) == align_of::<T>()
+            && self.needs_drop == needs_drop::<T>()
+    }
 }
 
 thread_local! {
@@ -44,20 +60,20 @@ pub fn keep<T: 'static>(name: &str, value: T) {
         newer
     });
     if !newer {
-        put(name, Kept { value: Box::new(value), type_name: type_name::<T>() });
+        put(name, Kept::new(value));
     }
 }
 
 /// Gives back a variable of an earlier cell, unless this cell has kept a new one of that name.
 pub fn give_back<T: 'static>(name: &str, value: T) {
     if !KEPT.with_borrow(|kept| kept.contains_key(name)) {
-        put(name, Kept { value: Box::new(value), type_name: type_name::<T>() });
+        put(name, Kept::new(value));
     }
 }
 
 /// Whether `name` exists with this type. A cell checks all its variables first and does not run if one is missing.
 pub fn has<T: 'static>(name: &str) -> bool {
-    is_there(name, TypeId::of::<T>(), type_name::<T>())
+    is_there::<T>(name)
 }
 
 /// Whether `name` exists under the identity that its type had before other types were redefined; if so, it gets the
@@ -69,13 +85,10 @@ pub unsafe fn readmit<T: 'static>(name: &str) -> bool {
     VARIABLES.with_borrow_mut(|variables| {
         let Some(kept) = variables.remove(name) else { return };
         let same = kept.value.as_ref().type_id() == TypeId::of::<T>();
-        let alike = kept.type_name == type_name::<T>()
-            && size_of_val(kept.value.as_ref()) == size_of::<T>()
-            && align_of_val(kept.value.as_ref()) == align_of::<T>();
-        let kept = if alike && !same {
+        let kept = if !same && kept.type_name == type_name::<T>() && kept.is_like::<T>() {
             // Safety: the caller's promise, and the box was made for a value of this size and alignment.
             let value: Box<T> = unsafe { Box::from_raw(Box::into_raw(kept.value).cast()) };
-            Kept { value, type_name: kept.type_name }
+            Kept { value, ..kept }
         } else {
             kept
         };
@@ -107,12 +120,16 @@ fn remove(name: &str) -> Option<Kept> {
     VARIABLES.with_borrow_mut(|variables| variables.remove(name))
 }
 
-fn is_there(name: &str, id: TypeId, wanted: &str) -> bool {
-    let found = VARIABLES
-        .with_borrow(|variables| variables.get(name).map(|kept| (kept.value.as_ref().type_id() == id, kept.type_name)));
+fn is_there<T: 'static>(name: &str) -> bool {
+    let wanted = type_name::<T>();
+    let found = VARIABLES.with_borrow(|variables| {
+        let kept = variables.get(name)?;
+        Some((kept.value.as_ref().type_id() == TypeId::of::<T>(), kept.is_like::<T>(), kept.type_name))
+    });
     let problem = match found {
-        Some((true, _)) => return true,
-        Some((false, type_name)) => format!("`{name}` is a {type_name}, not a {wanted}"),
+        Some((true, true, _)) => return true,
+        Some((true, false, _)) => format!("the definition of `{wanted}` has changed since `{name}` was created"),
+        Some((false, _, type_name)) => format!("`{name}` is a {type_name}, not a {wanted}"),
         None => format!("`{name}` no longer exists"),
     };
     event::emit(&json!({ "lost": name, "problem": problem }));

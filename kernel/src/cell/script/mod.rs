@@ -153,7 +153,7 @@ fn directive(cell: &Cell) -> Option<Range<usize>> {
     let mark = match cell.directives.before.iter().chain(&cell.directives.after).next()? {
         Directive::Command { name, .. } => format!(":{name}"),
         Directive::Shell(_) => "!".to_owned(),
-        Directive::Docs { .. } => "?".to_owned(),
+        Directive::Docs { .. } | Directive::DocsOrTry { .. } => "?".to_owned(),
     };
     let mut at = 0;
     for line in cell.code.split_inclusive('\n') {

@@ -40,8 +40,23 @@ impl Session {
         directives.iter().try_for_each(|directive| match directive {
             Directive::Command { name, arguments } => self.command(name, arguments),
             Directive::Shell(command) => self.shell(command),
-            Directive::Docs { name, whole } => self.docs(name, *whole),
+            Directive::Docs { name, whole } | Directive::DocsOrTry { name, whole } => self.docs(name, *whole),
         })
+    }
+
+    /// Whether a cell `name?` is the expression: an error is passed on, a value shown.
+    pub(super) fn is_try(&self, directives: &[Directive]) -> bool {
+        let [Directive::DocsOrTry { name, whole: false }] = directives else { return false };
+        let (first, member) = name.split_once('.').map_or((name.as_str(), None), |(first, rest)| (first, Some(rest)));
+        let ty =
+            self.read_scope(|scope| scope.variables.iter().find(|known| known.name == first).map(|it| it.ty.clone()));
+        let Some(ty) = ty else { return false };
+        match member {
+            Some(member) if member.ends_with("await") => true,
+            // A method without its arguments is no expression.
+            Some(_) => !self.completer().docs(name, false).is_some_and(|page| page.to_string().contains("fn ")),
+            None => ["Result", "Option"].contains(&head(&ty)),
+        }
     }
 
     fn command(&mut self, name: &str, arguments: &str) -> Result<(), Failure> {
@@ -109,4 +124,10 @@ impl Session {
     fn value(&self, text: String) {
         self.link.show(Event::Value(json!({ "data": { "text/plain": text }, "metadata": {} })));
     }
+}
+
+/// The name of a type without its path and parameters: `Result` of `std::result::Result<u8, E>`.
+fn head(ty: &str) -> &str {
+    let path = ty.split('<').next().unwrap_or_default().trim();
+    path.rsplit("::").next().unwrap_or_default().trim()
 }
