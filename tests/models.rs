@@ -53,7 +53,7 @@ fn equals_golden(model: &BiEncoder, name: &str) {
         }
     }
     let ours = model.encode(&sentences, Role::Plain).unwrap();
-    let similarity = model.score(&ours, &ours).unwrap();
+    let similarity = model.similarity(&ours, &ours).unwrap();
     within("similarity", distance(&floats(&similarity), &tensors.floats("similarity")), 1e-4);
     let dot = expected["similarity_fn_name"] == "dot";
     assert_eq!(model.config().similarity, if dot { Similarity::Dot } else { Similarity::Cosine });

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::blocks::rotary::Rotary;
+use super::blocks::rotary::Rotations;
 use super::checkpoint::Tensors;
 use super::layout::{Layout, lay_out};
 use super::spec::{Positions, Spec};
@@ -34,8 +33,7 @@ pub struct Encoder {
     /// How many of them are the encoder's; a head's follow.
     pub(super) own: usize,
     pub(super) layout: Layout,
-    /// One a base of frequencies.
-    pub(super) rotary: Vec<Arc<Rotary>>,
+    pub(super) rotations: Rotations,
     pub(super) loaded: Loaded,
 }
 
@@ -144,8 +142,8 @@ impl Encoder {
         config.check()?;
         let spec = config.spec();
         let (parameters, layout) = lay_out(&spec);
-        let (rotary, own) = (rotations(&spec), parameters.entries().len());
-        Ok(Self { config, spec, own, parameters, layout, rotary, loaded: Loaded::default() })
+        let (rotations, own) = (Rotations::new(&spec), parameters.entries().len());
+        Ok(Self { config, spec, own, parameters, layout, rotations, loaded: Loaded::default() })
     }
 }
 
@@ -153,12 +151,4 @@ impl fmt::Debug for Encoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Encoder ({})", self.shape())
     }
-}
-
-/// The sines and cosines of every base of frequencies that a layer has.
-fn rotations(spec: &Spec) -> Vec<Arc<Rotary>> {
-    let mut bases: Vec<f32> = spec.layers.iter().filter_map(|layer| layer.theta).collect();
-    bases.sort_by(f32::total_cmp);
-    bases.dedup();
-    bases.into_iter().map(|theta| Arc::new(Rotary::new(theta, spec.head_size(), spec.longest()))).collect()
 }

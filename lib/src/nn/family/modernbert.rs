@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::nn::Activation;
-use crate::nn::config::{check_heads, check_layers, check_rates, check_sizes, setting};
+use crate::nn::config::{check_deviation, check_eps, check_heads, check_layers, check_rates, check_sizes, setting};
 use crate::nn::head::spec::{ClassifierSpec, MaskedLmSpec, TransformSpec};
 use crate::nn::spec::{Biases, LayerSpec, Names, Positions, Rates, Spec};
 
@@ -169,6 +169,8 @@ impl ModernBertConfig {
             return Err(setting("max_position_embeddings", self.max_position_embeddings, "at most 131072"));
         }
         check_layers(("num_hidden_layers", self.num_hidden_layers))?;
+        check_eps(("norm_eps", self.norm_eps))?;
+        check_deviation(self.initializer_range)?;
         check_heads(("hidden_size", self.hidden_size), ("num_attention_heads", self.num_attention_heads))?;
         if !(self.hidden_size / self.num_attention_heads).is_multiple_of(2) {
             let expected = "heads of even width: a rotation turns pairs";

@@ -9,7 +9,6 @@ pub(super) mod post_norm;
 pub(super) mod pre_norm;
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::activations::{LayerCache, Scratch};
 use super::blocks::attention::Heads;
@@ -31,7 +30,7 @@ pub(super) struct Pass<'a> {
     /// The position of each token, as tables have it.
     pub(super) positions: &'a [u32],
     /// One a base of frequencies.
-    pub(super) rotary: &'a [Arc<Rotary>],
+    pub(super) rotary: &'a [Rotary],
     /// The biases of relative positions `(heads, 2L - 1)`, and where their table lies.
     pub(super) offsets: &'a [f32],
     pub(super) relative: Option<&'a Range<usize>>,
@@ -143,7 +142,7 @@ impl<'a> Pass<'a> {
     /// How the queries and keys of a layer turn.
     pub(super) fn rotary(&self, layer: usize) -> Option<&'a Rotary> {
         let theta = self.spec.layers[layer].theta?;
-        self.rotary.iter().find(|rotary| rotary.theta() == theta).map(Arc::as_ref)
+        self.rotary.iter().find(|rotary| rotary.theta() == theta)
     }
 
     /// `L`, the length of the longest sequence.
