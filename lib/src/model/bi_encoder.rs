@@ -83,7 +83,7 @@ impl BiEncoder {
         Ok(self)
     }
 
-    /// The same model, cutting longer texts to so many tokens.
+    /// The same model with another maximum length.
     pub fn with_max_length(self, max_length: usize) -> Result<Self> {
         let config = BiEncoderConfig { max_length, ..self.config.clone() };
         self.with_config(config)

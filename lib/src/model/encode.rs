@@ -66,7 +66,7 @@ impl BiEncoder {
         self.tokenizer.encode_each(texts.len(), prompted, self.config.max_length)
     }
 
-    /// Encodes texts that are made by rows, so many at a time that neither they nor their tokens fill memory.
+    /// Encodes texts that are made by rows, a window at a time: neither they nor their tokens fill memory.
     fn encode_windows<'a>(
         &self,
         count: usize,

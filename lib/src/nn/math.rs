@@ -57,7 +57,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = clamped - n * 0.693_359_375 + n * 2.121_944_40e-4;
-    // Pairs of terms, not one behind the other: their steps need not wait for each other.
+    // Pairs of terms, not one after the other: their steps need not wait for each other.
     let square = r * r;
     let low = 5.000_000_120_1e-1 + r * 1.666_666_545_9e-1;
     let middle = 4.166_579_589_4e-2 + r * 8.333_451_907_3e-3;

@@ -5,7 +5,7 @@
 //! Parameters <--Encoder::backward-- d_hidden (T, H) <--pool--------------------------------'
 //! ```
 //!
-//! Sequences lie one behind the other, `T` tokens in all: padding is never computed. Activations live
+//! Sequences lie one after the other, `T` tokens in all: padding is never computed. Activations live
 //! in an arena that grows to the largest batch and is reused. The same model in plain candle ops is in
 //! [`mod@reference`]: slow, differentiable, the oracle for the gradients and the place to try a change.
 

@@ -197,7 +197,7 @@ impl Tokenizer {
         while bytes < text.len() {
             // Not `encode_fast`, which does not tell the words.
             let start = self.inner.encode(&text[..text.floor_char_boundary(bytes)], false).map_err(problem)?;
-            // The last words may go on behind the cut.
+            // The cut may have gone through the last words.
             let words = start.get_word_ids();
             let open = words.last().copied().flatten().map_or(0, |last| last.saturating_sub(OPEN_WORDS));
             if words.iter().filter(|word| word.is_some_and(|word| word < open)).count() > tokens {

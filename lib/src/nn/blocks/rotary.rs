@@ -76,7 +76,7 @@ impl Rotary {
 }
 
 /// Turns queries and keys of `qkv (T, 3H)` in place: `(x, y) -> (x cos - y sin, y cos + x sin)`, where
-/// `y` is the element half a head behind `x`.
+/// `y` is the element half a head after `x`.
 pub(crate) fn forward(qkv: &mut [f32], positions: &[u32], rotary: &Rotary) {
     turn_rows(qkv, positions, rotary, 1.0);
 }
@@ -117,7 +117,7 @@ mod tests {
     fn products_depend_on_the_distance_alone() {
         let rotary = Rotary::new(100.0, 6, 20);
         let dot = |query: u32, key: u32| {
-            // Query, key and value of one head a token.
+            // Query, key and value of one head per token.
             let mut qkv: Vec<f32> = (0..36).map(|i| (i as f32).sin()).collect();
             forward(&mut qkv, &[query, key], &rotary);
             (0..6).map(|i| qkv[i] * qkv[18 + 6 + i]).sum::<f32>()

@@ -30,7 +30,7 @@ struct Stored {
     start: u64,
 }
 
-/// What checkpoints put before the names of the encoder, one behind the other.
+/// Prefixes of the encoder's names in checkpoints; several may follow each other.
 const PREFIXES: [&str; 9] =
     ["0.", "auto_model.", "model.", "bert.", "distilbert.", "electra.", "mpnet.", "roberta.", "xlm_roberta."];
 

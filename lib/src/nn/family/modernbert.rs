@@ -42,9 +42,9 @@ pub struct ModernBertConfig {
     /// What each layer sees.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layer_types: Option<Vec<LayerType>>,
-    /// Without `layer_types`: every so manyth layer sees all, from the first on.
+    /// Without `layer_types`: every n-th layer attends globally, starting with layer 0.
     pub global_attn_every_n_layers: usize,
-    /// A local layer sees so many tokens, half on each side.
+    /// The window of a local layer in tokens, half on each side.
     pub local_attention: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rope_parameters: Option<RopeParameters>,
@@ -178,7 +178,7 @@ impl ModernBertConfig {
         }
         let types = self.layer_types.as_ref().map_or(self.num_hidden_layers, Vec::len);
         if types != self.num_hidden_layers {
-            let expected = format!("one a layer, {}", self.num_hidden_layers);
+            let expected = format!("one per layer, {}", self.num_hidden_layers);
             return Err(setting("layer_types", format!("{types} entries"), expected));
         }
         for kind in [LayerType::FullAttention, LayerType::SlidingAttention] {

@@ -15,7 +15,7 @@ use crate::nn::{Activation, ClassifierPooling};
 /// ```
 /// use kensaku::nn::{EncoderConfig, RobertaConfig};
 ///
-/// // The first position is that behind the padding's.
+/// // The first position is the one after the padding's.
 /// let config = RobertaConfig { max_position_embeddings: 514, ..Default::default() };
 /// assert_eq!(EncoderConfig::from(config).longest(), 512);
 /// ```

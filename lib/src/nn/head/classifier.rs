@@ -17,7 +17,7 @@ use crate::nn::layout::Place;
 use crate::nn::{Activations, ClassifierPooling, Dropout, Encoder, Loaded, PackedBatch};
 use crate::{Error, Result};
 
-/// An encoder that gives every sequence a score a label: cross-encoders have one, or one a class. The
+/// An encoder that gives every sequence one score per label: cross-encoders have one, or one per class. The
 /// head is the family's own, as transformers' `AutoModelForSequenceClassification` has it.
 ///
 /// ```
@@ -40,7 +40,7 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// Puts a new head for so many labels on an encoder: matrices drawn as the encoder's, biases 0,
+    /// Puts a new head for `labels` labels on an encoder: matrices drawn as the encoder's, biases 0,
     /// norms 1.
     pub fn new(mut encoder: Encoder, labels: usize, seed: u64) -> Result<Self> {
         encoder.remove_head();
@@ -169,7 +169,7 @@ impl Classifier {
             });
         }
         let sites = [self.spec.dropout_before, self.spec.dropout];
-        let [before, behind] = [0, 1].map(|place| self.site(activations.dropout, place as u32, sites[place]));
+        let [before, after] = [0, 1].map(|place| self.site(activations.dropout, place as u32, sites[place]));
         let mut head = std::mem::take(&mut activations.head);
         head.d_hidden.clear();
         head.d_hidden.resize(activations.hidden().len(), 0.0);
@@ -179,7 +179,7 @@ impl Classifier {
             let weight = self.out.weight(values);
             let d_out = self.out.grads(grads);
             linear::backward(d_logits, &head.output, weight, rows, &mut head.d_output, d_out);
-            dropout::apply(&mut head.d_output, width, behind);
+            dropout::apply(&mut head.d_output, width, after);
             self.transform.backward(values, grads, rows, &mut head);
             dropout::apply(&mut head.d_input, width, before);
             for (index, (range, d)) in batch.ranges().zip(head.d_input.chunks_exact(width)).enumerate() {

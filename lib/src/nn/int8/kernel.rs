@@ -202,7 +202,7 @@ mod tests {
             for (place, y) in expected.iter().enumerate() {
                 let (row, output) = (place / 50, place % 50);
                 if output >= width {
-                    assert_eq!(*y, 7.0, "behind a row");
+                    assert_eq!(*y, 7.0, "after a row");
                     continue;
                 }
                 let byte = |k: usize| i64::from(rows[row * depth + k]) - i64::from(zeros[row]);

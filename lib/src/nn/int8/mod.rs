@@ -1,6 +1,6 @@
 //! Matrix products in int8, for inference: dynamic quantisation.
 //!
-//! A weight row `w` is kept as `round(w / s)` with `s = max|w| / 127`, one scale an output. The input is
+//! A weight row `w` is kept as `round(w / s)` with `s = max|w| / 127`, one scale per output. The input is
 //! quantised row by row when it comes: `q = round(x / r) + z`, an unsigned byte, with `r` and `z` from the
 //! row's own smallest and largest number. Then
 //!

@@ -29,7 +29,7 @@ impl Int8Rows {
     pub(crate) fn fill(&mut self, x: &[f32], width: usize) {
         let count = x.len() / width;
         (self.width, self.depth) = (width, width.next_multiple_of(GROUP));
-        // The kernel reads whole tiles; what lies behind the last row is not used.
+        // The kernel reads whole tiles; what follows the last row is not used.
         self.values.resize(count.next_multiple_of(ROWS) * self.depth, 0);
         self.scales.resize(count, 0.0);
         self.zeros.resize(count, 0);

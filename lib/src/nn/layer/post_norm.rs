@@ -1,11 +1,11 @@
-//! A layer whose norms stand behind the sums (Vaswani et al. 2017): `norm(x + block(x))`, twice.
+//! A layer whose norms come after the sums (Vaswani et al. 2017): `norm(x + block(x))`, twice.
 
 use super::{ATTENTION, FEED_FORWARD, Pass, attention, feed_forward};
 use crate::nn::activations::{LayerCache, Scratch};
 use crate::nn::blocks::norm::{self, Before};
 use crate::nn::layout::{LayerLayout, Place};
 
-/// `hidden (T, H)` goes through the layer, in place; what goes on behind the attention, `(R, H)`, is at its front.
+/// `hidden (T, H)` goes through the layer, in place; what continues after the attention, `(R, H)`, is at its front.
 pub(crate) fn forward(
     pass: Pass<'_>,
     index: usize,

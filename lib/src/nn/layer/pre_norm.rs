@@ -1,4 +1,4 @@
-//! A layer whose norms stand first, inside the residual branch (Xiong et al. 2020):
+//! A layer whose norms come first, inside the residual branch (Xiong et al. 2020):
 //! `x + block(norm(x))`, twice.
 
 use super::{ATTENTION, FEED_FORWARD, Pass, attention, feed_forward};
@@ -7,7 +7,7 @@ use crate::nn::blocks::norm::{self, Before};
 use crate::nn::blocks::residual;
 use crate::nn::layout::LayerLayout;
 
-/// `hidden (T, H)` goes through the layer, in place; what goes on behind the attention, `(R, H)`, is at its front.
+/// `hidden (T, H)` goes through the layer, in place; what continues after the attention, `(R, H)`, is at its front.
 pub(crate) fn forward(
     pass: Pass<'_>,
     index: usize,
@@ -57,7 +57,7 @@ pub(crate) fn backward(
 ) {
     let (spec, size, goes_on) = (pass.spec, pass.rows(index) * pass.spec.width, pass.goes_on(index, layer));
     let mut input = std::mem::take(&mut scratch.input);
-    // `d` goes on along the residual; the branch's part is computed aside and added.
+    // `d` continues along the residual; the branch's part is computed aside and added.
     let front = &mut d[..size];
     norm::drop(&mut scratch.d_rows[..size], front, spec.width, pass.site(index, FEED_FORWARD, spec.rates.output));
     let place = &layer.output_norm;

@@ -52,7 +52,7 @@ impl Block {
         self.keys.len().next_multiple_of(GROUP) + LANES
     }
 
-    /// Scores without what stands behind the keys.
+    /// Scores without what follows the keys.
     pub(super) fn view<'a>(&self, scores: &'a [f32]) -> View<'a> {
         View::strided(scores, self.queries.len(), self.keys.len(), self.stride())
     }
@@ -80,16 +80,16 @@ impl<'a> Heads<'a> {
         })
     }
 
-    /// Adds the bias of a head to scores, and shuts off what is out of reach or behind the keys.
+    /// Adds the bias of a head to scores, and shuts off what is out of reach or after the keys.
     pub(super) fn shape(&self, scores: &mut [f32], block: &Block, head: usize) {
         let width = block.keys.len();
         let offsets = self.offsets.len() / self.count;
         let biases = &self.offsets[head * offsets..(head + 1) * offsets];
         for (query, scores) in block.queries.clone().zip(scores.chunks_exact_mut(block.stride())) {
-            let (scores, behind) = scores.split_at_mut(width);
-            behind.fill(f32::NEG_INFINITY);
+            let (scores, rest) = scores.split_at_mut(width);
+            rest.fill(f32::NEG_INFINITY);
             if offsets > 0 {
-                // Offset 0 stands in the middle.
+                // Offset 0 is in the middle.
                 let biases = &biases[offsets / 2 + block.keys.start - query..];
                 scores.iter_mut().zip(biases).for_each(|(score, bias)| *score += bias);
             }

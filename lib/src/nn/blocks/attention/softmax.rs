@@ -1,5 +1,5 @@
 //! The softmax of a block of scores, and its gradient, each one pass over the block. A row is whole groups of masks
-//! and a vector that is passed over; behind the keys it is shut off.
+//! and a vector that is passed over; after the keys it is shut off.
 
 use crate::nn::blocks::dropout::{GROUP, Site};
 use crate::nn::math::{LANES, across, exp, lane_max, vectorised};
