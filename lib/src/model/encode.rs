@@ -17,13 +17,13 @@ const WINDOW: usize = 8_192;
 impl BiEncoder {
     /// One vector per query, with progress.
     pub fn encode_queries(&self, queries: &Queries) -> Result<Embeddings> {
-        let texts = |rows| queries.rows(rows).texts().into_iter().map(Cow::Owned).collect();
+        let texts = |rows: Range<usize>| queries.rows(rows).texts().into_iter().map(Cow::Owned).collect();
         Embeddings::new(queries.query_ids(), self.encode_windows(queries.len(), Role::Query, texts)?)
     }
 
     /// One vector per document (of title and text), with progress.
     pub fn encode_docs(&self, corpus: &Corpus) -> Result<Embeddings> {
-        let texts = |rows| corpus.rows(rows).texts().into_iter().map(Cow::Owned).collect();
+        let texts = |rows: Range<usize>| corpus.rows(rows).texts().into_iter().map(Cow::Owned).collect();
         Embeddings::new(corpus.doc_ids(), self.encode_windows(corpus.len(), Role::Doc, texts)?)
     }
 
@@ -33,7 +33,7 @@ impl BiEncoder {
     /// # Errors
     /// For a vector that is NaN or infinite, as those of a diverged model are.
     pub fn encode<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<Tensor> {
-        let texts = |rows| texts[rows].iter().map(|text: &S| Cow::Borrowed(text.as_ref())).collect();
+        let texts = |rows: Range<usize>| texts[rows].iter().map(|text| Cow::Borrowed(text.as_ref())).collect();
         self.encode_windows(texts.len(), role, texts)
     }
 

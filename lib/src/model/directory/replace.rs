@@ -7,31 +7,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::{Error, Result};
 
-/// Files of a model that a new one replaces, or whose content would be that of the old one.
-const OF_A_MODEL: [&str; 22] = [
-    "config.json",
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "config_sentence_transformers.json",
-    "modules.json",
-    "1_Pooling",
-    "2_Dense",
-    "2_Normalize",
-    "3_Normalize",
-    "onnx",
-    "openvino",
-    "0_Transformer",
-];
+/// Files and folders of a model, whoever wrote it: none of an old one stays beside a new one.
+const OF_A_MODEL: &str = "
+    config.json model.safetensors model.safetensors.index.json pytorch_model.bin pytorch_model.bin.index.json
+    tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json vocab.txt vocab.json merges.txt
+    sentencepiece.bpe.model spiece.model modules.json config_sentence_transformers.json 0_Transformer 1_Pooling 2_Dense
+    2_Normalize 3_Normalize onnx openvino";
+
+fn is_of_a_model(name: &str) -> bool {
+    let part = name.starts_with("model-") && name.ends_with(".safetensors");
+    let length = name.starts_with("sentence_") && name.ends_with("_config.json");
+    part || length || OF_A_MODEL.split_whitespace().any(|own| own == name)
+}
 
 /// Has `create` fill a folder, which then takes the place of `dir`. Of a folder with another model, what is not of that
 /// model is kept: a README that was edited, the user's own files. Into a folder of other things the files are put one
@@ -95,7 +82,7 @@ fn is_current(dir: &Path) -> bool {
 fn swap(new: &Path, dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let (name, path) = entry.map(|entry| (entry.file_name(), entry.path()))?;
-        if !OF_A_MODEL.iter().any(|own| name == *own) {
+        if !name.to_str().is_some_and(is_of_a_model) {
             link(&path, &new.join(&name))?;
         }
     }
