@@ -33,8 +33,8 @@ impl BiEncoder {
     /// # Errors
     /// For a vector that is NaN or infinite, as those of a diverged model are.
     pub fn encode<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<Tensor> {
-        let texts = |rows: Range<usize>| texts[rows].iter().map(|text| Cow::Borrowed(text.as_ref())).collect();
-        self.encode_windows(texts.len(), role, texts)
+        let rows = |rows: Range<usize>| texts[rows].iter().map(|text| Cow::Borrowed(text.as_ref())).collect();
+        self.encode_windows(texts.len(), role, rows)
     }
 
     /// The same for texts that are neither queries nor documents, [`Role::Plain`].
