@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::golden::{Tensors, cosine, distance, fixture, floats, json, within};
 use crate::shared::{Trials, test};
 
-/// `golden/README.md`: embeddings.
+/// The tolerance of embeddings, of the order of f32 rounding in both.
 const EMBEDDING: f64 = 1e-5;
 
 pub fn trials() -> Trials {
