@@ -61,7 +61,7 @@ fn tokenizers() {
         ("normalizer", precompiled("/////wAAAAAAAAAA"), "precompiled_charsmap"),
         ("normalizer", json!({ "type": "Sequence", "normalizers": [precompiled("/////w==")] }), "precompiled_charsmap"),
         ("normalizer", nested, "times as long"),
-        ("pre_tokenizer", json!({ "type": "FixedLength", "length": 0 }), "cannot be used"),
+        ("pre_tokenizer", json!({ "type": "FixedLength", "length": 0 }), "pieces of length 0"),
         ("post_processor", repeated.clone(), "20000 times"),
         ("post_processor", json!({ "type": "Sequence", "processors": [repeated] }), "20000 times"),
         ("model", bpe, "cannot be used"),

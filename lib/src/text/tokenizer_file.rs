@@ -48,6 +48,7 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 #[serde(default)]
 struct File {
     normalizer: Value,
+    pre_tokenizer: Value,
     decoder: Value,
     post_processor: Value,
     model: Model,
@@ -86,13 +87,17 @@ impl File {
                 ));
             }
         }
+        check_lengths(&self.pre_tokenizer)?;
         check_templates(&self.post_processor)
     }
 }
 
 /// The steps of a part that is a sequence.
 fn steps(part: &Value) -> impl Iterator<Item = &Value> {
-    ["normalizers", "decoders", "processors"].into_iter().filter_map(|key| part[key].as_array()).flatten()
+    ["normalizers", "pretokenizers", "decoders", "processors"]
+        .into_iter()
+        .filter_map(|key| part[key].as_array())
+        .flatten()
 }
 
 /// How many times as long a text may become by replacing patterns.
@@ -116,6 +121,14 @@ fn check_charsmaps(part: &Value) -> Result<(), String> {
         };
     }
     steps(part).try_for_each(check_charsmaps)
+}
+
+/// Pieces of a length have one.
+fn check_lengths(part: &Value) -> Result<(), String> {
+    match part["type"].as_str() {
+        Some("FixedLength") if part["length"] == 0 => Err("its pre_tokenizer cuts pieces of length 0".to_owned()),
+        _ => steps(part).try_for_each(check_lengths),
+    }
 }
 
 /// A template puts the text in its place once: otherwise no maximum length would hold.

@@ -49,7 +49,7 @@ impl Modules {
             return Ok(Self { transformer: dir.to_owned(), pooling: None, normalize: false });
         }
         let stored: Value = folder::read_json(dir, "modules.json")?;
-        let expected = "Transformer, Pooling and, maybe, Normalize, in this order";
+        let expected = "Transformer, Pooling and optionally Normalize, in this order";
         let Some(modules) = stored.as_array() else {
             return Err(unusable(&path, "it is not a list of modules", expected));
         };
