@@ -18,6 +18,10 @@ from sentence_transformers import SentenceTransformer
 
 TOLERANCE = 1e-5
 
+# The pooler, which a model with pooling of its own does not use, is not in the file: no need to say so.
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+
 
 def vectors(model, texts):
     return {
