@@ -8,7 +8,7 @@ use kensaku::data::TrainingSet;
 use kensaku::loss::MultipleNegativesRanking;
 use kensaku::model::{BiEncoder, BiEncoderConfig, Role};
 use kensaku::nn::reference::Reference;
-use kensaku::nn::{Activations, Dropout, Encoder, EncoderConfig, Loaded, Memory, PackedBatch};
+use kensaku::nn::{Activations, Dropout, Encoder, EncoderConfig, LoadReport, Memory, PackedBatch};
 use kensaku::train::{TrainConfig, Trainer};
 use polars::prelude::df;
 
@@ -307,7 +307,7 @@ fn saved(config: EncoderConfig) {
     encoder.save(first.path()).unwrap();
     let again = Encoder::load(first.path()).unwrap();
     assert_eq!(hidden(&again), hidden(&encoder));
-    assert_eq!(*again.loaded(), Loaded::default());
+    assert_eq!(*again.loaded(), LoadReport::default());
     again.save(second.path()).unwrap();
     for file in ["config.json", "model.safetensors"] {
         let bytes = |dir: &tempfile::TempDir| std::fs::read(dir.path().join(file)).unwrap();

@@ -10,7 +10,7 @@ use super::blocks::rotary::Rotations;
 use super::checkpoint::Tensors;
 use super::layout::{Layout, lay_out};
 use super::spec::{Positions, Spec};
-use super::{EncoderConfig, Loaded, Parameter, Parameters, checkpoint, initial};
+use super::{EncoderConfig, LoadReport, Parameter, Parameters, checkpoint, init};
 use crate::Result;
 
 /// A transformer encoder of any family of [`EncoderConfig`], without the pooler that some have: search
@@ -34,7 +34,7 @@ pub struct Encoder {
     pub(super) own: usize,
     pub(super) layout: Layout,
     pub(super) rotations: Rotations,
-    pub(super) loaded: Loaded,
+    pub(super) loaded: LoadReport,
 }
 
 impl Encoder {
@@ -46,7 +46,7 @@ impl Encoder {
         if let (Positions::Table { sinusoidal: true, .. }, Some(table)) =
             (encoder.spec.positions, &encoder.layout.positions)
         {
-            initial::sinusoids(&mut encoder.parameters.values[table.clone()], encoder.spec.embedding);
+            init::sinusoids(&mut encoder.parameters.values[table.clone()], encoder.spec.embedding);
         }
         Ok(encoder)
     }
@@ -70,7 +70,7 @@ impl Encoder {
     }
 
     /// What the checkpoint held beyond this model; nothing for a new one.
-    pub fn loaded(&self) -> &Loaded {
+    pub fn loaded(&self) -> &LoadReport {
         &self.loaded
     }
 
@@ -105,10 +105,10 @@ impl Encoder {
 
     /// Draws those parameters from number `first` on that `wanted` names.
     pub(super) fn draw(&mut self, first: usize, seed: u64, wanted: impl Fn(&Parameter) -> bool) {
-        initial::draw(&mut self.parameters, first, seed, self.spec.deviation, wanted);
+        init::draw(&mut self.parameters, first, seed, self.spec.deviation, wanted);
     }
 
-    pub(super) fn set_loaded(&mut self, dir: &Path, loaded: Loaded) {
+    pub(super) fn set_loaded(&mut self, dir: &Path, loaded: LoadReport) {
         checkpoint::report(dir, &loaded);
         self.loaded = loaded;
     }
@@ -143,7 +143,7 @@ impl Encoder {
         let spec = config.spec();
         let (parameters, layout) = lay_out(&spec);
         let (rotations, own) = (Rotations::new(&spec), parameters.entries().len());
-        Ok(Self { config, spec, own, parameters, layout, rotations, loaded: Loaded::default() })
+        Ok(Self { config, spec, own, parameters, layout, rotations, loaded: LoadReport::default() })
     }
 }
 

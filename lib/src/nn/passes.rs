@@ -7,7 +7,7 @@ use super::blocks::norm::{self, Before};
 use super::blocks::relative;
 use super::blocks::rotary::Rotary;
 use super::layer::{self, Pass, embedding, longest, post_norm, pre_norm};
-use super::trained::Trained;
+use super::trainable::Trained;
 use super::{Activations, Dropout, Encoder, Int8Weights, PackedBatch};
 use crate::{Error, Result};
 

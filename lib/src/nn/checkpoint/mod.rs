@@ -20,7 +20,7 @@ pub(crate) use tensors::Tensors;
 
 /// What a checkpoint holds beyond what the model takes, and what it lacks.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Loaded {
+pub struct LoadReport {
     /// Tensors of the checkpoint that the model does not take (a pooler, another head), in order of name.
     pub unused: Vec<String>,
     /// Parameters that the checkpoint lacks and that were drawn anew (those of a new head), in the order
@@ -62,8 +62,8 @@ pub(crate) fn fill(
     tensors: &Tensors,
     aliases: &[(&str, &str)],
     optional: impl Fn(&Parameter) -> bool,
-) -> Result<Loaded> {
-    let mut loaded = Loaded::default();
+) -> Result<LoadReport> {
+    let mut loaded = LoadReport::default();
     let mut sources = Vec::new();
     let mut used = BTreeSet::new();
     // Every name and shape is looked at before there is memory for any.
@@ -92,8 +92,8 @@ pub(crate) fn fill(
 }
 
 /// Says in the log what a checkpoint held beyond the model, and what it lacked.
-pub(crate) fn report(dir: &Path, loaded: &Loaded) {
-    let Loaded { unused, missing } = loaded;
+pub(crate) fn report(dir: &Path, loaded: &LoadReport) {
+    let LoadReport { unused, missing } = loaded;
     if !unused.is_empty() {
         log::info!("{}: not used: {}", dir.display(), unused.join(", "));
     }

@@ -13,8 +13,8 @@ use crate::nn::activations::Read;
 use crate::nn::blocks::dropout::{self, Site};
 use crate::nn::blocks::linear;
 use crate::nn::checkpoint::{self, Tensors};
-use crate::nn::layout::Place;
-use crate::nn::{Activations, ClassifierPooling, Dropout, Encoder, Loaded, PackedBatch};
+use crate::nn::layout::ParamRange;
+use crate::nn::{Activations, ClassifierPooling, Dropout, Encoder, LoadReport, PackedBatch};
 use crate::{Error, Result};
 
 /// An encoder that gives every sequence one score per label: cross-encoders have one, or one per class. The
@@ -35,7 +35,7 @@ pub struct Classifier {
     encoder: Encoder,
     spec: ClassifierSpec,
     transform: Transform,
-    out: Place,
+    out: ParamRange,
     labels: Vec<String>,
 }
 
@@ -70,7 +70,7 @@ impl Classifier {
     }
 
     /// Reads a Hugging Face directory for a new task: of the head it takes what is there (BERT's pooler)
-    /// and draws the rest, which [`Loaded::missing`] lists.
+    /// and draws the rest, which [`LoadReport::missing`] lists.
     pub fn load_for(dir: impl AsRef<Path>, labels: usize, seed: u64) -> Result<Self> {
         let dir = dir.as_ref();
         let encoder = Encoder::outline(checkpoint::read_config(dir)?.0)?;
@@ -110,7 +110,7 @@ impl Classifier {
     }
 
     /// What the checkpoint held beyond this model, and what was drawn anew.
-    pub fn loaded(&self) -> &Loaded {
+    pub fn loaded(&self) -> &LoadReport {
         self.encoder.loaded()
     }
 
@@ -203,7 +203,7 @@ impl Classifier {
         let (spec, width, eps) = (encoder.config().classifier(), encoder.spec().width, encoder.spec().eps);
         let table = encoder.parameters_mut();
         let transform = Transform::push(table, &spec.transform, width, width, eps);
-        let out = Place::linear(table, spec.out, [labels.len(), width], true);
+        let out = ParamRange::linear(table, spec.out, [labels.len(), width], true);
         Ok(Self { encoder, spec, transform, out, labels })
     }
 

@@ -10,7 +10,7 @@ use super::spec::MaskedLmSpec;
 use super::transform::Transform;
 use crate::nn::blocks::linear;
 use crate::nn::checkpoint::{self, Tensors};
-use crate::nn::{Activations, Encoder, Loaded, PackedBatch};
+use crate::nn::{Activations, Encoder, LoadReport, PackedBatch};
 use crate::{Error, Result};
 
 /// An encoder that scores every word of its vocabulary at chosen tokens (Devlin et al. 2019): for masked
@@ -82,7 +82,7 @@ impl MaskedLm {
     }
 
     /// What the checkpoint held beyond this model.
-    pub fn loaded(&self) -> &Loaded {
+    pub fn loaded(&self) -> &LoadReport {
         self.encoder.loaded()
     }
 

@@ -8,7 +8,7 @@ mod transform;
 
 use super::Activations;
 use super::blocks::norm::NormCache;
-use super::kept::Storage;
+use super::saved_tensor::Storage;
 use super::spec::site_of;
 
 pub use classifier::Classifier;

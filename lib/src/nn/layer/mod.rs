@@ -16,9 +16,9 @@ use super::blocks::dropout::Site;
 use super::blocks::rotary::Rotary;
 use super::blocks::{linear, rows};
 use super::int8::{Int8Rows, Int8Weights, Map};
-use super::layout::{LayerLayout, Place};
+use super::layout::{LayerLayout, ParamRange};
 use super::spec::Spec;
-use super::trained::Trained;
+use super::trainable::Trained;
 use super::{Dropout, PackedBatch};
 
 /// What all layers of one pass share.
@@ -60,12 +60,12 @@ impl<'a> Pass<'a> {
     }
 
     /// Whether weights of a layer are trained.
-    pub(super) fn trains(&self, place: &Place) -> bool {
+    pub(super) fn trains(&self, place: &ParamRange) -> bool {
         self.trained.any(place.range())
     }
 
     /// Whether the gradient of a layer's input is wanted.
-    pub(super) fn goes_on(&self, index: usize, layer: &LayerLayout) -> bool {
+    pub(super) fn needs_input_grad(&self, index: usize, layer: &LayerLayout) -> bool {
         index > self.lowest || self.trained.any(0..layer.qkv.range().start)
     }
 

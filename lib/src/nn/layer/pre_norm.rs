@@ -55,7 +55,8 @@ pub(crate) fn backward(
     cache: &LayerCache,
     scratch: &mut Scratch,
 ) {
-    let (spec, size, goes_on) = (pass.spec, pass.rows(index) * pass.spec.width, pass.goes_on(index, layer));
+    let (spec, size, needs_input_grad) =
+        (pass.spec, pass.rows(index) * pass.spec.width, pass.needs_input_grad(index, layer));
     let mut input = std::mem::take(&mut scratch.input);
     // `d` continues along the residual; the branch's part is computed aside and added.
     let front = &mut d[..size];
@@ -75,16 +76,26 @@ pub(crate) fn backward(
         Some(place) => {
             let norm = place.as_norm(values, spec.eps);
             norm::restore(&mut input[..size], norm, &cache.attention_norm, &mut scratch.widened_rows);
-            let wanted = goes_on || pass.trains(place);
+            let wanted = needs_input_grad || pass.trains(place);
             attention::backward(pass, index, layer, values, grads, (wanted, None), &input[..size], cache, scratch);
             let (branch, widened) = (&mut scratch.d_branch[..size], &mut scratch.widened_rows);
             if wanted {
                 norm::backward(branch, place.weight(values), &cache.attention_norm, widened, place.grads(grads));
             }
         }
-        None => attention::backward(pass, index, layer, values, grads, (goes_on, None), layer_input, cache, scratch),
+        None => attention::backward(
+            pass,
+            index,
+            layer,
+            values,
+            grads,
+            (needs_input_grad, None),
+            layer_input,
+            cache,
+            scratch,
+        ),
     }
-    if goes_on {
+    if needs_input_grad {
         residual::accumulate(d, &scratch.d_branch[..size]);
     }
     scratch.input = input;

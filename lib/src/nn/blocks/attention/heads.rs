@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::nn::PackedBatch;
-use crate::nn::blocks::dropout::GROUP;
+use crate::nn::blocks::dropout::MASK_GROUP;
 use crate::nn::gemm::View;
 use crate::nn::math::LANES;
 
@@ -49,7 +49,7 @@ impl Block {
     /// From one query's scores to the next: whole groups of masks, so that no loop over a row has an end of its
     /// own, and a vector more, because rows that lie a power of two apart share few sets of the caches.
     pub(super) fn stride(&self) -> usize {
-        self.keys.len().next_multiple_of(GROUP) + LANES
+        self.keys.len().next_multiple_of(MASK_GROUP) + LANES
     }
 
     /// Scores without what follows the keys.
@@ -75,7 +75,7 @@ impl<'a> Heads<'a> {
         (0..queries).step_by(QUERIES).map(move |start| {
             let end = (start + QUERIES).min(queries);
             // Masks are drawn in groups.
-            let first = start.saturating_sub(reach) / GROUP * GROUP;
+            let first = start.saturating_sub(reach) / MASK_GROUP * MASK_GROUP;
             Block { queries: start..end, keys: first..(end + reach).min(attended) }
         })
     }
