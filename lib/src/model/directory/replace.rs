@@ -34,9 +34,12 @@ pub(super) fn replace(dir: &Path, create: impl FnOnce(&Path) -> Result<()>) -> R
     fs::create_dir_all(dir).map_err(Error::io(dir))?;
     // A link to a folder stays, and what it leads to is replaced.
     let dir = dir.canonicalize().map_err(Error::io(dir))?;
-    let within = !has_model(&dir) && !is_empty(&dir) || is_current(&dir) || dir.parent().is_none();
-    let home = if within { dir.as_path() } else { dir.parent().unwrap_or(&dir) };
-    let aside = Aside::new(home, &dir)?;
+    let beside = dir.parent().filter(|_| has_model(&dir) || is_empty(&dir)).filter(|home| !stays(&dir, home));
+    // Not everyone may write into the folder above.
+    let (aside, within) = match beside.and_then(|home| Aside::new(home, &dir).ok()) {
+        Some(aside) => (aside, false),
+        None => (Aside::new(&dir, &dir)?, true),
+    };
     create(&aside.0)?;
     let placed = if within { put_into(&aside.0, &dir) } else { swap(&aside.0, &dir) };
     placed.map_err(Error::io(dir))
@@ -73,9 +76,20 @@ fn is_empty(dir: &Path) -> bool {
     fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// Whether the process works in the folder, which has to stay where it is then.
-fn is_current(dir: &Path) -> bool {
-    std::env::current_dir().and_then(|current| current.canonicalize()).is_ok_and(|current| current.starts_with(dir))
+/// Whether a folder has to stay where it is: the process works in it, or it is a disk of its own.
+fn stays(dir: &Path, home: &Path) -> bool {
+    let current = std::env::current_dir().and_then(|current| current.canonicalize());
+    current.is_ok_and(|current| current.starts_with(dir)) || device(dir) != device(home)
+}
+
+#[cfg(unix)]
+fn device(dir: &Path) -> Option<u64> {
+    std::os::unix::fs::MetadataExt::dev(&fs::metadata(dir).ok()?).into()
+}
+
+#[cfg(not(unix))]
+fn device(_: &Path) -> Option<u64> {
+    None
 }
 
 /// Makes the new folder whole, and exchanges the two.
@@ -87,11 +101,8 @@ fn swap(new: &Path, dir: &Path) -> io::Result<()> {
         }
     }
     sync(new)?;
-    match exchange(new, dir) {
-        Ok(()) => sync_folder(dir.parent().unwrap_or(dir)),
-        // A mounted disk cannot be moved.
-        Err(_) => put_into(new, dir),
-    }
+    exchange(new, dir)?;
+    sync_folder(dir.parent().unwrap_or(dir))
 }
 
 /// Gives a file, or all files of a folder, a second name, in place of a file of that name.
