@@ -41,7 +41,10 @@ pub(super) fn replace(dir: &Path, create: impl FnOnce(&Path) -> Result<()>) -> R
         None => (Aside::new(&dir, &dir)?, true),
     };
     create(&aside.0)?;
-    let placed = if within { put_into(&aside.0, &dir) } else { swap(&aside.0, &dir) };
+    let placed = match within {
+        true => remove_stale(&aside.0, &dir).and_then(|()| put_into(&aside.0, &dir)),
+        false => swap(&aside.0, &dir),
+    };
     placed.map_err(Error::io(dir))
 }
 
@@ -123,6 +126,20 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
         // Where a file system has no second names.
         Err(_) => fs::copy(from, to).map(|_| ()),
     }
+}
+
+/// Removes the files of an old model that a new one does not have.
+fn remove_stale(new: &Path, dir: &Path) -> io::Result<()> {
+    if !has_model(dir) {
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir)? {
+        let (name, path) = entry.map(|entry| (entry.file_name(), entry.path()))?;
+        if name.to_str().is_some_and(is_of_a_model) && !new.join(&name).exists() {
+            if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+        }
+    }
+    Ok(())
 }
 
 /// Moves files one by one; `modules.json`, by which the folder is a model's, last.
@@ -242,6 +259,21 @@ mod tests {
         assert!(replace(&dir, failing).is_err());
         assert_eq!(fs::read_to_string(dir.join("model.safetensors")).unwrap(), "first");
         assert_eq!((names(home.path()), names(&dir).len()), (vec!["model".to_owned()], FILES.len()));
+    }
+
+    #[test]
+    fn in_a_folder_that_stays_a_model_replaces_another_file_by_file() {
+        let home = tempfile::tempdir().unwrap();
+        let (dir, new) = (home.path().join("model"), home.path().join("new"));
+        replace(&dir, model("first")).unwrap();
+        fs::write(dir.join("pytorch_model.bin"), "first").unwrap();
+        fs::write(dir.join("README.md"), "edited").unwrap();
+        fs::create_dir(&new).unwrap();
+        model("second")(&new).unwrap();
+        remove_stale(&new, &dir).and_then(|()| put_into(&new, &dir)).unwrap();
+        assert_eq!(names(&dir), FILES);
+        assert_eq!(fs::read_to_string(dir.join("1_Pooling/config.json")).unwrap(), "second");
+        assert_eq!(fs::read_to_string(dir.join("README.md")).unwrap(), "edited");
     }
 
     #[test]
