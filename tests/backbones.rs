@@ -8,7 +8,7 @@ use kensaku::data::TrainingSet;
 use kensaku::loss::MultipleNegativesRanking;
 use kensaku::model::{BiEncoder, BiEncoderConfig, Role};
 use kensaku::nn::reference::Reference;
-use kensaku::nn::{Activations, Dropout, Encoder, EncoderConfig, Loaded, Memory, PackedBatch};
+use kensaku::nn::{Activations, Dropout, Encoder, EncoderConfig, LoadReport, Memory, PackedBatch};
 use kensaku::train::{TrainConfig, Trainer};
 use polars::prelude::df;
 
@@ -16,11 +16,11 @@ use crate::families::{LENGTHS, cancels, families, plain, tiny, with_lengths, wor
 use crate::golden::{Tensors, distance, fixture, floats, json, relative_distance, within};
 use crate::shared::{Trials, test};
 
-/// `golden/README.md`: encoders, hidden states where the mask is 1.
+/// Tolerances: encoders, hidden states where the mask is 1.
 const HIDDEN: f64 = 1e-5;
-/// `golden/README.md`: norm of the difference over the norm, per tensor.
+/// Tolerances: norm of the difference over the norm, per tensor.
 const GRADIENT: f64 = 1e-5;
-/// `golden/README.md`: gradients that are zero in exact arithmetic.
+/// Tolerances: gradients that are zero in exact arithmetic.
 const ZERO_GRADIENT: f64 = 1e-4;
 
 pub fn trials() -> Trials {
@@ -307,7 +307,7 @@ fn saved(config: EncoderConfig) {
     encoder.save(first.path()).unwrap();
     let again = Encoder::load(first.path()).unwrap();
     assert_eq!(hidden(&again), hidden(&encoder));
-    assert_eq!(*again.loaded(), Loaded::default());
+    assert_eq!(*again.loaded(), LoadReport::default());
     again.save(second.path()).unwrap();
     for file in ["config.json", "model.safetensors"] {
         let bytes = |dir: &tempfile::TempDir| std::fs::read(dir.path().join(file)).unwrap();

@@ -66,7 +66,7 @@ fn out_of_range() {
     batch.token_types[1] = 2;
     assert!(said(batch.clone()).contains("below type_vocab_size = 2"));
     batch.token_types.pop();
-    assert!(said(batch).contains("one a token, 2"));
+    assert!(said(batch).contains("one per token, 2"));
     // 66 rows, two of them for the padding and what stands before it.
     let roberta = Encoder::load(fixture("backbones/roberta")).unwrap();
     let mut activations = Activations::inference();

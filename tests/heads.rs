@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 use kensaku::nn::reference::Reference;
-use kensaku::nn::{Activations, Classifier, Dropout, Encoder, EncoderConfig, Loaded, MaskedLm, PackedBatch};
+use kensaku::nn::{Activations, Classifier, Dropout, Encoder, EncoderConfig, LoadReport, MaskedLm, PackedBatch};
 use kensaku::random::Philox;
 
 use crate::backbones::{equal_gradients, unpadded_rows};
@@ -10,7 +10,7 @@ use crate::families::{cancels, families};
 use crate::golden::{Tensors, distance, fixture, floats, json, relative_distance, within};
 use crate::shared::{Trials, test};
 
-/// `golden/README.md`: scores of words, scores of classes, gradients, those that are zero in exact arithmetic.
+/// Tolerances: scores of words, scores of classes, gradients, those that are zero in exact arithmetic.
 const WORDS: f64 = 5e-5;
 const CLASSES: f64 = 1e-5;
 const GRADIENT: f64 = 1e-5;
@@ -51,7 +51,7 @@ pub fn trials() -> Trials {
 fn masked_lm_golden(family: &str) {
     let dir = fixture("backbones").join(format!("{family}_for_masked_lm"));
     let mut model = MaskedLm::load(&dir).unwrap();
-    assert_eq!(*model.loaded(), Loaded::default());
+    assert_eq!(*model.loaded(), LoadReport::default());
     let (batch, inputs, expected) = golden_batch(&dir);
     let tokens: Vec<usize> = (0..batch.tokens()).collect();
     let mut activations = Activations::training();
@@ -66,7 +66,7 @@ fn masked_lm_golden(family: &str) {
 fn classifier_golden(name: &str) {
     let dir = fixture("backbones").join(name);
     let mut model = Classifier::load(&dir).unwrap();
-    assert_eq!(*model.loaded(), Loaded::default());
+    assert_eq!(*model.loaded(), LoadReport::default());
     let (batch, inputs, expected) = golden_batch(&dir);
     let mut activations = Activations::training();
     model.forward(&batch, &mut activations).unwrap();
@@ -178,7 +178,7 @@ fn saved(config: EncoderConfig) {
     classes.save(second.path()).unwrap();
     let (words_again, classes_again) =
         (MaskedLm::load(first.path()).unwrap(), Classifier::load(second.path()).unwrap());
-    assert_eq!((words_again.loaded(), classes_again.loaded()), (&Loaded::default(), &Loaded::default()));
+    assert_eq!((words_again.loaded(), classes_again.loaded()), (&LoadReport::default(), &LoadReport::default()));
     assert_eq!(classes_again.labels(), ["LABEL_0", "LABEL_1", "LABEL_2"]);
     let (batch, mut activations) = (batch(), Activations::inference());
     let mut scores = |words: &MaskedLm, classes: &Classifier| {

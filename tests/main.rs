@@ -11,6 +11,7 @@ mod families;
 mod golden;
 mod grad_check;
 mod heads;
+mod hostile;
 mod large_batches;
 mod losses;
 mod memory;
@@ -21,6 +22,7 @@ mod models;
 mod odd_texts;
 mod optim;
 mod preflight;
+mod settings;
 mod shared;
 mod tokenizer;
 mod training;
@@ -41,6 +43,7 @@ fn main() {
         data::trials(),
         directories::trials(),
         heads::trials(),
+        hostile::trials(),
         grad_check::trials(),
         large_batches::trials(),
         losses::trials(),
@@ -52,6 +55,7 @@ fn main() {
         odd_texts::trials(),
         optim::trials(),
         preflight::trials(),
+        settings::trials(),
         tokenizer::trials(),
         training::trials(),
         validation::trials(),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::golden::{Tensors, cosine, distance, fixture, floats, json, within};
 use crate::shared::{Trials, test};
 
-/// `golden/README.md`: embeddings.
+/// The tolerance of embeddings, of the order of f32 rounding in both.
 const EMBEDDING: f64 = 1e-5;
 
 pub fn trials() -> Trials {
@@ -53,7 +53,7 @@ fn equals_golden(model: &BiEncoder, name: &str) {
         }
     }
     let ours = model.encode(&sentences, Role::Plain).unwrap();
-    let similarity = model.score(&ours, &ours).unwrap();
+    let similarity = model.similarity(&ours, &ours).unwrap();
     within("similarity", distance(&floats(&similarity), &tensors.floats("similarity")), 1e-4);
     let dot = expected["similarity_fn_name"] == "dot";
     assert_eq!(model.config().similarity, if dot { Similarity::Dot } else { Similarity::Cosine });

@@ -1,6 +1,8 @@
 //! Token ids against Hugging Face's tokenizers, as sentence-transformers uses them.
 
 use candle_core::DType;
+use kensaku::model::{BiEncoder, BiEncoderConfig};
+use kensaku::nn::BertConfig;
 use kensaku::text::{Tokenizer, WordPieceConfig};
 
 use crate::golden::{Tensors, fixture, json};
@@ -12,6 +14,9 @@ pub(crate) fn trials() -> Trials {
         test("tokenizer::saved_and_loaded_it_is_the_same", round_trip),
         test("tokenizer::stored_padding_and_truncation_are_not_used", stored_settings),
         test("tokenizer::errors_name_what_is_wrong", errors),
+        test("tokenizer::a_vocabulary_with_holes", holes),
+        test("tokenizer::merges_in_both_forms", merges),
+        test("tokenizer::a_long_text_is_read_as_far_as_it_is_wanted", long_texts),
         test("tokenizer::a_vocabulary_of_the_rustdoc_set", rustdoc_vocabulary),
     ]
 }
@@ -91,6 +96,64 @@ fn errors() {
     let broken = Tokenizer::load(&path).unwrap_err().to_string();
     assert!(broken.starts_with(&format!("{}: ", path.display())), "{broken}");
     assert!(broken.ends_with("expected a tokenizer.json of Hugging Face's tokenizers"), "{broken}");
+}
+
+/// A table of embeddings needs a row for the highest id.
+fn holes() {
+    let config = WordPieceConfig { vocab_size: 40, min_frequency: 1, ..Default::default() };
+    let whole = Tokenizer::train_wordpiece(&["tree house"], &config).unwrap();
+    let mut file: serde_json::Value = serde_json::from_str(&whole.to_json().unwrap()).unwrap();
+    file["model"]["vocab"] =
+        serde_json::json!({ "[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4, "house": 5, "tree": 9 });
+    let tokenizer = Tokenizer::from_bytes(file.to_string()).unwrap();
+    assert_eq!(tokenizer.vocab_size(), 10);
+    let again = Tokenizer::from_bytes(tokenizer.to_json().unwrap()).unwrap();
+    for tokenizer in [&tokenizer, &again] {
+        assert_eq!(tokenizer.encode_batch(&["tree house"], 16).unwrap(), [[2, 9, 5, 3]]);
+    }
+    let encoder = BertConfig { hidden_size: 8, intermediate_size: 8, ..Default::default() };
+    let model = BiEncoder::new(encoder, tokenizer, BiEncoderConfig::default(), 1).unwrap();
+    assert_eq!(model.encoder().config().vocab_size(), 10);
+    assert_eq!(model.encode_texts(&["tree house"]).unwrap().dims(), [1, 8]);
+}
+
+fn merges() {
+    let with = |merges: serde_json::Value| {
+        let vocab = serde_json::json!({ "a": 0, "b": 1, "c": 2, "ab": 3, "abc": 4, " ": 5, "a ": 6, "a b": 7 });
+        let file =
+            serde_json::json!({ "version": "1.0", "model": { "type": "BPE", "vocab": vocab, "merges": merges } });
+        Tokenizer::from_bytes(file.to_string()).map(|tokenizer| tokenizer.encode_batch(&["abc", "a b"], 16).unwrap())
+    };
+    assert_eq!(with(serde_json::json!(["a b", "ab c"])).unwrap(), [vec![4], vec![0, 5, 1]]);
+    assert_eq!(with(serde_json::json!([["a", "b"], ["ab", "c"]])).unwrap(), [vec![4], vec![0, 5, 1]]);
+    let spaces = serde_json::json!([["a", "b"], ["ab", "c"], ["a", " "], ["a ", "b"]]);
+    assert_eq!(with(spaces).unwrap(), [[4], [7]]);
+    let broken = with(serde_json::json!(["a b", "ab c", "ab"])).unwrap_err().to_string();
+    assert!(broken.contains("line 3"), "{broken}");
+}
+
+/// The ids of a long text are those of the whole.
+fn long_texts() {
+    let texts = ["search engines rank documents", "Café: ranking, ranked, ranks", "検索エンジン"];
+    let config = WordPieceConfig { vocab_size: 120, min_frequency: 1, ..Default::default() };
+    let tokenizer = Tokenizer::train_wordpiece(&texts, &config).unwrap();
+    let words = texts.join(" ").repeat(2_000);
+    let sparse = format!("{}{words}", "x".repeat(50_000));
+    let blank = format!("{}{words}", " ".repeat(300_000));
+    let marks = "cafe\u{301} ".repeat(20_000);
+    for text in [&words, &sparse, &blank, &marks] {
+        let whole = &tokenizer.encode_batch(&[text], usize::MAX).unwrap()[0];
+        for max_length in [8, 100, 3_000] {
+            let encodings = tokenizer.encode(&[text], max_length).unwrap();
+            assert_eq!(encodings.ids[0][..max_length - 1], whole[..max_length - 1]);
+            assert_eq!((encodings.ids[0].len(), encodings.truncated), (max_length, 1));
+        }
+    }
+    // Megabytes cost what their start does.
+    let huge = words.repeat(100);
+    let start = std::time::Instant::now();
+    assert_eq!(tokenizer.encode(&[huge], 16).unwrap().truncated, 1);
+    assert!(start.elapsed().as_secs_f64() < 0.5, "{:?}", start.elapsed());
 }
 
 fn rustdoc_vocabulary() {

@@ -57,6 +57,9 @@ pub enum Error {
     /// A tokenizer that cannot be read, trained or applied.
     #[error("tokenizer: {problem}")]
     Tokenizer { problem: String },
+    /// A text whose vector is NaN or infinite.
+    #[error("the vector of text {text} is {value}; expected finite numbers")]
+    VectorNotFinite { text: usize, value: f32 },
     /// Tensors whose shapes do not go together.
     #[error("{what}: found shape {found}; expected {expected}")]
     Shape { what: String, found: String, expected: String },
@@ -114,6 +117,9 @@ impl Error {
                 "compute the loss with candle's operations, from what the model gives, without `detach`"
             }
             Self::NotFinite { .. } => "lower the learning rate, or look at the texts of this step",
+            Self::VectorNotFinite { .. } => {
+                "look at the weights and the settings of the model: did its training diverge?"
+            }
             Self::Checkpoint { .. } => {
                 "to start another training from the weights of a checkpoint, `BiEncoder::load` it"
             }
@@ -121,6 +127,16 @@ impl Error {
             Self::Candle(_) => "`.shape()`, `.dtype()` and `.device()` of each operand tell what does not go together",
             _ => return None,
         })
+    }
+
+    /// The error about a setting that a file has: with its path.
+    pub(crate) fn of_file(self, path: &Path) -> Self {
+        match self {
+            Self::Setting { field, value, expected } => {
+                Self::Model { path: path.to_owned(), problem: format!("{field} = {value}"), expected }
+            }
+            other => other,
+        }
     }
 
     /// For `map_err`: an I/O error with the path it happened at.

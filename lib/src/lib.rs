@@ -73,6 +73,7 @@ pub mod train;
 
 mod error;
 mod files;
+mod folder;
 
 pub use error::{Error, ProgramError, Result};
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 
 use polars::prelude::*;
 
@@ -39,6 +40,11 @@ impl Corpus {
     /// The frame with all columns.
     pub fn frame(&self) -> &DataFrame {
         &self.frame
+    }
+
+    /// Some rows.
+    pub(crate) fn rows(&self, rows: Range<usize>) -> Self {
+        Self { frame: self.frame.slice(rows.start as i64, rows.len()) }
     }
 
     /// The number of documents.
@@ -95,6 +101,11 @@ impl Queries {
     /// The frame with all columns.
     pub fn frame(&self) -> &DataFrame {
         &self.frame
+    }
+
+    /// Some rows.
+    pub(crate) fn rows(&self, rows: Range<usize>) -> Self {
+        Self { frame: self.frame.slice(rows.start as i64, rows.len()) }
     }
 
     /// The number of queries.

@@ -1,17 +1,17 @@
-//! The bi-encoder: one vector a query, one a document, compared by cosine or dot product.
+//! The bi-encoder: one vector per query, one per document, compared by cosine or dot product.
 
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use candle_core::{Device, Tensor};
-use serde::{Deserialize, Serialize};
+use candle_core::Tensor;
 
-use super::{Embeddings, Pooled, Pooling, directory};
-use crate::data::{Corpus, Queries};
+use super::{BiEncoderConfig, Pooled, Precision, Role, directory};
 use crate::loss::Similarity;
-use crate::nn::{Activations, Encoder, EncoderConfig, PackedBatch};
-use crate::text::{Encodings, Tokenizer};
-use crate::{Error, Result, interrupt, show};
+use crate::nn::{Activations, Encoder, EncoderConfig, Int8Weights, PackedBatch};
+use crate::text::Tokenizer;
+use crate::{Error, Result};
 
 /// A bi-encoder (Reimers and Gurevych 2019, Karpukhin et al. 2020).
 ///
@@ -26,68 +26,15 @@ use crate::{Error, Result, interrupt, show};
 /// ```
 #[derive(Clone)]
 pub struct BiEncoder {
-    encoder: Encoder,
-    tokenizer: Tokenizer,
-    config: BiEncoderConfig,
-}
-
-/// How texts become vectors.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct BiEncoderConfig {
-    pub pooling: Pooling,
-    /// Scale every vector to length 1.
-    pub normalize: bool,
-    /// Longer texts are cut to this many tokens, special ones included.
-    pub max_length: usize,
-    /// Put before every query and every document.
-    pub query_prompt: String,
-    pub doc_prompt: String,
-    /// Whether a mean takes in the tokens of the prompt.
-    pub include_prompt: bool,
-    pub similarity: Similarity,
-    /// Tokens in one forward pass of `encode`.
-    pub encode_tokens: usize,
-    /// What `encode` computes in; training computes in f32.
-    pub precision: Precision,
-}
-
-/// What the matrix products of `encode` compute in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    #[default]
-    F32,
-    /// Weights as bytes with a scale each output, inputs as bytes with a scale and a zero each token, found as
-    /// they come (dynamic quantisation); attention stays f32, or bf16 where the processor multiplies it. Vectors
-    /// differ a little: their cosine with those of f32 is above 0.99.
-    /// The weights are quantised anew by each call of `encode`, so encode many texts by one call.
-    Int8,
-}
-
-impl Default for BiEncoderConfig {
-    fn default() -> Self {
-        Self {
-            pooling: Pooling::Mean,
-            normalize: true,
-            max_length: 256,
-            query_prompt: String::new(),
-            doc_prompt: String::new(),
-            include_prompt: true,
-            similarity: Similarity::Cosine,
-            encode_tokens: 4_096,
-            precision: Precision::F32,
-        }
-    }
-}
-
-/// What a text is to the model: it decides the prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    Query,
-    Doc,
-    /// No prompt.
-    Plain,
+    pub(super) encoder: Encoder,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) config: BiEncoderConfig,
+    /// The tokens at the start of a text that a mean leaves out: of a query, a document, a plain text.
+    prompt_tokens: [usize; 3],
+    /// The encoder's weights as they are now, made when they are asked for.
+    int8: Arc<OnceLock<Int8Weights>>,
+    /// Whether it was said that texts lost their end.
+    told: Arc<AtomicBool>,
 }
 
 impl BiEncoder {
@@ -102,21 +49,62 @@ impl BiEncoder {
         Self::from_parts(Encoder::new(encoder, seed)?, tokenizer, config)
     }
 
-    /// Reads a sentence-transformers directory, of any version since 2.
+    /// Reads a sentence-transformers directory, of any version since 2. Settings that change vectors are honoured, or
+    /// an error names them.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
         directory::read(dir.as_ref())
     }
 
     pub(crate) fn from_parts(encoder: Encoder, tokenizer: Tokenizer, config: BiEncoderConfig) -> Result<Self> {
-        let longest = encoder.config().longest();
-        if !(2..=longest).contains(&config.max_length) {
-            return Err(Error::Setting {
-                field: "max_length",
-                value: config.max_length.to_string(),
-                expected: format!("2 up to {longest}, the encoder's longest input"),
-            });
-        }
-        Ok(Self { encoder, tokenizer, config })
+        let mut model = Self {
+            encoder,
+            tokenizer,
+            config: BiEncoderConfig::default(),
+            prompt_tokens: [0; 3],
+            int8: Arc::default(),
+            told: Arc::default(),
+        };
+        model.set_config(config)?;
+        Ok(model)
+    }
+
+    /// The same model with other settings.
+    ///
+    /// ```no_run
+    /// use kensaku::model::{BiEncoder, BiEncoderConfig};
+    ///
+    /// let model = BiEncoder::load("all-MiniLM-L6-v2")?;
+    /// let config = BiEncoderConfig { normalize: false, ..model.config().clone() };
+    /// let model = model.with_config(config)?;
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
+    pub fn with_config(mut self, config: BiEncoderConfig) -> Result<Self> {
+        self.set_config(config)?;
+        Ok(self)
+    }
+
+    /// The same model with another maximum length.
+    pub fn with_max_length(self, max_length: usize) -> Result<Self> {
+        let config = BiEncoderConfig { max_length, ..self.config.clone() };
+        self.with_config(config)
+    }
+
+    /// The same model with other prompts before queries and documents.
+    ///
+    /// ```no_run
+    /// # use kensaku::model::BiEncoder;
+    /// let model = BiEncoder::load("e5-small")?.with_prompts("query: ", "passage: ")?;
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
+    pub fn with_prompts(self, query: impl Into<String>, doc: impl Into<String>) -> Result<Self> {
+        let config = BiEncoderConfig { query_prompt: query.into(), doc_prompt: doc.into(), ..self.config.clone() };
+        self.with_config(config)
+    }
+
+    /// The same model, comparing in another way.
+    pub fn with_similarity(mut self, similarity: Similarity) -> Self {
+        self.config.similarity = similarity;
+        self
     }
 
     /// The same model, encoding in another precision.
@@ -132,52 +120,34 @@ impl BiEncoder {
         self
     }
 
-    /// One vector a query, with progress.
-    pub fn encode_queries(&self, queries: &Queries) -> Result<Embeddings> {
-        Embeddings::new(queries.query_ids(), self.encode(&queries.texts(), Role::Query)?)
-    }
-
-    /// One vector a document (of title and text), with progress.
-    pub fn encode_docs(&self, corpus: &Corpus) -> Result<Embeddings> {
-        Embeddings::new(corpus.doc_ids(), self.encode(&corpus.texts(), Role::Doc)?)
-    }
-
-    /// One vector a text `(n, dim)`, in the order given. Texts are encoded in order of length, so that
-    /// the progress is even; no padding is computed, so a vector does not depend on its neighbours.
-    pub fn encode<S: AsRef<str>>(&self, texts: &[S], role: Role) -> Result<Tensor> {
-        let Encodings { ids: tokens, truncated } = self.encodings(texts, role)?;
-        if truncated > 0 {
-            let (all, most) = (texts.len(), self.config.max_length);
-            log::warn!("{truncated} of {all} texts are longer than max_length = {most} tokens and lost their end");
+    fn set_config(&mut self, config: BiEncoderConfig) -> Result<()> {
+        let longest = self.encoder.config().longest();
+        if !(2..=longest).contains(&config.max_length) {
+            return Err(Error::Setting {
+                field: "max_length",
+                value: config.max_length.to_string(),
+                expected: format!("2 to {longest}, the longest input of the encoder"),
+            });
         }
-        let mut order: Vec<usize> = (0..tokens.len()).collect();
-        order.sort_by_key(|index| std::cmp::Reverse(tokens[*index].len()));
-        let width = self.dim();
-        let mut vectors = vec![0.0; tokens.len() * width];
-        let skip = self.prompt_tokens(role)?;
-        let mut activations = Activations::inference();
-        let int8 = (self.config.precision == Precision::Int8).then(|| self.encoder.quantize());
-        let bar = show::progress("encode", Some(texts.len()));
-        for chunk in chunks_of_tokens(&order, &tokens, self.config.encode_tokens) {
-            interrupt::check("encoding")?;
-            let batch = PackedBatch::new(chunk.iter().map(|index| &tokens[*index]));
-            self.encoder.forward_for(self.config.pooling.read(), &batch, &mut activations, int8.as_ref())?;
-            let pooled = self.pool(&batch, &vec![skip; batch.sequences()], &activations);
-            for (index, vector) in chunk.iter().zip(pooled.vectors.chunks_exact(width)) {
-                vectors[index * width..(index + 1) * width].copy_from_slice(vector);
-            }
-            bar.inc(chunk.len());
+        config.check_prompts()?;
+        self.config = config;
+        let mut prompt_tokens = [0; 3];
+        for (role, tokens) in [Role::Query, Role::Doc, Role::Plain].into_iter().zip(&mut prompt_tokens) {
+            *tokens = self.count_prompt_tokens(role)?;
         }
-        Ok(Tensor::from_vec(vectors, (texts.len(), width), &Device::Cpu)?)
+        self.prompt_tokens = prompt_tokens;
+        Ok(())
     }
 
     /// The similarity of every query and every document: `(n, dim)`, `(m, dim)` -> `(n, m)`.
-    pub fn score(&self, queries: &Tensor, docs: &Tensor) -> Result<Tensor> {
+    #[doc(alias = "score")]
+    pub fn similarity(&self, queries: &Tensor, docs: &Tensor) -> Result<Tensor> {
         self.config.similarity.of(queries, docs)
     }
 
     /// Writes a sentence-transformers directory that Python, text-embeddings-inference and their like
-    /// load unchanged.
+    /// load unchanged. A model that is there is replaced as a whole, at once; a README, and what else is not of the
+    /// model, is kept.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         directory::write(dir.as_ref(), self)
     }
@@ -190,7 +160,12 @@ impl BiEncoder {
         &self.encoder
     }
 
+    /// The encoder, to change its weights.
     pub fn encoder_mut(&mut self) -> &mut Encoder {
+        // Those in int8 are of the weights before.
+        if self.int8.get().is_some() {
+            self.int8 = Arc::default();
+        }
         &mut self.encoder
     }
 
@@ -203,30 +178,16 @@ impl BiEncoder {
         self.encoder.config().hidden_size()
     }
 
-    /// The token ids of each text behind the prompt of its role, special tokens included.
-    pub fn tokenize<S: AsRef<str>>(&self, texts: &[S], role: Role) -> Result<Vec<Vec<u32>>> {
-        Ok(self.encodings(texts, role)?.ids)
-    }
-
-    /// The same with the number of texts that were longer than `max_length` and lost their end.
-    pub fn encodings<S: AsRef<str>>(&self, texts: &[S], role: Role) -> Result<Encodings> {
-        let prompt = self.prompt(role);
-        let prompted: Vec<String> = texts.iter().map(|text| format!("{prompt}{}", text.as_ref())).collect();
-        self.tokenizer.encode(&prompted, self.config.max_length)
-    }
-
-    /// The first half of a training step: the vectors of a batch.
+    /// The first half of a training step: the vectors of a batch. `skip` has for each of its texts the number of
+    /// tokens at the start that a mean leaves out, [`BiEncoder::prompt_tokens`].
     pub fn forward(&self, batch: &PackedBatch, skip: &[usize], activations: &mut Activations) -> Result<Pooled> {
-        if batch.tokens() == 0 {
-            // Empty texts, by a tokenizer without special tokens.
-            return Ok(Pooled::zeros(batch.sequences(), self.dim()));
-        }
+        check_length("numbers of tokens to skip", skip.len(), batch.sequences())?;
         self.encoder.forward_for(self.config.pooling.read(), batch, activations, None)?;
         Ok(self.pool(batch, skip, activations))
     }
 
-    fn pool(&self, batch: &PackedBatch, skip: &[usize], activations: &Activations) -> Pooled {
-        self.config.pooling.forward(activations.hidden(), batch, skip, self.config.normalize)
+    pub(super) fn pool(&self, batch: &PackedBatch, skip: &[usize], activations: &Activations) -> Pooled {
+        self.config.pooling.forward(activations.hidden(), self.dim(), batch, skip, self.config.normalize)
     }
 
     /// The second half: from the gradient of the vectors to that of every parameter.
@@ -238,6 +199,10 @@ impl BiEncoder {
         pooled: &Pooled,
         d_vectors: &[f32],
     ) -> Result<()> {
+        let size = batch.sequences() * self.dim();
+        check_length("numbers of tokens to skip", skip.len(), batch.sequences())?;
+        check_length("numbers of the vectors", pooled.vectors.len(), size)?;
+        check_length("numbers of their gradient", d_vectors.len(), size)?;
         if batch.tokens() == 0 {
             return Ok(());
         }
@@ -249,44 +214,46 @@ impl BiEncoder {
     }
 
     /// How many tokens at the start of a text a mean leaves out.
-    pub fn prompt_tokens(&self, role: Role) -> Result<usize> {
-        if self.config.include_prompt || self.prompt(role).is_empty() {
-            return Ok(0);
-        }
-        let tokens = self.tokenizer.encode_batch(&[self.prompt(role).to_owned()], self.config.max_length)?;
-        // The final [SEP] of the prompt alone is not in the prompted text.
-        Ok(tokens.first().map_or(0, |ids| ids.len().saturating_sub(1)))
+    pub fn prompt_tokens(&self, role: Role) -> usize {
+        self.prompt_tokens[role as usize]
     }
 
-    fn prompt(&self, role: Role) -> &str {
-        match role {
-            Role::Query => &self.config.query_prompt,
-            Role::Doc => &self.config.doc_prompt,
-            Role::Plain => "",
+    fn count_prompt_tokens(&self, role: Role) -> Result<usize> {
+        let prompt = self.config.prompt(role);
+        if self.config.include_prompt || prompt.is_empty() {
+            return Ok(0);
+        }
+        let tokens = self.tokenizer.encode_batch(&[prompt], self.config.max_length)?;
+        let tokens = tokens.first().map_or(&[][..], Vec::as_slice);
+        // The closing token of the prompt alone is not in the prompted text. Not every tokenizer has one.
+        let closed = tokens.last().is_some_and(|last| self.tokenizer.is_special(*last));
+        Ok(tokens.len() - usize::from(closed))
+    }
+
+    /// The weights in int8, quantised once.
+    pub(super) fn int8(&self) -> &Int8Weights {
+        self.int8.get_or_init(|| self.encoder.quantize())
+    }
+
+    /// Says once per model that texts were cut.
+    pub(super) fn report_truncated(&self, truncated: usize, texts: usize) {
+        if truncated > 0 && !self.told.swap(true, Ordering::Relaxed) {
+            let most = self.config.max_length;
+            log::warn!("{truncated} of {texts} texts are longer than max_length = {most} tokens and lost their end");
         }
     }
 }
 
 impl fmt::Debug for BiEncoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { encoder, tokenizer, config } = self;
+        let Self { encoder, tokenizer, config, .. } = self;
         write!(f, "BiEncoder ({}; {tokenizer:?})\n{config:?}", encoder.shape())
     }
 }
 
-/// Cuts `order` where a chunk would hold more than `budget` tokens; a chunk holds at least one text.
-fn chunks_of_tokens<'a>(order: &'a [usize], tokens: &[Vec<u32>], budget: usize) -> Vec<&'a [usize]> {
-    let mut chunks = Vec::new();
-    let (mut start, mut held) = (0, 0);
-    for (place, index) in order.iter().enumerate() {
-        if place > start && held + tokens[*index].len() > budget {
-            chunks.push(&order[start..place]);
-            (start, held) = (place, 0);
-        }
-        held += tokens[*index].len();
+fn check_length(what: &str, found: usize, expected: usize) -> Result<()> {
+    if found == expected {
+        return Ok(());
     }
-    if start < order.len() {
-        chunks.push(&order[start..]);
-    }
-    chunks
+    Err(Error::Shape { what: what.to_owned(), found: found.to_string(), expected: expected.to_string() })
 }

@@ -1,4 +1,4 @@
-//! Vectors with the ids of the texts they stand for.
+//! Vectors with the ids of their texts.
 
 use std::fmt;
 
@@ -6,24 +6,24 @@ use candle_core::Tensor;
 
 use crate::{Error, Result};
 
-/// One vector a text.
+/// One vector per text.
 #[derive(Clone)]
 pub struct Embeddings {
-    /// The ids, one a row.
+    /// The ids, one per row.
     pub ids: Vec<String>,
     /// `(n, dim)`
     pub vectors: Tensor,
 }
 
 impl Embeddings {
-    /// Checks that there is one id a row.
+    /// Checks that there is one id per row.
     pub fn new(ids: Vec<String>, vectors: Tensor) -> Result<Self> {
         match vectors.dims2() {
             Ok((rows, _)) if rows == ids.len() => Ok(Self { ids, vectors }),
             _ => Err(Error::Shape {
                 what: "embeddings".to_owned(),
                 found: format!("{:?} for {} ids", vectors.dims(), ids.len()),
-                expected: "one row an id, (n, dim)".to_owned(),
+                expected: "one row per id, (n, dim)".to_owned(),
             }),
         }
     }

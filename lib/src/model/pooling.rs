@@ -27,13 +27,6 @@ pub struct Pooled {
     lengths: Vec<f32>,
 }
 
-impl Pooled {
-    /// The vectors of texts without tokens.
-    pub(crate) fn zeros(texts: usize, width: usize) -> Self {
-        Self { vectors: vec![0.0; texts * width], lengths: Vec::new() }
-    }
-}
-
 /// Below this length a vector is not scaled up any more, as in PyTorch's `normalize`.
 const SHORTEST: f32 = 1e-12;
 
@@ -47,11 +40,17 @@ impl Pooling {
     }
 
     /// Pools the hidden states that it reads, `(T, H)` or `(R, H)`. `skip` tokens at the start of each sequence are
-    /// left out of a mean (a prompt that is read but not pooled).
-    pub(crate) fn forward(self, hidden: &[f32], batch: &PackedBatch, skip: &[usize], normalize: bool) -> Pooled {
-        let width = hidden.len() / self.height(batch).max(1);
+    /// left out of a mean (a prompt that is read but not pooled). A text without tokens has the vector 0.
+    pub(crate) fn forward(
+        self,
+        hidden: &[f32],
+        width: usize,
+        batch: &PackedBatch,
+        skip: &[usize],
+        normalize: bool,
+    ) -> Pooled {
         let mut vectors = vec![0.0; batch.sequences() * width];
-        for (rows, vector) in self.rows(batch, skip).zip(vectors.chunks_exact_mut(width.max(1))) {
+        for (rows, vector) in self.rows(batch, skip).zip(vectors.chunks_exact_mut(width)) {
             let share = 1.0 / rows.len().max(1) as f32;
             for row in hidden[rows.start * width..rows.end * width].chunks_exact(width) {
                 for (sum, value) in vector.iter_mut().zip(row) {

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::blocks::norm::NormCache;
 use super::head::HeadCache;
 use super::int8::Int8Rows;
-use super::kept::{Kept, Storage, grow};
 use super::layer::longest;
+use super::saved_tensor::{Kept, Storage, grow};
 use super::spec::Spec;
-use super::trained::Trained;
+use super::trainable::Trained;
 use super::{Dropout, PackedBatch, Parameters};
 
 /// What a forward pass keeps for the backward pass: memory against time.

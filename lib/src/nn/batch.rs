@@ -1,4 +1,4 @@
-//! Sequences of token ids, packed one behind the other.
+//! Sequences of token ids, packed one after the other.
 
 use crate::{Error, Result};
 
@@ -13,8 +13,8 @@ pub struct PackedBatch {
     pub positions: Vec<u32>,
     /// Where each sequence starts, and the end of the last `(B + 1,)`.
     pub bounds: Vec<usize>,
-    /// How many of each sequence's first tokens are attended to `(B,)`; empty for all of them. What stands
-    /// behind sees the text without being seen, as ColBERT's masks that expand a query.
+    /// How many of each sequence's first tokens are attended to `(B,)`; empty for all of them. The tokens
+    /// after those see the text without being seen, as ColBERT's masks that expand a query.
     pub attended: Vec<usize>,
 }
 
@@ -67,7 +67,7 @@ impl PackedBatch {
         };
         for (what, found) in [("token types", self.token_types.len()), ("positions", self.positions.len())] {
             if found != tokens {
-                return error(what, found.to_string(), format!("one a token, {tokens}"));
+                return error(what, found.to_string(), format!("one per token, {tokens}"));
             }
         }
         let whole = self.bounds.first().is_none_or(|first| *first == 0) && self.bounds.last().unwrap_or(&0) == &tokens;
@@ -75,7 +75,7 @@ impl PackedBatch {
             return error("bounds", format!("{:?}", self.bounds), format!("0 to {tokens}, rising"));
         }
         if !self.attended.is_empty() && self.attended.len() != self.sequences() {
-            let expected = format!("one number a sequence, {}", self.sequences());
+            let expected = format!("one number per sequence, {}", self.sequences());
             return error("attended tokens", format!("{} numbers", self.attended.len()), expected);
         }
         Ok(())

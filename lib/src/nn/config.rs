@@ -29,7 +29,7 @@ pub(super) fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<()> {
 
 /// Layers are laid out before weights are read: a number that no model has is a mistake.
 pub(super) fn check_layers((field, value): (&'static str, usize)) -> Result<()> {
-    if value <= 1_000 { Ok(()) } else { Err(setting(field, value, "at most 1000")) }
+    if (1..=1_000).contains(&value) { Ok(()) } else { Err(setting(field, value, "1 to 1000")) }
 }
 
 /// The width is cut into heads of equal size.
@@ -38,6 +38,16 @@ pub(super) fn check_heads(width: (&'static str, usize), heads: (&'static str, us
         return Ok(());
     }
     Err(setting(width.0, width.1, format!("a multiple of {} = {}", heads.0, heads.1)))
+}
+
+/// What a norm adds to a variance: below 0 its root is NaN.
+pub(super) fn check_eps((field, value): (&'static str, f32)) -> Result<()> {
+    if value.is_finite() && value > 0.0 { Ok(()) } else { Err(setting(field, value, "above 0")) }
+}
+
+/// The standard deviation of new weights.
+pub(super) fn check_deviation(value: f64) -> Result<()> {
+    if value.is_finite() && value >= 0.0 { Ok(()) } else { Err(setting("initializer_range", value, "0 or more")) }
 }
 
 /// Every dropout rate is a share.

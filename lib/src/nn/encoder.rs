@@ -3,15 +3,14 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::blocks::rotary::Rotary;
+use super::blocks::rotary::Rotations;
 use super::checkpoint::Tensors;
 use super::layout::{Layout, lay_out};
 use super::spec::{Positions, Spec};
-use super::{EncoderConfig, Loaded, Parameter, Parameters, checkpoint, initial};
+use super::{EncoderConfig, LoadReport, Parameter, Parameters, checkpoint, init};
 use crate::Result;
 
 /// A transformer encoder of any family of [`EncoderConfig`], without the pooler that some have: search
@@ -34,9 +33,8 @@ pub struct Encoder {
     /// How many of them are the encoder's; a head's follow.
     pub(super) own: usize,
     pub(super) layout: Layout,
-    /// One a base of frequencies.
-    pub(super) rotary: Vec<Arc<Rotary>>,
-    pub(super) loaded: Loaded,
+    pub(super) rotations: Rotations,
+    pub(super) loaded: LoadReport,
 }
 
 impl Encoder {
@@ -48,7 +46,7 @@ impl Encoder {
         if let (Positions::Table { sinusoidal: true, .. }, Some(table)) =
             (encoder.spec.positions, &encoder.layout.positions)
         {
-            initial::sinusoids(&mut encoder.parameters.values[table.clone()], encoder.spec.embedding);
+            init::sinusoids(&mut encoder.parameters.values[table.clone()], encoder.spec.embedding);
         }
         Ok(encoder)
     }
@@ -72,7 +70,7 @@ impl Encoder {
     }
 
     /// What the checkpoint held beyond this model; nothing for a new one.
-    pub fn loaded(&self) -> &Loaded {
+    pub fn loaded(&self) -> &LoadReport {
         &self.loaded
     }
 
@@ -107,10 +105,10 @@ impl Encoder {
 
     /// Draws those parameters from number `first` on that `wanted` names.
     pub(super) fn draw(&mut self, first: usize, seed: u64, wanted: impl Fn(&Parameter) -> bool) {
-        initial::draw(&mut self.parameters, first, seed, self.spec.deviation, wanted);
+        init::draw(&mut self.parameters, first, seed, self.spec.deviation, wanted);
     }
 
-    pub(super) fn set_loaded(&mut self, dir: &Path, loaded: Loaded) {
+    pub(super) fn set_loaded(&mut self, dir: &Path, loaded: LoadReport) {
         checkpoint::report(dir, &loaded);
         self.loaded = loaded;
     }
@@ -144,8 +142,8 @@ impl Encoder {
         config.check()?;
         let spec = config.spec();
         let (parameters, layout) = lay_out(&spec);
-        let (rotary, own) = (rotations(&spec), parameters.entries().len());
-        Ok(Self { config, spec, own, parameters, layout, rotary, loaded: Loaded::default() })
+        let (rotations, own) = (Rotations::new(&spec), parameters.entries().len());
+        Ok(Self { config, spec, own, parameters, layout, rotations, loaded: LoadReport::default() })
     }
 }
 
@@ -153,12 +151,4 @@ impl fmt::Debug for Encoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Encoder ({})", self.shape())
     }
-}
-
-/// The sines and cosines of every base of frequencies that a layer has.
-fn rotations(spec: &Spec) -> Vec<Arc<Rotary>> {
-    let mut bases: Vec<f32> = spec.layers.iter().filter_map(|layer| layer.theta).collect();
-    bases.sort_by(f32::total_cmp);
-    bases.dedup();
-    bases.into_iter().map(|theta| Arc::new(Rotary::new(theta, spec.head_size(), spec.longest()))).collect()
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Parameters;
 use super::blocks::norm::Norm;
 use super::spec::{Positions, Spec};
-use super::trained::Trained;
+use super::trainable::Trained;
 
 /// Where the parameters lie in the table.
 #[derive(Debug, Clone)]
@@ -13,27 +13,27 @@ pub(crate) struct Layout {
     pub(crate) words: Range<usize>,
     pub(crate) positions: Option<Range<usize>>,
     pub(crate) segments: Option<Range<usize>>,
-    pub(crate) norm: Place,
-    pub(crate) projection: Option<Place>,
+    pub(crate) norm: ParamRange,
+    pub(crate) projection: Option<ParamRange>,
     pub(crate) relative: Option<Range<usize>>,
     pub(crate) layers: Vec<LayerLayout>,
-    pub(crate) final_norm: Option<Place>,
+    pub(crate) final_norm: Option<ParamRange>,
 }
 
 /// Query, key and value follow each other in the table, so that they are one matrix `(3H, H)`.
 #[derive(Debug, Clone)]
 pub(crate) struct LayerLayout {
-    pub(crate) qkv: Place,
-    pub(crate) out: Place,
-    pub(crate) attention_norm: Option<Place>,
-    pub(crate) up: Place,
-    pub(crate) down: Place,
-    pub(crate) output_norm: Place,
+    pub(crate) qkv: ParamRange,
+    pub(crate) out: ParamRange,
+    pub(crate) attention_norm: Option<ParamRange>,
+    pub(crate) up: ParamRange,
+    pub(crate) down: ParamRange,
+    pub(crate) output_norm: ParamRange,
 }
 
 /// Weight and bias of a linear map, or gamma and beta of a norm: the second follows the first.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct ParamRange {
     weight: Range<usize>,
     bias: Option<Range<usize>>,
 }
@@ -67,14 +67,14 @@ pub(crate) fn lay_out(spec: &Spec) -> (Parameters, Layout) {
         Positions::Rotary { .. } => None,
     };
     let segments = (spec.segments > 0).then(|| push_table(&mut table, names.segments, spec.segments, *embedding));
-    let norm = Place::norm(&mut table, names.embedding_norm, *embedding, spec.biases.norm);
+    let norm = ParamRange::norm(&mut table, names.embedding_norm, *embedding, spec.biases.norm);
     let projection =
-        (embedding != width).then(|| Place::linear(&mut table, names.projection, [*width, *embedding], true));
+        (embedding != width).then(|| ParamRange::linear(&mut table, names.projection, [*width, *embedding], true));
     let layers = (0..spec.layers.len()).map(|layer| push_layer(&mut table, spec, layer)).collect();
     // A bias by name and nature, so no weight decay.
     let relative = (spec.buckets > 0)
         .then(|| table.outline(format!("{}.weight", names.relative), &[spec.buckets, spec.heads], false));
-    let final_norm = spec.norm_first.then(|| Place::norm(&mut table, names.final_norm, *width, spec.biases.norm));
+    let final_norm = spec.norm_first.then(|| ParamRange::norm(&mut table, names.final_norm, *width, spec.biases.norm));
     (table, Layout { words, positions, segments, norm, projection, relative, layers, final_norm })
 }
 
@@ -88,14 +88,14 @@ fn push_layer(table: &mut Parameters, spec: &Spec, layer: usize) -> LayerLayout 
         .map(|part| table.outline(format!("{}.bias", name(part)), &[rows], false))
         .collect();
     LayerLayout {
-        qkv: Place { weight: joined(&weights).unwrap_or_default(), bias: joined(&qkv_biases) },
-        out: Place::linear(table, &name(names.out), [*width, *width], biases.attention),
+        qkv: ParamRange { weight: joined(&weights).unwrap_or_default(), bias: joined(&qkv_biases) },
+        out: ParamRange::linear(table, &name(names.out), [*width, *width], biases.attention),
         attention_norm: spec.layers[layer]
             .attention_norm
-            .then(|| Place::norm(table, &name(names.attention_norm), *width, biases.norm)),
-        up: Place::linear(table, &name(names.up), [spec.up_width(), *width], biases.feed_forward),
-        down: Place::linear(table, &name(names.down), [*width, *inner], biases.feed_forward),
-        output_norm: Place::norm(table, &name(names.output_norm), *width, biases.norm),
+            .then(|| ParamRange::norm(table, &name(names.attention_norm), *width, biases.norm)),
+        up: ParamRange::linear(table, &name(names.up), [spec.up_width(), *width], biases.feed_forward),
+        down: ParamRange::linear(table, &name(names.down), [*width, *inner], biases.feed_forward),
+        output_norm: ParamRange::norm(table, &name(names.output_norm), *width, biases.norm),
     }
 }
 
@@ -108,7 +108,7 @@ fn joined(ranges: &[Range<usize>]) -> Option<Range<usize>> {
     Some(ranges.first()?.start..ranges.last()?.end)
 }
 
-impl Place {
+impl ParamRange {
     /// Appends a linear map `(outputs, inputs)`.
     pub(crate) fn linear(table: &mut Parameters, name: &str, shape: [usize; 2], bias: bool) -> Self {
         let weight = table.outline(format!("{name}.weight"), &shape, true);

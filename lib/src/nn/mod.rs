@@ -5,12 +5,13 @@
 //! Parameters <--Encoder::backward-- d_hidden (T, H) <--pool--------------------------------'
 //! ```
 //!
-//! Sequences lie one behind the other, `T` tokens in all: padding is never computed. Activations live
+//! Sequences lie one after the other, `T` tokens in all: padding is never computed. Activations live
 //! in an arena that grows to the largest batch and is reused. The same model in plain candle ops is in
 //! [`mod@reference`]: slow, differentiable, the oracle for the gradients and the place to try a change.
 
 mod activations;
 mod batch;
+mod batch_check;
 mod blocks;
 mod checkpoint;
 mod config;
@@ -18,25 +19,24 @@ mod encoder;
 mod family;
 mod gemm;
 mod head;
-mod initial;
+mod huge_pages;
+mod init;
 mod int8;
-mod kept;
 mod layer;
 mod layout;
-mod limits;
 mod math;
-mod pages;
 mod parameters;
 mod passes;
 pub mod reference;
+mod saved_tensor;
 mod spec;
-mod trained;
+mod trainable;
 
 pub(crate) use activations::Read;
 pub use activations::{Activations, Memory};
 pub use batch::PackedBatch;
 pub use blocks::dropout::Dropout;
-pub use checkpoint::Loaded;
+pub use checkpoint::LoadReport;
 pub use config::Activation;
 pub use encoder::Encoder;
 pub use family::{
@@ -46,6 +46,6 @@ pub use family::{
 pub use gemm::{Threads, View, gemm};
 pub use head::{Classifier, MaskedLm};
 pub use int8::Int8Weights;
-pub use kept::Storage;
 pub(crate) use math::vectorised;
 pub use parameters::{Parameter, Parameters};
+pub use saved_tensor::Storage;

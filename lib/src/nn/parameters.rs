@@ -6,7 +6,7 @@ use std::ops::Range;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-use super::pages::{prefer_large, zeros};
+use super::huge_pages::{prefer_large, zeros};
 use crate::{Error, Result};
 
 /// One named tensor of the table.

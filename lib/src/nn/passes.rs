@@ -1,10 +1,13 @@
 //! The forward and the backward pass of an [`Encoder`], layer by layer.
 
+use std::sync::Arc;
+
 use super::activations::Read;
 use super::blocks::norm::{self, Before};
 use super::blocks::relative;
+use super::blocks::rotary::Rotary;
 use super::layer::{self, Pass, embedding, longest, post_norm, pre_norm};
-use super::trained::Trained;
+use super::trainable::Trained;
 use super::{Activations, Dropout, Encoder, Int8Weights, PackedBatch};
 use crate::{Error, Result};
 
@@ -77,7 +80,8 @@ impl Encoder {
                 relative::forward(offsets, &values[table.clone()], spec.heads);
             }
             let pass = self.pass(batch, trained, read, *dropout, positions, offsets);
-            let pass = Pass { int8, keeps: memory.is_some(), ..pass };
+            let rotary = self.rotations_of(positions);
+            let pass = Pass { rotary: &rotary, int8, keeps: memory.is_some(), ..pass };
             embedding::forward(pass, layout, values, hidden, embeddings, scratch);
             for (index, layer) in layout.layers.iter().enumerate() {
                 if let Some(input) = index.checked_sub(lowest).and_then(|place| inputs.get_mut(place)) {
@@ -145,7 +149,8 @@ impl Encoder {
             ..
         } = activations;
         let pass = self.pass(batch, trained, tokens, *dropout, positions, &offsets[..self.offsets(batch)]);
-        let pass = Pass { lowest: *lowest, ..pass };
+        let rotary = self.rotations_of(positions);
+        let pass = Pass { rotary: &rotary, lowest: *lowest, ..pass };
         // The output is not needed any more: its memory holds the gradient that wanders down.
         let d = &mut hidden[..size];
         d[..read].copy_from_slice(d_hidden);
@@ -190,7 +195,6 @@ impl Encoder {
         positions: &'a [u32],
         offsets: &'a [f32],
     ) -> Pass<'a> {
-        let (rotary, relative) = (self.rotary.as_slice(), self.layout.relative.as_ref());
         Pass {
             spec: &self.spec,
             batch,
@@ -199,12 +203,16 @@ impl Encoder {
             read,
             dropout,
             positions,
-            rotary,
+            rotary: &[],
             offsets,
-            relative,
+            relative: self.layout.relative.as_ref(),
             keeps: true,
             int8: None,
         }
+    }
+
+    fn rotations_of(&self, positions: &[u32]) -> Arc<[Rotary]> {
+        self.rotations.up_to(positions.iter().max().map_or(0, |position| *position as usize + 1))
     }
 
     fn forward_layer(&self) -> layer::Forward {

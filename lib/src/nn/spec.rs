@@ -19,7 +19,7 @@ pub(crate) struct Spec {
     pub(crate) activation: Activation,
     /// Whether the feed-forward block multiplies by a gate (GeGLU): its first map is then `(2I, H)`.
     pub(crate) gated: bool,
-    /// Whether norms stand before the blocks, inside the residual branch, instead of behind the sum.
+    /// Whether norms come before the blocks, inside the residual branch, instead of after the sum.
     pub(crate) norm_first: bool,
     pub(crate) eps: f32,
     pub(crate) biases: Biases,
@@ -82,7 +82,7 @@ pub(crate) struct Rates {
 /// The parameters' names in checkpoints. Those that are absent tell what the family does not have.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Names {
-    /// What stands before all names in a model that has a head.
+    /// The prefix of all names in a model that has a head.
     pub(crate) prefix: &'static str,
     pub(crate) words: &'static str,
     pub(crate) positions: &'static str,
@@ -92,7 +92,7 @@ pub(crate) struct Names {
     pub(crate) projection: &'static str,
     /// The table of relative positions.
     pub(crate) relative: &'static str,
-    /// What stands before a layer's number; the names below follow it.
+    /// What precedes a layer's number; the names below follow it.
     pub(crate) layer: &'static str,
     /// Query, key and value, or the one matrix of all three.
     pub(crate) qkv: &'static [&'static str],
@@ -101,11 +101,11 @@ pub(crate) struct Names {
     pub(crate) up: &'static str,
     pub(crate) down: &'static str,
     pub(crate) output_norm: &'static str,
-    /// Behind the last layer of an encoder with norms first.
+    /// After the last layer of an encoder with norms first.
     pub(crate) final_norm: &'static str,
 }
 
-/// Dropout layers of a model by number: one behind the embeddings, four a layer, then the head's.
+/// Dropout layers of a model by number: one after the embeddings, four per layer, then the head's.
 pub(crate) fn site_of(layer: usize, place: u32) -> u32 {
     1 + layer as u32 * 4 + place
 }
@@ -140,7 +140,7 @@ impl Spec {
         dropout?.attention_site(site_of(layer, WEIGHTS), self.rates.weights, self.heads)
     }
 
-    /// The dropout layer behind the embeddings.
+    /// The dropout layer after the embeddings.
     pub(crate) fn embedding_site(&self, dropout: Option<Dropout>) -> Option<Site<'static>> {
         dropout.and_then(|dropout| dropout.site(0, self.rates.embedding))
     }

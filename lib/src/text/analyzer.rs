@@ -20,7 +20,7 @@ pub enum Analyzer {
     /// stop words off, Porter's stemmer. One difference: emoji are no words.
     #[default]
     English,
-    /// What stands between white space, as it is: for text that is already tokenized.
+    /// Whatever is between white space, as it is: for text that is already tokenized.
     Whitespace,
 }
 
@@ -30,7 +30,7 @@ impl Analyzer {
         self.words(text).filter_map(|word| self.term(word)).collect()
     }
 
-    /// The words of a text, as they stand in it.
+    /// The words of a text, in their order.
     pub(crate) fn words(self, text: &str) -> Box<dyn Iterator<Item = &str> + '_> {
         match self {
             Self::English => Box::new(text.unicode_words().flat_map(pieces)),

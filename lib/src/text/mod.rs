@@ -3,6 +3,7 @@
 mod analyzer;
 mod porter;
 mod tokenizer;
+mod tokenizer_file;
 mod wordpiece;
 
 pub use analyzer::Analyzer;

@@ -181,7 +181,7 @@ impl Stem {
         self.before(suffix).is_some()
     }
 
-    /// The length of what stands before a suffix, if the word has it.
+    /// The length of what precedes a suffix, if the word has it.
     fn before(&self, suffix: &str) -> Option<usize> {
         let stem = self.letters.len().checked_sub(suffix.len())?;
         self.letters[stem..].iter().copied().eq(suffix.chars()).then_some(stem)

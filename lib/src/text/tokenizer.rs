@@ -1,21 +1,27 @@
 //! The tokenizer of a model: `tokenizer.json` as Hugging Face's `tokenizers` reads it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
+use tokenizers::normalizers::{Lowercase, Sequence};
+use tokenizers::{Encoding, NormalizerWrapper, TruncationDirection};
 
+use super::tokenizer_file::{self, guarded};
 use super::wordpiece::{self, WordPieceConfig};
-use crate::{Error, Result, files, interrupt};
+use crate::{Error, Result, files, folder, interrupt};
 
-/// Turns texts into token ids and back.
+/// Turns texts into token ids and back. A clone shares the vocabulary.
 ///
 /// Padding and truncation settings of `tokenizer.json` are not used: batches are packed, and the
 /// maximum length belongs to the model. The ids do not depend on the number of threads, nor on the
 /// environment variable `TOKENIZERS_PARALLELISM`.
 #[derive(Clone)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    inner: Arc<tokenizers::Tokenizer>,
+    vocab_size: usize,
 }
 
 /// The token ids of a batch.
@@ -28,11 +34,11 @@ pub struct Encodings {
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json`: the file itself, or the model directory it stands in.
+    /// Reads `tokenizer.json`: the file itself, or that of a model directory.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let path = if path.is_dir() { path.join("tokenizer.json") } else { path.to_owned() };
-        let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
+        let path = if path.is_dir() { folder::file(path, "tokenizer.json")? } else { path.to_owned() };
+        let bytes = folder::read(&path)?;
         Self::from_bytes(bytes).map_err(|error| Error::Model {
             path,
             problem: error.to_string(),
@@ -41,8 +47,12 @@ impl Tokenizer {
     }
 
     /// From the content of a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// For what `tokenizers` does not read, and for settings under which ids are not a function of the text
+    /// (`dropout`), or take memory out of proportion.
     pub fn from_bytes(json: impl AsRef<[u8]>) -> Result<Self> {
-        Self::new(tokenizers::Tokenizer::from_bytes(json).map_err(problem)?)
+        Self::new(tokenizer_file::parse(json.as_ref())?)
     }
 
     /// Learns a WordPiece vocabulary and gives it the tokenizer of BERT around it: its normaliser,
@@ -59,7 +69,7 @@ impl Tokenizer {
     /// # Ok::<(), kensaku::Error>(())
     /// ```
     pub fn train_wordpiece<S: AsRef<str> + Sync>(texts: &[S], config: &WordPieceConfig) -> Result<Self> {
-        Self::new(wordpiece::train(texts, config)?)
+        Self::new(guarded(|| wordpiece::train(texts, config))?)
     }
 
     /// The same as [`encode`](Self::encode), the ids only.
@@ -70,6 +80,16 @@ impl Tokenizer {
     /// Encodes texts in parallel, each with its special tokens and without padding. A longer text
     /// loses its end, but not its closing special token: `max_length` counts special tokens.
     pub fn encode<S: AsRef<str> + Sync>(&self, texts: &[S], max_length: usize) -> Result<Encodings> {
+        self.encode_each(texts.len(), |index| Cow::Borrowed(texts[index].as_ref()), max_length)
+    }
+
+    /// Encodes `count` texts that are made one by one.
+    pub(crate) fn encode_each<'a>(
+        &self,
+        count: usize,
+        text: impl Fn(usize) -> Cow<'a, str> + Sync,
+        max_length: usize,
+    ) -> Result<Encodings> {
         let special = self.special_tokens();
         if max_length <= special {
             return Err(Error::Setting {
@@ -78,15 +98,15 @@ impl Tokenizer {
                 expected: format!("more than the {special} special tokens around each text"),
             });
         }
-        let encoded: Vec<(Vec<u32>, bool)> =
-            texts.par_iter().map(|text| self.encode_one(text.as_ref(), max_length - special)).collect::<Result<_>>()?;
+        let encode = |index| self.encode_one(&text(index), max_length - special);
+        let encoded: Vec<(Vec<u32>, bool)> = (0..count).into_par_iter().map(encode).collect::<Result<_>>()?;
         let truncated = encoded.iter().filter(|(_, truncated)| *truncated).count();
         Ok(Encodings { ids: encoded.into_iter().map(|(ids, _)| ids).collect(), truncated })
     }
 
     /// The text of token ids, without special tokens.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.inner.decode(ids, true).map_err(problem)
+        guarded(|| self.inner.decode(ids, true).map_err(problem))
     }
 
     /// The id of a token.
@@ -99,9 +119,10 @@ impl Tokenizer {
         self.inner.id_to_token(id)
     }
 
-    /// The number of tokens, added ones included.
+    /// How many rows a table of embeddings needs: one more than the highest id. A vocabulary with holes has fewer
+    /// tokens.
     pub fn vocab_size(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        self.vocab_size
     }
 
     /// The id of `[PAD]` or `<pad>`, whichever there is; 0 where there is none.
@@ -123,26 +144,83 @@ impl Tokenizer {
 
     /// The content of `tokenizer.json`.
     pub fn to_json(&self) -> Result<String> {
-        self.inner.to_string(true).map_err(problem)
+        guarded(|| self.inner.to_string(true).map_err(problem))
+    }
+
+    /// Whether an id is that of a special token, such as `[SEP]`.
+    pub(crate) fn is_special(&self, id: u32) -> bool {
+        self.inner.get_added_tokens_decoder().get(&id).is_some_and(|token| token.special)
+    }
+
+    /// The same tokenizer for lower-cased texts.
+    pub(crate) fn lowercased(self) -> Result<Self> {
+        let normalizer = self.inner.get_normalizer();
+        if normalizer.is_some_and(lowercases) {
+            return Ok(self);
+        }
+        let steps = std::iter::once(NormalizerWrapper::from(Lowercase)).chain(normalizer.cloned()).collect();
+        let mut inner = Arc::unwrap_or_clone(self.inner);
+        inner.with_normalizer(Some(Sequence::new(steps))).map_err(problem)?;
+        Self::new(inner)
     }
 
     fn new(mut inner: tokenizers::Tokenizer) -> Result<Self> {
         inner.with_padding(None);
         inner.with_truncation(None).map_err(problem)?;
-        Ok(Self { inner })
+        let highest = inner.get_vocab(true).into_values().max();
+        Ok(Self { inner: Arc::new(inner), vocab_size: highest.map_or(0, |id| id as usize + 1) })
     }
 
     /// Truncates before the special tokens are put around, as `tokenizers` does it, but without
     /// its state, so that the maximum length is an argument.
     fn encode_one(&self, text: &str, max_content: usize) -> Result<(Vec<u32>, bool)> {
         interrupt::check("tokenizing")?;
-        let mut content = self.inner.encode_fast(text, false).map_err(problem)?;
-        let truncated = content.len() > max_content;
-        content.truncate(max_content, 0, tokenizers::TruncationDirection::Right);
-        // What was cut off is kept as further encodings, which would be wrapped as well.
-        content.take_overflowing();
-        let whole = self.inner.post_process(content, None, true).map_err(problem)?;
-        Ok((whole.get_ids().to_vec(), truncated))
+        guarded(|| {
+            let mut content = self.encode_start(text, max_content)?;
+            let truncated = content.len() > max_content;
+            content.truncate(max_content, 0, TruncationDirection::Right);
+            // What was cut off is kept as further encodings, which would be wrapped as well.
+            content.take_overflowing();
+            let whole = self.inner.post_process(content, None, true).map_err(problem)?;
+            Ok((whole.get_ids().to_vec(), truncated))
+        })
+    }
+
+    /// Encodes as much of a text as gives more than `tokens` tokens, or all of it. A long text is not read to its end
+    /// only to be cut.
+    fn encode_start(&self, text: &str, tokens: usize) -> Result<Encoding> {
+        // Without a pre-tokenizer the whole text is one word, whose tokens may depend on its end.
+        let mut bytes = match self.inner.get_pre_tokenizer() {
+            Some(_) => tokens.saturating_mul(BYTES_PER_TOKEN).max(SHORT_TEXT),
+            None => text.len(),
+        };
+        while bytes < text.len() {
+            // Not `encode_fast`, which does not tell the words.
+            let start = self.inner.encode(&text[..text.floor_char_boundary(bytes)], false).map_err(problem)?;
+            // The cut may have gone through the last words.
+            let words = start.get_word_ids();
+            let open = words.last().copied().flatten().map_or(0, |last| last.saturating_sub(OPEN_WORDS));
+            if words.iter().filter(|word| word.is_some_and(|word| word < open)).count() > tokens {
+                return Ok(start);
+            }
+            bytes = bytes.saturating_mul(4);
+        }
+        self.inner.encode_fast(text, false).map_err(problem)
+    }
+}
+
+/// What is read of a text at first, by the tokens that are wanted: more than most texts have for them.
+const BYTES_PER_TOKEN: usize = 16;
+const SHORT_TEXT: usize = 4_096;
+/// Words before a cut that it may have changed.
+const OPEN_WORDS: u32 = 2;
+
+fn lowercases(normalizer: &NormalizerWrapper) -> bool {
+    match normalizer {
+        NormalizerWrapper::Lowercase(_) => true,
+        NormalizerWrapper::BertNormalizer(bert) => bert.lowercase,
+        NormalizerWrapper::Sequence(steps) => steps.as_ref().iter().any(lowercases),
+        _ => false,
     }
 }
 

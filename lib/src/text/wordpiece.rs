@@ -21,6 +21,8 @@ use crate::{Error, Result, interrupt};
 /// `[PAD]` is 0, as in every BERT.
 const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 const PREFIX: &str = "##";
+/// A longer word is `[UNK]` as a whole, so nothing is learnt from it.
+const LONGEST_WORD: usize = 100;
 
 /// How a WordPiece vocabulary is learnt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,7 +31,7 @@ pub struct WordPieceConfig {
     /// The largest vocabulary, special tokens and alphabet included; a small corpus gives a smaller
     /// one. Default 8,000.
     pub vocab_size: usize,
-    /// How often two pieces must stand together to become one. Default 2.
+    /// How often two pieces must be neighbours to become one. Default 2.
     pub min_frequency: u64,
     /// Whether letters are lower-cased and accents removed. Default true.
     pub lowercase: bool,
@@ -59,9 +61,11 @@ pub(super) fn train<S: AsRef<str> + Sync>(texts: &[S], config: &WordPieceConfig)
             expected: format!("at least {}: the special tokens and the alphabet of these texts", fixed.len()),
         });
     }
+    // Each merge shortens a word: more tokens than that no texts can give, and room for them is made at once.
+    let most = words.keys().map(|word| word.len()).sum::<usize>() + fixed.len();
     let trainer = BpeTrainer::builder()
         .show_progress(false)
-        .vocab_size(config.vocab_size)
+        .vocab_size(config.vocab_size.min(most))
         .min_frequency(config.min_frequency)
         .continuing_subword_prefix(PREFIX.to_owned())
         .special_tokens(fixed.into_iter().map(|token| AddedToken::from(token, false)).collect())
@@ -76,6 +80,9 @@ fn count_words<S: AsRef<str> + Sync>(texts: &[S], normalizer: &BertNormalizer) -
     let count = |mut counts: BTreeMap<String, u64>, text: &S| {
         interrupt::check("training a tokenizer")?;
         for word in split(text.as_ref(), normalizer)? {
+            if word.chars().nth(LONGEST_WORD).is_some() {
+                continue;
+            }
             *counts.entry(word).or_default() += 1;
         }
         Ok(counts)
@@ -181,6 +188,16 @@ mod tests {
         assert!(error.starts_with("vocab_size = 10: expected at least "), "{error}");
         let few = WordPieceConfig { vocab_size: 10, alphabet: 1, ..small() };
         assert!(train(&TEXTS, &few).is_ok());
+    }
+
+    #[test]
+    fn long_words_and_absurd_sizes_cost_nothing() {
+        let long = "ab".repeat(500_000);
+        let texts = [TEXTS.as_slice(), &[&long]].concat();
+        let config = WordPieceConfig { vocab_size: usize::MAX, ..small() };
+        let tokenizer = train(&texts, &config).unwrap();
+        assert_eq!(tokenizer.to_string(false).unwrap(), train(&TEXTS, &config).unwrap().to_string(false).unwrap());
+        assert_eq!(tokenizer.encode(long, false).unwrap().get_ids(), [1]);
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub(super) fn parts(model: &BiEncoder, batch: &TokenBatch, size: Option<MicroBat
     let texts: Vec<&[u32]> = batch.columns.iter().flatten().map(Vec::as_slice).collect();
     let mut skip = Vec::with_capacity(texts.len());
     for (index, column) in batch.columns.iter().enumerate() {
-        skip.extend(std::iter::repeat_n(model.prompt_tokens(role(index))?, column.len()));
+        skip.extend(std::iter::repeat_n(model.prompt_tokens(role(index)), column.len()));
     }
     let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
     let mut first_token = 0;

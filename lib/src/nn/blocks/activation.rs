@@ -12,7 +12,7 @@ const TASK: usize = 1 << 14;
 /// `pre += bias; out = act(pre)`, both `(T, I)`; `pre` is kept for the backward pass.
 pub(crate) fn forward(pre: &mut [f32], out: &mut [f32], bias: Option<&[f32]>, activation: Activation) {
     let task = bias.map_or(TASK, |bias| bias.len() * ROWS_PER_TASK);
-    // Without a bias a row is as good as any other cut: the values stand alone.
+    // Without a bias a row is as good as any other cut: the values are independent.
     let bias = bias.unwrap_or(&[]);
     pre.par_chunks_mut(task).zip(out.par_chunks_mut(task)).for_each(|(pre, out)| match activation {
         Activation::Gelu => gelu_rows(pre, out, bias),

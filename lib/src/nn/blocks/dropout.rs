@@ -50,7 +50,7 @@ impl Dropout {
 }
 
 /// Elements of a row whose random numbers are drawn together.
-pub(crate) const GROUP: usize = 2 * 4 * LANES;
+pub(crate) const MASK_GROUP: usize = 2 * 4 * LANES;
 
 /// Counters that are turned into random words side by side.
 const LANES: usize = 8;
@@ -68,7 +68,7 @@ impl<'a> Site<'a> {
 
     /// What the elements of a row's group number `group` are multiplied by: 0 or the scale.
     #[inline(always)]
-    pub(crate) fn group(&self, row: usize, group: usize) -> [f32; GROUP] {
+    pub(crate) fn group(&self, row: usize, group: usize) -> [f32; MASK_GROUP] {
         let row = self.tokens.map_or(row, |tokens| tokens[row]);
         let row = self.first_row.wrapping_add(row as u32);
         let mut counters = [0; LANES];
@@ -77,8 +77,8 @@ impl<'a> Site<'a> {
         }
         let [row, site, step] = [row, self.site, self.step].map(|word| [u64::from(word); LANES]);
         let words = philox_lanes([counters, row, site, step], self.key);
-        let mut factors = [0.0; GROUP];
-        let (low, high) = factors.split_at_mut(GROUP / 2);
+        let mut factors = [0.0; MASK_GROUP];
+        let (low, high) = factors.split_at_mut(MASK_GROUP / 2);
         for (word, (low, high)) in words.as_flattened().iter().zip(low.iter_mut().zip(high)) {
             *low = if *word as u32 & 0xFFFF >= self.threshold { self.scale } else { 0.0 };
             *high = if *word as u32 >> 16 >= self.threshold { self.scale } else { 0.0 };
@@ -89,7 +89,7 @@ impl<'a> Site<'a> {
 
 vectorised! {
     fn apply_row(values: &mut [f32], site: Site<'_>, row: usize) {
-        for (group, values) in values.chunks_mut(GROUP).enumerate() {
+        for (group, values) in values.chunks_mut(MASK_GROUP).enumerate() {
             let factors = site.group(row, group);
             values.iter_mut().zip(factors).for_each(|(value, factor)| *value *= factor);
         }

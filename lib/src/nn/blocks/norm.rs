@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use super::ROWS_PER_TASK;
 use super::dropout::Site;
 use super::linear::{ROWS_PER_SUM, add_parts, column_sums};
-use crate::nn::kept::{Kept, Storage, grow};
 use crate::nn::math::{lane_sum, vectorised};
+use crate::nn::saved_tensor::{Kept, Storage, grow};
 
 /// The weights of a norm.
 #[derive(Clone, Copy)]

@@ -1,4 +1,4 @@
-//! Bias, dropout and residual sum without a norm behind them.
+//! Bias, dropout and residual sum without a norm after them.
 
 use rayon::prelude::*;
 

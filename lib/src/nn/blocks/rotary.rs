@@ -1,9 +1,46 @@
 //! Rotary positions (Su et al. 2021): pairs of elements of queries and keys turn with the position.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use rayon::prelude::*;
 
 use super::ROWS_PER_TASK;
 use crate::nn::math::vectorised;
+use crate::nn::spec::Spec;
+
+/// The rotations of a model, one for each base of frequencies. They are made for as many positions as batches have, not
+/// for all that a `config.json` allows, and clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Rotations {
+    thetas: Vec<f32>,
+    size: usize,
+    limit: usize,
+    made: Arc<RwLock<Arc<[Rotary]>>>,
+}
+
+/// Positions that are made at once.
+const FEWEST: usize = 512;
+
+impl Rotations {
+    pub(crate) fn new(spec: &Spec) -> Self {
+        let mut thetas: Vec<f32> = spec.layers.iter().filter_map(|layer| layer.theta).collect();
+        thetas.sort_by(f32::total_cmp);
+        thetas.dedup();
+        Self { thetas, size: spec.head_size(), limit: spec.longest(), made: Arc::default() }
+    }
+
+    /// The rotations of all positions below `count`, which is at most the longest input.
+    pub(crate) fn up_to(&self, count: usize) -> Arc<[Rotary]> {
+        let made = self.made.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if self.thetas.is_empty() || made.first().is_some_and(|rotary| rotary.positions >= count) {
+            return made;
+        }
+        let count = count.max(FEWEST).next_power_of_two().min(self.limit);
+        let made: Arc<[Rotary]> = self.thetas.iter().map(|theta| Rotary::new(*theta, self.size, count)).collect();
+        *self.made.write().unwrap_or_else(PoisonError::into_inner) = made.clone();
+        made
+    }
+}
 
 /// Cosine and sine of every position's angles `(positions, d/2)`.
 #[derive(Debug)]
@@ -12,6 +49,7 @@ pub(crate) struct Rotary {
     cosines: Vec<f32>,
     sines: Vec<f32>,
     half: usize,
+    positions: usize,
 }
 
 impl Rotary {
@@ -23,7 +61,7 @@ impl Rotary {
         let angles = |position: usize| (0..half).map(move |i| f64::from(frequency(i) * position as f32));
         let (sines, cosines) =
             (0..positions).flat_map(angles).map(|angle| (angle.sin() as f32, angle.cos() as f32)).unzip();
-        Self { theta, cosines, sines, half }
+        Self { theta, cosines, sines, half, positions }
     }
 
     pub(crate) fn theta(&self) -> f32 {
@@ -38,7 +76,7 @@ impl Rotary {
 }
 
 /// Turns queries and keys of `qkv (T, 3H)` in place: `(x, y) -> (x cos - y sin, y cos + x sin)`, where
-/// `y` is the element half a head behind `x`.
+/// `y` is the element half a head after `x`.
 pub(crate) fn forward(qkv: &mut [f32], positions: &[u32], rotary: &Rotary) {
     turn_rows(qkv, positions, rotary, 1.0);
 }
@@ -79,7 +117,7 @@ mod tests {
     fn products_depend_on_the_distance_alone() {
         let rotary = Rotary::new(100.0, 6, 20);
         let dot = |query: u32, key: u32| {
-            // Query, key and value of one head a token.
+            // Query, key and value of one head per token.
             let mut qkv: Vec<f32> = (0..36).map(|i| (i as f32).sin()).collect();
             forward(&mut qkv, &[query, key], &rotary);
             (0..6).map(|i| qkv[i] * qkv[18 + 6 + i]).sum::<f32>()

@@ -2,21 +2,25 @@
 
 mod tensors;
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::SafeTensorError;
+use safetensors::tensor::{Dtype, View, serialize_to_file};
 use serde_json::{Value, json};
 
+use super::family::foreign;
 use super::{EncoderConfig, Parameter, Parameters, UnusableConfig};
-use crate::files;
 use crate::{Error, Result};
+use crate::{files, folder};
 
 pub(crate) use tensors::Tensors;
 
 /// What a checkpoint holds beyond what the model takes, and what it lacks.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Loaded {
+pub struct LoadReport {
     /// Tensors of the checkpoint that the model does not take (a pooler, another head), in order of name.
     pub unused: Vec<String>,
     /// Parameters that the checkpoint lacks and that were drawn anew (those of a new head), in the order
@@ -26,12 +30,16 @@ pub struct Loaded {
 
 /// Reads `config.json`, and what else of it a head wants to know.
 pub(crate) fn read_config(dir: &Path) -> Result<(EncoderConfig, Value)> {
-    let path = dir.join("config.json");
-    let value: Value = files::read_json(&path)?;
-    match EncoderConfig::try_from(value.clone()) {
-        Ok(config) => Ok((config, value)),
-        Err(UnusableConfig { problem, expected }) => Err(Error::Model { path, problem, expected }),
+    let path = folder::file(dir, "config.json")?;
+    let value: Value = folder::read_json(dir, "config.json")?;
+    let config = EncoderConfig::try_from(value.clone())
+        .map_err(|UnusableConfig { problem, expected }| Error::Model { path: path.clone(), problem, expected })?;
+    config.check().map_err(|error| error.of_file(&path))?;
+    let unknown = foreign::unknown(&value, &config);
+    if !unknown.is_empty() {
+        log::warn!("{}: ignored: {}", path.display(), unknown.join(", "));
     }
+    Ok((config, value))
 }
 
 /// Writes `config.json` with the keys by which Python picks the class `family` + `class`, and those that
@@ -54,8 +62,8 @@ pub(crate) fn fill(
     tensors: &Tensors,
     aliases: &[(&str, &str)],
     optional: impl Fn(&Parameter) -> bool,
-) -> Result<Loaded> {
-    let mut loaded = Loaded::default();
+) -> Result<LoadReport> {
+    let mut loaded = LoadReport::default();
     let mut sources = Vec::new();
     let mut used = BTreeSet::new();
     // Every name and shape is looked at before there is memory for any.
@@ -84,8 +92,8 @@ pub(crate) fn fill(
 }
 
 /// Says in the log what a checkpoint held beyond the model, and what it lacked.
-pub(crate) fn report(dir: &Path, loaded: &Loaded) {
-    let Loaded { unused, missing } = loaded;
+pub(crate) fn report(dir: &Path, loaded: &LoadReport) {
+    let LoadReport { unused, missing } = loaded;
     if !unused.is_empty() {
         log::info!("{}: not used: {}", dir.display(), unused.join(", "));
     }
@@ -95,7 +103,7 @@ pub(crate) fn report(dir: &Path, loaded: &Loaded) {
 }
 
 /// Writes parameters as f32, each under the name that `rename` gives it, with the metadata by which
-/// Python's loaders know the format.
+/// Python's loaders know the format. They are converted as they are written: memory does not hold a second copy.
 pub(crate) fn write(
     dir: &Path,
     parameters: &Parameters,
@@ -103,16 +111,44 @@ pub(crate) fn write(
     rename: impl Fn(&str) -> String,
 ) -> Result<()> {
     let path = dir.join("model.safetensors");
-    let failed = |source| Error::Safetensors { path: path.clone(), source };
-    let bytes: Vec<Vec<u8>> = entries
-        .iter()
-        .map(|entry| parameters.values[entry.range.clone()].iter().flat_map(|value| value.to_le_bytes()).collect())
-        .collect();
-    let mut views = Vec::with_capacity(entries.len());
-    for (entry, bytes) in entries.iter().zip(&bytes) {
-        let view = TensorView::new(Dtype::F32, entry.shape.clone(), bytes).map_err(failed)?;
-        views.push((rename(&entry.name), view));
-    }
+    let tensors = entries.iter().map(|entry| {
+        (rename(&entry.name), Numbers { shape: &entry.shape, values: &parameters.values[entry.range.clone()] })
+    });
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    files::write(&path, &safetensors::serialize(views, Some(metadata)).map_err(failed)?)
+    let aside = path.with_file_name(format!(".model.safetensors.{}", std::process::id()));
+    let written = serialize_to_file(tensors, Some(metadata), &aside)
+        .and_then(|()| Ok(File::open(&aside)?.sync_all()?))
+        .and_then(|()| Ok(fs::rename(&aside, &path)?));
+    written.map_err(|source| {
+        // What was written aside is of no use; that it could not be removed would hide the cause.
+        let _ = fs::remove_file(&aside);
+        match source {
+            SafeTensorError::IoError(source) => Error::Io { path, source },
+            source => Error::Safetensors { path, source },
+        }
+    })
+}
+
+/// Numbers on their way to a file.
+struct Numbers<'a> {
+    shape: &'a [usize],
+    values: &'a [f32],
+}
+
+impl View for Numbers<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    fn data_len(&self) -> usize {
+        size_of_val(self.values)
+    }
 }

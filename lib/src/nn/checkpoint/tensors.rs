@@ -1,7 +1,6 @@
 //! The tensors of a model directory: `model.safetensors`, in one file or several.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +8,7 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata};
 use serde_json::Value;
 
-use crate::files;
+use crate::folder;
 use crate::{Error, Result};
 
 /// Where the tensors of a checkpoint lie; none is read yet.
@@ -31,9 +30,12 @@ struct Stored {
     start: u64,
 }
 
-/// What checkpoints put before the names of the encoder, one behind the other.
+/// Prefixes of the encoder's names in checkpoints; several may follow each other.
 const PREFIXES: [&str; 9] =
     ["0.", "auto_model.", "model.", "bert.", "distilbert.", "electra.", "mpnet.", "roberta.", "xlm_roberta."];
+
+/// As in the safetensors library.
+const LARGEST_HEADER: u64 = 100_000_000;
 
 impl Tensors {
     /// Reads the headers.
@@ -91,7 +93,7 @@ impl Tensors {
             other => return Err(problem(format!("`{}` is {other:?}", stored.name), "F32, F16, BF16 or F64")),
         };
         let size = stored.dtype.bitsize() / 8;
-        let mut file = File::open(&stored.path).map_err(Error::io(&stored.path))?;
+        let mut file = folder::open(&stored.path)?;
         file.seek(SeekFrom::Start(stored.start)).map_err(Error::io(&stored.path))?;
         let mut buffer = vec![0; size * values.len().min(1 << 18)];
         let mut done = 0;
@@ -130,18 +132,18 @@ impl Tensors {
 
 /// The files of a directory's weights.
 fn parts(dir: &Path) -> Result<Vec<PathBuf>> {
-    let single = dir.join("model.safetensors");
+    let single = folder::file(dir, "model.safetensors")?;
     if single.exists() {
         return Ok(vec![single]);
     }
-    let index = dir.join("model.safetensors.index.json");
+    let index = folder::file(dir, "model.safetensors.index.json")?;
     let unusable = |path: PathBuf, problem: &str, expected: &str| Error::Model {
         path,
         problem: problem.to_owned(),
         expected: expected.to_owned(),
     };
     if index.exists() {
-        let stored: Value = files::read_json(&index)?;
+        let stored: Value = folder::read_json(dir, "model.safetensors.index.json")?;
         let names = stored["weight_map"].as_object().into_iter().flatten().map(|(_, file)| file.as_str());
         let mut names: Vec<&str> = names.map(Option::unwrap_or_default).collect();
         names.sort_unstable();
@@ -149,7 +151,7 @@ fn parts(dir: &Path) -> Result<Vec<PathBuf>> {
         // The index names files beside itself, nothing else on the machine.
         let beside = |name: &&str| Path::new(name).file_name().is_some_and(|file| file == *name);
         return match names.iter().all(beside) && !names.is_empty() {
-            true => Ok(names.into_iter().map(|name| dir.join(name)).collect()),
+            true => names.into_iter().map(|name| folder::file(dir, name)).collect(),
             false => Err(unusable(index, "its `weight_map` is empty or names no file", "names of files beside it")),
         };
     }
@@ -175,13 +177,16 @@ fn header(path: &Path) -> Result<(u64, Metadata)> {
         problem,
         expected: "a safetensors file as it was written".to_owned(),
     };
-    let mut file = File::open(path).map_err(Error::io(path))?;
+    let mut file = folder::open(path)?;
     let length = file.metadata().map_err(Error::io(path))?.len();
     let mut size = [0; 8];
     file.read_exact(&mut size).map_err(|_| unusable(format!("{length} bytes are no safetensors file")))?;
     let size = u64::from_le_bytes(size);
     if size > length - 8 {
         return Err(unusable(format!("its header claims {size} bytes, the file has {length}")));
+    }
+    if size > LARGEST_HEADER {
+        return Err(unusable(format!("its header claims {size} bytes, more than {LARGEST_HEADER}")));
     }
     let mut bytes = Vec::new();
     file.take(size).read_to_end(&mut bytes).map_err(Error::io(path))?;

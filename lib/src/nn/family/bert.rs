@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::roberta;
 use crate::Result;
-use crate::nn::config::{check_heads, check_layers, check_rates, check_sizes};
+use crate::nn::config::{check_deviation, check_eps, check_heads, check_layers, check_rates, check_sizes};
 use crate::nn::head::spec::{ClassifierSpec, MaskedLmSpec, TransformSpec};
 use crate::nn::spec::{Biases, LayerSpec, Names, Positions, Rates, Spec};
 use crate::nn::{Activation, ClassifierPooling};
@@ -106,6 +106,8 @@ impl BertConfig {
             ("type_vocab_size", self.type_vocab_size),
         ])?;
         check_layers(("num_hidden_layers", self.num_hidden_layers))?;
+        check_eps(("layer_norm_eps", self.layer_norm_eps))?;
+        check_deviation(self.initializer_range)?;
         check_heads(("hidden_size", self.hidden_size), ("num_attention_heads", self.num_attention_heads))?;
         check_rates(&[
             ("hidden_dropout_prob", self.hidden_dropout_prob),

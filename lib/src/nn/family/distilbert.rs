@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::nn::config::{check_heads, check_layers, check_rates, check_sizes};
+use crate::nn::config::{check_deviation, check_heads, check_layers, check_rates, check_sizes};
 use crate::nn::head::spec::{ClassifierSpec, MaskedLmSpec, TransformSpec};
 use crate::nn::spec::{Biases, LayerSpec, Names, Positions, Rates, Spec};
 use crate::nn::{Activation, ClassifierPooling};
@@ -93,6 +93,7 @@ impl DistilBertConfig {
             ("max_position_embeddings", self.max_position_embeddings),
         ])?;
         check_layers(("n_layers", self.n_layers))?;
+        check_deviation(self.initializer_range)?;
         check_heads(("dim", self.dim), ("n_heads", self.n_heads))?;
         check_rates(&[
             ("dropout", self.dropout),

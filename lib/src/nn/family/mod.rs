@@ -2,6 +2,7 @@
 
 mod bert;
 mod distilbert;
+pub(crate) mod foreign;
 mod modernbert;
 mod mpnet;
 mod roberta;
@@ -43,11 +44,23 @@ pub enum EncoderConfig {
 impl EncoderConfig {
     /// `H`, the width of the hidden states.
     pub fn hidden_size(&self) -> usize {
-        self.spec().width
+        match self {
+            Self::Bert(config) => config.hidden_size,
+            Self::DistilBert(config) => config.dim,
+            Self::Roberta(config) => config.hidden_size,
+            Self::Mpnet(config) => config.hidden_size,
+            Self::ModernBert(config) => config.hidden_size,
+        }
     }
 
     pub fn vocab_size(&self) -> usize {
-        self.spec().vocab
+        match self {
+            Self::Bert(config) => config.vocab_size,
+            Self::DistilBert(config) => config.vocab_size,
+            Self::Roberta(config) => config.vocab_size,
+            Self::Mpnet(config) => config.vocab_size,
+            Self::ModernBert(config) => config.vocab_size,
+        }
     }
 
     /// The longest input in tokens, special ones included.
@@ -57,7 +70,13 @@ impl EncoderConfig {
 
     /// The number of layers.
     pub fn layers(&self) -> usize {
-        self.spec().layers.len()
+        match self {
+            Self::Bert(config) => config.num_hidden_layers,
+            Self::DistilBert(config) => config.n_layers,
+            Self::Roberta(config) => config.num_hidden_layers,
+            Self::Mpnet(config) => config.num_hidden_layers,
+            Self::ModernBert(config) => config.num_hidden_layers,
+        }
     }
 
     /// The same encoder for a vocabulary of another size.
@@ -213,6 +232,7 @@ impl TryFrom<Value> for EncoderConfig {
 
     /// Reads a `config.json`. A missing `model_type` is BERT's, as in its first checkpoints.
     fn try_from(value: Value) -> Result<Self, UnusableConfig> {
+        foreign::check(&value)?;
         let model_type = value["model_type"].as_str().unwrap_or("bert").to_owned();
         match model_type.as_str() {
             "bert" => Ok(Self::Bert(sized(value, &bert::SIZES)?)),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::nn::Activation;
-use crate::nn::config::{check_heads, check_layers, check_rates, check_sizes, setting};
+use crate::nn::config::{check_deviation, check_eps, check_heads, check_layers, check_rates, check_sizes, setting};
 use crate::nn::head::spec::{ClassifierSpec, MaskedLmSpec, TransformSpec};
 use crate::nn::spec::{Biases, LayerSpec, Names, Positions, Rates, Spec};
 
@@ -42,9 +42,9 @@ pub struct ModernBertConfig {
     /// What each layer sees.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layer_types: Option<Vec<LayerType>>,
-    /// Without `layer_types`: every so manyth layer sees all, from the first on.
+    /// Without `layer_types`: every n-th layer attends globally, starting with layer 0.
     pub global_attn_every_n_layers: usize,
-    /// A local layer sees so many tokens, half on each side.
+    /// The window of a local layer in tokens, half on each side.
     pub local_attention: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rope_parameters: Option<RopeParameters>,
@@ -169,6 +169,8 @@ impl ModernBertConfig {
             return Err(setting("max_position_embeddings", self.max_position_embeddings, "at most 131072"));
         }
         check_layers(("num_hidden_layers", self.num_hidden_layers))?;
+        check_eps(("norm_eps", self.norm_eps))?;
+        check_deviation(self.initializer_range)?;
         check_heads(("hidden_size", self.hidden_size), ("num_attention_heads", self.num_attention_heads))?;
         if !(self.hidden_size / self.num_attention_heads).is_multiple_of(2) {
             let expected = "heads of even width: a rotation turns pairs";
@@ -176,7 +178,7 @@ impl ModernBertConfig {
         }
         let types = self.layer_types.as_ref().map_or(self.num_hidden_layers, Vec::len);
         if types != self.num_hidden_layers {
-            let expected = format!("one a layer, {}", self.num_hidden_layers);
+            let expected = format!("one per layer, {}", self.num_hidden_layers);
             return Err(setting("layer_types", format!("{types} entries"), expected));
         }
         for kind in [LayerType::FullAttention, LayerType::SlidingAttention] {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::bert;
 use crate::Result;
 use crate::nn::Activation;
-use crate::nn::config::{check_heads, check_layers, check_rates, check_sizes, setting};
+use crate::nn::config::{check_deviation, check_eps, check_heads, check_layers, check_rates, check_sizes, setting};
 use crate::nn::spec::{Biases, LayerSpec, Names, Positions, Rates, Spec};
 
 /// An MPNet encoder; the names are those of `config.json`.
@@ -89,6 +89,8 @@ impl MpnetConfig {
             ("relative_attention_num_buckets", self.relative_attention_num_buckets),
         ])?;
         check_layers(("num_hidden_layers", self.num_hidden_layers))?;
+        check_eps(("layer_norm_eps", self.layer_norm_eps))?;
+        check_deviation(self.initializer_range)?;
         check_heads(("hidden_size", self.hidden_size), ("num_attention_heads", self.num_attention_heads))?;
         if self.max_position_embeddings <= PAD as usize + 1 {
             return Err(setting("max_position_embeddings", self.max_position_embeddings, "more than 2"));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bert;
 use crate::Result;
-use crate::nn::config::{check_heads, check_layers, check_rates, check_sizes, setting};
+use crate::nn::config::{check_deviation, check_eps, check_heads, check_layers, check_rates, check_sizes, setting};
 use crate::nn::head::spec::{ClassifierSpec, MaskedLmSpec, TransformSpec};
 use crate::nn::spec::{Biases, LayerSpec, Names, Positions, Rates, Spec};
 use crate::nn::{Activation, ClassifierPooling};
@@ -15,7 +15,7 @@ use crate::nn::{Activation, ClassifierPooling};
 /// ```
 /// use kensaku::nn::{EncoderConfig, RobertaConfig};
 ///
-/// // The first position is that behind the padding's.
+/// // The first position is the one after the padding's.
 /// let config = RobertaConfig { max_position_embeddings: 514, ..Default::default() };
 /// assert_eq!(EncoderConfig::from(config).longest(), 512);
 /// ```
@@ -81,6 +81,8 @@ impl RobertaConfig {
             ("type_vocab_size", self.type_vocab_size),
         ])?;
         check_layers(("num_hidden_layers", self.num_hidden_layers))?;
+        check_eps(("layer_norm_eps", self.layer_norm_eps))?;
+        check_deviation(self.initializer_range)?;
         check_heads(("hidden_size", self.hidden_size), ("num_attention_heads", self.num_attention_heads))?;
         if self.max_position_embeddings <= self.pad_token_id as usize + 1 {
             let expected = format!("more than pad_token_id + 1 = {}", self.pad_token_id as usize + 1);

@@ -8,8 +8,8 @@ use std::cell::RefCell;
 
 use super::View;
 use super::avx512::{COLS, ROWS, columns};
-use crate::nn::kept::grow;
 use crate::nn::math::{LANES, first_lanes};
+use crate::nn::saved_tensor::grow;
 
 /// Whether this processor can.
 pub(super) fn available() -> bool {

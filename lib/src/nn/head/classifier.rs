@@ -13,11 +13,11 @@ use crate::nn::activations::Read;
 use crate::nn::blocks::dropout::{self, Site};
 use crate::nn::blocks::linear;
 use crate::nn::checkpoint::{self, Tensors};
-use crate::nn::layout::Place;
-use crate::nn::{Activations, ClassifierPooling, Dropout, Encoder, Loaded, PackedBatch};
+use crate::nn::layout::ParamRange;
+use crate::nn::{Activations, ClassifierPooling, Dropout, Encoder, LoadReport, PackedBatch};
 use crate::{Error, Result};
 
-/// An encoder that gives every sequence a score a label: cross-encoders have one, or one a class. The
+/// An encoder that gives every sequence one score per label: cross-encoders have one, or one per class. The
 /// head is the family's own, as transformers' `AutoModelForSequenceClassification` has it.
 ///
 /// ```
@@ -35,12 +35,12 @@ pub struct Classifier {
     encoder: Encoder,
     spec: ClassifierSpec,
     transform: Transform,
-    out: Place,
+    out: ParamRange,
     labels: Vec<String>,
 }
 
 impl Classifier {
-    /// Puts a new head for so many labels on an encoder: matrices drawn as the encoder's, biases 0,
+    /// Puts a new head for `labels` labels on an encoder: matrices drawn as the encoder's, biases 0,
     /// norms 1.
     pub fn new(mut encoder: Encoder, labels: usize, seed: u64) -> Result<Self> {
         encoder.remove_head();
@@ -70,7 +70,7 @@ impl Classifier {
     }
 
     /// Reads a Hugging Face directory for a new task: of the head it takes what is there (BERT's pooler)
-    /// and draws the rest, which [`Loaded::missing`] lists.
+    /// and draws the rest, which [`LoadReport::missing`] lists.
     pub fn load_for(dir: impl AsRef<Path>, labels: usize, seed: u64) -> Result<Self> {
         let dir = dir.as_ref();
         let encoder = Encoder::outline(checkpoint::read_config(dir)?.0)?;
@@ -110,7 +110,7 @@ impl Classifier {
     }
 
     /// What the checkpoint held beyond this model, and what was drawn anew.
-    pub fn loaded(&self) -> &Loaded {
+    pub fn loaded(&self) -> &LoadReport {
         self.encoder.loaded()
     }
 
@@ -169,7 +169,7 @@ impl Classifier {
             });
         }
         let sites = [self.spec.dropout_before, self.spec.dropout];
-        let [before, behind] = [0, 1].map(|place| self.site(activations.dropout, place as u32, sites[place]));
+        let [before, after] = [0, 1].map(|place| self.site(activations.dropout, place as u32, sites[place]));
         let mut head = std::mem::take(&mut activations.head);
         head.d_hidden.clear();
         head.d_hidden.resize(activations.hidden().len(), 0.0);
@@ -179,7 +179,7 @@ impl Classifier {
             let weight = self.out.weight(values);
             let d_out = self.out.grads(grads);
             linear::backward(d_logits, &head.output, weight, rows, &mut head.d_output, d_out);
-            dropout::apply(&mut head.d_output, width, behind);
+            dropout::apply(&mut head.d_output, width, after);
             self.transform.backward(values, grads, rows, &mut head);
             dropout::apply(&mut head.d_input, width, before);
             for (index, (range, d)) in batch.ranges().zip(head.d_input.chunks_exact(width)).enumerate() {
@@ -203,7 +203,7 @@ impl Classifier {
         let (spec, width, eps) = (encoder.config().classifier(), encoder.spec().width, encoder.spec().eps);
         let table = encoder.parameters_mut();
         let transform = Transform::push(table, &spec.transform, width, width, eps);
-        let out = Place::linear(table, spec.out, [labels.len(), width], true);
+        let out = ParamRange::linear(table, spec.out, [labels.len(), width], true);
         Ok(Self { encoder, spec, transform, out, labels })
     }
 

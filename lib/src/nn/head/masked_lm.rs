@@ -10,7 +10,7 @@ use super::spec::MaskedLmSpec;
 use super::transform::Transform;
 use crate::nn::blocks::linear;
 use crate::nn::checkpoint::{self, Tensors};
-use crate::nn::{Activations, Encoder, Loaded, PackedBatch};
+use crate::nn::{Activations, Encoder, LoadReport, PackedBatch};
 use crate::{Error, Result};
 
 /// An encoder that scores every word of its vocabulary at chosen tokens (Devlin et al. 2019): for masked
@@ -22,7 +22,7 @@ use crate::{Error, Result};
 /// let encoder = Encoder::new(BertConfig { vocab_size: 100, ..Default::default() }, 42)?;
 /// let model = MaskedLm::new(encoder, 42)?;
 /// let mut activations = Activations::inference();
-/// // What might stand at the second token?
+/// // What might the second token be?
 /// model.forward(&PackedBatch::new([vec![2, 4, 7, 3]]), &[1], &mut activations)?;
 /// assert_eq!(activations.logits().len(), 100);
 /// # Ok::<(), kensaku::Error>(())
@@ -82,12 +82,12 @@ impl MaskedLm {
     }
 
     /// What the checkpoint held beyond this model.
-    pub fn loaded(&self) -> &Loaded {
+    pub fn loaded(&self) -> &LoadReport {
         self.encoder.loaded()
     }
 
     /// The scores of all words at `tokens`, indices into the packed batch: [`Activations::logits`]
-    /// `(n, vocab_size)`, a row a token in the order given.
+    /// `(n, vocab_size)`, one row per token in the order given.
     pub fn forward(&self, batch: &PackedBatch, tokens: &[usize], activations: &mut Activations) -> Result<()> {
         if let Some(token) = tokens.iter().find(|token| **token >= batch.tokens()) {
             return Err(Error::Shape {
@@ -139,9 +139,9 @@ impl MaskedLm {
         if rows > 0 {
             let (values, grads) = self.encoder.parameters_mut().values_and_grads();
             head.d_output.resize(head.output.len(), 0.0);
-            // The decoder's bias lies behind all of the encoder.
-            let (front, behind) = grads.split_at_mut(self.bias.as_ref().map_or(words.end, |bias| bias.start));
-            let d_bias = self.bias.as_ref().map(|bias| &mut behind[..bias.len()]);
+            // The decoder's bias comes after all of the encoder.
+            let (front, rest) = grads.split_at_mut(self.bias.as_ref().map_or(words.end, |bias| bias.start));
+            let d_bias = self.bias.as_ref().map(|bias| &mut rest[..bias.len()]);
             let d_decoder = (&mut front[words.clone()], d_bias);
             linear::backward(d_logits, &head.output, &values[words], rows, &mut head.d_output, d_decoder);
             self.transform.backward(values, grads, rows, &mut head);

@@ -1,4 +1,4 @@
-//! Heads: what stands on the hidden states of an encoder. Their parameters follow the encoder's in one
+//! Heads: what is computed from the hidden states of an encoder. Their parameters follow the encoder's in one
 //! table, so that one optimiser, one gradient norm and one file hold them all.
 
 mod classifier;
@@ -8,7 +8,7 @@ mod transform;
 
 use super::Activations;
 use super::blocks::norm::NormCache;
-use super::kept::Storage;
+use super::saved_tensor::Storage;
 use super::spec::site_of;
 
 pub use classifier::Classifier;
@@ -19,7 +19,7 @@ pub use masked_lm::MaskedLm;
 pub(crate) struct HeadCache {
     /// `(n, H)` the rows that it reads.
     pub(crate) input: Vec<f32>,
-    /// `(n, E)` before and behind the activation.
+    /// `(n, E)` before and after the activation.
     pub(crate) pre: Vec<f32>,
     pub(crate) activated: Vec<f32>,
     pub(crate) norm: NormCache,
@@ -55,7 +55,7 @@ impl HeadCache {
     }
 }
 
-/// The number of one of a head's two dropout layers in a model with so many layers.
+/// The number of one of a head's two dropout layers in a model with `layers` layers.
 pub(crate) fn head_site(layers: usize, place: u32) -> u32 {
     site_of(layers, place)
 }

@@ -4,22 +4,22 @@ use super::HeadCache;
 use super::spec::TransformSpec;
 use crate::nn::blocks::norm::{self, Before};
 use crate::nn::blocks::{activation, linear};
-use crate::nn::layout::Place;
+use crate::nn::layout::ParamRange;
 use crate::nn::{Activation, Parameters};
 
 #[derive(Debug, Clone)]
 pub(super) struct Transform {
-    dense: Place,
+    dense: ParamRange,
     activation: Activation,
-    norm: Option<Place>,
+    norm: Option<ParamRange>,
     eps: f32,
 }
 
 impl Transform {
     /// Appends its parameters, from `width` to `inner`.
     pub(super) fn push(table: &mut Parameters, spec: &TransformSpec, width: usize, inner: usize, eps: f32) -> Self {
-        let dense = Place::linear(table, spec.dense, [inner, width], spec.dense_bias);
-        let norm = spec.norm.map(|(name, bias)| Place::norm(table, name, inner, bias));
+        let dense = ParamRange::linear(table, spec.dense, [inner, width], spec.dense_bias);
+        let norm = spec.norm.map(|(name, bias)| ParamRange::norm(table, name, inner, bias));
         Self { dense, activation: spec.activation, norm, eps }
     }
 

@@ -1,6 +1,6 @@
 //! Sums of products of bytes for a tile of rows and outputs: AVX-512 VNNI, AVX2, and plain.
 
-use super::GROUP;
+use super::INT8_GROUP;
 
 /// Rows of a tile.
 pub(super) const ROWS: usize = 8;
@@ -33,9 +33,9 @@ impl Tile<'_> {
 }
 
 /// `y[i, j] = (sum_k rows[i, k] panel[k, j] - zero_i sum_j) scale_i scale_j`; `rows` are `depth` bytes apart, whole tiles
-/// of them; `panel` is `(depth / GROUP, OUTPUTS, GROUP)`.
+/// of them; `panel` is `(depth / INT8_GROUP, OUTPUTS, INT8_GROUP)`.
 pub(super) fn multiply(tile: Tile<'_>, rows: &[u8], depth: usize, panel: &[i8]) {
-    assert!(rows.len() >= ROWS * depth && panel.len() == OUTPUTS * depth && depth.is_multiple_of(GROUP));
+    assert!(rows.len() >= ROWS * depth && panel.len() == OUTPUTS * depth && depth.is_multiple_of(INT8_GROUP));
     let (height, width) = (tile.rows.0.len(), tile.outputs.0.len());
     assert!(height == tile.rows.1.len() && width == tile.outputs.1.len());
     assert!((1..=ROWS).contains(&height) && (1..=OUTPUTS.min(tile.stride)).contains(&width));
@@ -57,8 +57,8 @@ pub(super) fn multiply(tile: Tile<'_>, rows: &[u8], depth: usize, panel: &[i8]) 
 fn plain(mut tile: Tile<'_>, rows: &[u8], depth: usize, panel: &[i8]) {
     let mut sums = [[0; OUTPUTS]; ROWS];
     for (row, sums) in rows.chunks_exact(depth).zip(&mut sums) {
-        for (group, weights) in row.chunks_exact(GROUP).zip(panel.chunks_exact(OUTPUTS * GROUP)) {
-            for (sum, weights) in sums.iter_mut().zip(weights.chunks_exact(GROUP)) {
+        for (group, weights) in row.chunks_exact(INT8_GROUP).zip(panel.chunks_exact(OUTPUTS * INT8_GROUP)) {
+            for (sum, weights) in sums.iter_mut().zip(weights.chunks_exact(INT8_GROUP)) {
                 for (x, weight) in group.iter().zip(weights) {
                     *sum += i32::from(*x) * i32::from(*weight);
                 }
@@ -72,7 +72,7 @@ fn plain(mut tile: Tile<'_>, rows: &[u8], depth: usize, panel: &[i8]) {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{GROUP, OUTPUTS, ROWS, Tile};
+    use super::{INT8_GROUP, OUTPUTS, ROWS, Tile};
     use crate::nn::math::{LANES, first_lanes};
 
     /// Outputs in a register of 512 bits.
@@ -83,16 +83,16 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512vnni")]
     pub(super) unsafe fn vnni(tile: Tile<'_>, rows: &[u8], depth: usize, panel: &[i8]) {
         let mut registers = [[_mm512_setzero_si512(); REGISTERS]; ROWS];
-        for group in 0..depth / GROUP {
+        for group in 0..depth / INT8_GROUP {
             // SAFETY: inside both slices by the caller's word.
             unsafe {
-                let weights = panel.as_ptr().add(group * OUTPUTS * GROUP);
+                let weights = panel.as_ptr().add(group * OUTPUTS * INT8_GROUP);
                 let mut loaded = [_mm512_setzero_si512(); REGISTERS];
                 for (register, loaded) in loaded.iter_mut().enumerate() {
-                    *loaded = _mm512_loadu_si512(weights.add(register * WIDE * GROUP).cast());
+                    *loaded = _mm512_loadu_si512(weights.add(register * WIDE * INT8_GROUP).cast());
                 }
                 for (row, registers) in registers.iter_mut().enumerate() {
-                    let x = rows.as_ptr().add(row * depth + group * GROUP).cast::<i32>().read_unaligned();
+                    let x = rows.as_ptr().add(row * depth + group * INT8_GROUP).cast::<i32>().read_unaligned();
                     let x = _mm512_set1_epi32(x);
                     for (sum, weights) in registers.iter_mut().zip(&loaded) {
                         *sum = _mm512_dpbusd_epi32(*sum, x, *weights);
@@ -143,15 +143,15 @@ mod x86 {
         for first_output in (0..OUTPUTS).step_by(FEW * SIDE) {
             for first_row in (0..ROWS).step_by(HIGH) {
                 let mut registers = [[_mm256_setzero_si256(); SIDE]; HIGH];
-                for group in 0..depth / GROUP {
+                for group in 0..depth / INT8_GROUP {
                     // SAFETY: inside both slices by the caller's word.
                     unsafe {
-                        let weights = panel.as_ptr().add((group * OUTPUTS + first_output) * GROUP);
+                        let weights = panel.as_ptr().add((group * OUTPUTS + first_output) * INT8_GROUP);
                         let loaded: [__m256i; SIDE] = std::array::from_fn(|register| {
-                            _mm256_cvtepi8_epi16(_mm_loadu_si128(weights.add(register * FEW * GROUP).cast()))
+                            _mm256_cvtepi8_epi16(_mm_loadu_si128(weights.add(register * FEW * INT8_GROUP).cast()))
                         });
                         for (row, registers) in registers.iter_mut().enumerate() {
-                            let x = rows.as_ptr().add((first_row + row) * depth + group * GROUP);
+                            let x = rows.as_ptr().add((first_row + row) * depth + group * INT8_GROUP);
                             let x = _mm256_cvtepu8_epi16(_mm_set1_epi32(x.cast::<i32>().read_unaligned()));
                             for (sum, weights) in registers.iter_mut().zip(&loaded) {
                                 *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(x, *weights));
@@ -202,11 +202,12 @@ mod tests {
             for (place, y) in expected.iter().enumerate() {
                 let (row, output) = (place / 50, place % 50);
                 if output >= width {
-                    assert_eq!(*y, 7.0, "behind a row");
+                    assert_eq!(*y, 7.0, "after a row");
                     continue;
                 }
                 let byte = |k: usize| i64::from(rows[row * depth + k]) - i64::from(zeros[row]);
-                let weight = |k: usize| i64::from(panel[(k / GROUP * OUTPUTS + output) * GROUP + k % GROUP]);
+                let weight =
+                    |k: usize| i64::from(panel[(k / INT8_GROUP * OUTPUTS + output) * INT8_GROUP + k % INT8_GROUP]);
                 // The sum of the weights is whatever the caller says.
                 let own: i64 = (0..depth).map(weight).sum();
                 let sum: i64 = (0..depth).map(|k| byte(k) * weight(k)).sum();

@@ -1,6 +1,6 @@
 //! Matrix products in int8, for inference: dynamic quantisation.
 //!
-//! A weight row `w` is kept as `round(w / s)` with `s = max|w| / 127`, one scale an output. The input is
+//! A weight row `w` is kept as `round(w / s)` with `s = max|w| / 127`, one scale per output. The input is
 //! quantised row by row when it comes: `q = round(x / r) + z`, an unsigned byte, with `r` and `z` from the
 //! row's own smallest and largest number. Then
 //!
@@ -22,13 +22,13 @@ pub use weights::Int8Weights;
 pub(crate) use weights::Map;
 
 /// Inputs that one instruction multiplies and adds up for each output.
-const GROUP: usize = 4;
+const INT8_GROUP: usize = 4;
 
 /// A weight `(out, in)` in int8.
 #[derive(Debug, Clone)]
 pub(crate) struct Int8Matrix {
     inputs: usize,
-    /// Panels of [`OUTPUTS`] outputs; in each, groups of [`GROUP`] inputs, output by output. Zero where the
+    /// Panels of [`OUTPUTS`] outputs; in each, groups of [`INT8_GROUP`] inputs, output by output. Zero where the
     /// matrix ends.
     panels: Vec<i8>,
     /// `s` of each output.
@@ -41,7 +41,7 @@ impl Int8Matrix {
     /// Quantises a row-major weight `(outputs, inputs)`.
     pub(crate) fn new(weight: &[f32], outputs: usize) -> Self {
         let inputs = weight.len() / outputs;
-        let depth = inputs.next_multiple_of(GROUP);
+        let depth = inputs.next_multiple_of(INT8_GROUP);
         let mut panels = vec![0; outputs.div_ceil(OUTPUTS) * OUTPUTS * depth];
         let mut scales = Vec::with_capacity(outputs);
         let mut sums = Vec::with_capacity(outputs);
@@ -52,7 +52,7 @@ impl Int8Matrix {
             let mut sum = 0;
             for (input, value) in row.iter().enumerate() {
                 let quantised = (value / scale).round() as i8;
-                panel[(input / GROUP * OUTPUTS + output % OUTPUTS) * GROUP + input % GROUP] = quantised;
+                panel[(input / INT8_GROUP * OUTPUTS + output % OUTPUTS) * INT8_GROUP + input % INT8_GROUP] = quantised;
                 sum += i32::from(quantised);
             }
             scales.push(scale);

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::GROUP;
+use super::INT8_GROUP;
 use super::kernel::ROWS;
 use crate::nn::math::{lane_max, lane_min, vectorised};
 
@@ -10,7 +10,7 @@ use crate::nn::math::{lane_max, lane_min, vectorised};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Int8Rows {
     pub(super) width: usize,
-    /// The width in memory, a multiple of [`GROUP`].
+    /// The width in memory, a multiple of [`INT8_GROUP`].
     pub(super) depth: usize,
     pub(super) values: Vec<u8>,
     pub(super) scales: Vec<f32>,
@@ -28,8 +28,8 @@ impl Int8Rows {
     /// Quantises rows, in the memory of the last ones.
     pub(crate) fn fill(&mut self, x: &[f32], width: usize) {
         let count = x.len() / width;
-        (self.width, self.depth) = (width, width.next_multiple_of(GROUP));
-        // The kernel reads whole tiles; what lies behind the last row is not used.
+        (self.width, self.depth) = (width, width.next_multiple_of(INT8_GROUP));
+        // The kernel reads whole tiles; what follows the last row is not used.
         self.values.resize(count.next_multiple_of(ROWS) * self.depth, 0);
         self.scales.resize(count, 0.0);
         self.zeros.resize(count, 0);

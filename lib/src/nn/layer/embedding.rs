@@ -102,7 +102,7 @@ fn normalise(
     let norm = layout.norm.as_norm(values, pass.spec.eps);
     // Never rounded, so without scratch.
     norm::forward(out, rows, Before::default(), norm, cache, &mut []);
-    // Dropped behind the norm, and before the residual everywhere else.
+    // Dropped after the norm, and before the residual everywhere else.
     if let Some(site) = pass.spec.embedding_site(pass.dropout) {
         rows.copy_from_slice(out);
         norm::drop(out, rows, width, Some(site));

@@ -1,6 +1,6 @@
 //! The parts of an encoder, made of blocks: each a forward and a backward function.
 //!
-//! A layer is an attention block and a feed-forward block; families differ in where the norms stand.
+//! A layer is an attention block and a feed-forward block; families differ in where the norms are.
 
 pub(super) mod attention;
 pub(super) mod embedding;
@@ -9,7 +9,6 @@ pub(super) mod post_norm;
 pub(super) mod pre_norm;
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::activations::{LayerCache, Scratch};
 use super::blocks::attention::Heads;
@@ -17,9 +16,9 @@ use super::blocks::dropout::Site;
 use super::blocks::rotary::Rotary;
 use super::blocks::{linear, rows};
 use super::int8::{Int8Rows, Int8Weights, Map};
-use super::layout::{LayerLayout, Place};
+use super::layout::{LayerLayout, ParamRange};
 use super::spec::Spec;
-use super::trained::Trained;
+use super::trainable::Trained;
 use super::{Dropout, PackedBatch};
 
 /// What all layers of one pass share.
@@ -30,8 +29,8 @@ pub(super) struct Pass<'a> {
     pub(super) dropout: Option<Dropout>,
     /// The position of each token, as tables have it.
     pub(super) positions: &'a [u32],
-    /// One a base of frequencies.
-    pub(super) rotary: &'a [Arc<Rotary>],
+    /// One per base of frequencies.
+    pub(super) rotary: &'a [Rotary],
     /// The biases of relative positions `(heads, 2L - 1)`, and where their table lies.
     pub(super) offsets: &'a [f32],
     pub(super) relative: Option<&'a Range<usize>>,
@@ -40,7 +39,7 @@ pub(super) struct Pass<'a> {
     pub(super) lowest: usize,
     /// Whether a backward pass follows.
     pub(super) keeps: bool,
-    /// The tokens that are read behind the last layer, rising; empty for all.
+    /// The tokens that are read after the last layer, rising; empty for all.
     pub(super) read: &'a [usize],
     /// The layers' maps in int8, in the place of the f32 ones.
     pub(super) int8: Option<&'a Int8Weights>,
@@ -61,26 +60,26 @@ impl<'a> Pass<'a> {
     }
 
     /// Whether weights of a layer are trained.
-    pub(super) fn trains(&self, place: &Place) -> bool {
+    pub(super) fn trains(&self, place: &ParamRange) -> bool {
         self.trained.any(place.range())
     }
 
     /// Whether the gradient of a layer's input is wanted.
-    pub(super) fn goes_on(&self, index: usize, layer: &LayerLayout) -> bool {
+    pub(super) fn needs_input_grad(&self, index: usize, layer: &LayerLayout) -> bool {
         index > self.lowest || self.trained.any(0..layer.qkv.range().start)
     }
 
-    /// The tokens whose rows go on behind the attention of a layer, where not all do.
+    /// The tokens whose rows continue after the attention of a layer, where not all do.
     fn read_of(&self, layer: usize) -> Option<&'a [usize]> {
         (layer + 1 == self.spec.layers.len() && !self.read.is_empty()).then_some(self.read)
     }
 
-    /// `R`, how many rows go on behind the attention of a layer.
+    /// `R`, how many rows continue after the attention of a layer.
     pub(super) fn rows(&self, layer: usize) -> usize {
         self.read_of(layer).map_or(self.tokens(), <[usize]>::len)
     }
 
-    /// What of `hidden (T, H)` goes on there `(R, H)`, at its front.
+    /// What of `hidden (T, H)` continues there `(R, H)`, at its front.
     pub(super) fn narrow<'h>(&self, layer: usize, hidden: &'h mut [f32]) -> &'h mut [f32] {
         let width = self.spec.width;
         if let Some(tokens) = self.read_of(layer) {
@@ -89,7 +88,7 @@ impl<'a> Pass<'a> {
         &mut hidden[..self.rows(layer) * width]
     }
 
-    /// The reverse for a gradient: rows that did not go on have none.
+    /// The reverse for a gradient: rows that did not continue have none.
     pub(super) fn widen(&self, layer: usize, d: &mut [f32]) {
         if let Some(tokens) = self.read_of(layer) {
             rows::scatter(d, tokens, self.spec.width);
@@ -143,7 +142,7 @@ impl<'a> Pass<'a> {
     /// How the queries and keys of a layer turn.
     pub(super) fn rotary(&self, layer: usize) -> Option<&'a Rotary> {
         let theta = self.spec.layers[layer].theta?;
-        self.rotary.iter().find(|rotary| rotary.theta() == theta).map(Arc::as_ref)
+        self.rotary.iter().find(|rotary| rotary.theta() == theta)
     }
 
     /// `L`, the length of the longest sequence.

@@ -1,11 +1,11 @@
-//! A layer whose norms stand behind the sums (Vaswani et al. 2017): `norm(x + block(x))`, twice.
+//! A layer whose norms come after the sums (Vaswani et al. 2017): `norm(x + block(x))`, twice.
 
 use super::{ATTENTION, FEED_FORWARD, Pass, attention, feed_forward};
 use crate::nn::activations::{LayerCache, Scratch};
 use crate::nn::blocks::norm::{self, Before};
-use crate::nn::layout::{LayerLayout, Place};
+use crate::nn::layout::{LayerLayout, ParamRange};
 
-/// `hidden (T, H)` goes through the layer, in place; what goes on behind the attention, `(R, H)`, is at its front.
+/// `hidden (T, H)` goes through the layer, in place; what continues after the attention, `(R, H)`, is at its front.
 pub(crate) fn forward(
     pass: Pass<'_>,
     index: usize,
@@ -61,11 +61,11 @@ pub(crate) fn backward(
     norm::backward(front, place.weight(values), &cache.attention_norm, &mut scratch.widened_rows, place.grads(grads));
     norm::drop(&mut scratch.d_rows[..size], front, spec.width, pass.site(index, ATTENTION, spec.rates.attention));
     pass.widen(index, d);
-    let goes_on = pass.goes_on(index, layer);
-    attention::backward(pass, index, layer, values, grads, (goes_on, Some(d)), input, cache, scratch);
+    let needs_input_grad = pass.needs_input_grad(index, layer);
+    attention::backward(pass, index, layer, values, grads, (needs_input_grad, Some(d)), input, cache, scratch);
 }
 
 /// Only layers with norms first can lack it.
-fn attention_norm(layer: &LayerLayout) -> &Place {
+fn attention_norm(layer: &LayerLayout) -> &ParamRange {
     layer.attention_norm.as_ref().unwrap_or(&layer.output_norm)
 }

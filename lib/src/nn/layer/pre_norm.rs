@@ -1,4 +1,4 @@
-//! A layer whose norms stand first, inside the residual branch (Xiong et al. 2020):
+//! A layer whose norms come first, inside the residual branch (Xiong et al. 2020):
 //! `x + block(norm(x))`, twice.
 
 use super::{ATTENTION, FEED_FORWARD, Pass, attention, feed_forward};
@@ -7,7 +7,7 @@ use crate::nn::blocks::norm::{self, Before};
 use crate::nn::blocks::residual;
 use crate::nn::layout::LayerLayout;
 
-/// `hidden (T, H)` goes through the layer, in place; what goes on behind the attention, `(R, H)`, is at its front.
+/// `hidden (T, H)` goes through the layer, in place; what continues after the attention, `(R, H)`, is at its front.
 pub(crate) fn forward(
     pass: Pass<'_>,
     index: usize,
@@ -55,9 +55,10 @@ pub(crate) fn backward(
     cache: &LayerCache,
     scratch: &mut Scratch,
 ) {
-    let (spec, size, goes_on) = (pass.spec, pass.rows(index) * pass.spec.width, pass.goes_on(index, layer));
+    let (spec, size, needs_input_grad) =
+        (pass.spec, pass.rows(index) * pass.spec.width, pass.needs_input_grad(index, layer));
     let mut input = std::mem::take(&mut scratch.input);
-    // `d` goes on along the residual; the branch's part is computed aside and added.
+    // `d` continues along the residual; the branch's part is computed aside and added.
     let front = &mut d[..size];
     norm::drop(&mut scratch.d_rows[..size], front, spec.width, pass.site(index, FEED_FORWARD, spec.rates.output));
     let place = &layer.output_norm;
@@ -75,16 +76,26 @@ pub(crate) fn backward(
         Some(place) => {
             let norm = place.as_norm(values, spec.eps);
             norm::restore(&mut input[..size], norm, &cache.attention_norm, &mut scratch.widened_rows);
-            let wanted = goes_on || pass.trains(place);
+            let wanted = needs_input_grad || pass.trains(place);
             attention::backward(pass, index, layer, values, grads, (wanted, None), &input[..size], cache, scratch);
             let (branch, widened) = (&mut scratch.d_branch[..size], &mut scratch.widened_rows);
             if wanted {
                 norm::backward(branch, place.weight(values), &cache.attention_norm, widened, place.grads(grads));
             }
         }
-        None => attention::backward(pass, index, layer, values, grads, (goes_on, None), layer_input, cache, scratch),
+        None => attention::backward(
+            pass,
+            index,
+            layer,
+            values,
+            grads,
+            (needs_input_grad, None),
+            layer_input,
+            cache,
+            scratch,
+        ),
     }
-    if goes_on {
+    if needs_input_grad {
         residual::accumulate(d, &scratch.d_branch[..size]);
     }
     scratch.input = input;

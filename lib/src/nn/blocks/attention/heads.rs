@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::nn::PackedBatch;
-use crate::nn::blocks::dropout::GROUP;
+use crate::nn::blocks::dropout::MASK_GROUP;
 use crate::nn::gemm::View;
 use crate::nn::math::LANES;
 
@@ -49,10 +49,10 @@ impl Block {
     /// From one query's scores to the next: whole groups of masks, so that no loop over a row has an end of its
     /// own, and a vector more, because rows that lie a power of two apart share few sets of the caches.
     pub(super) fn stride(&self) -> usize {
-        self.keys.len().next_multiple_of(GROUP) + LANES
+        self.keys.len().next_multiple_of(MASK_GROUP) + LANES
     }
 
-    /// Scores without what stands behind the keys.
+    /// Scores without what follows the keys.
     pub(super) fn view<'a>(&self, scores: &'a [f32]) -> View<'a> {
         View::strided(scores, self.queries.len(), self.keys.len(), self.stride())
     }
@@ -75,21 +75,21 @@ impl<'a> Heads<'a> {
         (0..queries).step_by(QUERIES).map(move |start| {
             let end = (start + QUERIES).min(queries);
             // Masks are drawn in groups.
-            let first = start.saturating_sub(reach) / GROUP * GROUP;
+            let first = start.saturating_sub(reach) / MASK_GROUP * MASK_GROUP;
             Block { queries: start..end, keys: first..(end + reach).min(attended) }
         })
     }
 
-    /// Adds the bias of a head to scores, and shuts off what is out of reach or behind the keys.
+    /// Adds the bias of a head to scores, and shuts off what is out of reach or after the keys.
     pub(super) fn shape(&self, scores: &mut [f32], block: &Block, head: usize) {
         let width = block.keys.len();
         let offsets = self.offsets.len() / self.count;
         let biases = &self.offsets[head * offsets..(head + 1) * offsets];
         for (query, scores) in block.queries.clone().zip(scores.chunks_exact_mut(block.stride())) {
-            let (scores, behind) = scores.split_at_mut(width);
-            behind.fill(f32::NEG_INFINITY);
+            let (scores, rest) = scores.split_at_mut(width);
+            rest.fill(f32::NEG_INFINITY);
             if offsets > 0 {
-                // Offset 0 stands in the middle.
+                // Offset 0 is in the middle.
                 let biases = &biases[offsets / 2 + block.keys.start - query..];
                 scores.iter_mut().zip(biases).for_each(|(score, bias)| *score += bias);
             }

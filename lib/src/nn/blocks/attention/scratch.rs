@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use crate::nn::kept::grow;
 use crate::nn::math::vectorised;
+use crate::nn::saved_tensor::grow;
 
 /// Runs `work` with three buffers of this thread that keep their memory from call to call.
 pub(super) fn with_scratch(lengths: [usize; 3], work: impl FnOnce([&mut [f32]; 3])) {

@@ -1,7 +1,7 @@
 //! The softmax of a block of scores, and its gradient, each one pass over the block. A row is whole groups of masks
-//! and a vector that is passed over; behind the keys it is shut off.
+//! and a vector that is passed over; after the keys it is shut off.
 
-use crate::nn::blocks::dropout::{GROUP, Site};
+use crate::nn::blocks::dropout::{MASK_GROUP, Site};
 use crate::nn::math::{LANES, across, exp, lane_max, vectorised};
 
 /// The masks of a block of attention weights. They belong to (token, head), so they are the same in both passes.
@@ -18,10 +18,10 @@ pub(super) struct Masks<'a> {
 impl Masks<'_> {
     /// What the weights of a query and a group of the block's keys are multiplied by.
     #[inline(always)]
-    fn group(&self, query: usize, group: usize) -> [f32; GROUP] {
+    fn group(&self, query: usize, group: usize) -> [f32; MASK_GROUP] {
         match self.site {
-            Some(site) => site.group(self.row + query * self.rows, self.column / GROUP + group),
-            None => [1.0; GROUP],
+            Some(site) => site.group(self.row + query * self.rows, self.column / MASK_GROUP + group),
+            None => [1.0; MASK_GROUP],
         }
     }
 }
@@ -34,7 +34,7 @@ vectorised! {
         for (query, (row, log_sum)) in scores.chunks_exact_mut(stride).zip(log_sums).enumerate() {
             let max = lane_max(row, f32::NEG_INFINITY);
             let mut sums = [0.0; LANES];
-            for (group, scores) in row.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
+            for (group, scores) in row.as_chunks_mut::<MASK_GROUP>().0.iter_mut().enumerate() {
                 for weights in scores.as_chunks_mut::<LANES>().0 {
                     for (weight, sum) in weights.iter_mut().zip(&mut sums) {
                         *weight = exp_or_zero(*weight, max);
@@ -60,7 +60,7 @@ vectorised! {
         let stride = scores.len() / log_sums.len();
         let rows = scores.chunks_exact_mut(stride).zip(d_weights.chunks_exact_mut(stride));
         for (query, ((scores, d_weights), (log_sum, along))) in rows.zip(log_sums.iter().zip(along)).enumerate() {
-            let groups = scores.as_chunks_mut::<GROUP>().0.iter_mut().zip(d_weights.as_chunks_mut::<GROUP>().0);
+            let groups = scores.as_chunks_mut::<MASK_GROUP>().0.iter_mut().zip(d_weights.as_chunks_mut::<MASK_GROUP>().0);
             for (group, (scores, d_weights)) in groups.enumerate() {
                 slope(scores, d_weights, (*log_sum, *along), &masks.group(query, group));
             }
@@ -71,12 +71,12 @@ vectorised! {
 /// A function, for its arguments are known not to overlap: the compiler vectorises it.
 #[inline(always)]
 fn slope(
-    scores: &mut [f32; GROUP],
-    d_weights: &mut [f32; GROUP],
+    scores: &mut [f32; MASK_GROUP],
+    d_weights: &mut [f32; MASK_GROUP],
     (log_sum, along): (f32, f32),
-    factors: &[f32; GROUP],
+    factors: &[f32; MASK_GROUP],
 ) {
-    for i in 0..GROUP {
+    for i in 0..MASK_GROUP {
         let weight = exp_or_zero(scores[i], log_sum);
         scores[i] = weight * factors[i];
         d_weights[i] = weight * (d_weights[i] * factors[i] - along);

@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::huge_pages::zeros;
 use super::math::vectorised;
-use super::pages::zeros;
 
 /// How activations that wait for the backward pass are stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,8 +78,8 @@ impl Kept {
 /// Makes a buffer at least `length` long.
 pub(crate) fn grow<N: Copy + Default>(buffer: &mut Vec<N>, length: usize) {
     if buffer.len() < length {
-        // Not `resize`, which copies what nobody reads again. An eighth more, which costs nothing before it is
-        // touched, so that the next batch that is a little larger needs no new memory.
+        // Reallocate instead of `resize`: the old contents are dead. An eighth of slack, which costs nothing before it
+        // is touched, avoids regrowing.
         *buffer = Vec::new();
         *buffer = zeros(length + length / 8);
     }

@@ -25,7 +25,7 @@ pub(super) fn draw(
     }
 }
 
-/// Sines and cosines of growing wave lengths by turns (Vaswani et al. 2017), a row a position.
+/// Sines and cosines of growing wave lengths by turns (Vaswani et al. 2017), one row per position.
 pub(super) fn sinusoids(table: &mut [f32], width: usize) {
     for (position, row) in table.chunks_exact_mut(width).enumerate() {
         for (i, value) in row.iter_mut().enumerate() {

@@ -1,0 +1,154 @@
+//! Directories of models beside sentence-transformers: `tests/parity/directories.sh` has Python load what this writes,
+//! and this load what Python writes.
+//!
+//! ```text
+//! cargo run --release -p kensaku --example directories -- save FOLDER
+//! cargo run --release -p kensaku --example directories -- check FOLDER
+//! ```
+//!
+//! A folder has a directory of every family, with the vectors that its writer computed in `expected.json`.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use kensaku::prelude::*;
+use kensaku::serde_json::{self, Value, json};
+
+const TEXTS: [&str; 8] = [
+    "",
+    "a red house",
+    "A RED House",
+    "the dog and the old house by the tree",
+    "where is the red car?",
+    "検索エンジン and a café",
+    "words that nobody knows",
+    "one text that is longer than the others, so long that its end is cut: the dog by the tree, the car by the house, \
+     the tree by the dog, the house by the car, the dog by the car, the house by the tree and the car by the dog",
+];
+const ROLES: [(&str, Role); 3] = [("plain", Role::Plain), ("query", Role::Query), ("document", Role::Doc)];
+const TOLERANCE: f32 = 1e-5;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["save", folder] => save(Path::new(folder)),
+        ["check", folder] => check(Path::new(folder)),
+        _ => bail!("directories save FOLDER | directories check FOLDER"),
+    }
+}
+
+fn save(folder: &Path) -> Result<()> {
+    for (name, model) in models()? {
+        let dir = folder.join(name);
+        model.save(&dir)?;
+        let vectors = ROLES.map(|(key, role)| Ok::<_, anyhow::Error>((key.to_owned(), json!(encode(&model, role)?))));
+        let vectors = vectors.into_iter().collect::<Result<serde_json::Map<String, Value>>>()?;
+        fs::write(dir.join("expected.json"), json!({ "texts": TEXTS, "vectors": vectors }).to_string())?;
+    }
+    Ok(())
+}
+
+fn check(folder: &Path) -> Result<()> {
+    let mut names: Vec<_> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    names.sort();
+    ensure!(names.len() == models()?.len(), "{} directories in {}", names.len(), folder.display());
+    for dir in names {
+        let expected: Value = serde_json::from_slice(&fs::read(dir.join("expected.json"))?)?;
+        let model = BiEncoder::load(&dir)?;
+        let mut most = 0.0_f32;
+        for (key, role) in ROLES {
+            let theirs: Vec<Vec<f32>> = serde_json::from_value(expected["vectors"][key].clone())?;
+            let ours = encode(&model, role)?;
+            ensure!(ours.len() == theirs.len(), "{}: {} vectors", dir.display(), theirs.len());
+            for (ours, theirs) in ours.iter().flatten().zip(theirs.iter().flatten()) {
+                most = most.max((ours - theirs).abs());
+            }
+        }
+        println!("{:<60} largest difference {most:.1e}", dir.display());
+        ensure!(most <= TOLERANCE, "{}: vectors differ by {most}", dir.display());
+    }
+    Ok(())
+}
+
+fn encode(model: &BiEncoder, role: Role) -> Result<Vec<Vec<f32>>> {
+    Ok(model.encode(&TEXTS, role)?.to_vec2::<f32>()?)
+}
+
+/// A small model of every family, each with other settings.
+fn models() -> Result<Vec<(&'static str, BiEncoder)>> {
+    let bert = BertConfig { initializer_range: 0.2, hidden_size: 32, ..Default::default() };
+    let distilbert = DistilBertConfig { initializer_range: 0.2, dim: 32, ..Default::default() };
+    let electra = BertConfig { model_type: "electra".to_owned(), embedding_size: Some(16), ..bert.clone() };
+    let mpnet = MpnetConfig { initializer_range: 0.2, hidden_size: 32, ..Default::default() };
+    let modernbert = ModernBertConfig {
+        initializer_range: 0.2,
+        hidden_size: 32,
+        num_hidden_layers: 4,
+        local_attention: 12,
+        ..Default::default()
+    };
+    let roberta = RobertaConfig { initializer_range: 0.2, hidden_size: 32, ..Default::default() };
+    let xlm_roberta = RobertaConfig { model_type: "xlm-roberta".to_owned(), ..roberta.clone() };
+
+    let plain = BiEncoderConfig { max_length: 24, ..Default::default() };
+    let prompted = BiEncoderConfig {
+        query_prompt: "where is ".to_owned(),
+        doc_prompt: "the house: ".to_owned(),
+        prompts: [("cluster".to_owned(), "a dog and ".to_owned())].into(),
+        default_prompt: Some("cluster".to_owned()),
+        ..plain.clone()
+    };
+    let excluded = BiEncoderConfig { include_prompt: false, normalize: false, ..prompted.clone() };
+    let first =
+        BiEncoderConfig { pooling: Pooling::Cls, similarity: Similarity::Dot, normalize: false, ..plain.clone() };
+    let (pieces, words) = (word_pieces(true)?, words()?);
+    Ok(vec![
+        ("bert", BiEncoder::new(bert, pieces.clone(), prompted, 1)?),
+        ("distilbert", BiEncoder::new(distilbert, pieces.clone(), plain.clone(), 2)?),
+        ("electra", lower_cased(BiEncoder::new(electra, word_pieces(false)?, first, 3)?)?),
+        ("modernbert", BiEncoder::new(modernbert, pieces, excluded.clone(), 4)?),
+        ("mpnet", BiEncoder::new(mpnet, words.clone(), plain.clone(), 5)?),
+        ("roberta", BiEncoder::new(roberta, words.clone(), excluded, 6)?),
+        ("xlm-roberta", BiEncoder::new(xlm_roberta, words, plain, 7)?),
+    ])
+}
+
+/// The same model as one that older versions have written to be used with lower-cased texts.
+fn lower_cased(model: BiEncoder) -> Result<BiEncoder> {
+    let dir = std::env::temp_dir().join(format!("kensaku-lower-cased-{}", std::process::id()));
+    model.save(&dir)?;
+    let settings = json!({ "max_seq_length": model.config().max_length, "do_lower_case": true });
+    fs::write(dir.join("sentence_bert_config.json"), settings.to_string())?;
+    let model = BiEncoder::load(&dir)?;
+    fs::remove_dir_all(dir)?;
+    Ok(model)
+}
+
+fn word_pieces(lowercase: bool) -> Result<Tokenizer> {
+    let config = WordPieceConfig { vocab_size: 200, min_frequency: 1, lowercase, ..Default::default() };
+    Ok(Tokenizer::train_wordpiece(&TEXTS, &config)?)
+}
+
+/// A tokenizer of whole words with RoBERTa's special tokens.
+fn words() -> Result<Tokenizer> {
+    let special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"];
+    let mut words: Vec<&str> = TEXTS.iter().flat_map(|text| text.split_whitespace()).collect();
+    words.sort_unstable();
+    words.dedup();
+    let vocab: serde_json::Map<String, Value> =
+        special.iter().chain(&words).enumerate().map(|(id, word)| ((*word).to_owned(), id.into())).collect();
+    let added = |(id, content)| {
+        json!({ "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true })
+    };
+    let file = json!({
+        "version": "1.0",
+        "added_tokens": special.iter().enumerate().map(added).collect::<Vec<_>>(),
+        "pre_tokenizer": { "type": "WhitespaceSplit" },
+        "post_processor": { "type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0],
+            "trim_offsets": true, "add_prefix_space": false },
+        "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "<unk>" },
+    });
+    Tokenizer::from_bytes(file.to_string()).context("a tokenizer of words")
+}

@@ -1,0 +1,108 @@
+//! The settings of a bi-encoder.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Pooling;
+use crate::loss::Similarity;
+use crate::{Error, Result};
+
+/// How texts become vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BiEncoderConfig {
+    pub pooling: Pooling,
+    /// Scale every vector to length 1.
+    pub normalize: bool,
+    /// Longer texts are cut to this many tokens, special ones included.
+    pub max_length: usize,
+    /// Put before every query and every document.
+    pub query_prompt: String,
+    pub doc_prompt: String,
+    /// Further prompts by name, such as `clustering`.
+    pub prompts: BTreeMap<String, String>,
+    /// The name of the prompt put before texts of [`Role::Plain`]: `query`, `document` or one of `prompts`.
+    pub default_prompt: Option<String>,
+    /// Whether a mean takes in the tokens of the prompt.
+    pub include_prompt: bool,
+    pub similarity: Similarity,
+    /// Tokens in one forward pass of `encode`.
+    pub encode_tokens: usize,
+    /// What `encode` computes in; training computes in f32.
+    pub precision: Precision,
+}
+
+/// What the matrix products of `encode` compute in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    #[default]
+    F32,
+    /// 8-bit weights with one scale per output; 8-bit activations with scale and zero point per token, computed on
+    /// the fly (dynamic quantisation). Attention stays f32, or bf16 where the processor multiplies it. Vectors differ
+    /// a little: their cosine with those of f32 is above 0.99. The weights are quantised once per model.
+    Int8,
+}
+
+impl Default for BiEncoderConfig {
+    fn default() -> Self {
+        Self {
+            pooling: Pooling::Mean,
+            normalize: true,
+            max_length: 256,
+            query_prompt: String::new(),
+            doc_prompt: String::new(),
+            prompts: BTreeMap::new(),
+            default_prompt: None,
+            include_prompt: true,
+            similarity: Similarity::Cosine,
+            encode_tokens: 4_096,
+            precision: Precision::F32,
+        }
+    }
+}
+
+/// What a text is to the model: it decides the prompt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Role {
+    Query,
+    Doc,
+    /// The default prompt of the model, which most have not.
+    #[default]
+    Plain,
+}
+
+/// The names under which directories keep the prompts of queries and documents.
+pub(super) const QUERY: &str = "query";
+pub(super) const DOC: &str = "document";
+
+impl BiEncoderConfig {
+    /// What is put before a text.
+    pub(super) fn prompt(&self, role: Role) -> &str {
+        match (role, self.default_prompt.as_deref()) {
+            (Role::Query, _) | (Role::Plain, Some(QUERY)) => &self.query_prompt,
+            (Role::Doc, _) | (Role::Plain, Some(DOC)) => &self.doc_prompt,
+            (Role::Plain, Some(name)) => self.prompts.get(name).map_or("", String::as_str),
+            (Role::Plain, None) => "",
+        }
+    }
+
+    /// An error for names of prompts that mean nothing, or two things.
+    pub(super) fn check_prompts(&self) -> Result<()> {
+        let known = |name: &str| name == QUERY || name == DOC || self.prompts.contains_key(name);
+        if let Some(name) = self.default_prompt.as_deref().filter(|name| !known(name)) {
+            let names = [QUERY, DOC].into_iter().chain(self.prompts.keys().map(String::as_str));
+            let expected = format!("one of {}", names.collect::<Vec<_>>().join(", "));
+            return Err(Error::Setting { field: "default_prompt", value: name.to_owned(), expected });
+        }
+        match [QUERY, DOC].into_iter().find(|name| self.prompts.contains_key(*name)) {
+            Some(name) => Err(Error::Setting {
+                field: "prompts",
+                value: name.to_owned(),
+                expected: "other names: those of queries and documents are `query_prompt` and `doc_prompt`".to_owned(),
+            }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! sentence-transformers directories: both schemas are read, the older one is written, which every
+//! version since 2 and the servers (text-embeddings-inference, vLLM, llama.cpp) load.
+//!
+//! What changes vectors is honoured and written back, or refused by name.
+
+mod read;
+mod replace;
+mod write;
+
+pub(super) use read::read;
+pub(super) use write::write;

@@ -1,0 +1,292 @@
+//! Putting a new folder in the place of an old one, so that a crash leaves one of them whole.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::{Error, Result};
+
+/// Files and folders of a model, whoever wrote it: none of an old one stays beside a new one.
+const OF_A_MODEL: &str = "
+    config.json model.safetensors model.safetensors.index.json pytorch_model.bin pytorch_model.bin.index.json
+    tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json vocab.txt vocab.json merges.txt
+    sentencepiece.bpe.model spiece.model modules.json config_sentence_transformers.json 0_Transformer 1_Pooling 2_Dense
+    2_Normalize 3_Normalize onnx openvino";
+
+fn is_of_a_model(name: &str) -> bool {
+    let part = name.starts_with("model-") && name.ends_with(".safetensors");
+    let length = name.starts_with("sentence_") && name.ends_with("_config.json");
+    part || length || OF_A_MODEL.split_whitespace().any(|own| own == name)
+}
+
+/// Has `create` fill a folder, which then takes the place of `dir`. Of a folder with another model, what is not of that
+/// model is kept: a README that was edited, the user's own files. Into a folder of other things the files are put one
+/// by one.
+pub(super) fn replace(dir: &Path, create: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    if dir.as_os_str().is_empty() {
+        return Err(Error::Setting {
+            field: "dir",
+            value: "\"\"".to_owned(),
+            expected: "the name of a folder".to_owned(),
+        });
+    }
+    fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    // A link to a folder stays, and what it leads to is replaced.
+    let dir = dir.canonicalize().map_err(Error::io(dir))?;
+    let beside = dir.parent().filter(|_| has_model(&dir) || is_empty(&dir)).filter(|home| !stays(&dir, home));
+    // Not everyone may write into the folder above.
+    let (aside, within) = match beside.and_then(|home| Aside::new(home, &dir).ok()) {
+        Some(aside) => (aside, false),
+        None => (Aside::new(&dir, &dir)?, true),
+    };
+    create(&aside.0)?;
+    let placed = match within {
+        true => remove_stale(&aside.0, &dir).and_then(|()| put_into(&aside.0, &dir)),
+        false => swap(&aside.0, &dir),
+    };
+    placed.map_err(Error::io(dir))
+}
+
+/// A hidden folder, removed at the end with whatever is in it.
+struct Aside(PathBuf);
+
+impl Aside {
+    fn new(home: &Path, dir: &Path) -> Result<Self> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = home.join(format!(".{name}.{}.{number}", std::process::id()));
+        // One of a process of this number that ended in the middle.
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).map_err(Error::io(&path))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        // The new model is in its place, or an error tells why not: what is left here is of no use.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn has_model(dir: &Path) -> bool {
+    dir.join("modules.json").exists() || dir.join("config.json").exists()
+}
+
+fn is_empty(dir: &Path) -> bool {
+    fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Whether a folder has to stay where it is: the process works in it, or it is a disk of its own.
+fn stays(dir: &Path, home: &Path) -> bool {
+    let current = std::env::current_dir().and_then(|current| current.canonicalize());
+    current.is_ok_and(|current| current.starts_with(dir)) || device(dir) != device(home)
+}
+
+#[cfg(unix)]
+fn device(dir: &Path) -> Option<u64> {
+    std::os::unix::fs::MetadataExt::dev(&fs::metadata(dir).ok()?).into()
+}
+
+#[cfg(not(unix))]
+fn device(_: &Path) -> Option<u64> {
+    None
+}
+
+/// Makes the new folder whole, and exchanges the two.
+fn swap(new: &Path, dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let (name, path) = entry.map(|entry| (entry.file_name(), entry.path()))?;
+        if !name.to_str().is_some_and(is_of_a_model) {
+            link(&path, &new.join(&name))?;
+        }
+    }
+    sync(new)?;
+    exchange(new, dir)?;
+    sync_folder(dir.parent().unwrap_or(dir))
+}
+
+/// Gives a file, or all files of a folder, a second name, in place of a file of that name.
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    let kind = fs::symlink_metadata(from)?.file_type();
+    if kind.is_dir() {
+        fs::create_dir_all(to)?;
+        return fs::read_dir(from)?.try_for_each(|entry| {
+            let entry = entry?;
+            link(&entry.path(), &to.join(entry.file_name()))
+        });
+    }
+    if fs::symlink_metadata(to).is_ok() {
+        fs::remove_file(to)?;
+    }
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(()),
+        // Where a file system has no second names.
+        Err(_) => fs::copy(from, to).map(|_| ()),
+    }
+}
+
+/// Removes the files of an old model that a new one does not have.
+fn remove_stale(new: &Path, dir: &Path) -> io::Result<()> {
+    if !has_model(dir) {
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir)? {
+        let (name, path) = entry.map(|entry| (entry.file_name(), entry.path()))?;
+        if name.to_str().is_some_and(is_of_a_model) && !new.join(&name).exists() {
+            if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+        }
+    }
+    Ok(())
+}
+
+/// Moves files one by one; `modules.json`, by which the folder is a model's, last.
+fn put_into(new: &Path, dir: &Path) -> io::Result<()> {
+    let mut names: Vec<_> = fs::read_dir(new)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
+    names.sort_by_key(|name| name == "modules.json");
+    for name in names {
+        let (from, to) = (new.join(&name), dir.join(&name));
+        if name == "README.md" && to.exists() {
+            continue;
+        }
+        if from.is_dir() && to.exists() {
+            put_into(&from, &to)?;
+        } else {
+            fs::rename(from, to)?;
+        }
+    }
+    sync_folder(dir)
+}
+
+/// Syncs a folder and those in it; their files are synced as they are written.
+fn sync(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync(&entry.path())?;
+        }
+    }
+    sync_folder(dir)
+}
+
+fn sync_folder(dir: &Path) -> io::Result<()> {
+    // Elsewhere a folder cannot be opened as a file.
+    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
+}
+
+/// Exchanges two folders at once.
+#[cfg(target_os = "linux")]
+fn exchange(new: &Path, dir: &Path) -> io::Result<()> {
+    use std::ffi::CString;
+    use std::os::unix::ffi::OsStrExt;
+
+    let path = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(io::Error::from);
+    let (from, to) = (path(new)?, path(dir)?);
+    // SAFETY: both are strings that end with a zero byte, and live through the call.
+    let result =
+        unsafe { libc::renameat2(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::RENAME_EXCHANGE) };
+    if result == 0 { Ok(()) } else { exchange_in_steps(new, dir) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange(new: &Path, dir: &Path) -> io::Result<()> {
+    exchange_in_steps(new, dir)
+}
+
+/// On file systems that cannot: for a moment there is neither.
+fn exchange_in_steps(new: &Path, dir: &Path) -> io::Result<()> {
+    let old = new.with_extension("old");
+    fs::rename(dir, &old)?;
+    if let Err(error) = fs::rename(new, dir) {
+        fs::rename(&old, dir)?;
+        return Err(error);
+    }
+    fs::remove_dir_all(old)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn model(text: &'static str) -> impl Fn(&Path) -> Result<()> {
+        move |dir| {
+            fs::create_dir(dir.join("1_Pooling")).unwrap();
+            for name in ["1_Pooling/config.json", "config.json", "model.safetensors", "modules.json", "README.md"] {
+                fs::write(dir.join(name), text).unwrap();
+            }
+            Ok(())
+        }
+    }
+
+    const FILES: [&str; 5] = ["1_Pooling", "README.md", "config.json", "model.safetensors", "modules.json"];
+
+    #[test]
+    fn a_model_takes_the_place_of_another_and_leaves_what_is_not_its() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("model");
+        replace(&dir, model("first")).unwrap();
+        assert_eq!(names(&dir), FILES);
+        fs::write(dir.join("README.md"), "edited").unwrap();
+        fs::create_dir_all(dir.join("notes/deep")).unwrap();
+        fs::write(dir.join("notes/deep/a.txt"), "mine").unwrap();
+        fs::write(dir.join("pytorch_model.bin"), "first").unwrap();
+        replace(&dir, model("second")).unwrap();
+        assert_eq!(fs::read_to_string(dir.join("model.safetensors")).unwrap(), "second");
+        assert_eq!(fs::read_to_string(dir.join("README.md")).unwrap(), "edited");
+        assert_eq!(fs::read_to_string(dir.join("notes/deep/a.txt")).unwrap(), "mine");
+        assert!(!dir.join("pytorch_model.bin").exists());
+        assert_eq!(names(home.path()), ["model"]);
+    }
+
+    #[test]
+    fn what_fails_leaves_the_old_model_whole() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("model");
+        replace(&dir, model("first")).unwrap();
+        let failing = |dir: &Path| {
+            fs::write(dir.join("model.safetensors"), "half").unwrap();
+            Err(Error::Chart { problem: "no".to_owned() })
+        };
+        assert!(replace(&dir, failing).is_err());
+        assert_eq!(fs::read_to_string(dir.join("model.safetensors")).unwrap(), "first");
+        assert_eq!((names(home.path()), names(&dir).len()), (vec!["model".to_owned()], FILES.len()));
+    }
+
+    #[test]
+    fn in_a_folder_that_stays_a_model_replaces_another_file_by_file() {
+        let home = tempfile::tempdir().unwrap();
+        let (dir, new) = (home.path().join("model"), home.path().join("new"));
+        replace(&dir, model("first")).unwrap();
+        fs::write(dir.join("pytorch_model.bin"), "first").unwrap();
+        fs::write(dir.join("README.md"), "edited").unwrap();
+        fs::create_dir(&new).unwrap();
+        model("second")(&new).unwrap();
+        remove_stale(&new, &dir).and_then(|()| put_into(&new, &dir)).unwrap();
+        assert_eq!(names(&dir), FILES);
+        assert_eq!(fs::read_to_string(dir.join("1_Pooling/config.json")).unwrap(), "second");
+        assert_eq!(fs::read_to_string(dir.join("README.md")).unwrap(), "edited");
+    }
+
+    #[test]
+    fn a_folder_of_other_things_keeps_them() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("run.trec"), "mine").unwrap();
+        replace(home.path(), model("first")).unwrap();
+        assert_eq!(fs::read_to_string(home.path().join("run.trec")).unwrap(), "mine");
+        assert_eq!(names(home.path()).len(), FILES.len() + 1);
+    }
+
+    #[test]
+    fn no_name_is_no_folder() {
+        assert!(replace(Path::new(""), model("first")).unwrap_err().to_string().starts_with("dir = \"\""));
+    }
+}

@@ -1,0 +1,145 @@
+//! Texts to vectors.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use candle_core::{Device, Tensor};
+
+use super::{BiEncoder, Embeddings, Precision, Role};
+use crate::data::{Corpus, Queries};
+use crate::nn::{Activations, PackedBatch};
+use crate::text::Encodings;
+use crate::{Error, Result, interrupt, show};
+
+/// Texts whose tokens are in memory at a time.
+const WINDOW: usize = 8_192;
+
+impl BiEncoder {
+    /// One vector per query, with progress.
+    pub fn encode_queries(&self, queries: &Queries) -> Result<Embeddings> {
+        let texts = |rows: Range<usize>| queries.rows(rows).texts().into_iter().map(Cow::Owned).collect();
+        Embeddings::new(queries.query_ids(), self.encode_windows(queries.len(), Role::Query, texts)?)
+    }
+
+    /// One vector per document (of title and text), with progress.
+    pub fn encode_docs(&self, corpus: &Corpus) -> Result<Embeddings> {
+        let texts = |rows: Range<usize>| corpus.rows(rows).texts().into_iter().map(Cow::Owned).collect();
+        Embeddings::new(corpus.doc_ids(), self.encode_windows(corpus.len(), Role::Doc, texts)?)
+    }
+
+    /// One vector per text `(n, dim)`, in the order given. No padding is computed, so a vector does not depend on its
+    /// neighbours.
+    ///
+    /// # Errors
+    /// For a vector that is NaN or infinite, as those of a diverged model are.
+    pub fn encode<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<Tensor> {
+        let rows = |rows: Range<usize>| texts[rows].iter().map(|text| Cow::Borrowed(text.as_ref())).collect();
+        self.encode_windows(texts.len(), role, rows)
+    }
+
+    /// The same for texts that are neither queries nor documents, [`Role::Plain`].
+    ///
+    /// ```no_run
+    /// use kensaku::model::BiEncoder;
+    ///
+    /// let model = BiEncoder::load("all-MiniLM-L6-v2")?;
+    /// let vectors = model.encode_texts(&["a red house", "a green tree"])?;
+    /// println!("{}", model.similarity(&vectors, &vectors)?);
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
+    pub fn encode_texts<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<Tensor> {
+        self.encode(texts, Role::default())
+    }
+
+    /// The token ids of each text after the prompt of its role, special tokens included.
+    pub fn tokenize<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<Vec<Vec<u32>>> {
+        Ok(self.encodings(texts, role)?.ids)
+    }
+
+    /// The same with the number of texts that were longer than `max_length` and lost their end.
+    pub fn encodings<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<Encodings> {
+        let prompt = self.config.prompt(role);
+        let prompted = |index: usize| {
+            let text = texts[index].as_ref();
+            if prompt.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(format!("{prompt}{text}")) }
+        };
+        self.tokenizer.encode_each(texts.len(), prompted, self.config.max_length)
+    }
+
+    /// Encodes texts that are made by rows, a window at a time: neither they nor their tokens fill memory.
+    fn encode_windows<'a>(
+        &self,
+        count: usize,
+        role: Role,
+        texts: impl Fn(Range<usize>) -> Vec<Cow<'a, str>>,
+    ) -> Result<Tensor> {
+        let width = self.dim();
+        let mut vectors = vec![0.0; count * width];
+        let mut activations = Activations::inference();
+        let bar = show::progress("encode", Some(count));
+        let mut truncated = 0;
+        for (window, vectors) in vectors.chunks_mut(WINDOW * width).enumerate() {
+            let first = window * WINDOW;
+            let encodings = self.encodings(&texts(first..first + vectors.len() / width), role)?;
+            truncated += encodings.truncated;
+            self.encode_tokens(&encodings.ids, role, &mut activations, vectors, |texts| bar.inc(texts))
+                .map_err(|error| shifted(error, first))?;
+        }
+        self.report_truncated(truncated, count);
+        Ok(Tensor::from_vec(vectors, (count, width), &Device::Cpu)?)
+    }
+
+    /// In order of length, so that the progress is even.
+    fn encode_tokens(
+        &self,
+        tokens: &[Vec<u32>],
+        role: Role,
+        activations: &mut Activations,
+        vectors: &mut [f32],
+        done: impl Fn(usize),
+    ) -> Result<()> {
+        let (width, skip) = (self.dim(), self.prompt_tokens(role));
+        let int8 = (self.config.precision == Precision::Int8).then(|| self.int8());
+        let mut order: Vec<usize> = (0..tokens.len()).collect();
+        order.sort_by_key(|index| std::cmp::Reverse(tokens[*index].len()));
+        for chunk in chunks_of_tokens(&order, tokens, self.config.encode_tokens) {
+            interrupt::check("encoding")?;
+            let batch = PackedBatch::new(chunk.iter().map(|index| &tokens[*index]));
+            self.encoder.forward_for(self.config.pooling.read(), &batch, activations, int8)?;
+            let pooled = self.pool(&batch, &vec![skip; batch.sequences()], activations);
+            for (index, vector) in chunk.iter().zip(pooled.vectors.chunks_exact(width)) {
+                if let Some(value) = vector.iter().find(|value| !value.is_finite()) {
+                    return Err(Error::VectorNotFinite { text: *index, value: *value });
+                }
+                vectors[index * width..(index + 1) * width].copy_from_slice(vector);
+            }
+            done(chunk.len());
+        }
+        Ok(())
+    }
+}
+
+/// An error about a text of a window that starts with text `first`.
+fn shifted(error: Error, first: usize) -> Error {
+    match error {
+        Error::VectorNotFinite { text, value } => Error::VectorNotFinite { text: first + text, value },
+        other => other,
+    }
+}
+
+/// Cuts `order` where a chunk would hold more than `budget` tokens; a chunk holds at least one text.
+fn chunks_of_tokens<'a>(order: &'a [usize], tokens: &[Vec<u32>], budget: usize) -> Vec<&'a [usize]> {
+    let mut chunks = Vec::new();
+    let (mut start, mut held) = (0, 0);
+    for (place, index) in order.iter().enumerate() {
+        if place > start && held + tokens[*index].len() > budget {
+            chunks.push(&order[start..place]);
+            (start, held) = (place, 0);
+        }
+        held += tokens[*index].len();
+    }
+    if start < order.len() {
+        chunks.push(&order[start..]);
+    }
+    chunks
+}
