@@ -11,15 +11,15 @@ use super::{Hit, Measure, Report, Run};
 use crate::data::Qrels;
 use crate::{Error, Result, interrupt};
 
-/// What of trec_eval's command line changes the values.
+/// The options of trec_eval that change its values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvalConfig {
-    /// The lowest grade that counts as relevant (`-l`). nDCG uses every positive grade, whatever this
-    /// says. Default 1, and at least 1.
+    /// The lowest grade that counts as relevant (`-l`), at least 1; default 1. nDCG uses every positive grade
+    /// regardless.
     pub relevance_level: i64,
-    /// Whether the mean is over all judged queries (`-c`), a query that the run lacks giving 0, or
-    /// (the default) over those that are judged and in the run.
+    /// Average over all judged queries (`-c`), with 0 for a query that is missing from the run, instead of over the
+    /// queries that are both judged and in the run (the default).
     pub all_queries: bool,
 }
 
@@ -33,10 +33,10 @@ impl Default for EvalConfig {
 /// the numbers of trec_eval.
 ///
 /// Documents without a judgement are not relevant. A judged query without relevant documents gives 0
-/// and counts, and so does a query for which the run holds no hit.
+/// and counts, and so does a query for which the run holds no hit. A measure that is named twice is reported once.
 ///
-/// Errors: a name that is no [`Measure`]; a document that stands twice for a query; no query that is
-/// both judged and in the run.
+/// Errors: a name that is not a [`Measure`]; a duplicate document for a query; no query that is both judged and in the
+/// run.
 ///
 /// ```
 /// use kensaku::data::Qrels;
@@ -60,7 +60,7 @@ pub fn evaluate_with(qrels: &Qrels, run: &Run, measures: &[impl AsRef<str>], con
         let (field, value) = ("relevance_level", config.relevance_level.to_string());
         return Err(Error::Setting { field, value, expected: "a grade of at least 1".to_owned() });
     }
-    let measures = measures.iter().map(|name| name.as_ref().parse()).collect::<Result<Vec<Measure>>>()?;
+    let measures = distinct(measures)?;
     let queries = evaluated_queries(qrels, run, config)?;
     let values = queries.par_iter().map(|(query_id, judgements, hits)| {
         interrupt::check("evaluation")?;
@@ -71,6 +71,18 @@ pub fn evaluate_with(qrels: &Qrels, run: &Run, measures: &[impl AsRef<str>], con
     let values: Vec<Vec<f64>> = values.collect::<Result<_>>()?;
     let query_ids = queries.iter().map(|(query_id, ..)| (*query_id).to_owned()).collect();
     Ok(Report::new(measures, query_ids, values))
+}
+
+/// The measures, each once: a report has one value per measure.
+fn distinct(names: &[impl AsRef<str>]) -> Result<Vec<Measure>> {
+    let mut measures: Vec<Measure> = Vec::with_capacity(names.len());
+    for name in names {
+        let measure = name.as_ref().parse()?;
+        if !measures.contains(&measure) {
+            measures.push(measure);
+        }
+    }
+    Ok(measures)
 }
 
 /// A query that counts: its id, judgements and hits.
@@ -216,6 +228,16 @@ mod tests {
             run.insert(*query_id, doc_ids.iter().map(|id| Hit { doc_id: (*id).to_owned(), score: 1.0 }).collect());
         }
         run
+    }
+
+    #[test]
+    fn a_measure_named_twice_is_reported_once() {
+        let mut qrels = Qrels::new();
+        qrels.insert("q", "a", 1);
+        let names = ["RR", "nDCG@10", "MRR", "ndcg_cut_10", "nDCG@010", "P@1"];
+        let report = evaluate(&qrels, &run(&[("q", &["a"])]), &names).unwrap();
+        assert_eq!(report.frame().unwrap().get_column_names(), ["query_id", "RR", "nDCG@10", "P@1"]);
+        assert_eq!(report.mean("mrr").unwrap(), 1.0);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// `text` on one line of at most `max` characters; what is cut off leaves an ellipsis.
-pub(super) fn shorten(text: &str, max: usize) -> String {
+pub(crate) fn shorten(text: &str, max: usize) -> String {
     let mut short: String = text.chars().take(max).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(max).is_some() {
         short.pop();
