@@ -16,11 +16,11 @@ use crate::families::{LENGTHS, cancels, families, plain, tiny, with_lengths, wor
 use crate::golden::{Tensors, distance, fixture, floats, json, relative_distance, within};
 use crate::shared::{Trials, test};
 
-/// `golden/README.md`: encoders, hidden states where the mask is 1.
+/// Tolerances: encoders, hidden states where the mask is 1.
 const HIDDEN: f64 = 1e-5;
-/// `golden/README.md`: norm of the difference over the norm, per tensor.
+/// Tolerances: norm of the difference over the norm, per tensor.
 const GRADIENT: f64 = 1e-5;
-/// `golden/README.md`: gradients that are zero in exact arithmetic.
+/// Tolerances: gradients that are zero in exact arithmetic.
 const ZERO_GRADIENT: f64 = 1e-4;
 
 pub fn trials() -> Trials {

@@ -10,7 +10,7 @@ use crate::families::{cancels, families};
 use crate::golden::{Tensors, distance, fixture, floats, json, relative_distance, within};
 use crate::shared::{Trials, test};
 
-/// `golden/README.md`: scores of words, scores of classes, gradients, those that are zero in exact arithmetic.
+/// Tolerances: scores of words, scores of classes, gradients, those that are zero in exact arithmetic.
 const WORDS: f64 = 5e-5;
 const CLASSES: f64 = 1e-5;
 const GRADIENT: f64 = 1e-5;

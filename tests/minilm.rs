@@ -14,7 +14,7 @@ use libtest_mimic::Trial;
 use crate::golden::{Tensors, distance, floats, json, relative_distance, within};
 use crate::shared::{Trials, shared, test};
 
-/// `golden/README.md`: embeddings absolute; losses, norms and final embeddings.
+/// Tolerances: embeddings absolute; losses, norms and final embeddings.
 const EMBEDDING: f64 = 1e-5;
 const TRAINING: f64 = 1e-4;
 /// As for the backbones.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::golden::{Tensors, cosine, distance, fixture, floats, json, within};
 use crate::shared::{Trials, test};
 
-/// `golden/README.md`: embeddings.
+/// Tolerances: embeddings.
 const EMBEDDING: f64 = 1e-5;
 
 pub fn trials() -> Trials {
