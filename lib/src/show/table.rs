@@ -1,5 +1,6 @@
 //! Frames as tables.
 
+use std::borrow::Borrow;
 use std::ops::Range;
 
 use polars::prelude::{AnyValue, Column, DataFrame};
@@ -12,11 +13,11 @@ use super::text::{count, escape, shorten};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TableConfig {
-    /// Frames with more rows are shown by their first and last ones; default 12.
+    /// Of a frame with more rows, the first and the last are shown; default 12.
     pub max_rows: usize,
-    /// Frames with more columns are shown by their first and last ones; default 16.
+    /// Of a frame with more columns, the first and the last are shown; default 16.
     pub max_columns: usize,
-    /// Characters of a cell; default 80. The rest appears when the mouse rests on it, up to 1,000 characters.
+    /// Characters per cell; default 80. More, up to 1,000, appear when the mouse rests on the cell.
     pub max_chars: usize,
 }
 
@@ -33,20 +34,21 @@ impl TableConfig {
     }
 }
 
-/// A frame as a table, with as many rows, columns and characters as wanted.
+/// A frame as a table of as many rows, columns and characters as wanted.
 ///
 /// ```
 /// use kensaku::polars::prelude::df;
 /// use kensaku::show::{TableConfig, table};
 ///
 /// let hits = df!("doc_id" => ["d1"], "text" => ["kensaku means search. ".repeat(20)])?;
-/// let whole = table(&hits, &TableConfig { max_chars: usize::MAX, ..Default::default() });
+/// let whole = table(&hits, TableConfig { max_chars: usize::MAX, ..Default::default() });
 /// assert!(!whole.data["text/html"].as_str().unwrap().contains('…'));
 /// # Ok::<(), kensaku::Error>(())
 /// ```
 ///
 /// In a terminal each row is a list of its cells, where long texts have room.
-pub fn table(frame: &DataFrame, config: &TableConfig) -> Message {
+pub fn table(frame: &DataFrame, config: impl Borrow<TableConfig>) -> Message {
+    let config = config.borrow();
     Message::text(records(frame, config)).with("text/html", html_of(frame, config))
 }
 
