@@ -1,5 +1,6 @@
 //! Scoring a run against judgements.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use polars::prelude::PlHashMap;
@@ -51,11 +52,17 @@ impl Default for EvalConfig {
 /// # Ok::<(), kensaku::Error>(())
 /// ```
 pub fn evaluate(qrels: &Qrels, run: &Run, measures: &[impl AsRef<str>]) -> Result<Report> {
-    evaluate_with(qrels, run, measures, &EvalConfig::default())
+    evaluate_with(qrels, run, measures, EvalConfig::default())
 }
 
 /// [`evaluate`] with settings.
-pub fn evaluate_with(qrels: &Qrels, run: &Run, measures: &[impl AsRef<str>], config: &EvalConfig) -> Result<Report> {
+pub fn evaluate_with(
+    qrels: &Qrels,
+    run: &Run,
+    measures: &[impl AsRef<str>],
+    config: impl Borrow<EvalConfig>,
+) -> Result<Report> {
+    let config = config.borrow();
     if config.relevance_level < 1 {
         let (field, value) = ("relevance_level", config.relevance_level.to_string());
         return Err(Error::Setting { field, value, expected: "a grade of at least 1".to_owned() });
