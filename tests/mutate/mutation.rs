@@ -1,0 +1,82 @@
+//! Changes of a file, as disks, editors, other programs and enemies make them.
+
+use kensaku::random::Philox;
+
+/// What is put into a file: syntax, odd characters, and numbers at the edges of their types.
+const PIECES: [&[u8]; 32] = [
+    b"\"",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b":",
+    b"\t",
+    b"\n",
+    b"\r\n",
+    b"\0",
+    b"#",
+    b"\\",
+    b"\\u0000",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    "\u{a0}".as_bytes(),
+    "検索".as_bytes(),
+    b"null",
+    b"true",
+    b"-1",
+    b"0",
+    b"1",
+    b"1.5",
+    b"1e308",
+    b"NaN",
+    b"255",
+    b"65536",
+    b"4294967295",
+    b"1000000000",
+    b"9223372036854775808",
+    b"../../etc",
+];
+
+/// A file with one to three changes.
+pub fn mutated(file: &[u8], rng: &mut Philox) -> Vec<u8> {
+    let mut file = file.to_vec();
+    for _ in 0..=rng.below(3) {
+        change(&mut file, rng);
+    }
+    file
+}
+
+fn change(file: &mut Vec<u8>, rng: &mut Philox) {
+    if file.is_empty() {
+        return file.extend_from_slice(PIECES[rng.below(PIECES.len())]);
+    }
+    let at = rng.below(file.len());
+    let piece = PIECES[rng.below(PIECES.len())];
+    let range = at..(at + 1 + rng.below(40)).min(file.len());
+    match rng.below(10) {
+        0 => file[at] ^= 1 << rng.below(8),
+        1 => file[at] = [0, 1, b' ', b'0', 0x7f, 0x80, 0xff][rng.below(7)],
+        2 => drop(file.drain(range)),
+        3 => drop(file.splice(at..at, piece.iter().copied())),
+        4 => drop(file.splice(range, piece.iter().copied())),
+        5 => file.truncate(at),
+        6 => {
+            let part = file[range].repeat(1 + rng.below(8));
+            drop(file.splice(at..at, part));
+        }
+        // A number, or a word, as a whole.
+        7 | 8 => {
+            let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-+".contains(byte);
+            let start = file[..at].iter().rposition(|byte| !is_word(byte)).map_or(0, |before| before + 1);
+            let end = file[at..].iter().position(|byte| !is_word(byte)).map_or(file.len(), |length| at + length);
+            drop(file.splice(start..end.max(start), piece.iter().copied()));
+        }
+        // A length or an offset of a binary format.
+        _ => {
+            let number = [0, 1, 0x7fff_ffff, u64::from(u32::MAX), 1 << 40, u64::MAX / 2, u64::MAX][rng.below(7)];
+            let width = if rng.below(2) == 0 { 4 } else { 8 };
+            file.iter_mut().skip(at).zip(number.to_le_bytes()).take(width).for_each(|(byte, new)| *byte = new);
+        }
+    }
+}
