@@ -52,7 +52,7 @@ fn text(name: &'static str, text: &'static str, read: fn(&Path) -> Result<()>) -
 }
 
 fn model(name: &'static str, config: EncoderConfig) -> Target {
-    folder(name, 50, move |folder| inputs::model(&config, folder).unwrap(), readers::model)
+    folder(name, 100, move |folder| inputs::model(&config, folder).unwrap(), readers::model)
 }
 
 fn tokenizer(folder: &Path) {
