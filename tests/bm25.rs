@@ -56,7 +56,7 @@ fn equals_bm25s(folder: &Path, name: &str) -> Result<usize> {
     let mut compared = 0;
     for case in cases {
         let (k1, b) = (case["k1"].as_f64().unwrap(), case["b"].as_f64().unwrap());
-        let bm25 = Bm25::new(&corpus, &Bm25Params { k1, b, analyzer: Analyzer::Whitespace })?;
+        let bm25 = Bm25::new(&corpus, Bm25Params { k1, b, analyzer: Analyzer::Whitespace })?;
         let run = bm25.search(&queries, usize::MAX)?;
         let best = bm25.search(&queries, 20)?;
         for row in case["rows"].as_array().unwrap() {

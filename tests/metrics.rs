@@ -63,7 +63,7 @@ fn pytrec_eval() -> Result<()> {
         let names: Vec<&String> = expected["mean"].as_object().unwrap().keys().collect();
         let ours: Vec<String> = names.iter().map(|name| our_name(name).unwrap()).collect();
         let both = evaluate_with(&qrels, &run, &ours, &config)?;
-        let all = evaluate_with(&qrels, &run, &ours, &EvalConfig { all_queries: true, ..config })?;
+        let all = evaluate_with(&qrels, &run, &ours, EvalConfig { all_queries: true, ..config })?;
         let queries: Vec<&str> =
             expected["queries"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
         assert_eq!(both.query_ids(), queries);
@@ -162,7 +162,7 @@ fn what_is_wrong_in_a_file_is_named_with_its_line() {
 fn a_report_says_what_it_does_not_hold() -> Result<()> {
     let qrels = Qrels::read_trec(fixture("qrels.txt"))?;
     let run = Run::read_trec(fixture("run_b.txt"))?;
-    let report = evaluate_with(&qrels, &run, &["nDCG@10", "RR"], &EvalConfig::default())?;
+    let report = evaluate_with(&qrels, &run, &["nDCG@10", "RR"], EvalConfig::default())?;
     let message = report.mean("AP").unwrap_err().to_string();
     assert_eq!(message, "`AP` was not evaluated; this report holds nDCG@10, RR");
     assert_eq!(report.per_query("mrr")?, report.per_query("RR")?);

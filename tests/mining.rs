@@ -84,7 +84,7 @@ fn pets() -> Result<(Queries, Qrels, Corpus)> {
 /// no positive.
 fn bm25() -> Result<()> {
     let (queries, qrels, corpus) = pets()?;
-    let set = bm25_negatives(&queries, &qrels, &corpus, &MineConfig { num_negatives: 2, ..MineConfig::default() })?;
+    let set = bm25_negatives(&queries, &qrels, &corpus, MineConfig { num_negatives: 2, ..MineConfig::default() })?;
     assert_eq!(
         set.frame().get_column_names(),
         ["query", "positive", "negative", "negative_2", "query_id", "positive_id", "negative_id", "negative_2_id"]

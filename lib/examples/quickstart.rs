@@ -25,7 +25,7 @@ fn main() -> Result<()> {
     )?;
     println!("{} triples, {:.1?}", triples.len(), start.elapsed());
 
-    let tokenizer = Tokenizer::train_wordpiece(&data.corpus.texts(), WordPieceConfig::default())?;
+    let tokenizer = Tokenizer::train_wordpiece(&data.corpus.texts(), &WordPieceConfig::default())?;
     println!("tokenizer {:.1?}", start.elapsed());
     let config = BiEncoderConfig { max_length: 64, ..Default::default() };
     let model = BiEncoder::new(BertConfig::default(), tokenizer, config, 42)?;

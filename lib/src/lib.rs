@@ -16,7 +16,7 @@
 //! let triples = bm25_negatives(&train.queries, &train.qrels, &data.corpus, MineConfig::default())?;
 //!
 //! // 3. A model: a tokenizer trained on the corpus, a small encoder from scratch.
-//! let tokenizer = Tokenizer::train_wordpiece(&data.corpus.texts(), WordPieceConfig::default())?;
+//! let tokenizer = Tokenizer::train_wordpiece(&data.corpus.texts(), &WordPieceConfig::default())?;
 //! let model = BiEncoder::new(BertConfig::default(), tokenizer, BiEncoderConfig::default(), 42)?;
 //!
 //! // 4. Training: an iterator of steps, with a loss of the library or a closure of candle ops.

@@ -259,8 +259,7 @@ mod tests {
         let report = evaluate(&qrels, &run, &["RR"]).unwrap();
         assert_eq!(report.query_ids(), ["found", "nothing found", "nothing relevant"]);
         assert_eq!(report.per_query("RR").unwrap(), [1.0, 0.0, 0.0]);
-        let all =
-            evaluate_with(&qrels, &run, &["RR"], &EvalConfig { all_queries: true, ..Default::default() }).unwrap();
+        let all = evaluate_with(&qrels, &run, &["RR"], EvalConfig { all_queries: true, ..Default::default() }).unwrap();
         assert_eq!(all.mean("RR").unwrap(), 0.25);
     }
 

@@ -259,7 +259,7 @@ mod tests {
         let texts: Vec<String> = (0..2_000).map(|doc| format!("w{} w{} common", doc % 7, doc)).collect();
         let index = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| Bm25::new(&corpus(&texts), &Bm25Params::LUCENE).unwrap())
+            pool.install(|| Bm25::new(&corpus(&texts), Bm25Params::LUCENE).unwrap())
         };
         let (one, three) = (index(1), index(3));
         assert_eq!((&one.starts, &one.docs, &one.scores), (&three.starts, &three.docs, &three.scores));
@@ -272,9 +272,9 @@ mod tests {
 
     #[test]
     fn nothing_to_find() {
-        let empty = Bm25::new(&corpus(&[]), &Bm25Params::default()).unwrap();
+        let empty = Bm25::new(&corpus(&[]), Bm25Params::default()).unwrap();
         assert!(empty.is_empty() && empty.search_text("word", 5).is_empty());
-        let no_terms = Bm25::new(&corpus(&["".into(), "the".into()]), &Bm25Params::default()).unwrap();
+        let no_terms = Bm25::new(&corpus(&["".into(), "the".into()]), Bm25Params::default()).unwrap();
         let queries = Queries::new(df!("query_id" => ["a", "b"], "text" => ["the word", ""]).unwrap()).unwrap();
         let run = no_terms.search(&queries, 5).unwrap();
         assert_eq!((no_terms.len(), run.len()), (2, 2));

@@ -61,8 +61,7 @@ impl LossCurve {
 
     /// The weight of the past in the moving average, 0 (no smoothing) to 0.999; default 0.9. NaN is no smoothing.
     pub fn smooth(&mut self, weight: f64) {
-        // `max` gives the number where the other is NaN, `clamp` the NaN.
-        self.curve.lock().smoothing = weight.max(0.0).min(0.999);
+        self.curve.lock().smoothing = if weight.is_nan() { 0.0 } else { weight.clamp(0.0, 0.999) };
     }
 
     /// Shows the final state, with an SVG. Values pushed later continue in the same display.

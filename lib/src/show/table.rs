@@ -230,15 +230,15 @@ mod tests {
     fn whole_texts_on_demand() {
         let text = "a long text ".repeat(200);
         let frame = df!("id" => (0..40i64).collect::<Vec<_>>(), "text" => vec![text.as_str(); 40]).unwrap();
-        let whole = table(&frame, &TableConfig::whole());
+        let whole = table(&frame, TableConfig::whole());
         let shown = |mime: &str| whole.data[mime].as_str().unwrap().to_owned();
         assert_eq!(shown("text/html").matches(&text).count(), 40);
         assert_eq!(shown("text/plain").matches(&format!("\ntext: {text}\n")).count(), 40);
         assert!(!shown("text/html").contains('…') && !shown("text/plain").contains('…'));
         assert!(!shown("text/html").contains("nowrap\">a long"), "a long line breaks");
-        let few = table(&frame, &TableConfig { max_rows: 3, max_columns: 1, max_chars: 5 });
+        let few = table(&frame, TableConfig { max_rows: 3, max_columns: 1, max_chars: 5 });
         assert_eq!(few.data["text/plain"], "…\n\n…\n\n…\n\nshape: (40, 2)");
-        let two = table(&frame, &TableConfig { max_rows: 3, max_chars: 5, ..Default::default() });
+        let two = table(&frame, TableConfig { max_rows: 3, max_chars: 5, ..Default::default() });
         assert_eq!(two.data["text/plain"], "id: 0\ntext: a lo…\n\n…\n\nid: 39\ntext: a lo…\n\nshape: (40, 2)");
         assert_eq!(two.data["text/html"].as_str().unwrap().matches(">a lo…</td>").count(), 2);
     }

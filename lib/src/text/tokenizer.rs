@@ -1,6 +1,5 @@
 //! The tokenizer of a model: `tokenizer.json` as Hugging Face's `tokenizers` reads it.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::path::Path;
 
@@ -59,8 +58,8 @@ impl Tokenizer {
     /// assert_eq!(tokenizer.decode(&ids[0])?, "search documents");
     /// # Ok::<(), kensaku::Error>(())
     /// ```
-    pub fn train_wordpiece<S: AsRef<str> + Sync>(texts: &[S], config: impl Borrow<WordPieceConfig>) -> Result<Self> {
-        Self::new(wordpiece::train(texts, config.borrow())?)
+    pub fn train_wordpiece<S: AsRef<str> + Sync>(texts: &[S], config: &WordPieceConfig) -> Result<Self> {
+        Self::new(wordpiece::train(texts, config)?)
     }
 
     /// The same as [`encode`](Self::encode), the ids only.
