@@ -33,7 +33,11 @@ pub fn watch(target: &Target, arguments: &Arguments) -> Vec<String> {
         };
         let kept = arguments.keep.join(format!("{}-{}-{last}", target.name, arguments.seed));
         copy(&input, &kept);
-        harm.push(format!("{} case {last}: {fault}\n  kept in {}", target.name, kept.display()));
+        let told = format!("{} case {last}: {fault}\n  kept in {}", target.name, kept.display());
+        match target.below {
+            Some(start) if fault.starts_with(start) => println!("a fault of a crate below: {told}"),
+            _ => harm.push(told),
+        }
         first = last + 1;
     }
     harm
