@@ -20,13 +20,13 @@ pub struct Target {
     pub mend: fn(&Path),
     /// Reads the input, and uses what comes of it. Only a panic is a failure.
     pub read: Box<dyn Fn(&Path) + Send>,
-    /// How a fault of a crate below begins that nothing above can catch: it is printed, but is no failure.
+    /// The words of an abort in a crate below, which nothing above can catch: it is printed, but is no failure.
     pub below: Option<&'static str>,
 }
 
 /// polars-parquet 0.55 reserves memory for the length of a run that a page claims (`decode_hybrid_rle_into_bitmap`), up
 /// to 2^61 bytes.
-const RUN_LENGTHS: &str = "signal: 6 (SIGABRT): memory allocation of ";
+const RUN_LENGTHS: &str = "memory allocation of ";
 
 pub fn targets() -> Vec<Target> {
     let parquet = folder(

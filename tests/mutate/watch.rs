@@ -35,7 +35,7 @@ pub fn watch(target: &Target, arguments: &Arguments) -> Vec<String> {
         copy(&input, &kept);
         let told = format!("{} case {last}: {fault}\n  kept in {}", target.name, kept.display());
         match target.below {
-            Some(start) if fault.starts_with(start) => println!("a fault of a crate below: {told}"),
+            Some(known) if fault.contains(known) => println!("a fault of a crate below: {told}"),
             _ => harm.push(told),
         }
         first = last + 1;
@@ -77,8 +77,10 @@ fn follow(child: &mut Child) -> (Option<usize>, Option<String>) {
         let _ = child.kill();
     }
     let status = child.wait().unwrap();
-    let told: Vec<String> = errors.iter().filter(|line| !line.trim().is_empty()).collect();
-    let told = told.iter().take(4).map(String::as_str).collect::<Vec<_>>().join(" | ");
+    // The last words count: panics of earlier cases that became errors are told there, too.
+    let told: Vec<String> =
+        errors.iter().filter(|line| !line.trim().is_empty() && !line.starts_with("note: run with")).collect();
+    let told = told[told.len().saturating_sub(4)..].join(" | ");
     let fault = match (late, done) {
         (true, _) => Some(format!("no end after {} s", LONGEST.as_secs())),
         (false, true) if status.success() => None,
