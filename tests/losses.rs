@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::golden::{Tensors, fixture, floats, json, within};
 use crate::shared::{Trials, test};
 
-/// `golden/README.md`: relative for the loss; for gradients absolute plus relative.
+/// Tolerances: relative for the loss; for gradients absolute plus relative.
 const LOSS: f64 = 1e-5;
 const GRADIENT: (f64, f64) = (1e-5, 1e-4);
 

@@ -3,7 +3,7 @@
 use kensaku::Result;
 use kensaku::data::{Corpus, Qrels, Queries, TrainingSet};
 use kensaku::eval::{Hit, Run};
-use kensaku::mine::{MineConfig, Sampling, bm25_negatives, hard_negatives};
+use kensaku::mine::{MineConfig, RandomConfig, Sampling, bm25_negatives, hard_negatives, random_negatives};
 use polars::prelude::*;
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ fn rows(set: &TrainingSet) -> Vec<Vec<String>> {
 }
 
 /// `mine_hard_negatives` of sentence-transformers 6.2 on random embeddings: queries with several
-/// positives, a corpus with texts that stand twice, ranks cut off below and above.
+/// positives, a corpus with duplicate texts, ranks cut off below and above.
 fn sentence_transformers() -> Result<()> {
     let golden = json(&fixture("mining/top.json"));
     let texts = strings(&golden["corpus"]);
@@ -84,7 +84,7 @@ fn pets() -> Result<(Queries, Qrels, Corpus)> {
 /// no positive.
 fn bm25() -> Result<()> {
     let (queries, qrels, corpus) = pets()?;
-    let set = bm25_negatives(&queries, &qrels, &corpus, &MineConfig { num_negatives: 2, ..MineConfig::default() })?;
+    let set = bm25_negatives(&queries, &qrels, &corpus, MineConfig { num_negatives: 2, ..MineConfig::default() })?;
     assert_eq!(
         set.frame().get_column_names(),
         ["query", "positive", "negative", "negative_2", "query_id", "positive_id", "negative_id", "negative_2_id"]
@@ -104,6 +104,15 @@ fn what_cannot_be_mined_is_said() -> Result<()> {
     assert_eq!(mine(&qrels, &Run::new(), config), "range_max = 6: expected at least range_min + num_negatives = 5 + 2");
     let none = MineConfig { num_negatives: 0, ..MineConfig::default() };
     assert_eq!(mine(&qrels, &Run::new(), none), "num_negatives = 0: expected a number of at least 1");
+    // As many columns as negatives are made only where a query can have them.
+    for num_negatives in [6, 10_000_000, usize::MAX] {
+        let expected = format!("num_negatives = {num_negatives}: expected fewer than the 6 documents of the corpus");
+        let many = MineConfig { num_negatives, range_max: usize::MAX, ..MineConfig::default() };
+        assert_eq!(mine(&qrels, &Run::new(), many.clone()), expected);
+        assert_eq!(bm25_negatives(&queries, &qrels, &corpus, many).unwrap_err().to_string(), expected);
+        let random = random_negatives(&queries, &qrels, &corpus, RandomConfig { num_negatives, seed: 1 });
+        assert_eq!(random.unwrap_err().to_string(), expected);
+    }
 
     let mut run = Run::new();
     run.insert("q1", vec![Hit { doc_id: "d9".to_owned(), score: 1.0 }]);

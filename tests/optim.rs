@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::golden::{Tensors, distance, fixture, json, within};
 use crate::shared::{Trials, test};
 
-/// `golden/README.md`: parameters absolute, rates relative.
+/// Tolerances: parameters absolute, rates relative.
 const PARAMETER: f64 = 1e-6;
 const RATE: f64 = 1e-12;
 /// PyTorch takes the norm in f32.

@@ -12,7 +12,7 @@ use polars::prelude::*;
 use crate::golden::{Tensors, distance, fixture, json, relative_distance, within};
 use crate::shared::{Trials, test};
 
-/// `golden/README.md`: loss per step relative; parameters ten times the rounding of the peer's own f32.
+/// Tolerances: loss per step relative; parameters ten times the rounding of the peer's own f32.
 const LOSS: f64 = 1e-4;
 const NORM: f64 = 1e-4;
 const GRADIENT: f64 = 1e-5;

@@ -23,8 +23,8 @@ fn bm25(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group(format!("bm25/{name}"));
     group.sample_size(20);
     group.throughput(Throughput::Elements(corpus.len() as u64));
-    group.bench_function("index", |bench| bench.iter(|| Bm25::new(&corpus, &Bm25Params::LUCENE).unwrap()));
-    let index = Bm25::new(&corpus, &Bm25Params::LUCENE).unwrap();
+    group.bench_function("index", |bench| bench.iter(|| Bm25::new(&corpus, Bm25Params::LUCENE).unwrap()));
+    let index = Bm25::new(&corpus, Bm25Params::LUCENE).unwrap();
     group.throughput(Throughput::Elements(queries.len() as u64));
     group.bench_function("search", |bench| bench.iter(|| black_box(index.search(&queries, K).unwrap())));
     group.finish();

@@ -14,14 +14,14 @@ fn main() -> Result<()> {
     println!("{data}\n{:.1?} to read", start.elapsed());
 
     let measures = ["nDCG@10", "RR@10", "R@100"];
-    let bm25 = Bm25::new(&data.corpus, &Bm25Params::default())?;
+    let bm25 = Bm25::new(&data.corpus, Bm25Params::default())?;
     let baseline = evaluate(&test.qrels, &bm25.search(&test.queries, 100)?, &measures)?;
     println!("BM25\n{baseline}");
     let triples = bm25_negatives(
         &train.queries,
         &train.qrels,
         &data.corpus,
-        &MineConfig { num_negatives: 1, ..Default::default() },
+        MineConfig { num_negatives: 1, ..Default::default() },
     )?;
     println!("{} triples, {:.1?}", triples.len(), start.elapsed());
 

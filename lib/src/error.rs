@@ -63,6 +63,9 @@ pub enum Error {
     /// Tensors whose shapes do not go together.
     #[error("{what}: found shape {found}; expected {expected}")]
     Shape { what: String, found: String, expected: String },
+    /// A vector that cannot be searched with, or for.
+    #[error("the vector of {kind} `{id}` is {problem}")]
+    Vector { kind: &'static str, id: String, problem: String },
 
     // === Training ===
     /// A trainable parameter that the loss does not reach.
@@ -124,6 +127,7 @@ impl Error {
                 "to start another training from the weights of a checkpoint, `BiEncoder::load` it"
             }
             Self::Interrupted { .. } => "every variable is as it was left: call it again to go on",
+            Self::Vector { .. } => "a model whose training diverged, or whose weights are damaged, gives such vectors",
             Self::Candle(_) => "`.shape()`, `.dtype()` and `.device()` of each operand tell what does not go together",
             _ => return None,
         })

@@ -11,9 +11,9 @@
 //! let (train, test) = (data.split("train")?, data.split("test")?);
 //!
 //! // 2. A baseline, and what it gets wrong as negatives.
-//! let bm25 = Bm25::new(&data.corpus, &Bm25Params::default())?;
+//! let bm25 = Bm25::new(&data.corpus, Bm25Params::default())?;
 //! let baseline = bm25.search(&test.queries, 100)?;
-//! let triples = bm25_negatives(&train.queries, &train.qrels, &data.corpus, &MineConfig::default())?;
+//! let triples = bm25_negatives(&train.queries, &train.qrels, &data.corpus, MineConfig::default())?;
 //!
 //! // 3. A model: a tokenizer trained on the corpus, a small encoder from scratch.
 //! let tokenizer = Tokenizer::train_wordpiece(&data.corpus.texts(), &WordPieceConfig::default())?;

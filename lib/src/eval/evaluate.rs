@@ -1,5 +1,6 @@
 //! Scoring a run against judgements.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use polars::prelude::PlHashMap;
@@ -11,15 +12,15 @@ use super::{Hit, Measure, Report, Run};
 use crate::data::Qrels;
 use crate::{Error, Result, interrupt};
 
-/// What of trec_eval's command line changes the values.
+/// The options of trec_eval that change its values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvalConfig {
-    /// The lowest grade that counts as relevant (`-l`). nDCG uses every positive grade, whatever this
-    /// says. Default 1, and at least 1.
+    /// The lowest grade that counts as relevant (`-l`), at least 1; default 1. nDCG uses every positive grade
+    /// regardless.
     pub relevance_level: i64,
-    /// Whether the mean is over all judged queries (`-c`), a query that the run lacks giving 0, or
-    /// (the default) over those that are judged and in the run.
+    /// Average over all judged queries (`-c`), with 0 for a query that is missing from the run, instead of over the
+    /// queries that are both judged and in the run (the default).
     pub all_queries: bool,
 }
 
@@ -33,10 +34,10 @@ impl Default for EvalConfig {
 /// the numbers of trec_eval.
 ///
 /// Documents without a judgement are not relevant. A judged query without relevant documents gives 0
-/// and counts, and so does a query for which the run holds no hit.
+/// and counts, and so does a query for which the run holds no hit. A measure that is named twice is reported once.
 ///
-/// Errors: a name that is no [`Measure`]; a document that stands twice for a query; no query that is
-/// both judged and in the run.
+/// Errors: a name that is not a [`Measure`]; a duplicate document for a query; no query that is both judged and in the
+/// run.
 ///
 /// ```
 /// use kensaku::data::Qrels;
@@ -51,16 +52,22 @@ impl Default for EvalConfig {
 /// # Ok::<(), kensaku::Error>(())
 /// ```
 pub fn evaluate(qrels: &Qrels, run: &Run, measures: &[impl AsRef<str>]) -> Result<Report> {
-    evaluate_with(qrels, run, measures, &EvalConfig::default())
+    evaluate_with(qrels, run, measures, EvalConfig::default())
 }
 
 /// [`evaluate`] with settings.
-pub fn evaluate_with(qrels: &Qrels, run: &Run, measures: &[impl AsRef<str>], config: &EvalConfig) -> Result<Report> {
+pub fn evaluate_with(
+    qrels: &Qrels,
+    run: &Run,
+    measures: &[impl AsRef<str>],
+    config: impl Borrow<EvalConfig>,
+) -> Result<Report> {
+    let config = config.borrow();
     if config.relevance_level < 1 {
         let (field, value) = ("relevance_level", config.relevance_level.to_string());
         return Err(Error::Setting { field, value, expected: "a grade of at least 1".to_owned() });
     }
-    let measures = measures.iter().map(|name| name.as_ref().parse()).collect::<Result<Vec<Measure>>>()?;
+    let measures = distinct(measures)?;
     let queries = evaluated_queries(qrels, run, config)?;
     let values = queries.par_iter().map(|(query_id, judgements, hits)| {
         interrupt::check("evaluation")?;
@@ -71,6 +78,18 @@ pub fn evaluate_with(qrels: &Qrels, run: &Run, measures: &[impl AsRef<str>], con
     let values: Vec<Vec<f64>> = values.collect::<Result<_>>()?;
     let query_ids = queries.iter().map(|(query_id, ..)| (*query_id).to_owned()).collect();
     Ok(Report::new(measures, query_ids, values))
+}
+
+/// The measures, each once: a report has one value per measure.
+fn distinct(names: &[impl AsRef<str>]) -> Result<Vec<Measure>> {
+    let mut measures: Vec<Measure> = Vec::with_capacity(names.len());
+    for name in names {
+        let measure = name.as_ref().parse()?;
+        if !measures.contains(&measure) {
+            measures.push(measure);
+        }
+    }
+    Ok(measures)
 }
 
 /// A query that counts: its id, judgements and hits.
@@ -219,6 +238,16 @@ mod tests {
     }
 
     #[test]
+    fn a_measure_named_twice_is_reported_once() {
+        let mut qrels = Qrels::new();
+        qrels.insert("q", "a", 1);
+        let names = ["RR", "nDCG@10", "MRR", "ndcg_cut_10", "nDCG@010", "P@1"];
+        let report = evaluate(&qrels, &run(&[("q", &["a"])]), &names).unwrap();
+        assert_eq!(report.frame().unwrap().get_column_names(), ["query_id", "RR", "nDCG@10", "P@1"]);
+        assert_eq!(report.mean("mrr").unwrap(), 1.0);
+    }
+
+    #[test]
     fn which_queries_count() {
         let mut qrels = Qrels::new();
         qrels.insert("found", "a", 1);
@@ -230,8 +259,7 @@ mod tests {
         let report = evaluate(&qrels, &run, &["RR"]).unwrap();
         assert_eq!(report.query_ids(), ["found", "nothing found", "nothing relevant"]);
         assert_eq!(report.per_query("RR").unwrap(), [1.0, 0.0, 0.0]);
-        let all =
-            evaluate_with(&qrels, &run, &["RR"], &EvalConfig { all_queries: true, ..Default::default() }).unwrap();
+        let all = evaluate_with(&qrels, &run, &["RR"], EvalConfig { all_queries: true, ..Default::default() }).unwrap();
         assert_eq!(all.mean("RR").unwrap(), 0.25);
     }
 

@@ -1,4 +1,4 @@
-//! The outcome of an evaluation.
+//! The result of an evaluation.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use polars::prelude::*;
 use super::Measure;
 use crate::{Error, Result};
 
-/// Values for each measure and query, and their means. Printed, it is a table of the means.
+/// The value of each measure for each query, and their means. Prints as a table of the means.
 #[derive(Clone, PartialEq)]
 pub struct Report {
     measures: Vec<Measure>,
     query_ids: Vec<String>,
-    /// One row a query, one column a measure.
+    /// One row per query, one column per measure.
     values: Vec<Vec<f64>>,
 }
 
@@ -26,7 +26,7 @@ impl Report {
         &self.measures
     }
 
-    /// The queries that count, by id.
+    /// The evaluated queries, sorted by id.
     pub fn query_ids(&self) -> &[String] {
         &self.query_ids
     }
@@ -42,14 +42,14 @@ impl Report {
         self.measures.iter().enumerate().map(|(column, measure)| (*measure, self.column_mean(column)))
     }
 
-    /// The values of a measure, one a query, in the order of [`query_ids`](Self::query_ids). Fails for
+    /// The values of a measure, one per query, in the order of [`query_ids`](Self::query_ids). Fails for
     /// a measure that was not evaluated.
     pub fn per_query(&self, measure: &str) -> Result<Vec<f64>> {
         let column = self.column(measure)?;
         Ok(self.values.iter().map(|row| row[column]).collect())
     }
 
-    /// One row a query: `query_id`, then one column a measure.
+    /// One row per query: `query_id`, then one column per measure.
     pub fn frame(&self) -> Result<DataFrame> {
         let mut columns = vec![Column::new("query_id".into(), &self.query_ids)];
         for (index, measure) in self.measures.iter().enumerate() {

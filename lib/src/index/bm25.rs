@@ -1,5 +1,6 @@
 //! BM25: lexical search by the words that query and document share.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use polars::prelude::PlHashMap;
@@ -18,11 +19,11 @@ use crate::{Error, Result, interrupt};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bm25Params {
-    /// How slowly a repeated term stops adding to the score; 0 counts presence only. At least 0.
+    /// How slowly repetitions of a term saturate; with 0 only its presence counts. At least 0.
     pub k1: f64,
-    /// How much a document longer than the average is discounted, from 0 (not at all) to 1 (in full).
+    /// How much documents longer than the average are discounted, from 0 (not at all) to 1 (in full).
     pub b: f64,
-    /// Makes terms of documents and queries.
+    /// Splits documents and queries into terms.
     pub analyzer: Analyzer,
 }
 
@@ -60,8 +61,8 @@ impl Default for Bm25Params {
 /// idf tf / (tf + k1 (1 - b + b dl / avgdl))     idf = ln(1 + (N - df + 0.5) / (df + 0.5))
 /// ```
 ///
-/// where `tf` counts the term in the document and `df` the documents that have it. A term that stands
-/// twice in the query adds twice. Unlike Lucene, `dl` is exact, not rounded to one byte.
+/// where `tf` counts the term in the document and `df` the documents that have it. A term that occurs
+/// twice in the query counts twice. Unlike Lucene, `dl` is exact, not rounded to one byte.
 ///
 /// All these summands are computed when the index is built (eager scoring; Lù, "BM25S", 2024): they
 /// form a sparse matrix, and a query is a sum of columns followed by a selection of the top `k`.
@@ -75,26 +76,29 @@ impl Default for Bm25Params {
 ///     "doc_id" => ["a", "b", "c"],
 ///     "text" => ["Cats purr.", "Dogs chase cats.", "Fish swim."],
 /// )?)?;
-/// let bm25 = Bm25::new(&corpus, &Bm25Params::default())?;
+/// let bm25 = Bm25::new(&corpus, Bm25Params::default())?;
 /// let hits = bm25.search_text("a cat", 10);
 /// assert_eq!(hits.iter().map(|hit| hit.doc_id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
 /// # Ok::<(), kensaku::Error>(())
 /// ```
 pub struct Bm25 {
     params: Bm25Params,
-    /// Ascending by bytes, so that a higher document number wins a tie, as in trec_eval.
+    /// Sorted by bytes: of equal scores the higher document number comes first, as in trec_eval.
     doc_ids: Vec<String>,
     /// Term -> column.
     vocabulary: PlHashMap<String, u32>,
-    /// Where each column starts in `docs` and `scores`; one more than there are columns.
+    /// The start of each column in `docs` and `scores`, and their end.
     starts: Vec<usize>,
     docs: Vec<u32>,
     scores: Vec<f32>,
 }
 
 impl Bm25 {
-    /// Indexes titles and texts of a corpus. Fails on settings out of range and on an interrupt.
-    pub fn new(corpus: &Corpus, params: &Bm25Params) -> Result<Self> {
+    /// Indexes titles and texts of a corpus.
+    ///
+    /// Errors: settings out of range; an interrupt.
+    pub fn new(corpus: &Corpus, params: impl Borrow<Bm25Params>) -> Result<Self> {
+        let params = params.borrow();
         params.check()?;
         let mut documents: Vec<(String, String)> = corpus.doc_ids().into_iter().zip(corpus.texts()).collect();
         documents.par_sort_unstable();
@@ -142,7 +146,7 @@ impl Bm25 {
         &self.params
     }
 
-    /// `scores` is room for one score a document, used again from query to query.
+    /// `scores` is a buffer for one score per document, reused from query to query.
     fn best(&self, text: &str, k: usize, scores: &mut Vec<f32>) -> Vec<Hit> {
         scores.clear();
         scores.resize(self.len(), 0.0);
@@ -255,7 +259,7 @@ mod tests {
         let texts: Vec<String> = (0..2_000).map(|doc| format!("w{} w{} common", doc % 7, doc)).collect();
         let index = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| Bm25::new(&corpus(&texts), &Bm25Params::LUCENE).unwrap())
+            pool.install(|| Bm25::new(&corpus(&texts), Bm25Params::LUCENE).unwrap())
         };
         let (one, three) = (index(1), index(3));
         assert_eq!((&one.starts, &one.docs, &one.scores), (&three.starts, &three.docs, &three.scores));
@@ -268,9 +272,9 @@ mod tests {
 
     #[test]
     fn nothing_to_find() {
-        let empty = Bm25::new(&corpus(&[]), &Bm25Params::default()).unwrap();
+        let empty = Bm25::new(&corpus(&[]), Bm25Params::default()).unwrap();
         assert!(empty.is_empty() && empty.search_text("word", 5).is_empty());
-        let no_terms = Bm25::new(&corpus(&["".into(), "the".into()]), &Bm25Params::default()).unwrap();
+        let no_terms = Bm25::new(&corpus(&["".into(), "the".into()]), Bm25Params::default()).unwrap();
         let queries = Queries::new(df!("query_id" => ["a", "b"], "text" => ["the word", ""]).unwrap()).unwrap();
         let run = no_terms.search(&queries, 5).unwrap();
         assert_eq!((no_terms.len(), run.len()), (2, 2));

@@ -7,10 +7,10 @@ use crate::show::progress;
 use crate::text::Analyzer;
 use crate::{Result, interrupt};
 
-/// Which term stands how often in which document.
+/// How often each term occurs in each document.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// Term -> its number; numbers are given in order of first appearance.
+    /// Term -> its number, in order of first appearance.
     pub(super) vocabulary: PlHashMap<String, u32>,
     /// Term number and count, document by document.
     counts: Vec<(u32, u32)>,
@@ -32,7 +32,7 @@ impl Counts {
         *self.vocabulary.entry(term).or_insert(next)
     }
 
-    /// Appends the documents of `other`, whose terms get this one's numbers.
+    /// Appends the documents of `other`, with its terms renumbered.
     fn append(&mut self, other: Counts) {
         let mut terms: Vec<(String, u32)> = other.vocabulary.into_iter().collect();
         terms.sort_unstable_by_key(|(_, number)| *number);
@@ -43,8 +43,8 @@ impl Counts {
     }
 }
 
-/// Counts the terms of every text. Blocks of documents are counted in parallel and joined in order,
-/// so the result does not depend on the number of threads.
+/// Counts the terms of every text. Blocks of documents are counted in parallel and joined in order, so the result does
+/// not depend on the number of threads.
 pub(super) fn count_terms(texts: &[String], analyzer: Analyzer) -> Result<Counts> {
     const BLOCK: usize = 512;
     let bar = progress("indexing", Some(texts.len()));

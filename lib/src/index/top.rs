@@ -2,16 +2,16 @@
 
 use std::cmp::Ordering;
 
-/// The up to `k` best of the scores from `floor` up with their positions, best first; of equal scores
-/// the later position wins. NaN is left out.
+/// The `k` best of the scores that are at least `floor`, with their positions, best first; of equal scores the later
+/// position wins. No score is NaN: an index refuses those, they have no rank.
 pub(crate) fn top_k(scores: &[f32], k: usize, floor: f32) -> Vec<(u32, f32)> {
     let k = k.min(scores.len());
     if k == 0 {
         return Vec::new();
     }
     let mut best: Vec<(u32, f32)> = Vec::with_capacity(2 * k);
-    // Nothing below this can be among the best: first the floor, then the kth best so far, found anew
-    // whenever k more have passed.
+    // Nothing below this can be among the best: first the floor, then the kth best so far, updated after every k
+    // candidates.
     let mut threshold = floor;
     for (position, &score) in scores.iter().enumerate() {
         if score >= threshold {
@@ -28,7 +28,7 @@ pub(crate) fn top_k(scores: &[f32], k: usize, floor: f32) -> Vec<(u32, f32)> {
     best
 }
 
-/// The smallest score above zero: what has none is no hit of a lexical search.
+/// The smallest score above zero: a document without any is not a hit of a lexical search.
 pub(crate) const SMALLEST: f32 = f32::from_bits(1);
 
 fn best_first(a: &(u32, f32), b: &(u32, f32)) -> Ordering {
@@ -56,10 +56,7 @@ mod tests {
 
     #[test]
     fn odd_scores() {
-        assert_eq!(
-            top_k(&[f32::NAN, 1.0, f32::INFINITY, -0.0, -1.0], usize::MAX, SMALLEST),
-            [(2, f32::INFINITY), (1, 1.0)]
-        );
+        assert_eq!(top_k(&[1.0, f32::INFINITY, -0.0, -1.0], usize::MAX, SMALLEST), [(1, f32::INFINITY), (0, 1.0)]);
         assert!(top_k(&[], 3, SMALLEST).is_empty());
     }
 }

@@ -1,8 +1,10 @@
-//! Hard negatives: what some system ranks high and nobody judged relevant.
+//! Hard negatives: documents that a system ranks high and nobody judged relevant.
+
+use std::borrow::Borrow;
 
 use serde::{Deserialize, Serialize};
 
-use super::examples::training_set;
+use super::candidates::{check_number, training_set};
 use crate::data::{Corpus, Qrels, Queries, TrainingSet};
 use crate::eval::Run;
 use crate::random::Philox;
@@ -12,13 +14,13 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MineConfig {
-    /// Negatives of a query. Default 1.
+    /// Negatives per query, fewer than the corpus has documents. Default 1.
     pub num_negatives: usize,
     /// The first rank to take: the very best ones are often relevant without a judgement. Default 0.
     pub range_min: usize,
-    /// The first rank not to take any more. Default 100.
+    /// The rank after the last one to take. Default 100.
     pub range_max: usize,
-    /// Which ones of the range. Default the best.
+    /// Which documents of the range to take. Default the best.
     pub sampling: Sampling,
     /// For [`Sampling::Random`]: same seed, same negatives.
     pub seed: u64,
@@ -42,7 +44,8 @@ impl Default for MineConfig {
 }
 
 impl MineConfig {
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self, corpus: &Corpus) -> Result<()> {
+        check_number(self.num_negatives, corpus)?;
         if self.range_max < self.range_min.saturating_add(self.num_negatives) {
             let expected = format!("at least range_min + num_negatives = {} + {}", self.range_min, self.num_negatives);
             return Err(Error::Setting { field: "range_max", value: self.range_max.to_string(), expected });
@@ -51,10 +54,10 @@ impl MineConfig {
     }
 }
 
-/// Hard negatives from the hits of a run: of BM25, of a model, of anything. What is excluded and what
-/// comes out is said at [`mine`](super).
+/// Hard negatives from the hits of any run, be it of BM25 or of a model. [`mine`](super) describes what is excluded and
+/// what is returned.
 ///
-/// Errors: settings out of range; a positive that the corpus lacks; a hit that the corpus lacks.
+/// Errors: settings out of range; a positive or a hit that is not in the corpus.
 ///
 /// ```
 /// use kensaku::data::{Corpus, Qrels, Queries};
@@ -70,7 +73,7 @@ impl MineConfig {
 /// let hit = |doc_id: &str, score| Hit { doc_id: doc_id.to_owned(), score };
 /// run.insert("q", vec![hit("a", 3.0), hit("b", 2.0), hit("c", 1.0)]);
 ///
-/// let triples = hard_negatives(&queries, &qrels, &corpus, &run, &MineConfig::default())?;
+/// let triples = hard_negatives(&queries, &qrels, &corpus, &run, MineConfig::default())?;
 /// assert_eq!(triples.columns(), [["which pet purrs"], ["cats"], ["dogs"]]);
 /// # Ok::<(), kensaku::Error>(())
 /// ```
@@ -80,9 +83,10 @@ pub fn hard_negatives(
     qrels: &Qrels,
     corpus: &Corpus,
     run: &Run,
-    config: &MineConfig,
+    config: impl Borrow<MineConfig>,
 ) -> Result<TrainingSet> {
-    config.check()?;
+    let config = config.borrow();
+    config.check(corpus)?;
     training_set(queries, qrels, corpus, config.num_negatives, |query, query_id, candidates| {
         let hits = run.hits(query_id).iter().map(|hit| candidates.number(&hit.doc_id, query_id));
         let ranked = candidates.filter(hits.collect::<Result<Vec<_>>>()?.into_iter());

@@ -1,16 +1,15 @@
-//! Negatives: documents to tell from the positive ones, for training.
+//! Negatives: documents that training teaches a model to tell from the positives.
 //!
-//! Every function here returns a [`TrainingSet`](crate::data::TrainingSet) with one row for each query
-//! and positive (grade above 0), queries in the order of their frame, positives by id. Beside the
-//! texts (`query`, `positive`, `negative`, `negative_2`, ..) it has their ids: `query_id`,
-//! `positive_id`, `negative_id`, `negative_2_id`, ..
+//! Every function here returns a [`TrainingSet`](crate::data::TrainingSet) with one row per query and positive (grade
+//! above 0), queries in the order of their frame, positives by id. Besides the texts (`query`, `positive`, `negative`,
+//! `negative_2`, ..) it has their ids: `query_id`, `positive_id`, `negative_id`, `negative_2_id`, ..
 //!
-//! A negative is never a known positive of its query, nor a document with the text of one or with the
-//! text of the query, and no two negatives of a row have the same text. A judged document that is not
-//! relevant may be one. A query that has too few of them is left out; how many were is displayed.
+//! A negative is never a known positive of its query, nor a document with the text of one or with the text of the query,
+//! and no two negatives of a row have the same text. A document that was judged not relevant may be a negative. A query
+//! with too few candidates is left out; the number of these queries is displayed.
 
 mod bm25;
-mod examples;
+mod candidates;
 mod hard;
 mod random;
 

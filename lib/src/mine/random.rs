@@ -1,10 +1,11 @@
 //! Random negatives: the baseline that every other way of mining has to beat.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::examples::training_set;
+use super::candidates::training_set;
 use crate::Result;
 use crate::data::{Corpus, Qrels, Queries, TrainingSet};
 use crate::random::Philox;
@@ -13,7 +14,7 @@ use crate::random::Philox;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandomConfig {
-    /// Negatives of a query. Default 1.
+    /// Negatives per query, fewer than the corpus has documents. Default 1.
     pub num_negatives: usize,
     /// Same seed, same negatives.
     pub seed: u64,
@@ -25,9 +26,9 @@ impl Default for RandomConfig {
     }
 }
 
-/// Negatives drawn from the whole corpus. What is excluded and what comes out is said at [`mine`](super).
+/// Negatives drawn from the whole corpus. [`mine`](super) describes what is excluded and what is returned.
 ///
-/// Errors: `num_negatives` 0; a positive that the corpus lacks.
+/// Errors: `num_negatives` out of range; a positive that is not in the corpus.
 ///
 /// ```
 /// use kensaku::data::{Corpus, Qrels, Queries};
@@ -39,7 +40,7 @@ impl Default for RandomConfig {
 /// let mut qrels = Qrels::new();
 /// qrels.insert("q", "a", 1);
 ///
-/// let triples = random_negatives(&queries, &qrels, &corpus, &RandomConfig::default())?;
+/// let triples = random_negatives(&queries, &qrels, &corpus, RandomConfig::default())?;
 /// assert_eq!(triples.columns(), [["which pet purrs"], ["cats"], ["dogs"]]);
 /// # Ok::<(), kensaku::Error>(())
 /// ```
@@ -47,8 +48,9 @@ pub fn random_negatives(
     queries: &Queries,
     qrels: &Qrels,
     corpus: &Corpus,
-    config: &RandomConfig,
+    config: impl Borrow<RandomConfig>,
 ) -> Result<TrainingSet> {
+    let config = config.borrow();
     training_set(queries, qrels, corpus, config.num_negatives, |query, _, candidates| {
         let order = Shuffled {
             moved: HashMap::new(),

@@ -1,4 +1,4 @@
-//! What holds for all ways of mining, on random judgements over a corpus with texts that stand twice.
+//! What holds for all ways of mining, on random judgements over a corpus with duplicate texts.
 
 use std::collections::HashSet;
 
@@ -20,12 +20,12 @@ struct Case {
     run: Run,
 }
 
-/// Documents with one of few texts, "query 1" among them, and for each query a grade or none and a
+/// At least four documents with one of few texts, "query 1" among them, and for each query a grade or none and a
 /// score or none for each.
 fn case() -> impl Strategy<Value = Case> {
     let cell = || (prop::option::of(0i64..2), prop::option::of(0i8..4));
     let doc = (0..8usize, [cell(), cell(), cell()]);
-    prop::collection::vec(doc, 1..16).prop_map(|docs| {
+    prop::collection::vec(doc, 4..16).prop_map(|docs| {
         let id = |doc: usize| format!("d{doc}");
         let texts: Vec<String> =
             docs.iter().map(|(text, _)| if *text == 0 { "query 1".into() } else { format!("text {text}") }).collect();

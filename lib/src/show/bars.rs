@@ -11,7 +11,7 @@ use plotters::style::{Color, FontTransform};
 use super::Chart;
 use super::chart::Figure;
 use super::style::{
-    Area, Drawn, GREY, GRID, LABEL, MARGIN, TICKS, UNIT, colour, fit, header, text, text_width, tick_labels,
+    Area, Drawn, GREY, GRID, LABEL, LARGEST, MARGIN, TICKS, UNIT, colour, fit, header, text, text_width, tick_labels,
 };
 use super::text::number;
 use crate::{Error, Result};
@@ -24,7 +24,7 @@ const WIDEST: i32 = 90 * UNIT;
 const NAMES: i32 = 26 * UNIT;
 
 /// A chart of one group of bars per measure and one bar per system: `series` holds a system's name
-/// and its value for each of `groups`. A value that is not finite has no bar.
+/// and its value for each of `groups`. A value that is not finite, or beyond 1e30, has no bar.
 ///
 /// ```
 /// use kensaku::show::bars;
@@ -111,7 +111,7 @@ impl Bars {
         for (index, (_, values)) in self.series.iter().enumerate() {
             for (group, &value) in values.iter().enumerate() {
                 let left = group as f64 + 0.5 + bar * (index as f64 - self.series.len() as f64 / 2.0);
-                let shown = if value.is_finite() { value } else { 0.0 };
+                let shown = if value.abs() <= LARGEST { value } else { 0.0 };
                 let corners = [(left + 0.04 * bar, 0.0), (left + 0.96 * bar, shown)];
                 chart.draw_series([Rectangle::new(corners, colour(index).filled())])?;
                 let (x, y) = chart.backend_coord(&(left + bar / 2.0, shown));
@@ -150,10 +150,11 @@ impl Bars {
         text
     }
 
-    /// The finite values' range with 0, and `headroom` (a share of the height) for the labels beyond the bars.
+    /// The range of the bars with 0, and `headroom` (a share of the height) for the labels beyond them.
     fn range(&self, headroom: f64) -> Range<f64> {
-        let low = self.finite().fold(0.0, f64::min);
-        let high = self.finite().fold(0.0, f64::max);
+        let bars = || self.finite().filter(|value| value.abs() <= LARGEST);
+        let low = bars().fold(0.0, f64::min);
+        let high = bars().fold(0.0, f64::max);
         let high = if high - low < 1e-9 { low + 1.0 } else { high };
         let ends = f64::from(u8::from(low < 0.0) + u8::from(high > 0.0));
         let room = (high - low) * headroom / (1.0 - ends * headroom).max(0.1);
@@ -204,7 +205,16 @@ mod tests {
     fn nothing_and_odd_values_are_drawn_without_a_panic() {
         let none: [(&str, Vec<f64>); 0] = [];
         assert!(bars("t", &[], &none).unwrap().png().is_ok());
-        let odd = [[0.0, 0.0], [-1.0, -2.0], [-1.0, 2.0], [f64::NAN, f64::INFINITY], [1e-12, 1e300], [5e-324, 0.0]];
+        let odd = [
+            [0.0, 0.0],
+            [-1.0, -2.0],
+            [-1.0, 2.0],
+            [f64::NAN, f64::INFINITY],
+            [1e-12, 1e300],
+            [5e-324, 0.0],
+            [f64::MAX, f64::MIN],
+            [1e30, -1e30],
+        ];
         for values in odd {
             let chart = bars("t", &["a", "b"], &[("x", values.to_vec())]).unwrap();
             assert!(chart.png().is_ok() && chart.svg().is_ok(), "{values:?}");

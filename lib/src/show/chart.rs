@@ -1,6 +1,6 @@
-//! A picture: what to draw, drawn when it is asked for, as PNG or SVG.
+//! A chart, drawn on demand as PNG or SVG.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -13,15 +13,15 @@ use super::bitmap::Bitmap;
 use super::lines::Lines;
 use super::style::{Area, Drawn, UNIT};
 use super::{Message, Show, fonts};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
-/// Front ends store what they are sent in the notebook: an SVG above this stays out of it.
+/// Front ends store what they are sent in the notebook: larger SVGs are left out.
 const MAX_SVG: usize = 200_000;
 
 /// A drawn figure. A cell that ends in one shows it; [`Chart::save`] keeps it as a file.
 ///
-/// Its texts are in DejaVu Sans. What that lacks, such as Japanese, is drawn in a font of the system, and as
-/// � where none has it: install one, such as Debian's `fonts-noto-cjk`.
+/// Texts are set in DejaVu Sans. Characters it lacks, such as Japanese ones, are drawn in a font of the system, or as �
+/// where none has them: install one, such as Debian's `fonts-noto-cjk`.
 ///
 /// ```
 /// let chart = kensaku::show::bars("held-out queries", &["nDCG@10"], &[("BM25", vec![0.645])])?;
@@ -34,7 +34,7 @@ pub struct Chart {
     pub width: u32,
     /// Height in CSS pixels; default 400.
     pub height: u32,
-    /// What stands for the picture where none can be shown.
+    /// Shown in place of the picture where there are none.
     text: String,
     figure: Figure,
 }
@@ -67,13 +67,14 @@ impl Chart {
         Ok(svg.replacen(&drawn, &format!("width=\"{}\" height=\"{}\" viewBox", self.width, self.height), 1))
     }
 
-    /// Writes the picture to a `.png` or `.svg` file. The file is replaced at once or not at all.
+    /// Writes the picture to a `.png` or `.svg` file, which is replaced as a whole or not at all.
     ///
     /// # Errors
     /// [`Error::Setting`] for another extension, [`Error::Io`] where the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let content = match path.extension().and_then(|extension| extension.to_str()) {
+        let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+        let content = match extension.as_deref() {
             Some("png") => self.png()?,
             Some("svg") => self.svg()?.into_bytes(),
             _ => {
@@ -81,11 +82,7 @@ impl Chart {
                 return Err(Error::Setting { field: "path", value: path.display().to_string(), expected });
             }
         };
-        let mut aside = path.as_os_str().to_owned();
-        aside.push(format!(".{}.part", std::process::id()));
-        let aside = PathBuf::from(aside);
-        std::fs::write(&aside, content).map_err(Error::io(&aside))?;
-        std::fs::rename(&aside, path).map_err(Error::io(path))
+        files::write(path, &content)
     }
 
     /// The message while the picture still changes: no SVG, which few front ends replace smoothly.
@@ -242,12 +239,12 @@ mod tests {
     fn a_chart_is_saved_under_its_name_only() {
         let folder = std::env::temp_dir().join(format!("kensaku-chart-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        for name in ["a.png", "a.svg"] {
+        for name in ["a.png", "a.svg", "B.PNG"] {
             chart().save(folder.join(name)).unwrap();
         }
         let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, ["a.png", "a.svg"]);
+        assert_eq!(names, ["B.PNG", "a.png", "a.svg"]);
         assert!(std::fs::read(folder.join("a.png")).unwrap().starts_with(b"\x89PNG"));
         assert!(matches!(chart().save(folder.join("a.pdf")), Err(Error::Setting { field: "path", .. })));
         assert!(matches!(chart().save(folder.join("none/a.png")), Err(Error::Io { .. })));

@@ -7,23 +7,21 @@ use super::chart::Figure;
 use super::lines::{Line, Lines};
 use super::live::{Live, register};
 use super::points::{Point, smoothed};
-use super::style::{FAINT, colour};
+use super::style::{FAINT, LARGEST, colour};
 use super::text::number;
 use super::{Chart, Handle, Message, Show, sink};
 
-/// Time between two updates: a picture costs some 20 ms of one core.
+/// Time between two updates: a picture takes about 20 ms of one core.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Larger values say that training diverged; they would press all others into a line.
-const LARGEST: f64 = 1e30;
 
 const LOSS: &str = "loss";
 const RATE: &str = "learning rate";
 
-/// A chart of the loss that grows while a model trains: one display, updated at most once a second.
+/// A live chart of the loss while a model trains: one display, updated at most once per second.
 ///
-/// The loss is drawn as it is, pale, and as its exponential moving average. Other lines share its axis
+/// The loss is drawn twice: as it is, in a pale colour, and as its exponential moving average. Other lines share its axis
 /// ([`LossCurve::push_to`]); the learning rate has its own ([`LossCurve::push_rate`]). Values that are
-/// not finite have no point, but the caption tells them if they are the last.
+/// not finite, or beyond 1e30, have no point; the caption shows the last value, whatever it is.
 ///
 /// ```
 /// let mut chart = kensaku::show::LossCurve::new("training loss");
@@ -33,7 +31,7 @@ const RATE: &str = "learning rate";
 /// chart.finish();
 /// ```
 ///
-/// Dropping the chart finishes it. Where displays cannot be replaced only the last state is shown.
+/// Dropping the chart finishes it. Where displays cannot be updated, only the final state is shown.
 pub struct LossCurve {
     curve: Arc<Curve>,
 }
@@ -61,12 +59,12 @@ impl LossCurve {
         self.curve.push(RATE, step, rate.into(), self.curve.start.elapsed());
     }
 
-    /// The weight of the past in the moving average, 0 (no smoothing) to 0.999; 0.9 unless set.
+    /// The weight of the past in the moving average, 0 (no smoothing) to 0.999; default 0.9. NaN is no smoothing.
     pub fn smooth(&mut self, weight: f64) {
-        self.curve.lock().smoothing = weight.clamp(0.0, 0.999);
+        self.curve.lock().smoothing = if weight.is_nan() { 0.0 } else { weight.clamp(0.0, 0.999) };
     }
 
-    /// Shows the last state, with an SVG. Values pushed later go on in the same display.
+    /// Shows the final state, with an SVG. Values pushed later continue in the same display.
     pub fn finish(&mut self) {
         self.curve.finish();
     }
@@ -101,9 +99,9 @@ struct State {
     handle: Handle,
     /// When the next update may be shown, from the start.
     due: Duration,
-    /// Whether there is something that [`Curve::finish`] has not shown.
+    /// Whether there are values that [`Curve::finish`] has not shown.
     open: bool,
-    /// Whether there is something that is not shown at all.
+    /// Whether there are values that have not been shown at all.
     stale: bool,
 }
 
@@ -276,6 +274,31 @@ mod tests {
             }
             assert!(chart.chart().png().is_ok() && chart.chart().svg().is_ok(), "{values:?}");
         }
+    }
+
+    #[test]
+    fn odd_weights_of_smoothing() {
+        let mut chart = LossCurve::new("weights");
+        (0..50).for_each(|step| chart.push(step, 1.0));
+        for (weight, shown) in [
+            (f64::NAN, "weights: step 49  loss 1.000"),
+            (-1.0, "weights: step 49  loss 1.000"),
+            (f64::INFINITY, "weights: step 49  loss 1.000 (smoothed 1.000)"),
+        ] {
+            chart.smooth(weight);
+            assert_eq!(chart.chart().bundle().data["text/plain"], shown);
+        }
+    }
+
+    /// A title is cut for every picture, once a second while training runs.
+    #[test]
+    fn long_names_are_drawn_at_once() {
+        let long = "a very long name ".repeat(10_000);
+        let mut chart = LossCurve::new(&long);
+        (0..50).for_each(|step| chart.push_to(&long, step, 1.0));
+        let start = Instant::now();
+        assert!(chart.chart().png().is_ok() && chart.chart().svg().is_ok());
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     }
 
     #[test]

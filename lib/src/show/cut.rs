@@ -2,7 +2,7 @@
 
 use std::fmt::{Arguments, Error, Result, Write};
 
-/// At most so many bytes of a value's text are shown.
+/// How many bytes of a value's text are shown.
 const MOST: usize = 64 << 10;
 
 /// The text up to [`MOST`], and a word on the rest, which is not even made.

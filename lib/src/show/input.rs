@@ -1,12 +1,11 @@
-//! Lines of text that the user types: in a field below the cell, or in the terminal.
+//! Text input by the user: in a field below the cell, or in the terminal.
 
 use std::io::Write;
 
 use super::sink::with_sink;
 use crate::{Error, Result};
 
-/// Asks the user for a line of text. On Linux a cell can read `std::io::stdin()` as well, elsewhere that
-/// is empty.
+/// Asks the user for a line of text. On Linux a cell can also read `std::io::stdin()`; elsewhere that is empty.
 ///
 /// ```no_run
 /// let name = kensaku::show::input("Name: ")?;
@@ -17,8 +16,7 @@ pub fn input(prompt: &str) -> Result<String> {
     with_sink(|sink| sink.ask(prompt, false))
 }
 
-/// Asks the user for a line of text that nobody else is to see: it is not shown while it is typed,
-/// and no notebook keeps it.
+/// Asks the user for a secret: it is not shown while it is typed, and not stored in the notebook.
 ///
 /// ```no_run
 /// let key = kensaku::show::password("API key: ")?;

@@ -91,9 +91,9 @@ impl Lines {
 
         // Two points a pixel: no more can be seen.
         let most = chart.plotting_area().dim_in_pixel().0 as usize / UNIT as usize * 2;
-        // The lines of the right axis lie behind the others.
-        let (behind, before): (Vec<_>, Vec<_>) = self.lines.iter().partition(|line| line.right);
-        for line in behind.into_iter().chain(before) {
+        // The lines of the right axis are drawn first, below the others.
+        let (right, left): (Vec<_>, Vec<_>) = self.lines.iter().partition(|line| line.right);
+        for line in right.into_iter().chain(left) {
             let strong = if line.smooth.is_empty() { line.colour } else { pale(line.colour) };
             for (points, colour, width) in [(&line.points, strong, 6), (&line.smooth, line.colour, 8)] {
                 let points = thin(points, most);
@@ -112,14 +112,14 @@ impl Lines {
         Ok(())
     }
 
-    /// All steps; a single one has a neighbour on each side.
+    /// The range of all steps; that of a single step is extended on both sides.
     fn steps(&self) -> Range<usize> {
         let steps = || self.lines.iter().flat_map(|line| &line.points).map(|point| point.0);
         let (first, last) = (steps().min().unwrap_or(0), steps().max().unwrap_or(0));
         if first == last { first.saturating_sub(1)..last.saturating_add(1) } else { first..last }
     }
 
-    /// All values of one axis with some room; never so narrow that ticks would be the same number.
+    /// The range of all values of one axis, with some margin; never so narrow that all ticks would show the same number.
     fn values(&self, right: bool) -> Range<f64> {
         let lines = || self.lines.iter().filter(|line| line.right == right);
         let values = || lines().flat_map(|line| &line.points).map(|point| point.1);

@@ -1,4 +1,4 @@
-//! Displays that are replaced in place.
+//! Displays that are updated in place.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use super::{Show, sink};
 
-/// One display that shows a value now and another one later, in the same place.
+/// A display that is updated in place: each value replaces the one shown before.
 ///
 /// ```
 /// use kensaku::show::{Handle, markdown};
@@ -41,7 +41,7 @@ impl Default for Handle {
     }
 }
 
-/// Something that holds back what it could already show, to keep within its rate.
+/// Something that holds updates back, to limit their rate.
 pub(super) trait Live: Send + Sync {
     /// Shows the latest state, if it is not what is shown.
     fn flush(&self);
@@ -56,8 +56,8 @@ pub(super) fn register(live: Weak<dyn Live>) {
     all.push(live);
 }
 
-/// Brings every progress bar and live chart up to date. The kernel calls it after each cell: a chart
-/// kept in a variable would else lack its last second until it is finished.
+/// Brings every progress bar and live chart up to date. The kernel calls it after each cell: otherwise a chart that is
+/// kept in a variable would lack its last second until it is finished.
 pub fn flush() {
     let all: Vec<Arc<dyn Live>> =
         LIVE.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();

@@ -1,10 +1,10 @@
 //! What a notebook displays: charts, tables, progress.
 //!
-//! A cell that ends in a frame, a data set or a [`Chart`] shows it; [`display`] shows one in the middle of
-//! a cell, [`Handle`] one that changes. [`progress`] and [`LossCurve`] follow work that takes long.
+//! A cell that ends in a frame, a data set or a [`Chart`] shows it; [`display`] shows one in the middle of a cell,
+//! [`Handle`] one that changes. [`progress`] and [`LossCurve`] follow long-running work.
 //!
-//! The library knows nothing of Jupyter. A display is a [`Message`] given to the installed
-//! [`Display`]: the kernel's, the terminal's, or stock evcxr_jupyter's.
+//! The library knows nothing of Jupyter. A display is a [`Message`] to the installed [`Display`]: the kernel's, the
+//! terminal's, or that of stock evcxr_jupyter.
 
 mod bars;
 mod bitmap;
@@ -36,6 +36,7 @@ pub use progress::{Progress, ProgressIter, progress, progress_iter};
 pub use saved::save_to;
 pub use sink::{Display, Message, Show, clear_output, display, set_display};
 pub use table::{TableConfig, table};
+pub(crate) use text::shorten;
 pub use text::{html, markdown};
 #[doc(hidden)]
 pub use value::{

@@ -1,9 +1,9 @@
-//! Series of points: with less noise, and with fewer points.
+//! Smoothing and thinning of series of points.
 
 /// Step and value.
 pub(super) type Point = (usize, f64);
 
-/// From how many points on the loss is smoothed.
+/// The loss is smoothed from this many points on.
 const SMOOTH_FROM: usize = 12;
 
 /// The exponential moving average m_t = w m_{t-1} + (1 - w) x_t, divided by 1 - w^t as Adam does, so that it

@@ -11,18 +11,18 @@ use super::live::{Live, register};
 use super::status::Status;
 use super::{Handle, sink};
 
-/// Work that ends sooner is shown no bar: one that flashes is noise.
+/// Shorter work gets no bar: one that only flashes is noise.
 const QUIET: Duration = Duration::from_millis(300);
-/// Time between two updates. Front ends limit the messages a second.
+/// Time between two updates. Front ends limit the number of messages per second.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// A progress bar: in a notebook one display updated in place, in a terminal a line on stderr,
-/// elsewhere nothing. Made by [`progress`]; it ends when it is dropped. Threads may share it.
+/// A progress bar: a display that is updated in place in a notebook, a line on stderr in a terminal, nothing elsewhere.
+/// Made by [`progress`]; it ends when it is dropped. Threads may share it.
 pub struct Progress {
     bar: Arc<Bar>,
 }
 
-/// Starts a progress bar over `total` units of work, or an unknown number of them.
+/// Starts a progress bar for `total` units of work, or for an unknown number.
 ///
 /// ```
 /// use kensaku::rayon::prelude::*;
@@ -73,7 +73,7 @@ impl Progress {
         self.bar.tick(self.bar.start.elapsed());
     }
 
-    /// The work is over, complete or not. Dropping the bar does the same.
+    /// Ends the bar, whether or not the work is complete. Dropping it does the same.
     pub fn finish(&self) {
         self.bar.finish(self.bar.start.elapsed());
     }
@@ -88,7 +88,7 @@ impl Drop for Progress {
 impl<I: Iterator> Iterator for ProgressIter<I> {
     type Item = I::Item;
 
-    /// Asking for an item says that the one before is done.
+    /// Asking for the next item means that the previous one is done.
     fn next(&mut self) -> Option<I::Item> {
         if std::mem::replace(&mut self.started, true) {
             self.progress.inc(1);
@@ -116,7 +116,7 @@ struct Bar {
     face: Mutex<Face>,
 }
 
-/// How the bar is seen; decided when it is first shown.
+/// How the bar is shown; decided when it first is.
 enum Face {
     Unseen,
     Notebook(Handle),

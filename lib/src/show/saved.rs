@@ -1,4 +1,4 @@
-//! Displays kept as files, for programs: a notebook keeps its displays itself.
+//! Displays written to files, for programs: a notebook stores its displays itself.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Message;
 use crate::{Error, Result, files};
 
-/// Names the folder before the program starts, as [`save_to`] does while it runs.
+/// The environment variable that names the folder; [`save_to`] sets it from within a program.
 const VARIABLE: &str = "KENSAKU_DISPLAYS";
 
 /// Every display from now on is also written into `folder`, numbered in its order: `01.svg` and `01.png`
@@ -91,7 +91,7 @@ impl Saved {
     }
 }
 
-/// The files of a display by their extension. A picture's text is only its stand-in.
+/// The files of a display by their extension. The text of a picture is only a placeholder.
 fn contents(message: &Message) -> Vec<(&'static str, Vec<u8>)> {
     let text = |mime: &str| message.data.get(mime).and_then(Value::as_str);
     let mut files = Vec::new();

@@ -1,4 +1,4 @@
-//! The seam between the library and whatever shows its displays.
+//! The interface between the library and whatever shows its displays.
 
 use std::io::{IsTerminal, Write};
 use std::sync::{PoisonError, RwLock};
@@ -10,7 +10,7 @@ use super::input::ask_terminal;
 use super::saved;
 use crate::Result;
 
-/// One display: the same thing in several MIME types, the front end takes the richest it can show.
+/// One display: the same content in several MIME types, of which the front end shows the richest it can.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// Names the display, so that a later message can replace it.
@@ -19,7 +19,7 @@ pub struct Message {
     pub update: bool,
     /// MIME type -> content; binary content as base64.
     pub data: Map<String, Value>,
-    /// MIME type -> facts for the front end, such as the width of a PNG.
+    /// MIME type -> hints for the front end, such as the width of a PNG.
     pub metadata: Map<String, Value>,
 }
 
@@ -48,16 +48,16 @@ impl Show for Message {
     }
 }
 
-/// Takes displays. Implemented by the kernel and by the fallback for other programs.
+/// Receives displays. Implemented by the kernel, and by a fallback for other programs.
 pub trait Display: Send + Sync {
     fn send(&self, message: &Message);
 
-    /// Takes the value that a cell ends in; a display like others, unless the taker tells them apart.
+    /// Takes the value that a cell ends in; like any other display, unless the implementation distinguishes them.
     fn value(&self, message: &Message) {
         self.send(message);
     }
 
-    /// Takes back what the cell has shown; with `wait`, when it shows something new.
+    /// Removes what the cell has shown; with `wait`, as soon as it shows something new.
     fn clear(&self, _wait: bool) {}
 
     /// Asks the user for a line of text.
@@ -68,7 +68,7 @@ pub trait Display: Send + Sync {
 
 static SINK: RwLock<Option<Box<dyn Display>>> = RwLock::new(None);
 
-/// Installs the sink that takes every display from now on.
+/// Installs the sink that receives every display from now on.
 pub fn set_display(new: Box<dyn Display>) {
     *SINK.write().unwrap_or_else(PoisonError::into_inner) = Some(new);
 }
@@ -82,8 +82,8 @@ pub fn display(value: &dyn Show) {
     send(&value.bundle());
 }
 
-/// Takes back what the cell has shown so far: at once, or with `wait` when it shows something new,
-/// so that a picture that is replaced does not flicker. In a terminal nothing is taken back.
+/// Removes what the cell has shown so far: at once, or with `wait` as soon as it shows something new, so that a picture
+/// that is replaced does not flicker. In a terminal nothing is removed.
 ///
 /// ```
 /// use kensaku::show::{Message, clear_output, display};
@@ -117,7 +117,7 @@ pub(super) fn with_sink<T>(work: impl FnOnce(&dyn Display) -> T) -> T {
     }
 }
 
-/// Whether a sink is installed. Only such a one can replace what it has shown.
+/// Whether a sink is installed. Only an installed one can replace what it has shown.
 pub(super) fn is_installed() -> bool {
     SINK.read().unwrap_or_else(PoisonError::into_inner).is_some()
 }

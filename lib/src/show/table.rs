@@ -1,5 +1,6 @@
 //! Frames as tables.
 
+use std::borrow::Borrow;
 use std::ops::Range;
 
 use polars::prelude::{AnyValue, Column, DataFrame};
@@ -12,11 +13,11 @@ use super::text::{count, escape, shorten};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TableConfig {
-    /// Frames with more rows are shown by their first and last ones; default 12.
+    /// Of a frame with more rows, the first and the last are shown; default 12.
     pub max_rows: usize,
-    /// Frames with more columns are shown by their first and last ones; default 16.
+    /// Of a frame with more columns, the first and the last are shown; default 16.
     pub max_columns: usize,
-    /// Characters of a cell; default 80. The rest appears when the mouse rests on it, up to 1,000 characters.
+    /// Characters per cell; default 80. More, up to 1,000, appear when the mouse rests on the cell.
     pub max_chars: usize,
 }
 
@@ -33,20 +34,21 @@ impl TableConfig {
     }
 }
 
-/// A frame as a table, with as many rows, columns and characters as wanted.
+/// A frame as a table of as many rows, columns and characters as wanted.
 ///
 /// ```
 /// use kensaku::polars::prelude::df;
 /// use kensaku::show::{TableConfig, table};
 ///
 /// let hits = df!("doc_id" => ["d1"], "text" => ["kensaku means search. ".repeat(20)])?;
-/// let whole = table(&hits, &TableConfig { max_chars: usize::MAX, ..Default::default() });
+/// let whole = table(&hits, TableConfig { max_chars: usize::MAX, ..Default::default() });
 /// assert!(!whole.data["text/html"].as_str().unwrap().contains('…'));
 /// # Ok::<(), kensaku::Error>(())
 /// ```
 ///
 /// In a terminal each row is a list of its cells, where long texts have room.
-pub fn table(frame: &DataFrame, config: &TableConfig) -> Message {
+pub fn table(frame: &DataFrame, config: impl Borrow<TableConfig>) -> Message {
+    let config = config.borrow();
     Message::text(records(frame, config)).with("text/html", html_of(frame, config))
 }
 
@@ -228,15 +230,15 @@ mod tests {
     fn whole_texts_on_demand() {
         let text = "a long text ".repeat(200);
         let frame = df!("id" => (0..40i64).collect::<Vec<_>>(), "text" => vec![text.as_str(); 40]).unwrap();
-        let whole = table(&frame, &TableConfig::whole());
+        let whole = table(&frame, TableConfig::whole());
         let shown = |mime: &str| whole.data[mime].as_str().unwrap().to_owned();
         assert_eq!(shown("text/html").matches(&text).count(), 40);
         assert_eq!(shown("text/plain").matches(&format!("\ntext: {text}\n")).count(), 40);
         assert!(!shown("text/html").contains('…') && !shown("text/plain").contains('…'));
         assert!(!shown("text/html").contains("nowrap\">a long"), "a long line breaks");
-        let few = table(&frame, &TableConfig { max_rows: 3, max_columns: 1, max_chars: 5 });
+        let few = table(&frame, TableConfig { max_rows: 3, max_columns: 1, max_chars: 5 });
         assert_eq!(few.data["text/plain"], "…\n\n…\n\n…\n\nshape: (40, 2)");
-        let two = table(&frame, &TableConfig { max_rows: 3, max_chars: 5, ..Default::default() });
+        let two = table(&frame, TableConfig { max_rows: 3, max_chars: 5, ..Default::default() });
         assert_eq!(two.data["text/plain"], "id: 0\ntext: a lo…\n\n…\n\nid: 39\ntext: a lo…\n\nshape: (40, 2)");
         assert_eq!(two.data["text/html"].as_str().unwrap().matches(">a lo…</td>").count(), 2);
     }

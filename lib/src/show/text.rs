@@ -1,4 +1,4 @@
-//! Words and numbers as a reader wants them.
+//! Formatting of texts and numbers.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub fn markdown(text: impl Into<String>) -> Message {
     Message::text(text.clone()).with("text/markdown", text)
 }
 
-/// A display of HTML; a terminal shows it as it is written.
+/// A display of HTML; a terminal shows the source.
 pub fn html(html: impl Into<String>) -> Message {
     let html = html.into();
     Message::text(html.clone()).with("text/html", html)
@@ -37,8 +37,8 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// `text` on one line of at most `max` characters; what is cut off leaves an ellipsis.
-pub(super) fn shorten(text: &str, max: usize) -> String {
+/// `text` on one line of at most `max` characters, with an ellipsis if it is cut.
+pub(crate) fn shorten(text: &str, max: usize) -> String {
     let mut short: String = text.chars().take(max).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(max).is_some() {
         short.pop();
@@ -47,7 +47,7 @@ pub(super) fn shorten(text: &str, max: usize) -> String {
     short
 }
 
-/// A count with thousands apart: `8,123`.
+/// A count with separators of thousands: `8,123`.
 pub(super) fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);

@@ -102,7 +102,7 @@ pub fn is_undisplayed<R>(_displayed: &R) -> bool {
     type_name::<R>() == type_name::<NothingDisplayed>()
 }
 
-/// Whether somebody reads what `evcxr_display` prints.
+/// Whether anyone reads what `evcxr_display` prints.
 #[doc(hidden)]
 pub fn displays() -> bool {
     sink::is_installed()

@@ -13,23 +13,28 @@ use std::str::FromStr;
 
 pub(super) use ranking::Ranking;
 
+use crate::show::shorten;
 use crate::{Error, Result};
 
-/// A measure and its cut-off, written as ir_measures writes it: `nDCG@10`, `RR`, `R@100`.
+/// A measure and its cut-off, such as `nDCG@10`, `RR` or `R@100`: the names of ir_measures.
 ///
-/// | name | value for one query | trec_eval |
-/// |---|---|---|
-/// | `nDCG`, `nDCG@k` | discounted gain, divided by the best possible one; linear gain (Järvelin and Kekäläinen, 2002) | `ndcg`, `ndcg_cut` |
-/// | `RR`, `RR@k` | 1 / rank of the first relevant document; its mean is MRR | `recip_rank` |
-/// | `AP`, `AP@k` | precision at each relevant document, summed and divided by the number of relevant ones; its mean is MAP | `map`, `map_cut` |
-/// | `R@k` | share of the relevant documents among the first k | `recall` |
-/// | `P@k` | share of the first k that is relevant | `P` |
-/// | `Success@k` | 1 if any of the first k is relevant | `success` |
+/// | name | value for one query | also known as | trec_eval |
+/// |---|---|---|---|
+/// | `nDCG`, `nDCG@k` | discounted gain, divided by the best possible one; linear gain (Järvelin and Kekäläinen, 2002) | | `ndcg`, `ndcg_cut_k` |
+/// | `RR`, `RR@k` | 1 / rank of the first relevant document | `MRR` | `recip_rank` |
+/// | `AP`, `AP@k` | precision at each relevant document, summed and divided by the number of relevant ones | `MAP` | `map`, `map_cut_k` |
+/// | `R@k` | share of the relevant documents among the first k | `Recall` | `recall_k` |
+/// | `P@k` | share of the first k that is relevant | `Precision` | `P_k` |
+/// | `Success@k` | 1 if any of the first k is relevant | | `success_k` |
+///
+/// All these names are parsed, in upper or lower case; a measure is always written by the name in the first column.
 ///
 /// ```
 /// use kensaku::eval::Measure;
-/// let measure: Measure = "nDCG@10".parse()?;
-/// assert_eq!(measure.to_string(), "nDCG@10");
+/// for name in ["nDCG@10", "ndcg@10", "NDCG@10", "ndcg_cut_10"] {
+///     assert_eq!(name.parse::<Measure>()?.to_string(), "nDCG@10");
+/// }
+/// assert_eq!("mrr@10".parse::<Measure>()?.to_string(), "RR@10");
 /// assert!("nDCG@0".parse::<Measure>().is_err());
 /// # Ok::<(), kensaku::Error>(())
 /// ```
@@ -42,19 +47,24 @@ pub struct Measure {
 /// To add a measure, write its function and add a line to [`FAMILIES`].
 struct Family {
     name: &'static str,
+    /// Its other name, if it has one.
+    alias: &'static str,
+    /// trec_eval's name without a cut-off, if it has one, and the one in front of a cut-off.
+    trec: [&'static str; 2],
     /// Whether the name alone, without `@k`, is a measure.
     without_cutoff: bool,
     /// The value for one query, looking at the first k documents.
     value: fn(&Ranking, usize) -> f64,
 }
 
+#[rustfmt::skip]
 static FAMILIES: [Family; 6] = [
-    Family { name: "nDCG", without_cutoff: true, value: ndcg::ndcg },
-    Family { name: "RR", without_cutoff: true, value: reciprocal_rank::reciprocal_rank },
-    Family { name: "AP", without_cutoff: true, value: average_precision::average_precision },
-    Family { name: "R", without_cutoff: false, value: recall::recall },
-    Family { name: "P", without_cutoff: false, value: precision::precision },
-    Family { name: "Success", without_cutoff: false, value: success::success },
+    Family { name: "nDCG", alias: "", trec: ["ndcg", "ndcg_cut"], without_cutoff: true, value: ndcg::ndcg },
+    Family { name: "RR", alias: "MRR", trec: ["recip_rank", ""], without_cutoff: true, value: reciprocal_rank::reciprocal_rank },
+    Family { name: "AP", alias: "MAP", trec: ["map", "map_cut"], without_cutoff: true, value: average_precision::average_precision },
+    Family { name: "R", alias: "Recall", trec: ["", "recall"], without_cutoff: false, value: recall::recall },
+    Family { name: "P", alias: "Precision", trec: ["", "P"], without_cutoff: false, value: precision::precision },
+    Family { name: "Success", alias: "", trec: ["", "success"], without_cutoff: false, value: success::success },
 ];
 
 impl Measure {
@@ -68,16 +78,29 @@ impl FromStr for Measure {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        let (family, cutoff) = match name.split_once('@') {
-            Some((family, cutoff)) => (family, cutoff.parse().ok().filter(|k| *k > 0).map(Some)),
-            None => (name, Some(None)),
-        };
-        let family = FAMILIES.iter().find(|known| known.name == family);
-        match (family, cutoff) {
-            (Some(family), Some(cutoff)) if cutoff.is_some() || family.without_cutoff => Ok(Self { family, cutoff }),
-            _ => Err(Error::UnknownMeasure { name: name.to_owned(), known: known() }),
-        }
+        parse(name).ok_or_else(|| Error::UnknownMeasure { name: shorten(name, LONGEST), known: known() })
     }
+}
+
+/// Characters of a name that an error repeats.
+const LONGEST: usize = 40;
+
+fn parse(name: &str) -> Option<Measure> {
+    let is = |known: &str, name: &str| !known.is_empty() && known.eq_ignore_ascii_case(name);
+    let cutoff = |digits: &str| digits.parse().ok().filter(|k| *k > 0);
+    if let Some((name, digits)) = name.split_once('@') {
+        let family = FAMILIES.iter().find(|family| is(family.name, name) || is(family.alias, name))?;
+        return Some(Measure { family, cutoff: Some(cutoff(digits)?) });
+    }
+    // trec_eval prints `ndcg_cut_10` and takes `ndcg_cut.10`.
+    if let Some((name, digits)) = name.rsplit_once(['_', '.'])
+        && let Some(family) = FAMILIES.iter().find(|family| is(family.trec[1], name))
+    {
+        return Some(Measure { family, cutoff: Some(cutoff(digits)?) });
+    }
+    let names = |family: &&Family| [family.name, family.alias, family.trec[0]].iter().any(|known| is(known, name));
+    let family = FAMILIES.iter().filter(|family| family.without_cutoff).find(names)?;
+    Some(Measure { family, cutoff: None })
 }
 
 /// All forms of all measures.
@@ -125,10 +148,28 @@ mod tests {
     }
 
     #[test]
+    fn other_names_mean_the_same() {
+        for (canonical, names) in [
+            ("nDCG@10", &["ndcg@10", "NDCG@10", "nDCG@010", "ndcg_cut_10", "ndcg_cut.10", "NDCG_CUT_10"][..]),
+            ("nDCG", &["ndcg", "NDCG"]),
+            ("RR@10", &["MRR@10", "mrr@10", "rr@10"]),
+            ("RR", &["MRR", "recip_rank"]),
+            ("AP", &["MAP", "map", "ap"]),
+            ("AP@100", &["MAP@100", "map_cut_100"]),
+            ("R@100", &["Recall@100", "recall@100", "recall_100", "r@100"]),
+            ("P@5", &["Precision@5", "precision@5", "p@5", "P_5"]),
+            ("Success@1", &["success@1", "success_1"]),
+        ] {
+            for name in names {
+                assert_eq!(name.parse::<Measure>().unwrap().to_string(), canonical, "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_measure_is_answered_with_the_list() {
-        for name in
-            ["", "ndcg@10", "MRR@10", "P", "R", "Success", "nDCG@", "nDCG@0", "nDCG@-1", "nDCG@1.5", "@10", "AP@10@5"]
-        {
+        let odd = "nDCG@|nDCG@0|nDCG@-1|nDCG@1.5|@10|AP@10@5|ndcg_cut|ndcg_cut_0|recip_rank_10|rr_10|_10|.|Accuracy@1";
+        for name in ["", "P", "R", "Success", "MAPP", "nDCG(dcg='exp-log2')@10"].into_iter().chain(odd.split('|')) {
             let message = name.parse::<Measure>().unwrap_err().to_string();
             assert_eq!(
                 message,
@@ -138,5 +179,7 @@ mod tests {
                 )
             );
         }
+        let long = "nDCG".repeat(25_000).parse::<Measure>().unwrap_err().to_string();
+        assert!(long.starts_with("unknown measure `nDCGnDCG") && long.len() < 200, "{long}");
     }
 }

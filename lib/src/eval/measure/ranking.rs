@@ -1,4 +1,4 @@
-//! What a measure sees of one query.
+//! The input of a measure: one query.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::super::Hit;
 pub(in crate::eval) struct Ranking {
     /// By rank; 0 for a document without a judgement.
     pub(super) grades: Vec<i64>,
-    /// Of every judged document, in no order.
+    /// Of all judged documents, in no particular order.
     pub(super) judged: Vec<i64>,
     /// The lowest grade that is relevant; at least 1.
     relevance_level: i64,

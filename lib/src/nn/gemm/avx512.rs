@@ -51,11 +51,11 @@ pub(super) unsafe fn tile(left: Left, rows: usize, panel: *const f32, depth: usi
     }
     static TILES: [[[Tile; ROWS]; 2]; 2] = [widths!(false), widths!(true)];
     let tile = TILES[usize::from(left.row == 1)][usize::from(out.cols > LANES)][rows - 1];
-    // SAFETY: by the caller's word.
+    // SAFETY: guaranteed by the caller.
     unsafe { tile(left, panel, depth, out) }
 }
 
-/// A tile of `R` rows and `V` registers a row. With `UNIT` rows lie side by side, else columns do.
+/// A tile of `R` rows and `V` registers per row. With `UNIT` rows lie side by side, else columns do.
 ///
 /// # Safety
 /// As for [`tile`].
@@ -78,7 +78,7 @@ unsafe fn sums<const R: usize, const V: usize, const UNIT: bool>(
     let mut panel = panel;
     let mut sums = [[_mm512_setzero_ps(); V]; R];
     for _ in 0..depth {
-        // SAFETY: inside of both operands by the caller's word.
+        // SAFETY: inside of both operands guaranteed by the caller.
         unsafe {
             let right: [__m512; V] = std::array::from_fn(|v| _mm512_loadu_ps(panel.add(v * LANES)));
             // Written out, because the compiler leaves a loop of fourteen turns, and the sums then leave the registers.
@@ -112,8 +112,8 @@ unsafe fn sums<const R: usize, const V: usize, const UNIT: bool>(
     }
 }
 
-/// Panels of `COLS` columns of a matrix whose rows lie one behind the other: that of number `p` has
-/// `from[k * stride + p * COLS + i]` at `k * COLS + i`, 0 for the columns behind the last.
+/// Panels of `COLS` columns of a matrix whose rows lie one after the other: that of number `p` has
+/// `from[k * stride + p * COLS + i]` at `k * COLS + i`, 0 for the columns after the last.
 ///
 /// # Safety
 /// All of it lies inside of its memory.
@@ -123,7 +123,7 @@ pub(super) unsafe fn copy(to: *mut f32, from: *const f32, stride: usize, cols: u
     let last = [0, LANES].map(|left| first_lanes((cols - whole).saturating_sub(left)));
     for k in 0..depth {
         let (row, to) = (from.wrapping_add(k * stride), to.wrapping_add(k * COLS));
-        // SAFETY: by the caller's word; what a mask leaves out is not touched.
+        // SAFETY: guaranteed by the caller; what a mask leaves out is not touched.
         unsafe {
             for left in (0..whole).step_by(COLS) {
                 prefetch(row.wrapping_add(AHEAD * stride + left), COLS);
@@ -154,7 +154,7 @@ pub(super) const fn interleaved(depth: usize) -> usize {
     depth * ROWS + LANES
 }
 
-/// Panels of `ROWS` columns, one behind the other: that of number `p` has `from[k * stride + p * ROWS + i]` at
+/// Panels of `ROWS` columns, one after the other: that of number `p` has `from[k * stride + p * ROWS + i]` at
 /// `k * ROWS + i`.
 ///
 /// # Safety
@@ -166,7 +166,7 @@ pub(super) unsafe fn interleave(to: *mut f32, from: *const f32, stride: usize, c
     for k in 0..depth {
         let row = from.wrapping_add(k * stride);
         prefetch(row.wrapping_add(AHEAD * stride), cols);
-        // SAFETY: by the caller's word; what the mask leaves out is not touched.
+        // SAFETY: guaranteed by the caller; what the mask leaves out is not touched.
         unsafe {
             let panel = |left: usize| to.add(left / ROWS * interleaved(depth) + k * ROWS);
             for left in (0..whole).step_by(ROWS) {
@@ -179,7 +179,7 @@ pub(super) unsafe fn interleave(to: *mut f32, from: *const f32, stride: usize, c
     }
 }
 
-/// A panel of columns: `to[k * COLS + i] = from[i * stride + k]` for `k < depth` and `i < cols`, 0 for the columns behind.
+/// A panel of columns: `to[k * COLS + i] = from[i * stride + k]` for `k < depth` and `i < cols`, 0 for those after.
 ///
 /// # Safety
 /// All of it lies inside of its memory; `cols <= COLS`.
@@ -189,7 +189,7 @@ pub(super) unsafe fn transpose(to: *mut f32, from: *const f32, stride: usize, co
         for top in (0..depth).step_by(LANES) {
             let (width, height) = (cols.saturating_sub(left).min(LANES), (depth - top).min(LANES));
             let (from, to) = (from.wrapping_add(left * stride + top), to.wrapping_add(top * COLS + left));
-            // SAFETY: by the caller's word. A block of a known size stays in registers.
+            // SAFETY: guaranteed by the caller. A block of a known size stays in registers.
             unsafe {
                 match (width, height) {
                     (LANES, LANES) => transpose_block::<true>(to, from, stride, width, height),
@@ -216,11 +216,11 @@ unsafe fn transpose_block<const WHOLE: bool>(
     let (width, height) = if WHOLE { (LANES, LANES) } else { (width, height) };
     let mut rows = [_mm512_setzero_ps(); LANES];
     for (i, row) in rows.iter_mut().enumerate().take(width) {
-        // SAFETY: by the caller's word; what the mask leaves out is not touched.
+        // SAFETY: guaranteed by the caller; what the mask leaves out is not touched.
         *row = unsafe { _mm512_maskz_loadu_ps(first_lanes(height), from.add(i * stride)) };
     }
     for (k, column) in columns(rows).into_iter().enumerate().take(height) {
-        // SAFETY: by the caller's word.
+        // SAFETY: guaranteed by the caller.
         unsafe { _mm512_storeu_ps(to.add(k * COLS), column) };
     }
 }

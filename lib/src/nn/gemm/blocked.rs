@@ -20,10 +20,10 @@ const SAME_SET: usize = 1024;
 /// Rows of a transposed left operand that are packed together: whole cache lines of it are read.
 const PACKED: usize = 8 * ROWS;
 
-/// Numbers of the product that are worth a task of their own.
+/// The smallest part of a product that is worth a task of its own, in numbers.
 const TASK: usize = 1 << 14;
 
-/// Whether this processor can.
+/// Whether the processor supports it.
 pub(super) fn available() -> bool {
     is_x86_feature_detected!("avx512f")
 }
@@ -58,10 +58,10 @@ pub(super) unsafe fn multiply(product: Product<'_>) {
     let (m, n) = (lhs.rows, rhs.cols);
     let tasks = match threads {
         Threads::This => 1,
-        // Two a thread, so that one that is held up holds up less; where both operands are packed, that costs more.
+        // Two per thread, so that a delayed one delays less; where both operands are packed, that costs more.
         Threads::All => (rayon::current_num_threads() * if lhs.col_stride == 1 { 2 } else { 1 }).min(m * n / TASK + 1),
     };
-    // Of all ways to cut the product into so many parts, the one that packs least: every part packs its own.
+    // Of all ways to cut the product into this many parts, the one that packs least: every part packs its own operands.
     let packed = |tall: &usize| tall * n + tasks / tall * m;
     let tall = (1..=tasks).filter(|tall| tasks.is_multiple_of(*tall)).min_by_key(packed).unwrap_or(1);
     let height = m.div_ceil(tall).next_multiple_of(ROWS);
@@ -71,7 +71,7 @@ pub(super) unsafe fn multiply(product: Product<'_>) {
         let (top, left) = (task / wide * height, task % wide * width);
         let rows = top..(top + height).min(lhs.rows);
         let cols = left..(left + width).min(rhs.cols);
-        // SAFETY: by the caller's word; no two tasks have a row and a column in common.
+        // SAFETY: guaranteed by the caller; no two tasks have a row and a column in common.
         unsafe { part(place.at(top, left), lhs.rows(&rows), rhs.cols(&cols)) };
     };
     match (threads, tall * wide) {
@@ -100,7 +100,7 @@ unsafe fn part(place: Place, lhs: View<'_>, rhs: View<'_>) {
                 let terms = part * most..((part + 1) * most).min(depth);
                 let (lhs, rhs) = (lhs.cols(&terms), rhs.rows(&terms).cols(&cols));
                 let place = Place { accumulate: place.accumulate || part > 0, ..place.at(0, left) };
-                // SAFETY: the buffers have room for the largest parts; the rest by the caller's word.
+                // SAFETY: the buffers have room for the largest parts; the rest guaranteed by the caller.
                 unsafe {
                     pack(block, rhs);
                     strip(place, lhs, block, cols.len(), panels);
@@ -110,7 +110,7 @@ unsafe fn part(place: Place, lhs: View<'_>, rhs: View<'_>) {
     });
 }
 
-/// Packs columns into panels `(depth, COLS)`, one behind the other.
+/// Packs columns into panels `(depth, COLS)`, one after the other.
 #[target_feature(enable = "avx512f")]
 unsafe fn pack(block: &mut [f32], rhs: View<'_>) {
     let (depth, start) = (rhs.rows, rhs.data.as_ptr());
@@ -155,7 +155,7 @@ unsafe fn strip(place: Place, lhs: View<'_>, block: &[f32], cols: usize, panels:
             }
             let Place { start, stride, scale, accumulate } = place.at(top, first);
             let out = Out { start, stride, cols: (cols - first).min(COLS), scale, accumulate };
-            // SAFETY: by the caller's word; rows and columns are cut to a tile.
+            // SAFETY: guaranteed by the caller; rows and columns are cut to a tile.
             unsafe { tile(left, rows, block.as_ptr().wrapping_add(first * depth), depth, out) };
         }
     }

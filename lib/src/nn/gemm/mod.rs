@@ -1,19 +1,18 @@
-//! Matrix products, all through one function.
+//! Matrix products, all through one function: blocked products of our own with AVX-512, the `gemm` crate otherwise.
 //!
-//! Behind it are blocked products of our own for AVX-512 and the `gemm` crate elsewhere. `examples/gemm.rs` sets the
-//! rates of both beside that of MKL in PyTorch for the products of an encoder.
+//! `examples/gemm.rs` sets the rates of both beside that of MKL in PyTorch for the products of an encoder.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod blocked;
-mod elsewhere;
+mod gemm_crate;
 #[cfg(target_arch = "x86_64")]
 mod rounded;
 
 use super::math::{lane_sum, vectorised};
 
-/// A matrix in a slice, with strides, so that a transpose or a head of a fused projection is no copy.
+/// A matrix in a slice, with strides: a transpose, or a head of a fused projection, needs no copy.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     data: &'a [f32],
@@ -30,9 +29,15 @@ impl<'a> View<'a> {
     }
 
     /// Rows that lie `row_stride` apart.
+    ///
+    /// # Panics
+    /// If they do not lie within `data`.
     pub fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
-        assert!(rows == 0 || cols == 0 || (rows - 1) * row_stride + cols <= data.len(), "matrix outside of its buffer");
-        Self { data, rows, cols, row_stride, col_stride: 1 }
+        let end = |rows: usize| (rows - 1).checked_mul(row_stride)?.checked_add(cols);
+        let fits = rows == 0 || cols == 0 || end(rows).is_some_and(|end| end <= data.len());
+        assert!(fits, "matrix outside of its buffer");
+        // Of a single row, or of none, the stride says nothing: no product of it may overflow.
+        Self { data, rows, cols, row_stride: row_stride.min(data.len()), col_stride: 1 }
     }
 
     /// Some of its rows.
@@ -41,7 +46,9 @@ impl<'a> View<'a> {
     /// If it does not have them.
     pub fn rows(self, rows: &std::ops::Range<usize>) -> Self {
         assert!(rows.start <= rows.end && rows.end <= self.rows, "rows outside of a matrix");
-        Self { data: &self.data[rows.start * self.row_stride..], rows: rows.len(), ..self }
+        // No rows, or rows of nothing, may begin beyond the end.
+        let data = self.data.get(rows.start.saturating_mul(self.row_stride)..).unwrap_or_default();
+        Self { data, rows: rows.len(), ..self }
     }
 
     /// Some of its columns.
@@ -73,7 +80,7 @@ vectorised! {
     }
 }
 
-/// Who computes a product: all threads, or the calling one because others work on other products.
+/// Which threads compute a product: all, or only the calling one while others compute other products.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Threads {
     All,
@@ -93,7 +100,7 @@ pub enum Threads {
 /// ```
 ///
 /// # Panics
-/// If the shapes do not go together.
+/// If the shapes do not match.
 pub fn gemm(dst: &mut [f32], lhs: View<'_>, rhs: View<'_>, scale: f32, accumulate: bool, threads: Threads) {
     gemm_into((dst, rhs.cols), lhs, rhs, scale, accumulate, threads);
 }
@@ -107,27 +114,25 @@ pub(crate) fn gemm_into(
     accumulate: bool,
     threads: Threads,
 ) {
-    let (m, n, k) = (lhs.rows, rhs.cols, lhs.cols);
-    assert_eq!(k, rhs.rows, "inner dimensions of a matrix product");
-    assert!(n <= stride && m * stride <= dst.len(), "product outside of its buffer");
-    let product = Product { dst, stride, lhs, rhs, scale, accumulate, threads };
+    let product = Product::new((dst, stride), lhs, rhs, scale, accumulate, threads);
+    if lhs.rows == 0 || rhs.cols == 0 {
+        return;
+    }
     #[cfg(target_arch = "x86_64")]
     if blocked::available() {
-        // SAFETY: `View` and the assertions above keep every element inside its slice.
+        // SAFETY: `View` and `Product::new` keep every element inside its slice.
         return unsafe { blocked::multiply(product) };
     }
-    elsewhere::multiply(product);
+    gemm_crate::multiply(product);
 }
 
-/// `dst = scale * lhs rhs` by the calling thread, where an error of 2^-7 of each term does no harm: in bf16, where the
+/// `dst = scale * lhs rhs` by the calling thread, for when an error of 2^-7 per term is acceptable: in bf16, where the
 /// processor multiplies it at twice the rate. Rows of `lhs` and `dst` are not strided.
 pub(crate) fn gemm_rounded((dst, stride): (&mut [f32], usize), lhs: View<'_>, rhs: View<'_>, scale: f32) {
     #[cfg(target_arch = "x86_64")]
     if rounded::available() && lhs.col_stride == 1 && (rhs.row_stride == 1 || rhs.col_stride == 1) {
-        let (m, n) = (lhs.rows, rhs.cols);
-        assert_eq!(lhs.cols, rhs.rows, "inner dimensions of a matrix product");
-        assert!(n <= stride && m * stride <= dst.len(), "product outside of its buffer");
-        // SAFETY: `View` and the assertions keep every element inside its slice; the processor was just asked.
+        let Product { dst, .. } = Product::new((dst, stride), lhs, rhs, scale, false, Threads::This);
+        // SAFETY: `View` and `Product::new` keep every element inside its slice; the processor was just asked.
         return unsafe { rounded::multiply(dst.as_mut_ptr(), stride, lhs, rhs, scale) };
     }
     gemm_into((dst, stride), lhs, rhs, scale, false, Threads::This);
@@ -142,6 +147,22 @@ struct Product<'a> {
     scale: f32,
     accumulate: bool,
     threads: Threads,
+}
+
+impl<'a> Product<'a> {
+    fn new(
+        (dst, stride): (&'a mut [f32], usize),
+        lhs: View<'a>,
+        rhs: View<'a>,
+        scale: f32,
+        accumulate: bool,
+        threads: Threads,
+    ) -> Self {
+        assert_eq!(lhs.cols, rhs.rows, "inner dimensions of a matrix product");
+        let fits = lhs.rows.checked_mul(stride).is_some_and(|end| end <= dst.len());
+        assert!(fits && rhs.cols <= stride, "product outside of its buffer");
+        Self { dst, stride, lhs, rhs, scale, accumulate, threads }
+    }
 }
 
 #[cfg(test)]
@@ -165,7 +186,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
-        /// Tiles, blocks and parts of all sizes, whole and cut, beside the sum in f64; what computes them elsewhere, too.
+        /// Tiles, blocks and parts of all sizes, whole and cut, beside the sum in f64; the fallback, too.
         #[test]
         fn equals_the_sum_of_products(
             (m, n) in (0..150_usize, 0..70_usize),
@@ -187,7 +208,7 @@ mod tests {
             let threads = if alone { Threads::This } else { Threads::All };
             let (mut dst, mut other) = (old.clone(), old.clone());
             gemm_into((&mut dst, stride), lhs, rhs, 0.7, accumulate, threads);
-            elsewhere::multiply(Product { dst: &mut other, stride, lhs, rhs, scale: 0.7, accumulate, threads });
+            gemm_crate::multiply(Product::new((&mut other, stride), lhs, rhs, 0.7, accumulate, threads));
             for (place, old) in old.iter().enumerate().take(m * stride) {
                 let (row, col) = (place / stride, place % stride);
                 if col >= n {
@@ -215,6 +236,29 @@ mod tests {
         gemm(&mut dst, View::new(&lhs, 2, 3), View::new(&rhs, 2, 3).t(), 2.0, true, Threads::This);
         let expected = |i: usize, j: usize| 1.0 + 2.0 * (0..3).map(|k| lhs[i * 3 + k] * rhs[j * 3 + k]).sum::<f32>();
         assert_eq!(dst, [expected(0, 0), expected(0, 1), expected(1, 0), expected(1, 1)]);
+    }
+
+    /// Sizes whose products wrap to something small are outside of every buffer; what has no elements is inside of any.
+    #[test]
+    fn sizes_do_not_overflow() {
+        const HALF: usize = 1 << (usize::BITS - 1);
+        let panics = |work: &(dyn Fn() + std::panic::RefUnwindSafe)| std::panic::catch_unwind(work).is_err();
+        assert!(panics(&|| gemm(&mut [], View::new(&[], HALF, 0), View::new(&[], 0, 2), 1.0, false, Threads::This)));
+        assert!(panics(&|| gemm_rounded((&mut [], 2), View::new(&[], HALF, 0), View::new(&[], 0, 2), 1.0)));
+        assert!(panics(&|| _ = View::strided(&[0.0; 4], 3, 2, HALF)));
+        assert!(panics(&|| _ = View::new(&[0.0; 4], HALF + 1, 2)));
+        assert!(panics(&|| _ = View::strided(&[0.0; 4], 2, 4, 1)));
+
+        let one = View::strided(&[1.0, 2.0], 1, 2, usize::MAX);
+        let mut dst = [0.0];
+        gemm(&mut dst, one, one.t(), 1.0, false, Threads::All);
+        assert_eq!(dst, [5.0]);
+        gemm(&mut [], View::new(&[], usize::MAX, 0), View::new(&[], 0, 0), 1.0, false, Threads::All);
+        for empty in [View::new(&[], 0, 500), View::strided(&[], 500, 0, usize::MAX).t()] {
+            let mut dst = [1.0; 1_000];
+            gemm(&mut dst, View::new(&[], 2, 0), empty, 1.0, false, Threads::This);
+            assert_eq!(dst, [0.0; 1_000]);
+        }
     }
 
     #[test]

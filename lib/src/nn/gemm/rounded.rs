@@ -1,4 +1,4 @@
-//! Products of operands that are rounded to bf16, summed up in f32, for AVX-512 BF16: two products a lane and
+//! Products of operands that are rounded to bf16, summed up in f32, for AVX-512 BF16: two products per lane and
 //! instruction.
 //!
 //! Both operands are packed as pairs of terms, of which one instruction multiplies and adds up both.
@@ -11,7 +11,7 @@ use super::avx512::{COLS, ROWS, columns};
 use crate::nn::math::{LANES, first_lanes};
 use crate::nn::saved_tensor::grow;
 
-/// Whether this processor can.
+/// Whether the processor supports it.
 pub(super) fn available() -> bool {
     is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16")
 }
@@ -71,7 +71,7 @@ unsafe fn tile(
 ) {
     let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
     for pair in 0..pairs {
-        // SAFETY: by the caller's word.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let right = [0, LANES].map(|lane| as_pairs(_mm512_loadu_epi32(panel.add(pair * COLS + lane).cast())));
             let left = rows.add(pair * ROWS);
@@ -100,7 +100,7 @@ unsafe fn tile(
 }
 
 /// `to[pair * step + i]` gets terms `2 pair` and `2 pair + 1` of row `i` of `from`, for 16 rows; 0 for rows from
-/// `height` and terms from `depth` on. What lies behind 16 numbers from the last pair on is not touched.
+/// `height` and terms from `depth` on. Nothing beyond 16 numbers from the last pair on is written.
 ///
 /// # Safety
 /// All of it lies inside of its memory.
@@ -112,7 +112,7 @@ unsafe fn pair_terms(to: *mut u32, step: usize, from: *const f32, stride: usize,
         for (i, row) in rows.iter_mut().enumerate() {
             if i < height {
                 let from = from.wrapping_add(i * stride + term);
-                // SAFETY: by the caller's word; what a mask leaves out is not touched.
+                // SAFETY: guaranteed by the caller; what a mask leaves out is not touched.
                 let [low, high] =
                     [0, 1].map(|v| unsafe { _mm512_maskz_loadu_ps(masks[v], from.wrapping_add(v * LANES)) });
                 *row = as_numbers(_mm512_cvtne2ps_pbh(high, low));
@@ -121,7 +121,7 @@ unsafe fn pair_terms(to: *mut u32, step: usize, from: *const f32, stride: usize,
         let count = (depth - term).div_ceil(2);
         for (pair, column) in columns(rows).into_iter().enumerate() {
             if pair < count {
-                // SAFETY: by the caller's word.
+                // SAFETY: guaranteed by the caller.
                 unsafe { _mm512_storeu_ps(to.add((term / 2 + pair) * step).cast(), column) };
             }
         }
@@ -139,7 +139,7 @@ unsafe fn pair_rows(to: *mut u32, from: *const f32, stride: usize, width: usize,
         for lane in [0, LANES] {
             let mask = first_lanes(width.saturating_sub(lane));
             let from = from.wrapping_add(row * stride + lane);
-            // SAFETY: by the caller's word; what a mask leaves out is not touched.
+            // SAFETY: guaranteed by the caller; what a mask leaves out is not touched.
             unsafe {
                 let low = _mm512_maskz_loadu_ps(mask, from);
                 let other = if row + 1 < depth { mask } else { 0 };

@@ -5,7 +5,6 @@ use candle_core::{D, Device, Tensor};
 use super::Reference;
 use super::ops::drop_rows;
 use crate::Result;
-use crate::nn::blocks::relative::bucket;
 use crate::nn::spec::Spec;
 use crate::nn::{Dropout, PackedBatch};
 
@@ -74,9 +73,7 @@ impl Reference {
         let pairs = || (0..length).flat_map(|query| (0..length).map(move |key| (query, key)));
         let mut scores = scores.clone();
         if self.spec.buckets > 0 {
-            let offsets = 2 * length - 1;
-            let rows: Vec<u32> =
-                pairs().map(|(i, j)| bucket(length - 1 + j - i, offsets, self.spec.buckets) as u32).collect();
+            let rows: Vec<u32> = pairs().map(|(i, j)| bucket(i, j, self.spec.buckets as u32)).collect();
             let table = self.get(&format!("{}.weight", self.spec.names.relative))?;
             let biases = table.narrow(1, head, 1)?.contiguous()?.index_select(&Tensor::new(rows, &Device::Cpu)?, 0)?;
             scores = (scores + biases.reshape((length, length))?)?;
@@ -88,4 +85,17 @@ impl Reference {
         }
         Ok(scores)
     }
+}
+
+/// `MPNetEncoder.relative_position_bucket` of transformers for the query `i` and the key `j`, with 128 as the largest
+/// distance.
+fn bucket(i: usize, j: usize, buckets: u32) -> u32 {
+    let (n, half) = (i as i64 - j as i64, buckets / 2);
+    let side = if n < 0 { half } else { 0 };
+    let (n, exact) = (n.unsigned_abs() as u32, half / 2);
+    if n < exact {
+        return side + n;
+    }
+    let logarithm = (n as f32 / exact as f32).ln() / (128.0 / exact as f32).ln();
+    side + (exact + (logarithm * (half - exact) as f32) as u32).min(half - 1)
 }

@@ -10,7 +10,7 @@ mod ops;
 
 use candle_core::{Device, Tensor, Var};
 
-use super::layer::{ATTENTION, FEED_FORWARD, INNER, embedding};
+use super::layer::{ATTENTION, FEED_FORWARD, INNER};
 use super::spec::{Positions, Spec};
 use super::{Dropout, Encoder, EncoderConfig, PackedBatch};
 use crate::{Error, Result};
@@ -40,8 +40,7 @@ impl Reference {
     pub fn forward(&self, batch: &PackedBatch, dropout: Option<Dropout>) -> Result<Tensor> {
         batch.check()?;
         let Spec { names, layers, rates, .. } = &self.spec;
-        let mut positions = Vec::new();
-        embedding::number(&self.spec, batch, &mut positions);
+        let positions = self.positions(batch);
         let mut hidden = self.embed(batch, &positions, dropout)?;
         for (layer, own) in layers.iter().enumerate() {
             let name = |part: &str| format!("{}.{layer}.{part}", names.layer);
@@ -95,6 +94,17 @@ impl Reference {
         let inner = self.spec.inner;
         let (x, gate) = (x.narrow(1, 0, inner)?, x.narrow(1, inner, inner)?);
         Ok((activate(&x.contiguous()?, self.spec.activation)? * gate)?)
+    }
+
+    /// The row of the position table that each token takes; where padding has a row, by RoBERTa's formula:
+    /// `cumsum(id != pad) * (id != pad) + pad`.
+    fn positions(&self, batch: &PackedBatch) -> Vec<u32> {
+        let Positions::Counted { pad, .. } = self.spec.positions else { return batch.positions.clone() };
+        let counted = |range: std::ops::Range<usize>| {
+            let mask: Vec<u32> = batch.ids[range].iter().map(|id| u32::from(*id != pad)).collect();
+            (0..mask.len()).map(move |token| mask[..=token].iter().sum::<u32>() * mask[token] + pad)
+        };
+        batch.ranges().flat_map(counted).collect()
     }
 
     /// `x Wᵀ + b`, where there is a bias.

@@ -1,4 +1,4 @@
-//! Products by the `gemm` crate: AVX2, NEON, and whatever a processor has.
+//! The fallback: products by the `gemm` crate, for AVX2, NEON and whatever a processor has.
 
 use gemm::Parallelism;
 
@@ -8,13 +8,12 @@ use super::{Product, Threads};
 pub(super) fn multiply(product: Product<'_>) {
     let Product { dst, stride, lhs, rhs, scale, accumulate, threads } = product;
     let (m, n, k) = (lhs.rows, rhs.cols, lhs.cols);
-    assert!(k == rhs.rows && n <= stride && m * stride <= dst.len(), "product outside of its buffer");
     let parallelism = match threads {
         Threads::All => Parallelism::Rayon(rayon::current_num_threads()),
         Threads::This => Parallelism::None,
     };
-    // SAFETY: `View` and the assertion above keep every element inside its slice, and `dst` is borrowed mutably, so
-    // it overlaps neither operand.
+    // SAFETY: `View` and `Product::new` keep every element inside its slice, and `dst` is borrowed mutably, so it
+    // overlaps neither operand.
     unsafe {
         gemm::gemm(
             m,

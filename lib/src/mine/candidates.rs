@@ -1,4 +1,4 @@
-//! What all ways of mining share: which documents a query must not get, and the rows that come out.
+//! Shared by all ways of mining: which documents may be negatives of a query, and the resulting rows.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -8,8 +8,8 @@ use crate::data::{Corpus, Qrels, Queries, TrainingSet, negative_column};
 use crate::show::{Message, display, progress_iter};
 use crate::{Error, Result, interrupt};
 
-/// Chooses negatives for every query with `choose(query, query_id, candidates)`, where `query` is the
-/// row of the query in its frame. It returns document numbers, or `None` if there are too few.
+/// Chooses negatives for every query with `choose(query, query_id, candidates)`, where `query` is the row of the query in
+/// its frame. It returns document numbers, or `None` if there are too few candidates.
 pub(super) fn training_set(
     queries: &Queries,
     qrels: &Qrels,
@@ -17,13 +17,7 @@ pub(super) fn training_set(
     num_negatives: usize,
     mut choose: impl FnMut(usize, &str, &Candidates) -> Result<Option<Vec<usize>>>,
 ) -> Result<TrainingSet> {
-    if num_negatives == 0 {
-        return Err(Error::Setting {
-            field: "num_negatives",
-            value: num_negatives.to_string(),
-            expected: "a number of at least 1".to_owned(),
-        });
-    }
+    check_number(num_negatives, corpus)?;
     let docs = Docs::new(corpus);
     let mut rows = Rows::new(num_negatives);
     let (mut judged, mut dropped) = (0, 0);
@@ -47,7 +41,17 @@ pub(super) fn training_set(
     rows.into_training_set(&query_ids, &texts, &docs)
 }
 
-/// The documents by number, their row in the corpus.
+/// Fails unless a query can have as many negatives: one of the documents is its positive.
+pub(super) fn check_number(num_negatives: usize, corpus: &Corpus) -> Result<()> {
+    let expected = match num_negatives {
+        0 => "a number of at least 1".to_owned(),
+        _ if num_negatives >= corpus.len() => format!("fewer than the {} documents of the corpus", corpus.len()),
+        _ => return Ok(()),
+    };
+    Err(Error::Setting { field: "num_negatives", value: num_negatives.to_string(), expected })
+}
+
+/// The documents, numbered by their row in the corpus.
 struct Docs {
     ids: Vec<String>,
     texts: Vec<String>,
@@ -103,8 +107,8 @@ impl<'a> Candidates<'a> {
         self.docs.number(doc_id, "run", query_id)
     }
 
-    /// Keeps, in their order, the documents that are neither positive nor the query itself, and of
-    /// those with the same text the first that comes.
+    /// Keeps, in their order, the documents that are neither positive nor the query itself; of documents with the same
+    /// text, the first.
     pub(super) fn filter(&self, documents: impl Iterator<Item = usize>) -> impl Iterator<Item = usize> {
         let mut seen = self.positives.clone();
         documents.filter(move |doc| self.docs.texts[*doc] != self.query_text && seen.insert(self.docs.same_text[*doc]))
@@ -115,7 +119,7 @@ impl<'a> Candidates<'a> {
 struct Rows {
     queries: Vec<usize>,
     positives: Vec<usize>,
-    /// One for each column of negatives.
+    /// One vector per column of negatives.
     negatives: Vec<Vec<usize>>,
 }
 

@@ -1,0 +1,68 @@
+//! Inputs without faults. The cargo-fuzz targets begin with some of them.
+
+use std::fs::{create_dir, write};
+use std::path::Path;
+
+use kensaku::Result;
+use kensaku::model::{BiEncoder, BiEncoderConfig};
+use kensaku::nn::EncoderConfig;
+use kensaku::text::{Tokenizer, WordPieceConfig};
+use polars::prelude::*;
+use serde_json::json;
+
+use crate::families::word_tokenizer;
+use crate::readers::TEXTS;
+
+pub const JSONL: &str = r#"{"_id": "d1", "title": "Cats", "text": "Cats purr.", "tags": ["a", "b"], "year": 1999}
+{"_id": "d2", "title": null, "text": "検索は楽しい \u00e9", "meta": {"source": {"name": "x"}}, "score": 0.25}
+{"_id": "d3", "title": "", "text": "Fish \"swim\".", "tags": [], "year": -3, "kept": true}
+"#;
+pub const QUERIES: &str = "{\"_id\": \"q1\", \"text\": \"which pet purrs\"}\n{\"_id\": \"q2\", \"text\": \"swim\"}\n";
+pub const QRELS_TSV: &str = "query-id\tcorpus-id\tscore\nq1\td1\t1\nq2\td3\t2\nq2\td1\t0\n";
+pub const CSV: &str =
+    "query,positive,negative,score\n\"which, pet\",\"cats \"\"purr\"\"\",dogs bark,0.5\nfish?,swim,,1\nq,p,n,-1e3\n";
+pub const TSV: &str = "doc_id\ttitle\ttext\nd1\tCats\tCats \"purr\nd2\t\t検索\nd3\tFish\tswim\n";
+pub const QRELS: &str = "q1 0 d1 1\nq1 0 d2 0\n\nq2\t0\td3\t2\n# comment\nq2 0 d1 -1\n";
+pub const RUN: &str = "q1 Q0 d1 1 12.5 tag\nq1 Q0 d2 2 1e-3 tag\nq2 Q0 d3 1 0.25 tag\nq3 Q0 d1 1 -inf tag\n";
+
+/// A folder in BEIR's format.
+pub fn beir(folder: &Path) {
+    write(folder.join("corpus.jsonl"), JSONL).unwrap();
+    write(folder.join("queries.jsonl"), QUERIES).unwrap();
+    create_dir(folder.join("qrels")).unwrap();
+    write(folder.join("qrels/test.tsv"), QRELS_TSV).unwrap();
+}
+
+/// Columns of all common kinds, in pages that are not compressed, so that changes reach them.
+pub fn parquet(path: &Path) {
+    let ids: Vec<String> = (0..40).map(|row| format!("d{}", row / 3)).collect();
+    let vectors: Vec<Series> = (0..40).map(|row| Series::new("".into(), [row as f32, 0.5])).collect();
+    let mut frame = df!(
+        "id" => &ids,
+        "n" => (0..40i64).map(|row| (row % 7 != 0).then_some(row * row)).collect::<Vec<_>>(),
+        "x" => (0..40).map(|row| f64::from(row) / 3.0).collect::<Vec<_>>(),
+        "small" => (0..40u32).collect::<Vec<_>>(),
+        "kept" => (0..40).map(|row| row % 3 == 0).collect::<Vec<_>>(),
+        "vector" => vectors,
+        "group" => (0..40).map(|row| if row < 20 { "a" } else { "b" }).collect::<Vec<_>>(),
+    )
+    .unwrap();
+    let file = std::fs::File::create(path).unwrap();
+    ParquetWriter::new(file).with_compression(ParquetCompression::Uncompressed).finish(&mut frame).unwrap();
+}
+
+/// A model of a family: BERT's with a trained WordPiece tokenizer and prompts, the others' with whole words.
+pub fn model(config: &EncoderConfig, folder: &Path) -> Result<()> {
+    let is_bert = matches!(config, EncoderConfig::Bert(_));
+    let tokenizer = match is_bert {
+        true => Tokenizer::train_wordpiece(&TEXTS, &WordPieceConfig { vocab_size: 60, ..Default::default() })?,
+        false => word_tokenizer(&["cats", "purr", "dogs", "and", "more"]),
+    };
+    BiEncoder::new(config.clone(), tokenizer, BiEncoderConfig { max_length: 12, ..Default::default() }, 1)?
+        .save(folder)?;
+    if is_bert {
+        let prompts = json!({"prompts": {"query": "query: ", "document": "doc: "}, "similarity_fn_name": "cosine"});
+        write(folder.join("config_sentence_transformers.json"), prompts.to_string()).unwrap();
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! What reads the inputs, and uses what comes of it. The cargo-fuzz targets call the same functions.
+
+use std::path::Path;
+
+use kensaku::Result;
+use kensaku::data::Qrels;
+use kensaku::data::read::{self, Csv, Table};
+use kensaku::eval::{Run, evaluate};
+use kensaku::model::{BiEncoder, Role};
+use kensaku::show::Show;
+use kensaku::text::Tokenizer;
+
+/// Texts that are encoded: empty, of other scripts, longer than a model reads.
+pub const TEXTS: [&str; 4] = ["cats purr", "", "the 検索 dogs, and more dogs than fit", "x"];
+
+pub fn jsonl(path: &Path) -> Result<()> {
+    let table = read::jsonl(path)?;
+    shown(&table);
+    table.rename(&[("_id", "doc_id")])?.corpus()?.bundle();
+    Ok(())
+}
+
+pub fn csv(path: &Path) -> Result<()> {
+    let table = read::csv(path, &Csv::default())?;
+    shown(&table);
+    let set = table.numbers("score")?.training_set()?;
+    set.bundle();
+    set.columns();
+    set.scores()?;
+    Ok(())
+}
+
+pub fn tsv(path: &Path) -> Result<()> {
+    let table = read::csv(path, &Csv::tsv())?;
+    shown(&table);
+    let corpus = table.corpus()?;
+    corpus.bundle();
+    corpus.texts();
+    Ok(())
+}
+
+pub fn qrels(path: &Path) -> Result<()> {
+    let qrels = Qrels::read_trec(path)?;
+    qrels.bundle();
+    assert_eq!(Qrels::from_frame(&qrels.frame()?)?, qrels);
+    Ok(())
+}
+
+/// What was read can be written, and read again as the same.
+pub fn run(path: &Path) -> Result<()> {
+    let run = Run::read_trec(path)?;
+    run.bundle();
+    let again = path.with_extension("again");
+    run.write_trec(&again, "again")?;
+    assert_eq!(Run::read_trec(&again)?, run);
+    let mut qrels = Qrels::new();
+    qrels.insert("q1", "d1", 1);
+    evaluate(&qrels, &run, &["nDCG@10", "RR", "P@1"])?.bundle();
+    Ok(())
+}
+
+pub fn parquet(path: &Path) -> Result<()> {
+    let frame = read::parquet(path)?.collect()?;
+    frame.bundle();
+    Ok(())
+}
+
+pub fn beir(folder: &Path) -> Result<()> {
+    let data = read::beir(folder)?;
+    data.corpus.bundle();
+    data.split("test")?.qrels.bundle();
+    Ok(())
+}
+
+fn shown(table: &Table) {
+    table.frame().bundle();
+}
+
+/// A tokenizer that loads encodes, and what it writes is read again.
+pub fn tokenizer(path: &Path) -> Result<()> {
+    let tokenizer = Tokenizer::load(path)?;
+    tokenizer.encode(&TEXTS, 16)?;
+    Tokenizer::from_bytes(tokenizer.to_json()?)?;
+    Ok(())
+}
+
+/// A model that loads gives finite vectors or an error, and can be saved and loaded again.
+pub fn model(folder: &Path) -> Result<()> {
+    let model = BiEncoder::load(folder)?;
+    let vectors = model.encode(&TEXTS, Role::Query)?.to_vec2::<f32>()?;
+    assert!(vectors.iter().flatten().all(|number| number.is_finite()), "NaN left the model as a vector");
+    let again = folder.join("again");
+    model.save(&again)?;
+    BiEncoder::load(again)?.encode(&TEXTS[..1], Role::Doc)?;
+    Ok(())
+}
