@@ -146,7 +146,7 @@ impl Encoder {
         } = activations;
         let pass = self.pass(batch, trained, tokens, *dropout, positions, &offsets[..self.offsets(batch)]);
         let pass = Pass { lowest: *lowest, ..pass };
-        // The output is not needed any more: its memory holds the gradient that wanders down.
+        // The output is not needed any more: its buffer now carries the gradient backwards.
         let d = &mut hidden[..size];
         d[..read].copy_from_slice(d_hidden);
         if let Some(place) = &layout.final_norm {
