@@ -3,15 +3,20 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use kensaku::Result;
+use kensaku::loss::MultipleNegativesRanking;
+use kensaku::model::BiEncoder;
 use kensaku::nn::{
     Activations, BertConfig, Dropout, Encoder, EncoderConfig, Memory, ModernBertConfig, MpnetConfig, PackedBatch,
     Storage,
 };
 use kensaku::random::Philox;
+use kensaku::train::{CheckpointConfig, TrainConfig, Trainer};
 
 use crate::families::cancels;
 use crate::golden::{cosine, relative_distance, within};
 use crate::shared::{Trials, test};
+use crate::training::{small, words};
 
 /// Counts what the whole process allocates.
 struct Counting;
@@ -24,6 +29,12 @@ unsafe impl GlobalAlloc for Counting {
         ALLOCATED.fetch_add(layout.size(), Relaxed);
         // SAFETY: by the caller's word.
         unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.fetch_add(layout.size(), Relaxed);
+        // SAFETY: by the caller's word. The system's zeros take no memory before they are touched.
+        unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
@@ -39,7 +50,7 @@ static COUNTING: Counting = Counting;
 const ROUNDED: f64 = 1e-2;
 
 pub fn trials() -> Trials {
-    let mut trials = Vec::new();
+    let mut trials = vec![test("memory::frozen_parameters_have_no_gradients_and_moments", || frozen().unwrap())];
     for (name, config) in families() {
         let (again, rounded, bytes, wide) = (config.clone(), config.clone(), config.clone(), config);
         trials.push(test(&format!("memory::{name}_is_computed_again_bit_for_bit"), move || checkpointing(&again)));
@@ -176,4 +187,38 @@ fn steady(config: &EncoderConfig) {
         assert_eq!(same, arena);
         assert!(again < arena / 20, "{again} bytes beside an arena of {arena}");
     }
+}
+
+/// A table of 100 MB that is not trained: a step takes memory for the rest alone, and so does a checkpoint.
+fn frozen() -> Result<()> {
+    let data = words()?;
+    let model = small(&data, 1)?;
+    let EncoderConfig::Bert(config) = model.encoder().config().clone() else { panic!("not BERT") };
+    let config = BertConfig { max_position_embeddings: 800_000, ..config };
+    let model = BiEncoder::new(config, model.tokenizer().clone(), model.config().clone(), 1)?;
+    let table = model.encoder().parameters().values("embeddings.position_embeddings.weight")?.len() * size_of::<f32>();
+    let folder = tempfile::tempdir().unwrap();
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+    };
+    let before = resident();
+    let train = TrainConfig {
+        freeze: vec!["position_embeddings".to_owned()],
+        checkpoint: Some(CheckpointConfig { dir: folder.path().to_owned(), every: 100, keep: 1 }),
+        ..crate::training::config()
+    };
+    let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), train)?;
+    for step in trainer.steps(&data)?.take(3) {
+        step?;
+    }
+    let taken = resident().saturating_sub(before);
+    assert!(taken < table / 2, "{taken} bytes beside a table of {table}");
+    // Embeddings that are trained beside it are.
+    let words = trainer.model().encoder().parameters().grad("embeddings.word_embeddings.weight")?;
+    assert!(words.iter().any(|grad| *grad != 0.0));
+    let path = trainer.checkpoint()?;
+    assert!(std::fs::metadata(path.join("optimizer.safetensors")).unwrap().len() < table as u64 / 2);
+    Ok(())
 }
