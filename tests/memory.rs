@@ -4,6 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use kensaku::Result;
+use kensaku::data::{Texts, TrainingSet};
 use kensaku::loss::MultipleNegativesRanking;
 use kensaku::model::BiEncoder;
 use kensaku::nn::{
@@ -50,7 +51,10 @@ static COUNTING: Counting = Counting;
 const ROUNDED: f64 = 1e-2;
 
 pub fn trials() -> Trials {
-    let mut trials = vec![test("memory::frozen_parameters_have_no_gradients_and_moments", || frozen().unwrap())];
+    let mut trials = vec![
+        test("memory::batches_and_steps_copy_no_texts", || shared_texts().unwrap()),
+        test("memory::frozen_parameters_have_no_gradients_and_moments", || frozen().unwrap()),
+    ];
     for (name, config) in families() {
         let (again, rounded, bytes, wide) = (config.clone(), config.clone(), config.clone(), config);
         trials.push(test(&format!("memory::{name}_is_computed_again_bit_for_bit"), move || checkpointing(&again)));
@@ -220,5 +224,26 @@ fn frozen() -> Result<()> {
     assert!(words.iter().any(|grad| *grad != 0.0));
     let path = trainer.checkpoint()?;
     assert!(std::fs::metadata(path.join("optimizer.safetensors")).unwrap().len() < table as u64 / 2);
+    Ok(())
+}
+
+/// Of 8 MB of texts, a batch takes its own, and the plan of an epoch some bytes per text.
+fn shared_texts() -> Result<()> {
+    let texts =
+        |first: usize| (first..first + 20_000).map(|n| format!("{n} {}", "red ".repeat(50))).collect::<Vec<_>>();
+    let data = TrainingSet::new(polars::df!("query" => texts(0), "positive" => texts(20_000))?)?;
+    let all: usize = data.columns().iter().flat_map(Texts::iter).map(str::len).sum();
+    let mut trainer =
+        Trainer::new(small(&words()?, 1)?, MultipleNegativesRanking::default(), crate::training::config())?;
+    let batch = trainer.batch(&data, &(0..12).collect::<Vec<_>>())?;
+    trainer.step(&batch)?;
+    let before = ALLOCATED.load(Relaxed);
+    trainer.batch(&data, &[7])?;
+    let one = ALLOCATED.load(Relaxed) - before;
+    assert!(one < all / 20, "{one} bytes for one row of {all}");
+    let before = ALLOCATED.load(Relaxed);
+    trainer.steps(&data)?.next().unwrap()?;
+    let start = ALLOCATED.load(Relaxed) - before;
+    assert!(start < all / 2, "{start} bytes to start on {all}");
     Ok(())
 }

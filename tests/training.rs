@@ -1,9 +1,9 @@
 //! Whole chains against sentence-transformers: token ids, encoder, pooling, loss, gradients, AdamW.
 
-use kensaku::data::{Queries, Texts, TrainingSet};
+use kensaku::data::{Queries, Texts, TrainingSet, plan_batches};
 use kensaku::loss::{Batch, CosineSimilarity, Loss, MultipleNegativesRanking, custom};
 use kensaku::model::{BiEncoder, BiEncoderConfig};
-use kensaku::nn::BertConfig;
+use kensaku::nn::{BertConfig, MpnetConfig};
 use kensaku::text::{Tokenizer, WordPieceConfig};
 use kensaku::train::{AdamWConfig, MicroBatch, OptimizerConfig, Schedule, SgdConfig, TokenBatch, TrainConfig, Trainer};
 use kensaku::{Error, Result, interrupt};
@@ -375,6 +375,21 @@ fn odd_settings() -> Result<()> {
         assert!(steps.next().unwrap()?.loss.is_finite());
         assert!(start.elapsed().as_secs_f64() < 2.0, "{:?}", start.elapsed());
     }
+    // Where texts repeat, planning takes its time, and can be interrupted.
+    let texts: Texts = (0..1_000).map(|n| (n / 2).to_string()).collect();
+    interrupt::set(true);
+    let planned = plan_batches(&[texts], 1, true, 1, 0);
+    interrupt::set(false);
+    assert!(matches!(planned, Err(Error::Interrupted { .. })), "{planned:?}");
+    // Relative positions, which only the layers read.
+    let (model, shape) =
+        (small(&data, 1)?, MpnetConfig { hidden_size: 32, num_attention_heads: 4, ..Default::default() });
+    let shape = MpnetConfig { num_hidden_layers: 0, intermediate_size: 64, ..shape };
+    let flat = BiEncoder::new(shape, model.tokenizer().clone(), model.config().clone(), 1).and_then(|model| {
+        let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), config())?;
+        trainer.steps(&data)?.next().unwrap()
+    });
+    assert!(flat.unwrap_err().to_string().starts_with("num_hidden_layers = 0"));
     Ok(())
 }
 
