@@ -1,4 +1,4 @@
-//! Checkpoints: going on bit for bit, and what is refused.
+//! Checkpoints: resuming bit for bit, and what is refused.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use kensaku::data::TrainingSet;
 use kensaku::loss::MultipleNegativesRanking;
 use kensaku::model::{BiEncoder, BiEncoderConfig, Role};
-use kensaku::nn::{BertConfig, EncoderConfig};
-use kensaku::train::{CheckpointConfig, Optimizer, OptimizerConfig, SgdConfig, TrainConfig, Trainer};
+use kensaku::nn::{BertConfig, EncoderConfig, Memory};
+use kensaku::train::{
+    CheckpointConfig, Every, MicroBatch, Optimizer, OptimizerConfig, SgdConfig, TrainConfig, Trainer, ValidationConfig,
+};
 use kensaku::{Error, Result, interrupt};
 use tempfile::TempDir;
 
@@ -18,7 +20,11 @@ use crate::training::{config, losses, small, weights, words};
 pub fn trials() -> Trials {
     vec![
         test("checkpoints::resume_bit_for_bit", || bit_for_bit().unwrap()),
-        test("checkpoints::resume_behind_a_crash", || crash().unwrap()),
+        test("checkpoints::resume_after_a_crash", || crash().unwrap()),
+        test("checkpoints::resume_with_other_means_and_for_longer", || longer().unwrap()),
+        test("checkpoints::resume_in_a_second_round", || second_round().unwrap()),
+        test("checkpoints::a_folder_belongs_to_one_training", || own_folder().unwrap()),
+        test("checkpoints::a_best_that_cannot_be_read_stops_nothing", || broken_best().unwrap()),
         test("checkpoints::damaged_ones_are_passed_over", || damaged().unwrap()),
         test("checkpoints::foreign_ones_are_refused", || foreign().unwrap()),
         test("checkpoints::keep_the_last_and_the_best", || kept().unwrap()),
@@ -35,7 +41,7 @@ fn trainer(data: &TrainingSet, seed: u64, config: TrainConfig) -> Result<Trainer
     Trainer::new(small(data, seed)?, MultipleNegativesRanking::default(), config)
 }
 
-/// A folder with checkpoints behind steps 5 and 10, and the training set.
+/// A folder with checkpoints after steps 5 and 10, and the training set.
 fn ten_steps() -> Result<(TempDir, TrainingSet)> {
     let (dir, data) = (tempfile::tempdir().unwrap(), words()?);
     losses(&mut trainer(&data, 1, saving(dir.path(), 5))?, &data, 12)?;
@@ -94,7 +100,7 @@ fn bit_for_bit() -> Result<()> {
     Ok(())
 }
 
-/// What a crash leaves: steps behind the last checkpoint are lost, a half-written one is cleared away.
+/// What a crash leaves: steps after the last checkpoint are lost, a half-written one is cleared away.
 fn crash() -> Result<()> {
     let (dir, data) = ten_steps()?;
     let whole = losses(&mut trainer(&data, 1, config())?, &data, usize::MAX)?;
@@ -102,12 +108,111 @@ fn crash() -> Result<()> {
     fs::write(dir.path().join(".step-00000015.new/model.safetensors"), "half").unwrap();
     let mut again = trainer(&data, 2, saving(dir.path(), 5))?;
     let resumed = again.resume(dir.path())?;
-    assert_eq!(resumed.to_string(), format!("goes on behind step 10, from {}/step-00000010", dir.path().display()));
+    assert_eq!(resumed.to_string(), format!("resuming after step 10 from {}/step-00000010", dir.path().display()));
     assert_eq!(losses(&mut again, &data, 7)?, whole[10..17]);
     assert_eq!(names(dir.path()), ["step-00000010", "step-00000015"]);
     // Twice in one session: back to the checkpoint, and the same again.
     assert_eq!(again.resume(dir.path().join("step-00000010"))?.step, 10);
     assert_eq!(losses(&mut again, &data, usize::MAX)?, whole[10..]);
+    Ok(())
+}
+
+/// What does not change the course may change, and more epochs make the training longer.
+fn longer() -> Result<()> {
+    let (dir, data) = ten_steps()?;
+    let validation = ValidationConfig { every: Every::Steps(7), patience: Some(9), ..Default::default() };
+    let config = TrainConfig {
+        micro_batch: Some(MicroBatch::Texts(5)),
+        memory: Memory { checkpointing: true, ..Default::default() },
+        validation,
+        epochs: 8,
+        ..saving(dir.path(), 1_000)
+    };
+    let mut again = trainer(&data, 2, config)?;
+    assert!(!again.resume(dir.path())?.finished);
+    let steps = again.steps(&data)?.collect::<Result<Vec<_>>>()?;
+    assert_eq!((steps[0].step, steps.len(), steps[0].total), (11, 30, Some(40)));
+    let rates = |step: usize| TrainConfig::default().schedule.rate(step, 4, 40, 5e-3);
+    assert!(steps.iter().all(|step| (step.learning_rate - rates(step.step - 1)).abs() < 1e-12));
+
+    // A training that is finished has no steps left, and a script that resumes it can run again.
+    let mut finished = trainer(&data, 2, TrainConfig { epochs: 8, ..saving(dir.path(), 1_000) })?;
+    let resumed = finished.resume(dir.path())?;
+    assert!(resumed.finished && resumed.to_string().ends_with("step-00000040; the training was finished"), "{resumed}");
+    assert_eq!(losses(&mut finished, &data, usize::MAX)?, [] as [f64; 0]);
+    assert!(finished.steps(&data).is_err());
+    // Once more, for an epoch longer.
+    let mut longer = trainer(&data, 2, TrainConfig { epochs: 9, ..saving(dir.path(), 1_000) })?;
+    assert!(!longer.resume(dir.path())?.finished);
+    assert_eq!(losses(&mut longer, &data, usize::MAX)?.len(), 5);
+    Ok(())
+}
+
+/// The checkpoint knows where in the second training set it is.
+fn second_round() -> Result<()> {
+    let (dir, data) = (tempfile::tempdir().unwrap(), words()?);
+    let other = TrainingSet::new(data.frame().slice(10, 24))?;
+    let mut whole = trainer(&data, 1, config())?;
+    losses(&mut whole, &data, 8)?;
+    let expected = losses(&mut whole, &other, usize::MAX)?;
+    let mut first = trainer(&data, 1, saving(dir.path(), 13))?;
+    losses(&mut first, &data, 8)?;
+    let mut parts = losses(&mut first, &other, 5)?;
+    let mut second = trainer(&data, 2, saving(dir.path(), 100))?;
+    assert_eq!(second.resume(dir.path())?.step, 13);
+    let error = second.steps(&data).err().unwrap().to_string();
+    assert!(error.contains("its training set is another one (24 examples; this one has 60)"), "{error}");
+    parts.extend(losses(&mut second, &other, usize::MAX)?);
+    assert_eq!(parts, expected);
+    assert!(weights(second.model()) == weights(whole.model()));
+    Ok(())
+}
+
+/// Whichever way a trainer comes to write, it does not touch the checkpoints of another one.
+fn own_folder() -> Result<()> {
+    let (dir, data) = ten_steps()?;
+    let theirs = names(dir.path());
+    let (elsewhere, _) = ten_steps()?;
+    let refused = |error: Error| {
+        let error = error.to_string();
+        assert!(error.contains("step-00000010: is of another training"), "{error}");
+    };
+    // By hand before the first step, and then by steps.
+    let mut early = trainer(&data, 2, saving(dir.path(), 1))?;
+    refused(early.checkpoint().unwrap_err());
+    refused(early.mark_best(0.5).unwrap_err());
+    refused(losses(&mut early, &data, 1).unwrap_err());
+    // From a checkpoint that is somewhere else.
+    let mut resumed = trainer(&data, 2, saving(dir.path(), 1))?;
+    resumed.resume(elsewhere.path())?;
+    refused(resumed.mark_best(0.5).unwrap_err());
+    refused(losses(&mut resumed, &data, 1).unwrap_err());
+    assert_eq!(names(dir.path()), theirs);
+    // By another name of the folder, its own are its own.
+    let mut own = trainer(&data, 2, saving(&dir.path().join("step-00000010/.."), 1))?;
+    own.resume(dir.path())?;
+    losses(&mut own, &data, 1)?;
+    assert_eq!(names(dir.path()), ["step-00000010", "step-00000011"]);
+    Ok(())
+}
+
+fn broken_best() -> Result<()> {
+    let (dir, data) = (tempfile::tempdir().unwrap(), words()?);
+    let mut trainer = trainer(&data, 1, saving(dir.path(), 1))?;
+    losses(&mut trainer, &data, 2)?;
+    fs::write(dir.path().join("best.json"), "{").unwrap();
+    losses(&mut trainer, &data, 2)?;
+    assert_eq!(names(dir.path()).len(), 5, "none is removed: it might be the best");
+    assert!(trainer.best_checkpoint().unwrap_err().to_string().contains("best.json"));
+    // Nor is the best one a folder of someone else.
+    let other = tempfile::tempdir().unwrap();
+    let names_other = format!(r#"{{"checkpoint": "{}", "score": 1}}"#, other.path().display());
+    fs::write(dir.path().join("best.json"), names_other).unwrap();
+    let error = trainer.best_checkpoint().unwrap_err().to_string();
+    assert!(error.contains("expected a checkpoint of this folder"), "{error}");
+    trainer.mark_best(0.5)?;
+    losses(&mut trainer, &data, 3)?;
+    assert_eq!(names(dir.path()), ["best.json", "step-00000004", "step-00000006", "step-00000007"]);
     Ok(())
 }
 
@@ -196,7 +301,7 @@ fn foreign() -> Result<()> {
 
     // A new training does not mix with an old one, and a folder without checkpoints is none to resume.
     let error = trainer(&data, 1, saving(dir.path(), 5))?.steps(&data)?.next().unwrap().unwrap_err().to_string();
-    assert!(error.contains("step-00000010: is of an earlier training: resume it"), "{error}");
+    assert!(error.contains("step-00000010: is of another training: resume it"), "{error}");
     let empty = tempfile::tempdir().unwrap();
     for dir in [empty.path().to_owned(), empty.path().join("nowhere")] {
         let error = trainer(&data, 1, config())?.resume(&dir).unwrap_err().to_string();
@@ -205,7 +310,7 @@ fn foreign() -> Result<()> {
     let text = fs::read_to_string(newer.join("checkpoint.json")).unwrap();
     fs::write(newer.join("checkpoint.json"), text.replace("kensaku checkpoint", "torch")).unwrap();
     let error = trainer(&data, 1, config())?.resume(&newer).unwrap_err().to_string();
-    assert!(error.contains("its format is `torch` 1; expected `kensaku checkpoint` 1"), "{error}");
+    assert!(error.contains("its format is `torch` 2; expected `kensaku checkpoint` 2"), "{error}");
     Ok(())
 }
 
@@ -255,11 +360,14 @@ fn unwritable() -> Result<()> {
     let (dir, data) = ten_steps()?;
     let mut trainer = trainer(&data, 2, saving(dir.path(), 1))?;
     trainer.resume(dir.path())?;
-    let blocked = dir.path().join(".step-00000011.new");
-    fs::write(&blocked, "").unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let away = elsewhere.path().join("away");
+    fs::rename(dir.path(), &away).unwrap();
+    fs::write(dir.path(), "").unwrap();
     let error = losses(&mut trainer, &data, 1).unwrap_err();
-    assert!(matches!(&error, Error::Io { path, .. } if *path == blocked), "{error}");
-    fs::remove_file(&blocked).unwrap();
+    assert!(matches!(&error, Error::Io { path, .. } if path.starts_with(dir.path())), "{error}");
+    fs::remove_file(dir.path()).unwrap();
+    fs::rename(&away, dir.path()).unwrap();
     losses(&mut trainer, &data, 1)?;
     assert_eq!(names(dir.path()), ["step-00000010", "step-00000012"]);
 

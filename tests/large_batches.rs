@@ -9,7 +9,7 @@ use kensaku::loss::{
     Partition, Similarity, Triplet,
 };
 use kensaku::model::BiEncoder;
-use kensaku::nn::{BertConfig, EncoderConfig};
+use kensaku::nn::{BertConfig, EncoderConfig, Memory, Storage};
 use kensaku::random::Philox;
 use kensaku::train::{MicroBatch, TokenBatch, TrainConfig, Trainer};
 use kensaku::{Error, Result, interrupt};
@@ -25,6 +25,7 @@ const EXACT: f64 = 1e-5;
 pub fn trials() -> Trials {
     vec![
         test("large_batches::grad_cache_equals_the_whole_batch", || grad_cache().unwrap()),
+        test("large_batches::grad_cache_equals_the_whole_batch_in_bf16", || rounded().unwrap()),
         test("large_batches::grad_cache_trains_as_the_whole_batch", || trains_alike().unwrap()),
         test("large_batches::grad_cache_holds_less", || holds_less().unwrap()),
         test("large_batches::a_broken_off_step_changes_nothing", || broken_off().unwrap()),
@@ -157,6 +158,26 @@ fn grad_cache() -> Result<()> {
             let parts = gradient(&model, loss(), with(Some(micro_batch), true), &batch)?;
             parts.equals(&whole, &format!("{name}, {micro_batch:?}"));
         }
+    }
+    Ok(())
+}
+
+/// What is rounded for the backward pass is rounded in both forward passes.
+fn rounded() -> Result<()> {
+    let model = model()?;
+    let batch = [tokens(&model, 14)];
+    let loss = || Box::new(MultipleNegativesRanking::default());
+    let with = |micro_batch, storage| TrainConfig {
+        micro_batch,
+        memory: Memory { storage, ..Default::default() },
+        ..config()
+    };
+    let whole = gradient(&model, loss(), with(None, Storage::Bf16), &batch)?;
+    let exact = gradient(&model, loss(), with(None, Storage::F32), &batch)?;
+    assert!(whole.distance(&exact) > 100.0 * EXACT, "bf16 changes the gradient");
+    for micro_batch in [MicroBatch::Texts(5), MicroBatch::Tokens(40)] {
+        let parts = gradient(&model, loss(), with(Some(micro_batch), Storage::Bf16), &batch)?;
+        parts.equals(&whole, &format!("bf16, {micro_batch:?}"));
     }
     Ok(())
 }

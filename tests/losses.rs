@@ -1,6 +1,6 @@
 //! Values and gradients of the losses against sentence-transformers.
 
-use candle_core::Var;
+use candle_core::{DType, Device, Tensor, Var};
 use kensaku::loss::{
     Batch, CosineSimilarity, Difference, Direction, Distance, Hardness, Loss, MultipleNegativesRanking, Partition,
     Similarity, Triplet, custom, pairwise_cosine,
@@ -26,6 +26,8 @@ pub fn trials() -> Trials {
             assert_eq!(cases("dense_triplet", |params, _| Box::new(triplet(params))), 4);
         }),
         test("losses::settings_are_checked", settings),
+        test("losses::refuse_batches_that_cannot_be", odd_batches),
+        test("losses::are_finite_for_a_single_example", single),
     ]
 }
 
@@ -110,4 +112,54 @@ fn settings() {
     assert_eq!(message(&no_candidates), "directions = [QueryToQuery]: expected QueryToDoc among them");
     assert!(message(&Triplet::default()).contains("`negative`"));
     assert!(message(&CosineSimilarity::default()).contains("`score`"));
+}
+
+fn odd_batches() {
+    let zeros = |rows: usize, dim: usize| Tensor::zeros((rows, dim), DType::F32, &Device::Cpu).unwrap();
+    let scores = |rows: usize| Some(Tensor::zeros(rows, DType::F32, &Device::Cpu).unwrap());
+    let flat = Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap();
+    let triples =
+        |rows: usize| Batch { negatives: vec![zeros(rows, 4)], ..Batch::pairs(zeros(rows, 4), zeros(rows, 4)) };
+    let batches = [
+        (triples(0), "at least one example"),
+        (Batch { queries: flat.clone(), ..triples(3) }, "(B, dim)"),
+        (Batch { positives: zeros(2, 4), ..triples(3) }, "that of the queries, [3, 4]"),
+        (Batch { positives: zeros(3, 5), ..triples(3) }, "that of the queries, [3, 4]"),
+        (Batch { negatives: vec![zeros(2, 4)], ..triples(3) }, "that of the queries, [3, 4]"),
+        (Batch { scores: scores(2), ..triples(3) }, "[3], one per example"),
+    ];
+    let losses: [&dyn Loss; 3] =
+        [&MultipleNegativesRanking::default(), &Triplet::default(), &CosineSimilarity::default()];
+    for loss in losses {
+        for (batch, expected) in &batches {
+            let error = loss.loss(batch).unwrap_err().to_string();
+            assert!(error.ends_with(expected), "{}: {error}", loss.needs().name);
+        }
+    }
+}
+
+/// The last batch of an epoch may be one example: of some directions it has no candidate.
+fn single() {
+    use Direction::{DocToDoc, DocToQuery, QueryToDoc, QueryToQuery};
+    for directions in [
+        vec![QueryToDoc, QueryToQuery],
+        vec![QueryToDoc, DocToDoc],
+        vec![QueryToQuery, QueryToDoc, DocToQuery, DocToDoc],
+    ] {
+        for partition in [Partition::PerDirection, Partition::Joint] {
+            for negatives in [0, 1] {
+                let loss = MultipleNegativesRanking { directions: directions.clone(), partition, ..Default::default() };
+                let row = |x: f32| Var::new(&[[x, 0.5, -0.2]], &Device::Cpu).unwrap();
+                let (queries, positives, negative) = (row(1.0), row(0.4), row(-0.3));
+                let batch = Batch {
+                    negatives: vec![negative.as_tensor().clone(); negatives],
+                    ..Batch::pairs(queries.as_tensor().clone(), positives.as_tensor().clone())
+                };
+                let value = loss.loss(&batch).unwrap();
+                assert!(value.to_scalar::<f32>().unwrap().is_finite(), "{loss:?}, {negatives} negatives");
+                let grads = value.backward().unwrap();
+                assert!(floats(grads.get(&queries).unwrap()).iter().all(|grad| grad.is_finite()), "{loss:?}");
+            }
+        }
+    }
 }

@@ -3,15 +3,21 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use kensaku::Result;
+use kensaku::data::{Texts, TrainingSet};
+use kensaku::loss::MultipleNegativesRanking;
+use kensaku::model::BiEncoder;
 use kensaku::nn::{
     Activations, BertConfig, Dropout, Encoder, EncoderConfig, Memory, ModernBertConfig, MpnetConfig, PackedBatch,
     Storage,
 };
 use kensaku::random::Philox;
+use kensaku::train::{CheckpointConfig, TrainConfig, Trainer};
 
 use crate::families::cancels;
 use crate::golden::{cosine, relative_distance, within};
 use crate::shared::{Trials, test};
+use crate::training::{small, words};
 
 /// Counts what the whole process allocates.
 struct Counting;
@@ -24,6 +30,12 @@ unsafe impl GlobalAlloc for Counting {
         ALLOCATED.fetch_add(layout.size(), Relaxed);
         // SAFETY: by the caller's word.
         unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.fetch_add(layout.size(), Relaxed);
+        // SAFETY: by the caller's word. The system's zeros take no memory before they are touched.
+        unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
@@ -39,7 +51,10 @@ static COUNTING: Counting = Counting;
 const ROUNDED: f64 = 1e-2;
 
 pub fn trials() -> Trials {
-    let mut trials = Vec::new();
+    let mut trials = vec![
+        test("memory::batches_and_steps_copy_no_texts", || shared_texts().unwrap()),
+        test("memory::frozen_parameters_have_no_gradients_and_moments", || frozen().unwrap()),
+    ];
     for (name, config) in families() {
         let (again, rounded, bytes, wide) = (config.clone(), config.clone(), config.clone(), config);
         trials.push(test(&format!("memory::{name}_is_computed_again_bit_for_bit"), move || checkpointing(&again)));
@@ -176,4 +191,59 @@ fn steady(config: &EncoderConfig) {
         assert_eq!(same, arena);
         assert!(again < arena / 20, "{again} bytes beside an arena of {arena}");
     }
+}
+
+/// A table of 100 MB that is not trained: a step takes memory for the rest alone, and so does a checkpoint.
+fn frozen() -> Result<()> {
+    let data = words()?;
+    let model = small(&data, 1)?;
+    let EncoderConfig::Bert(config) = model.encoder().config().clone() else { panic!("not BERT") };
+    let config = BertConfig { max_position_embeddings: 800_000, ..config };
+    let model = BiEncoder::new(config, model.tokenizer().clone(), model.config().clone(), 1)?;
+    let table = size_of_val(model.encoder().parameters().values("embeddings.position_embeddings.weight")?);
+    let folder = tempfile::tempdir().unwrap();
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+    };
+    let before = resident();
+    let train = TrainConfig {
+        freeze: vec!["position_embeddings".to_owned()],
+        checkpoint: Some(CheckpointConfig { dir: folder.path().to_owned(), every: 100, keep: 1 }),
+        ..crate::training::config()
+    };
+    let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), train)?;
+    for step in trainer.steps(&data)?.take(3) {
+        step?;
+    }
+    let taken = resident().saturating_sub(before);
+    assert!(taken < table / 2, "{taken} bytes beside a table of {table}");
+    // Embeddings that are trained beside it are.
+    let words = trainer.model().encoder().parameters().grad("embeddings.word_embeddings.weight")?;
+    assert!(words.iter().any(|grad| *grad != 0.0));
+    let path = trainer.checkpoint()?;
+    assert!(std::fs::metadata(path.join("optimizer.safetensors")).unwrap().len() < table as u64 / 2);
+    Ok(())
+}
+
+/// Of 8 MB of texts, a batch takes its own, and the plan of an epoch some bytes per text.
+fn shared_texts() -> Result<()> {
+    let texts =
+        |first: usize| (first..first + 20_000).map(|n| format!("{n} {}", "red ".repeat(50))).collect::<Vec<_>>();
+    let data = TrainingSet::new(polars::df!("query" => texts(0), "positive" => texts(20_000))?)?;
+    let all: usize = data.columns().iter().flat_map(Texts::iter).map(str::len).sum();
+    let mut trainer =
+        Trainer::new(small(&words()?, 1)?, MultipleNegativesRanking::default(), crate::training::config())?;
+    let batch = trainer.batch(&data, &(0..12).collect::<Vec<_>>())?;
+    trainer.step(&batch)?;
+    let before = ALLOCATED.load(Relaxed);
+    trainer.batch(&data, &[7])?;
+    let one = ALLOCATED.load(Relaxed) - before;
+    assert!(one < all / 20, "{one} bytes for one row of {all}");
+    let before = ALLOCATED.load(Relaxed);
+    trainer.steps(&data)?.next().unwrap()?;
+    let start = ALLOCATED.load(Relaxed) - before;
+    assert!(start < all, "{start} bytes to start on {all}");
+    Ok(())
 }

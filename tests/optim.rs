@@ -1,7 +1,7 @@
 //! Optimisers, clipping and schedules against PyTorch and transformers.
 
 use kensaku::nn::Parameters;
-use kensaku::train::{AdamWConfig, Norm, Optimizer, Schedule, SgdConfig, Slope, TrainConfig, WarmupStableDecay};
+use kensaku::train::{AdamWConfig, GradNorm, Optimizer, Schedule, SgdConfig, Slope, TrainConfig, WarmupStableDecay};
 use serde_json::Value;
 
 use crate::golden::{Tensors, distance, fixture, json, within};
@@ -22,6 +22,7 @@ pub fn trials() -> Trials {
         test("optim::clipping_equals_pytorch", clipping),
         test("optim::schedules_equal_transformers", schedules),
         test("optim::untouched_rows_are_exact", untouched_rows),
+        test("optim::a_beta_near_1_is_exact", near_one),
         test("optim::frozen_parameters_stay", frozen),
         test("optim::threads_do_not_matter", threads),
     ]
@@ -89,7 +90,7 @@ fn sgd() {
 /// At a rate of 1 plain SGD moves the parameters by the clipped gradient.
 fn clipping() {
     let (golden, tensors) = (json(&fixture("optim/adamw.json")), Tensors::read(&fixture("optim/adamw.safetensors")));
-    for (name, clip_norm) in [("clip_l2", Norm::L2), ("clip_l1", Norm::L1), ("clip_inf", Norm::Inf)] {
+    for (name, clip_norm) in [("clip_l2", GradNorm::L2), ("clip_l1", GradNorm::L1), ("clip_inf", GradNorm::Inf)] {
         let case = golden["cases"].as_array().unwrap().iter().find(|case| case["name"] == name).unwrap();
         let sgd = SgdConfig { momentum: 0.0, ..Default::default() };
         let max_grad_norm = case["max_norm"].as_f64();
@@ -126,7 +127,7 @@ fn schedules() {
         let again: Schedule = serde_json::from_value(serde_json::to_value(schedule).unwrap()).unwrap();
         assert_eq!(again, schedule);
     }
-    // `get_inverse_sqrt_schedule` itself: 16 steps behind the warm-up of 4, (16 + 16) / 16 is 2.
+    // `get_inverse_sqrt_schedule` itself: 16 steps after the warm-up of 4, (16 + 16) / 16 is 2.
     let rate = Schedule::InverseSqrt { timescale: Some(16) }.rate(20, 4, 0, 1.0);
     within("timescale", (rate - 0.5_f64.sqrt()).abs(), RATE);
 }
@@ -188,10 +189,12 @@ fn untouched_rows() {
         optimizer.step(&mut parameters, rate).unwrap();
         let correction = |beta: f64| 1.0 - beta.powf(f64::from(step as u32 + 1));
         let (scaled, root) = ((rate / correction(beta1)) as f32, (1.0 / correction(beta2).sqrt()) as f32);
+        // PyTorch takes the differences from 1 in doubles.
+        let (rest1, rest2) = ((1.0 - beta1) as f32, (1.0 - beta2) as f32);
         let (beta1, beta2, eps, decay) = (beta1 as f32, beta2 as f32, eps as f32, (1.0 - rate * weight_decay) as f32);
         for (n, grad) in grads.iter().enumerate() {
-            first[n] = beta1 * first[n] + (1.0 - beta1) * grad;
-            second[n] = beta2 * second[n] + (1.0 - beta2) * grad * grad;
+            first[n] = beta1 * first[n] + rest1 * grad;
+            second[n] = beta2 * second[n] + rest2 * grad * grad;
             values[n] = values[n] * decay - scaled * first[n] / (second[n].sqrt() * root + eps);
         }
         let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
@@ -199,6 +202,20 @@ fn untouched_rows() {
     }
     let untouched = (0..ROWS).filter(|row| (0..12).all(|step| !touched(step, *row))).count();
     assert!(untouched > 5, "some rows never had a gradient");
+}
+
+/// The first update moves a parameter by the rate, whatever the betas: both bias corrections undo `1 - beta`.
+fn near_one() {
+    for (beta1, beta2) in [(0.9, 0.999), (0.9, 0.99999), (0.99999, 0.999999)] {
+        let adamw = AdamWConfig { beta1, beta2, weight_decay: 0.0, ..Default::default() };
+        let config = TrainConfig { optimizer: adamw.into(), max_grad_norm: None, ..Default::default() };
+        let mut parameters = Parameters::default();
+        parameters.push("w", &[1], true).unwrap();
+        parameters.grad_mut("w").unwrap()[0] = 0.5;
+        Optimizer::new(&config, &parameters).unwrap().step(&mut parameters, 1.0).unwrap();
+        let moved = f64::from(parameters.values("w").unwrap()[0]);
+        within(&format!("betas {beta1}, {beta2}: {moved}"), (moved + 1.0).abs(), 1e-6);
+    }
 }
 
 fn frozen() {
@@ -254,7 +271,7 @@ fn threads() {
             (norms, values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
         })
     };
-    for clip_norm in [Norm::L1, Norm::L2, Norm::Inf] {
+    for clip_norm in [GradNorm::L1, GradNorm::L2, GradNorm::Inf] {
         for optimizer in [AdamWConfig::default().into(), SgdConfig { nesterov: true, ..Default::default() }.into()] {
             let config = TrainConfig { optimizer, clip_norm, ..Default::default() };
             assert_eq!(run(1, config.clone()), run(4, config));

@@ -1,8 +1,8 @@
 //! The check list before the first step.
 
 use kensaku::data::TrainingSet;
-use kensaku::loss::{CosineSimilarity, Loss, MultipleNegativesRanking, Triplet, custom};
-use kensaku::train::{Check, MicroBatch, Preflight, State, TrainConfig, Trainer, batch_sizes};
+use kensaku::loss::{CosineSimilarity, Distance, Loss, MultipleNegativesRanking, Triplet, custom};
+use kensaku::train::{Check, CheckState, MicroBatch, Preflight, TrainConfig, Trainer, batch_sizes};
 use kensaku::{Result, show::Show};
 use polars::prelude::*;
 
@@ -50,29 +50,63 @@ fn against() -> Result<()> {
     let ready = preflight(MultipleNegativesRanking::default(), config(), &data)?;
     assert!(ready.passes(), "{ready}");
     for name in ["device", "smoke test", "time", "disk", "data set", "data format", "negatives", "batch", "schedule"] {
-        assert_eq!(state_of(&ready, name).state, State::Ok, "{ready}");
+        assert_eq!(state_of(&ready, name).state, CheckState::Ok, "{ready}");
     }
-    assert!(state_of(&ready, "negatives").found.starts_with("in-batch, 11 of others"), "{ready}");
+    assert!(state_of(&ready, "negatives").found.starts_with("in-batch, 11 of other examples"), "{ready}");
     assert_eq!(state_of(&ready, "batch").found, "12 examples: 1 x 12");
 
     let triplet = preflight(Triplet::default(), config(), &data)?;
     assert!(!triplet.passes());
     assert_eq!(state_of(&triplet, "data format").found, "Triplet needs negatives; there is: query, positive");
     assert!(
-        state_of(&triplet, "smoke test").state == State::Fail && state_of(&triplet, "negatives").state == State::Fail
+        state_of(&triplet, "smoke test").state == CheckState::Fail
+            && state_of(&triplet, "negatives").state == CheckState::Fail
     );
     let scores = preflight(CosineSimilarity::default(), config(), &data)?;
     assert!(state_of(&scores, "data format").found.contains("a column `score`"), "{scores}");
+    let positives = "query, positive, score";
+    let with = |scores: Vec<f64>, loss: CosineSimilarity| -> Result<Preflight> {
+        let mut frame = data.frame().head(Some(scores.len()));
+        frame.with_column(Column::new("score".into(), scores))?;
+        let scored = TrainingSet::new(frame)?;
+        let mut trainer = Trainer::new(small(&data, 1)?, loss, config())?;
+        let found = trainer.preflight(&scored)?;
+        assert_eq!(trainer.steps(&scored).is_ok(), found.passes(), "steps refuse what preflight refuses");
+        Ok(found)
+    };
+    let unit = with(vec![0.0, 0.5, -1.0, 1.0], CosineSimilarity::default())?;
+    assert_eq!(state_of(&unit, "data format").found, format!("CosineSimilarity: {positives}"));
+    let five = with(vec![1.0, 0.2, 3.8, 5.0], CosineSimilarity::default())?;
+    assert_eq!(state_of(&five, "data format").state, CheckState::Fail, "{five}");
+    let found = &state_of(&five, "data format").found;
+    assert!(found.starts_with("row 2: the score is 3.8, and scores are from 0.2 to 5; expected -1 to 1"), "{found}");
+    assert!(found.ends_with("`frame.lazy().with_column(col(\"score\") / lit(5.0)).collect()?` scales them"), "{found}");
+    // The line mends it.
+    let scaled = with([1.0, 0.2, 3.8, 5.0].map(|score| score / 5.0).to_vec(), CosineSimilarity::default())?;
+    assert_eq!(state_of(&scaled, "data format").state, CheckState::Ok, "{scaled}");
+
+    let mut frame = data.frame().clone();
+    frame.with_column(frame.column("positive")?.clone().reverse().with_name("negative".into()))?;
+    let triples = TrainingSet::new(frame)?;
+    let margins = [(Distance::Euclidean, 5.0), (Distance::Cosine, 2.0), (Distance::Manhattan, 12.0)];
+    for (distance, margin) in margins {
+        let far = preflight(Triplet { distance, margin }, config(), &triples)?;
+        let vectors = state_of(&far, "vectors");
+        assert!(vectors.state == CheckState::Warn && vectors.found.contains(&format!("margin of {margin}")), "{far}");
+        let near = preflight(Triplet { distance, margin: 0.5 }, config(), &triples)?;
+        assert_eq!(state_of(&near, "vectors").state, CheckState::Ok, "{near}");
+    }
+
     let detached = custom(|batch| Ok(batch.queries.detach().sum_all()?));
     let detached = preflight(detached, config(), &data)?;
     assert!(state_of(&detached, "smoke test").found.contains("got no gradient"), "{detached}");
 
     let huge = TrainConfig { batch_size: 1 << 24, ..config() };
     let memory = preflight(custom(|batch| Ok(batch.queries.sqr()?.mean_all()?)), huge, &data)?;
-    assert_eq!(state_of(&memory, "memory").state, State::Fail, "{memory}");
+    assert_eq!(state_of(&memory, "memory").state, CheckState::Fail, "{memory}");
     let few = TrainConfig { batch_size: 2, ..config() };
     let few = preflight(MultipleNegativesRanking::default(), few, &data)?;
-    assert_eq!(state_of(&few, "negatives").state, State::Warn, "{few}");
+    assert_eq!(state_of(&few, "negatives").state, CheckState::Warn, "{few}");
     let long = ["house ".repeat(99), "tree ".repeat(99)];
     let long = TrainingSet::new(df!("query" => ["house", "tree"], "positive" => long)?)?;
     let long = preflight(MultipleNegativesRanking::default(), config(), &long)?;
@@ -97,7 +131,7 @@ fn table() -> Result<()> {
     Ok(())
 }
 
-/// The table's prediction is what a step of that size holds, to the last byte a token less.
+/// The table's prediction is what a step of that size holds, give or take one text.
 fn arena() -> Result<()> {
     let data = words()?;
     let model = small(&data, 1)?;

@@ -17,6 +17,8 @@ pub fn trials() -> Trials {
         test("validation::comes_with_the_steps", || with_steps().unwrap()),
         test("validation::does_not_disturb", || undisturbed().unwrap()),
         test("validation::stops_early_and_keeps_the_best", || early().unwrap()),
+        test("validation::an_early_stop_leaves_a_checkpoint", || stopped().unwrap()),
+        test("validation::patience_begins_anew_with_a_round", || patience().unwrap()),
         test("validation::the_best_in_a_directory", || directory().unwrap()),
         test("validation::an_interrupted_one_is_made_up_for", || interrupted().unwrap()),
         test("validation::goes_on_from_a_checkpoint", || resumed().unwrap()),
@@ -44,7 +46,7 @@ fn with_steps() -> Result<()> {
     let values: Vec<f64> = every_epoch.evaluations().iter().map(|evaluation| evaluation.values[0].1).collect();
     assert!(values.len() == 7 && values[6] < 0.7 * values[0], "{values:?}");
     let last = steps[29].to_string();
-    assert!(last.contains("\nvalidation behind step 30  loss 0."), "{last}");
+    assert!(last.contains("\nvalidation after step 30  loss 0."), "{last}");
 
     let every = Every::Steps(7);
     let mut every_seven = trainer(&data, ValidationConfig { every, ..Default::default() })?;
@@ -95,11 +97,45 @@ fn early() -> Result<()> {
     // 0.505 is the best, but not by enough for more patience.
     assert_eq!(count, 12);
     assert_eq!(trainer.best().map(|best| (best.step, best.values[0].1)), Some((9, 0.505)));
-    assert!(trainer.steps(&data)?.next().is_none(), "it stays stopped");
+    let stays = trainer.steps(&data).err().unwrap().to_string();
+    let said = "stopped early after step 12: 2 validations without improvement; the best is step 9: nDCG@10 0.5050";
+    assert!(stays.contains(said), "{stays}");
     let last = trainer.model().encoder().parameters().values("embeddings.LayerNorm.weight")?.to_vec();
     assert_ne!(last, best);
     let model = trainer.into_best_model()?;
     assert_eq!(model.encoder().parameters().values("embeddings.LayerNorm.weight")?, best);
+    Ok(())
+}
+
+/// It is said, and the last step has its checkpoint; a resumed training stays stopped, without an error.
+fn stopped() -> Result<()> {
+    let data = words()?;
+    let folder = tempfile::tempdir().unwrap();
+    let trainer = || -> Result<Trainer> {
+        let checkpoint = CheckpointConfig { dir: folder.path().to_owned(), every: 1_000, keep: 2 };
+        let validation = ValidationConfig { every: Every::Steps(3), patience: Some(1), ..Default::default() };
+        let config = TrainConfig { checkpoint: Some(checkpoint), validation, ..config() };
+        let mut trainer = Trainer::new(small(&data, 1)?, MultipleNegativesRanking::default(), config)?;
+        trainer.validate_with("score", scripted(&[0.3, 0.2]))?;
+        Ok(trainer)
+    };
+    assert_eq!(losses(&mut trainer()?, &data, usize::MAX)?.len(), 6);
+    let mut again = trainer()?;
+    assert_eq!(again.resume(folder.path())?.step, 6);
+    assert_eq!(losses(&mut again, &data, usize::MAX)?, [] as [f64; 0]);
+    assert!(again.steps(&data).is_err());
+    Ok(())
+}
+
+fn patience() -> Result<()> {
+    let data = words()?;
+    let validation = ValidationConfig { every: Every::Steps(3), patience: Some(2), ..Default::default() };
+    let mut trainer = trainer(&data, validation)?;
+    trainer.validate_with("score", scripted(&[0.5, 0.4]))?;
+    assert_eq!(losses(&mut trainer, &data, usize::MAX)?.len(), 9);
+    trainer.begin_round(trainer.config().clone())?;
+    assert_eq!(losses(&mut trainer, &data, usize::MAX)?.len(), 6, "as many validations as without the first round");
+    assert_eq!(trainer.best().map(|best| best.step), Some(3));
     Ok(())
 }
 
@@ -164,7 +200,7 @@ fn resumed() -> Result<()> {
     assert_eq!(second.evaluations(), first.evaluations());
     second.validate_with("score", scripted(&[0.3, 0.4]))?;
     let rest = second.steps(&data)?.collect::<Result<Vec<_>>>()?;
-    assert_eq!(rest.len(), 10, "the third one without a gain is behind step 25");
+    assert_eq!(rest.len(), 10, "the third one without a gain is after step 25");
     assert_eq!(second.best().map(|best| best.step), Some(10));
     assert_eq!(values(&second.into_best_model()?), best);
     Ok(())

@@ -1,28 +1,27 @@
-//! Files written aside, synced and renamed, so that a crash leaves the old one or the new one.
+//! Files and folders written aside, synced and renamed, so that a crash leaves the old one or the new one.
 
 use std::fs::{self, File};
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tempfile::{Builder, TempDir};
 
 use crate::{Error, Result};
 
 /// Replaces the file at `path`.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let aside = path.with_file_name(name);
-    let written = File::create(&aside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.and_then(|()| fs::rename(&aside, path)).map_err(|source| {
-        // What was written aside is of no use; that it could not be removed would hide the cause.
-        let _ = fs::remove_file(&aside);
-        Error::Io { path: path.to_owned(), source }
-    })
+    let written = || {
+        let folder = folder_of(path);
+        // Gone again if anything fails.
+        let mut aside = aside(path, 0o666, |builder| builder.tempfile_in(folder))?;
+        aside.write_all(bytes)?;
+        aside.as_file().sync_all()?;
+        aside.persist(path)?;
+        sync_folder(folder)
+    };
+    written().map_err(Error::io(path))
 }
 
 /// Replaces the JSON file at `path`, indented as Python's tools write it.
@@ -35,4 +34,139 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes = fs::read(path).map_err(Error::io(path))?;
     serde_json::from_slice(&bytes).map_err(|source| Error::Json { path: path.to_owned(), source })
+}
+
+/// Replaces the folder at `path` by what `fill` writes into an empty one beside it. The files are `fill`'s to sync.
+pub(crate) fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let folder = folder_of(path);
+    let made = || {
+        fs::create_dir_all(folder)?;
+        aside(path, 0o777, |builder| builder.tempdir_in(folder))
+    };
+    let aside = made().map_err(Error::io(folder))?;
+    fill(aside.path())?;
+    replace_folder(aside, path).map_err(Error::io(path))
+}
+
+/// Makes what was created, renamed or removed in a folder outlast a crash.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    // Elsewhere a folder cannot be opened as a file.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// Where the folder at `path` is while another one takes its place.
+pub(crate) fn old(path: &Path) -> PathBuf {
+    path.with_file_name(format!(".{}.old", name(path)))
+}
+
+fn replace_folder(aside: TempDir, path: &Path) -> io::Result<()> {
+    let old = old(path);
+    sync_folder(aside.path())?;
+    if path.exists() {
+        // A crash has left it after its successor had been moved into its place.
+        if old.exists() {
+            fs::remove_dir_all(&old)?;
+        }
+        fs::rename(path, &old)?;
+    }
+    fs::rename(aside.path(), path)?;
+    // It is no longer there to be removed.
+    let _ = aside.keep();
+    sync_folder(folder_of(path))?;
+    if old.exists() { fs::remove_dir_all(&old) } else { Ok(()) }
+}
+
+/// Makes a hidden neighbour of `path` that no other process has, readable to whom a new file is readable.
+fn aside<T>(path: &Path, mode: u32, make: impl FnOnce(&Builder<'_, '_>) -> io::Result<T>) -> io::Result<T> {
+    let prefix = format!(".{}.", name(path));
+    let mut builder = Builder::new();
+    builder.prefix(&prefix).suffix(".new");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(mode));
+    }
+    #[cfg(not(unix))]
+    let _ = mode;
+    make(&builder)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_neighbour_of_the_same_name_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model.safetensors");
+        fs::write(dir.path().join("model.safetensors.new"), "mine").unwrap();
+        write(&path, b"one").unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read(dir.path().join("model.safetensors.new")).unwrap(), b"mine");
+        assert_eq!(names(dir.path()), ["model.safetensors", "model.safetensors.new"]);
+    }
+
+    #[test]
+    fn two_writers_at_once_leave_one_whole_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::thread::scope(|scope| {
+            for writer in 0..4_u8 {
+                let path = &path;
+                scope.spawn(move || (0..20).for_each(|_| write(path, &[writer; 10_000]).unwrap()));
+            }
+        });
+        let found = fs::read(&path).unwrap();
+        assert!(found.len() == 10_000 && found.iter().all(|byte| *byte == found[0]));
+        assert_eq!(names(dir.path()), ["file"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn others_may_read_what_was_written() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let (ours, plain) = (dir.path().join("ours"), dir.path().join("plain"));
+        write(&ours, b"x").unwrap();
+        fs::write(&plain, b"x").unwrap();
+        assert_eq!(mode(&ours), mode(&plain));
+        let (ours, plain) = (dir.path().join("folder"), dir.path().join("plain folder"));
+        write_folder(&ours, |_| Ok(())).unwrap();
+        fs::create_dir(&plain).unwrap();
+        assert_eq!(mode(&ours), mode(&plain));
+    }
+
+    #[test]
+    fn a_folder_is_replaced_as_a_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model");
+        let with =
+            |name: &'static str| write_folder(&path, |aside| fs::write(aside.join(name), "").map_err(Error::io(aside)));
+        with("a").unwrap();
+        // What a crash leaves after the new folder was moved into its place.
+        fs::create_dir(old(&path)).unwrap();
+        fs::write(old(&path).join("older"), "").unwrap();
+        with("b").unwrap();
+        assert_eq!((names(&path), names(dir.path())), (vec!["b".to_owned()], vec!["model".to_owned()]));
+        let failed = write_folder(&path, |_| Err(Error::Interrupted { during: "writing" }));
+        assert!(failed.is_err());
+        assert_eq!((names(&path), names(dir.path())), (vec!["b".to_owned()], vec!["model".to_owned()]));
+    }
 }

@@ -2,6 +2,7 @@
 
 mod dataset;
 mod frames;
+mod hashes;
 mod place;
 mod qrels;
 pub mod read;
@@ -19,6 +20,8 @@ pub use sampler::plan_batches;
 pub use texts::Texts;
 pub use training::TrainingSet;
 
+pub(crate) use hashes::TextHashes;
+pub(crate) use sampler::{Epoch, Sampler};
 pub(crate) use training::negative_column;
 pub(crate) use trec::trec_lines;
 

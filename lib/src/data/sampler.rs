@@ -2,25 +2,28 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::Texts;
+use super::hashes::TextHashes;
 use crate::random::Philox;
+use crate::{Result, interrupt};
 
 /// Rows that are looked at to fill one batch, in batches: a set in which everything repeats must not
 /// make the plan quadratic.
 const LOOK_AHEAD: usize = 50;
+/// Batches that are planned between two looks at the interrupt flag.
+const CHECKED: usize = 256;
 
-/// The batches of an epoch as row numbers: every row once, in an order that seed and epoch decide.
+/// The batches of an epoch as row numbers: every row once, in an order that depends on seed and epoch.
 ///
-/// With `no_duplicates` no text stands twice in a batch, over all columns: the row waits for a later
+/// With `no_duplicates` no text occurs twice in a batch, over all columns: the row waits for a later
 /// batch, so batches may be smaller near the end. `columns` are those of
-/// [`TrainingSet::columns`](super::TrainingSet::columns).
+/// [`TrainingSet::columns`](super::TrainingSet::columns); columns of different lengths are an error.
 ///
 /// ```
 /// let columns = [["q", "r"], ["same", "same"]].map(kensaku::data::Texts::from_iter);
-/// let batches = kensaku::data::plan_batches(&columns, 2, true, 42, 0);
+/// let batches = kensaku::data::plan_batches(&columns, 2, true, 42, 0)?;
 /// assert_eq!(batches.len(), 2);
+/// # Ok::<(), kensaku::Error>(())
 /// ```
 pub fn plan_batches(
     columns: &[Texts],
@@ -28,40 +31,91 @@ pub fn plan_batches(
     no_duplicates: bool,
     seed: u64,
     epoch: u64,
-) -> Vec<Vec<usize>> {
-    let mut rows: Vec<usize> = (0..columns.first().map_or(0, Texts::len)).collect();
-    Philox::stream(seed, epoch).shuffle(&mut rows);
-    if !no_duplicates {
-        return rows.chunks(batch_size.max(1)).map(<[usize]>::to_vec).collect();
-    }
-    let texts: Vec<Vec<u64>> =
-        columns.iter().map(|column| column.iter().map(|text| xxh3_64(text.as_bytes())).collect()).collect();
-    let mut waiting: VecDeque<usize> = rows.into();
-    let mut batches = Vec::new();
-    while !waiting.is_empty() {
-        batches.push(fill(&mut waiting, &texts, batch_size.max(1)));
-    }
-    batches
+) -> Result<Vec<Vec<usize>>> {
+    let sampler = Sampler::new(&TextHashes::of(columns)?, batch_size, no_duplicates, seed);
+    let epoch = sampler.epoch(epoch)?;
+    Ok((0..epoch.len()).map(|batch| epoch.batch(batch).to_vec()).collect())
 }
 
-/// Takes a batch from the front; rows that clash with it go back to the front, in order.
-fn fill(waiting: &mut VecDeque<usize>, texts: &[Vec<u64>], batch_size: usize) -> Vec<usize> {
-    let mut batch = Vec::with_capacity(batch_size);
-    let mut seen = HashSet::new();
-    let mut clashing = Vec::new();
-    while batch.len() < batch_size && clashing.len() < batch_size * LOOK_AHEAD {
-        let Some(row) = waiting.pop_front() else { break };
-        if texts.iter().any(|column| seen.contains(&column[row])) {
-            clashing.push(row);
-        } else {
-            seen.extend(texts.iter().map(|column| column[row]));
-            batch.push(row);
+/// Draws the batches of any epoch.
+pub(crate) struct Sampler {
+    rows: usize,
+    batch_size: usize,
+    seed: u64,
+    /// Column by column, the number of each text that must not be in a batch twice, or 0.
+    repeats: Option<Vec<Vec<u32>>>,
+}
+
+/// The batches of one epoch.
+pub(crate) struct Epoch {
+    rows: Vec<usize>,
+    /// Where each batch ends.
+    ends: Vec<usize>,
+}
+
+impl Sampler {
+    pub(crate) fn new(texts: &TextHashes, batch_size: usize, no_duplicates: bool, seed: u64) -> Self {
+        let rows = texts.rows();
+        let repeats = if no_duplicates { texts.repeats() } else { None };
+        Self { rows, batch_size: batch_size.clamp(1, rows.max(1)), seed, repeats }
+    }
+
+    /// The number of batches, if it is the same in every epoch.
+    pub(crate) fn batches(&self) -> Option<usize> {
+        self.repeats.is_none().then(|| self.rows.div_ceil(self.batch_size))
+    }
+
+    pub(crate) fn epoch(&self, epoch: u64) -> Result<Epoch> {
+        let mut rows: Vec<usize> = (0..self.rows).collect();
+        Philox::stream(self.seed, epoch).shuffle(&mut rows);
+        let Some(repeats) = &self.repeats else {
+            let ends = (1..=self.rows.div_ceil(self.batch_size)).map(|batch| (batch * self.batch_size).min(self.rows));
+            return Ok(Epoch { rows, ends: ends.collect() });
+        };
+        let mut waiting: VecDeque<usize> = rows.into();
+        let mut epoch = Epoch { rows: Vec::with_capacity(self.rows), ends: Vec::new() };
+        while !waiting.is_empty() {
+            if epoch.ends.len() % CHECKED == CHECKED - 1 {
+                interrupt::check("planning")?;
+            }
+            self.fill(&mut waiting, repeats, &mut epoch.rows);
+            epoch.ends.push(epoch.rows.len());
+        }
+        Ok(epoch)
+    }
+
+    /// Takes a batch from the front; rows that clash with it go back to the front, in order.
+    fn fill(&self, waiting: &mut VecDeque<usize>, repeats: &[Vec<u32>], batch: &mut Vec<usize>) {
+        let full = batch.len() + self.batch_size;
+        let mut seen = HashSet::new();
+        let mut clashing = Vec::new();
+        while batch.len() < full && clashing.len() < self.batch_size.saturating_mul(LOOK_AHEAD) {
+            let Some(row) = waiting.pop_front() else { break };
+            let texts = || repeats.iter().map(|column| column[row]).filter(|text| *text > 0);
+            if texts().any(|text| seen.contains(&text)) {
+                clashing.push(row);
+            } else {
+                seen.extend(texts());
+                batch.push(row);
+            }
+        }
+        for row in clashing.into_iter().rev() {
+            waiting.push_front(row);
         }
     }
-    for row in clashing.into_iter().rev() {
-        waiting.push_front(row);
+}
+
+impl Epoch {
+    /// The number of batches.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
     }
-    batch
+
+    /// The rows of a batch.
+    pub(crate) fn batch(&self, batch: usize) -> &[usize] {
+        let start = batch.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.rows[start..self.ends[batch]]
+    }
 }
 
 #[cfg(test)]
@@ -71,17 +125,23 @@ mod tests {
     use super::*;
 
     proptest! {
+        /// Two columns with texts in common: rows clash within each column and across them.
         #[test]
-        fn every_row_once_and_no_text_twice(words in prop::collection::vec(0..20_u8, 1..200), batch_size in 1..17_usize) {
-            let column = |shift: u8| words.iter().map(|word| (word + shift).to_string()).collect::<Texts>();
-            let columns = [column(0), column(100)];
-            let batches = plan_batches(&columns, batch_size, true, 7, 3);
+        fn every_row_once_and_no_text_twice(
+            words in prop::collection::vec((0..30_u8, 0..30_u8), 1..200),
+            batch_size in 1..17_usize,
+        ) {
+            let column = |of: fn(&(u8, u8)) -> u8| words.iter().map(|row| of(row).to_string()).collect::<Texts>();
+            let columns = [column(|row| row.0), column(|row| row.1)];
+            let batches = plan_batches(&columns, batch_size, true, 7, 3).unwrap();
             let mut rows: Vec<usize> = batches.concat();
             rows.sort_unstable();
             prop_assert_eq!(rows, (0..words.len()).collect::<Vec<_>>());
             for batch in &batches {
-                let distinct: HashSet<&str> = batch.iter().map(|row| &columns[0][*row]).collect();
-                prop_assert_eq!(distinct.len(), batch.len());
+                // A row may hold a text twice, but no other row of its batch may hold it.
+                let texts = |row: &usize| columns.iter().map(|column| column[*row].to_owned()).collect::<HashSet<_>>();
+                let distinct: HashSet<String> = batch.iter().flat_map(texts).collect();
+                prop_assert_eq!(distinct.len(), batch.iter().map(|row| texts(row).len()).sum::<usize>());
                 prop_assert!(batch.len() <= batch_size);
             }
         }
@@ -90,9 +150,35 @@ mod tests {
     #[test]
     fn an_epoch_has_its_own_order() {
         let columns = [(0..50).map(|n| n.to_string()).collect::<Texts>()];
-        let plan = |seed, epoch| plan_batches(&columns, 8, true, seed, epoch);
+        let plan = |seed, epoch| plan_batches(&columns, 8, true, seed, epoch).unwrap();
         assert_eq!(plan(1, 0), plan(1, 0));
         assert_ne!(plan(1, 0), plan(1, 1));
         assert_ne!(plan(1, 0), plan(2, 0));
+    }
+
+    #[test]
+    fn any_batch_size_and_ragged_columns() {
+        let columns = [["a", "b", "b"], ["c", "d", "e"]].map(Texts::from_iter);
+        for size in [0, 1, 3, 10_000_000_000, usize::MAX] {
+            for no_duplicates in [false, true] {
+                let batches = plan_batches(&columns, size, no_duplicates, 1, 0).unwrap();
+                assert_eq!(batches.concat().len(), 3, "{size}");
+                assert_eq!(
+                    batches.len(),
+                    if size < 2 {
+                        3
+                    } else if no_duplicates {
+                        2
+                    } else {
+                        1
+                    },
+                    "{size}"
+                );
+            }
+        }
+        let ragged = [Texts::from_iter(["a", "b"]), Texts::from_iter(["c"])];
+        let error = plan_batches(&ragged, 2, true, 1, 0).unwrap_err().to_string();
+        assert!(error.contains("2 and 1 rows; expected the same number of rows in every column"), "{error}");
+        assert_eq!(plan_batches(&[], 2, true, 1, 0).unwrap(), [] as [Vec<usize>; 0]);
     }
 }

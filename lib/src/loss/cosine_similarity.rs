@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::similarity::pairwise_cosine;
-use super::{Batch, Loss, Needs};
+use super::{Batch, Loss, Needs, settings};
 use crate::{Error, Result};
 
 /// `mean_i f(cos(query_i, positive_i) - score_i)` with `f` the square or the absolute value.
@@ -13,9 +13,17 @@ use crate::{Error, Result};
 /// (Sentence-BERT). Values and gradients equal sentence-transformers 6.2.
 ///
 /// ```
-/// use kensaku::loss::{CosineSimilarity, Difference};
+/// use kensaku::loss::{Batch, CosineSimilarity, Difference, Loss};
+/// # use kensaku::candle_core::{Device, Tensor};
+///
 /// let loss = CosineSimilarity { difference: Difference::Absolute };
-/// assert_ne!(loss, CosineSimilarity::default());
+/// // The pairs have the cosines 1 and 0; they should have 0.5 and 0.25.
+/// let queries = Tensor::new(&[[2.0f32, 0.0], [0.0, 1.0]], &Device::Cpu)?;
+/// let positives = Tensor::new(&[[1.0f32, 0.0], [1.0, 0.0]], &Device::Cpu)?;
+/// let scores = Some(Tensor::new(&[0.5f32, 0.25], &Device::Cpu)?);
+/// let batch = Batch { scores, ..Batch::pairs(queries, positives) };
+/// assert!((loss.loss(&batch)?.to_scalar::<f32>()? - 0.375).abs() < 1e-6);
+/// # Ok::<(), kensaku::Error>(())
 /// ```
 #[doc(alias = "CosineSimilarityLoss")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +43,7 @@ pub enum Difference {
 
 impl Loss for CosineSimilarity {
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
+        batch.examples()?;
         let scores = batch.scores.as_ref().ok_or_else(|| Error::MissingColumn {
             place: "CosineSimilarity".to_owned(),
             column: "score".to_owned(),
@@ -50,6 +59,11 @@ impl Loss for CosineSimilarity {
     }
 
     fn needs(&self) -> Needs {
-        Needs { name: "CosineSimilarity", scores: true, ..Needs::default() }
+        let score_range = Some((-1.0, 1.0));
+        Needs { name: "CosineSimilarity", scores: true, score_range, ..Needs::default() }
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        settings(self)
     }
 }

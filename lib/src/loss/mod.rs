@@ -1,4 +1,4 @@
-//! What training minimises: one file a loss, and any closure of candle ops.
+//! What training minimises: one file per loss, and any closure of candle ops.
 //!
 //! A loss sees the embeddings of a batch as ordinary candle tensors that require gradients, and
 //! returns a scalar:
@@ -32,8 +32,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use serde::Serialize;
+use serde_json::Value;
 
-use crate::Result;
+use crate::{Error, Result};
 
 pub use cosine_similarity::{CosineSimilarity, Difference};
 pub use multiple_negatives_ranking::{Direction, Hardness, MultipleNegativesRanking, Partition};
@@ -47,7 +49,7 @@ pub struct Batch {
     pub queries: Tensor,
     /// `(B, dim)`
     pub positives: Tensor,
-    /// One tensor `(B, dim)` a column of negatives.
+    /// One tensor `(B, dim)` per column of negatives.
     pub negatives: Vec<Tensor>,
     /// How similar query and positive are `(B,)`, where the training set says so.
     pub scores: Option<Tensor>,
@@ -59,11 +61,38 @@ impl Batch {
         Self { queries, positives, negatives: Vec::new(), scores: None }
     }
 
-    /// The documents of all columns, one column behind the other `((1 + negatives) * B, dim)`: row `i`
+    /// The documents of all columns, one column after the other `((1 + negatives) * B, dim)`: row `i`
     /// is the positive of query `i`.
     pub fn docs(&self) -> Result<Tensor> {
         let columns: Vec<&Tensor> = std::iter::once(&self.positives).chain(&self.negatives).collect();
         Ok(Tensor::cat(&columns, 0)?)
+    }
+
+    /// `B`; an error if there is no example, or if the tensors do not belong together.
+    pub fn examples(&self) -> Result<usize> {
+        let shape = |tensor: &Tensor| format!("{:?}", tensor.dims());
+        let problem = |what: &str, found: String, expected: String| {
+            Err(Error::Shape { what: format!("{what} of a batch"), found, expected })
+        };
+        let &[examples, _] = self.queries.dims() else {
+            return problem("queries", shape(&self.queries), "(B, dim)".to_owned());
+        };
+        if examples == 0 {
+            return problem("queries", shape(&self.queries), "at least one example".to_owned());
+        }
+        for (what, docs) in
+            std::iter::once(("positives", &self.positives)).chain(self.negatives.iter().map(|docs| ("negatives", docs)))
+        {
+            if docs.dims() != self.queries.dims() {
+                return problem(what, shape(docs), format!("that of the queries, {}", shape(&self.queries)));
+            }
+        }
+        match &self.scores {
+            Some(scores) if scores.dims() != [examples] => {
+                problem("scores", shape(scores), format!("[{examples}], one per example"))
+            }
+            _ => Ok(examples),
+        }
     }
 }
 
@@ -77,11 +106,21 @@ pub trait Loss {
     fn needs(&self) -> Needs {
         Needs::default()
     }
+
+    /// Its settings, by which a checkpoint recognises it. `Null`, as for a closure: nothing is compared.
+    fn settings(&self) -> Value {
+        Value::Null
+    }
+
+    /// Why vectors of `dim` numbers, of length 1 if `unit`, are not what it can learn from, if so.
+    fn objection(&self, _dim: usize, _unit: bool) -> Option<String> {
+        None
+    }
 }
 
 /// What a loss asks of the training set. The default asks for nothing, as a closure does, of which nothing
 /// is known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Needs {
     /// The name, for messages; empty for a closure.
     pub name: &'static str,
@@ -89,6 +128,8 @@ pub struct Needs {
     pub negatives: bool,
     /// The column `score`.
     pub scores: bool,
+    /// The least and the largest score that it can reach.
+    pub score_range: Option<(f32, f32)>,
     /// Other examples of the batch, as negatives.
     pub in_batch: bool,
 }
@@ -107,6 +148,19 @@ impl Loss for Box<dyn Loss> {
     fn needs(&self) -> Needs {
         self.as_ref().needs()
     }
+
+    fn settings(&self) -> Value {
+        self.as_ref().settings()
+    }
+
+    fn objection(&self, dim: usize, unit: bool) -> Option<String> {
+        self.as_ref().objection(dim, unit)
+    }
+}
+
+/// Settings as [`Loss::settings`] returns them.
+fn settings(loss: &impl Serialize) -> Value {
+    serde_json::to_value(loss).unwrap_or_default()
 }
 
 /// A closure as a value with a name, so that a notebook can keep it from one cell to the next.
@@ -125,6 +179,14 @@ impl Loss for Custom {
 
     fn needs(&self) -> Needs {
         self.0.needs()
+    }
+
+    fn settings(&self) -> Value {
+        self.0.settings()
+    }
+
+    fn objection(&self, dim: usize, unit: bool) -> Option<String> {
+        self.0.objection(dim, unit)
     }
 }
 

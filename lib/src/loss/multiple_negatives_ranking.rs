@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::similarity::{Similarity, log_sum_exp};
-use super::{Batch, Loss, Needs};
+use super::{Batch, Loss, Needs, settings};
 use crate::{Error, Result};
 
 /// InfoNCE with in-batch negatives: each query must find its positive among the documents of all
@@ -19,13 +19,20 @@ use crate::{Error, Result};
 /// sentence-transformers 6.2.
 ///
 /// ```
-/// use kensaku::loss::{Direction, MultipleNegativesRanking, Partition};
+/// use kensaku::loss::{Batch, Direction, Loss, MultipleNegativesRanking, Partition};
+/// # use kensaku::candle_core::{Device, Tensor};
+///
 /// let symmetric = MultipleNegativesRanking {
+///     scale: 1.0,
 ///     directions: vec![Direction::QueryToDoc, Direction::DocToQuery],
 ///     partition: Partition::PerDirection,
 ///     ..Default::default()
 /// };
-/// assert_eq!(symmetric.scale, 20.0);
+/// // Each query has the cosine 1 with its own document, and 0 with the other one.
+/// let rows = Tensor::new(&[[1.0f32, 0.0], [0.0, 1.0]], &Device::Cpu)?;
+/// let loss = symmetric.loss(&Batch::pairs(rows.clone(), rows))?.to_scalar::<f32>()?;
+/// assert!((loss - (1.0f32.exp() + 1.0).ln() + 1.0).abs() < 1e-6);
+/// # Ok::<(), kensaku::Error>(())
 /// ```
 #[doc(alias = "MultipleNegativesRankingLoss")]
 #[doc(alias = "InfoNCE")]
@@ -95,7 +102,7 @@ impl Default for MultipleNegativesRanking {
 impl Loss for MultipleNegativesRanking {
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
         self.check()?;
-        let (examples, like) = (batch.queries.dim(0)?, &batch.queries);
+        let (examples, like) = (batch.examples()?, &batch.queries);
         let docs = batch.docs()?;
         let columns = docs.dim(0)? / examples;
         let similarities = self.similarity.of(&batch.queries, &docs)?;
@@ -119,7 +126,12 @@ impl Loss for MultipleNegativesRanking {
                 Direction::DocToDoc => without(&(self.similarity.of(&batch.positives, &docs)? * self.scale)?, &own)?,
             })
         };
-        let candidates = self.directions.iter().map(candidates).collect::<Result<Vec<_>>>()?;
+        // A single example has no others: of these directions, nothing would be left.
+        let has_any = |direction: &&Direction| match direction {
+            Direction::QueryToDoc | Direction::DocToQuery => true,
+            Direction::QueryToQuery | Direction::DocToDoc => examples > 1,
+        };
+        let candidates = self.directions.iter().filter(has_any).map(candidates).collect::<Result<Vec<_>>>()?;
         let log_partition = match self.partition {
             Partition::Joint => log_sum_exp(&Tensor::cat(&candidates, 1)?)?,
             Partition::PerDirection => {
@@ -133,6 +145,10 @@ impl Loss for MultipleNegativesRanking {
 
     fn needs(&self) -> Needs {
         Needs { name: "MultipleNegativesRanking", in_batch: true, ..Needs::default() }
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        settings(self)
     }
 }
 

@@ -3,7 +3,7 @@
 use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// How a model compares a query with a document.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,9 +54,41 @@ pub fn normalize(x: &Tensor) -> Result<Tensor> {
     Ok(x.broadcast_div(&length)?)
 }
 
-/// `log sum exp` of each row: `(n, m)` -> `(n,)`. Entries of minus infinity count as absent.
+/// `log sum exp` of each row: `(n, m)` -> `(n,)`. Entries of minus infinity count as absent; of a row that has no other,
+/// it is minus infinity, without a gradient.
 pub fn log_sum_exp(x: &Tensor) -> Result<Tensor> {
-    let max = x.detach().max_keepdim(D::Minus1)?;
+    if x.dim(D::Minus1)? == 0 {
+        return Err(Error::Shape {
+            what: "log_sum_exp".to_owned(),
+            found: format!("{:?}", x.dims()),
+            expected: "rows of at least one number".to_owned(),
+        });
+    }
+    // Of nothing but minus infinity, the largest finite number: infinity less itself is no number.
+    let max = x.detach().max_keepdim(D::Minus1)?.maximum(f64::from(f32::MIN))?;
     let sum = x.broadcast_sub(&max)?.exp()?.sum_keepdim(D::Minus1)?;
-    Ok((sum.log()? + max)?.squeeze(D::Minus1)?)
+    // The logarithm has no slope at 0. Elsewhere the sum is at least 1, from the maximum itself.
+    let nothing = sum.detach().lt(0.5)?;
+    let log = (sum + nothing.to_dtype(x.dtype())?)?.log()?;
+    let absent = Tensor::full(f32::NEG_INFINITY, log.shape(), x.device())?.to_dtype(x.dtype())?;
+    Ok(nothing.where_cond(&absent, &(log + max)?)?.squeeze(D::Minus1)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    #[test]
+    fn absent_numbers_have_no_part_and_no_gradient() {
+        let infinity = f32::NEG_INFINITY;
+        let x = Var::new(&[[0.0, infinity], [infinity, infinity], [1e4, 1e4]], &Device::Cpu).unwrap();
+        let sums = log_sum_exp(&x).unwrap();
+        assert_eq!(sums.to_vec1::<f32>().unwrap(), [0.0, infinity, 1e4 + 2f32.ln()]);
+        let kept = sums.narrow(0, 0, 1).unwrap().add(&sums.narrow(0, 2, 1).unwrap()).unwrap().sum_all().unwrap();
+        let grads = kept.backward().unwrap().get(&x).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(grads, [[1.0, 0.0], [0.0, 0.0], [0.5, 0.5]]);
+        assert!(log_sum_exp(&Tensor::zeros((2, 0), candle_core::DType::F32, &Device::Cpu).unwrap()).is_err());
+    }
 }

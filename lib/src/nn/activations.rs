@@ -23,7 +23,7 @@ pub struct Memory {
     pub storage: Storage,
 }
 
-/// Which hidden states behind the last layer a model reads.
+/// Which hidden states of the last layer a model reads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Read {
     #[default]
@@ -38,6 +38,8 @@ pub(crate) enum Read {
 pub struct Activations {
     /// None for forward passes alone.
     pub(crate) memory: Option<Memory>,
+    /// How queries, keys and values are stored, which attention reads in the forward pass, too.
+    pub(crate) storage: Storage,
     pub(crate) dropout: Option<Dropout>,
     pub(crate) trained: Trained,
     /// The lowest layer that the backward pass goes through: those below keep nothing.
@@ -54,13 +56,13 @@ pub struct Activations {
     pub(crate) input: Vec<f32>,
     /// One a layer, from the lowest on.
     pub(crate) layers: Vec<LayerCache>,
-    /// Of the norm behind the last layer.
+    /// Of the norm after the last layer.
     pub(crate) final_norm: NormCache,
     pub(crate) scratch: Scratch,
     pub(crate) head: HeadCache,
     /// Of the batch of the last forward pass.
     pub(crate) bounds: Vec<usize>,
-    /// The tokens that were read behind its last layer; empty for all.
+    /// The tokens whose last hidden states are read; empty for all.
     pub(crate) read: Vec<usize>,
     /// How many those are, `R`.
     pub(crate) rows: usize,
@@ -91,12 +93,12 @@ pub(crate) struct LayerCache {
     pub(crate) output_norm: NormCache,
 }
 
-/// Buffers that no pass needs again. Those behind `wide` serve the backward pass, or bf16 storage.
+/// Buffers that no pass needs again. Those after `wide` serve the backward pass, or bf16 storage.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     /// `(T, H)`
     pub(crate) rows: Vec<f32>,
-    /// `(T, I)` behind the activation.
+    /// `(T, I)` after the activation.
     pub(crate) inner: Vec<f32>,
     /// What goes into a product in int8.
     pub(crate) bytes: Int8Rows,
@@ -106,7 +108,7 @@ pub(crate) struct Scratch {
     pub(crate) d_rows: Vec<f32>,
     /// `(T, H)` the gradient that comes back along a branch.
     pub(crate) d_branch: Vec<f32>,
-    /// `(T, I)` the gradient behind a gate.
+    /// `(T, I)` the gradient after a gate.
     pub(crate) d_inner: Vec<f32>,
     /// The gradient of relative positions, a (sequence, head) a row.
     pub(crate) d_offsets: Vec<f32>,
@@ -123,6 +125,11 @@ impl Activations {
         Self::default()
     }
 
+    /// The same with what a pass for training rounds, so that it computes the same vectors.
+    pub(crate) fn inference_with(storage: Storage) -> Self {
+        Self { storage, ..Self::default() }
+    }
+
     /// For a forward and a backward pass.
     pub fn training() -> Self {
         Self::with(Memory::default())
@@ -130,7 +137,7 @@ impl Activations {
 
     /// For a forward and a backward pass with less memory.
     pub fn with(memory: Memory) -> Self {
-        Self { memory: Some(memory), ..Self::default() }
+        Self { memory: Some(memory), storage: memory.storage, ..Self::default() }
     }
 
     /// What the next forward pass drops; `None` for nothing.
@@ -218,15 +225,15 @@ impl Activations {
             grow(&mut self.input, tokens * width);
         }
         self.layers.resize_with(layers, LayerCache::default);
-        self.layers.iter_mut().for_each(|layer| layer.fit(spec, tokens, self.memory));
-        self.scratch.fit(spec, batch, self.memory, offsets);
+        self.layers.iter_mut().for_each(|layer| layer.fit(spec, tokens, self.memory, self.storage));
+        self.scratch.fit(spec, batch, self.memory, self.storage, offsets);
     }
 }
 
 impl LayerCache {
-    fn fit(&mut self, spec: &Spec, tokens: usize, memory: Option<Memory>) {
-        let storage = memory.unwrap_or_default().storage;
+    fn fit(&mut self, spec: &Spec, tokens: usize, memory: Option<Memory>, storage: Storage) {
         self.qkv.fit(tokens * 3 * spec.width, storage);
+        let storage = memory.unwrap_or_default().storage;
         grow(&mut self.log_sums, tokens * spec.heads);
         grow(&mut self.context, tokens * spec.width);
         self.attention_norm.fit(tokens, spec.width, storage);
@@ -244,7 +251,7 @@ impl LayerCache {
 }
 
 impl Scratch {
-    fn fit(&mut self, spec: &Spec, batch: &PackedBatch, memory: Option<Memory>, offsets: usize) {
+    fn fit(&mut self, spec: &Spec, batch: &PackedBatch, memory: Option<Memory>, storage: Storage, offsets: usize) {
         let tokens = batch.tokens();
         let rows = tokens * spec.width.max(spec.embedding);
         let wide = tokens * spec.up_width().max(3 * spec.width);
@@ -253,8 +260,10 @@ impl Scratch {
         if spec.norm_first || memory.is_some() {
             grow(&mut self.input, tokens * spec.width);
         }
+        if memory.is_some() || storage == Storage::Bf16 {
+            grow(&mut self.wide, wide);
+        }
         let Some(memory) = memory else { return };
-        grow(&mut self.wide, wide);
         grow(&mut self.d_rows, rows);
         if spec.norm_first {
             grow(&mut self.d_branch, tokens * spec.width);

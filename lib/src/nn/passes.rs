@@ -151,7 +151,7 @@ impl Encoder {
         let pass = self.pass(batch, trained, tokens, *dropout, positions, &offsets[..self.offsets(batch)]);
         let rotary = self.rotations_of(positions);
         let pass = Pass { rotary: &rotary, lowest: *lowest, ..pass };
-        // The output is not needed any more: its memory holds the gradient that wanders down.
+        // The output is not needed any more: its buffer now carries the gradient backwards.
         let d = &mut hidden[..size];
         d[..read].copy_from_slice(d_hidden);
         if let Some(place) = &layout.final_norm {

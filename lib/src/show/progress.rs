@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::live::{Live, register};
+use super::places::{self, Place};
+use super::sink;
 use super::status::Status;
-use super::{Handle, sink};
 
 /// Shorter work gets no bar: one that only flashes is noise.
 const QUIET: Duration = Duration::from_millis(300);
@@ -40,6 +41,7 @@ pub fn progress(label: impl Into<String>, total: Option<usize>) -> Progress {
         done: AtomicUsize::new(0),
         due: AtomicU64::new(nanoseconds(QUIET)),
         face: Mutex::new(Face::Unseen),
+        place: places::next(),
     });
     let live: Arc<dyn Live> = bar.clone();
     register(Arc::downgrade(&live));
@@ -114,12 +116,14 @@ struct Bar {
     /// When the next update may be shown, in nanoseconds from the start.
     due: AtomicU64,
     face: Mutex<Face>,
+    /// The place of an earlier bar.
+    place: Option<Place>,
 }
 
 /// How the bar is shown; decided when it first is.
 enum Face {
     Unseen,
-    Notebook(Handle),
+    Notebook(Place),
     Terminal(ProgressBar),
     Silent,
     Finished,
@@ -143,23 +147,40 @@ impl Bar {
             self.show(&mut face, self.status(now, true));
         }
         if let Face::Terminal(line) = &*face {
-            line.abandon();
+            match self.place {
+                // Another one follows in its place.
+                Some(_) => line.finish_and_clear(),
+                None => line.abandon(),
+            }
         }
         *face = Face::Finished;
     }
 
     fn show(&self, face: &mut Face, status: Status) {
         if matches!(face, Face::Unseen) {
-            *face = first_face(self.total);
+            *face = self.first_face();
         }
         match face {
-            Face::Notebook(handle) => handle.show(&status),
+            Face::Notebook(place) => place.lock().unwrap_or_else(PoisonError::into_inner).show(&status),
             Face::Terminal(line) => {
                 line.set_position(status.done as u64);
                 line.set_message(status.text());
             }
             Face::Unseen | Face::Silent | Face::Finished => {}
         }
+    }
+
+    fn first_face(&self) -> Face {
+        if sink::is_installed() {
+            return Face::Notebook(self.place.clone().unwrap_or_default());
+        }
+        if !std::io::stderr().is_terminal() {
+            return Face::Silent;
+        }
+        let total = self.total;
+        let line = ProgressBar::with_draw_target(total.map(|total| total as u64), ProgressDrawTarget::stderr());
+        let template = if total.is_some() { "{msg}  {bar:30}" } else { "{msg}  {spinner}" };
+        Face::Terminal(line.with_style(ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar())))
     }
 
     fn status(&self, elapsed: Duration, finished: bool) -> Status<'_> {
@@ -178,18 +199,6 @@ impl Live for Bar {
             self.show(&mut face, self.status(self.start.elapsed(), false));
         }
     }
-}
-
-fn first_face(total: Option<usize>) -> Face {
-    if sink::is_installed() {
-        return Face::Notebook(Handle::new());
-    }
-    if !std::io::stderr().is_terminal() {
-        return Face::Silent;
-    }
-    let line = ProgressBar::with_draw_target(total.map(|total| total as u64), ProgressDrawTarget::stderr());
-    let template = if total.is_some() { "{msg}  {bar:30}" } else { "{msg}  {spinner}" };
-    Face::Terminal(line.with_style(ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar())))
 }
 
 fn nanoseconds(time: Duration) -> u64 {
@@ -250,6 +259,26 @@ mod tests {
             bar.bar.finish(at(5000));
         });
         assert_eq!(texts(&messages), ["one unit  100% 1/1  0.2/s  in 5.0s"]);
+    }
+
+    #[test]
+    fn bars_of_repeated_work_take_the_place_of_the_last_ones() {
+        let mut places = super::super::Places::default();
+        let ((), messages) = record("repeated", || {
+            for _ in 0..3 {
+                places.reuse(|| {
+                    for label in ["repeated queries", "repeated docs"] {
+                        progress(label, Some(1)).bar.finish(at(5000));
+                    }
+                });
+            }
+            progress("repeated elsewhere", Some(1)).bar.finish(at(5000));
+        });
+        let ids: Vec<_> = messages.iter().map(|message| message.id.clone().unwrap()).collect();
+        assert_eq!(ids.len(), 7);
+        assert!(ids[0] != ids[1] && ids[..2] == ids[2..4] && ids[..2] == ids[4..6] && !ids[..6].contains(&ids[6]));
+        let updates: Vec<bool> = messages.iter().map(|message| message.update).collect();
+        assert_eq!(updates, [false, false, true, true, true, true, false]);
     }
 
     #[test]

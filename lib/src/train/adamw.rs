@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::expect;
-use super::optimizer::{Piece, Slices, cut};
+use super::optimizer::{Piece, Slices, shares};
 use crate::Result;
 
 /// Settings of AdamW (Loshchilov and Hutter 2019); the defaults are PyTorch's.
@@ -37,7 +37,7 @@ impl AdamWConfig {
     }
 }
 
-/// The moments of all parameters.
+/// The moments of all trained parameters.
 #[derive(Debug, Clone)]
 pub(super) struct AdamW {
     pub(super) config: AdamWConfig,
@@ -58,10 +58,11 @@ impl AdamW {
 
     /// Update number `number`, from 1, at the schedule's rate.
     pub(super) fn update(&mut self, slices: Slices, pieces: &[Piece], number: u64, rate: f64, clip: f64) {
+        let moments: Vec<_> =
+            shares(&mut self.first, pieces).into_iter().zip(shares(&mut self.second, pieces)).collect();
         if self.live.is_empty() {
-            self.live = pieces.iter().map(|piece| live_blocks(&self.first, &self.second, piece)).collect();
+            self.live = moments.iter().map(|(first, second)| live_blocks(first, second)).collect();
         }
-        let moments = cut(&mut self.first, pieces).into_par_iter().zip(cut(&mut self.second, pieces));
         let slices = slices.into_par_iter().zip(pieces);
         slices.zip(moments).zip(&mut self.live).for_each(|((((values, grads), piece), (first, second)), live)| {
             let update = Update::new(&self.config, piece, number, rate, clip);
@@ -71,8 +72,8 @@ impl AdamW {
 }
 
 /// The blocks of a piece that have a moment other than 0.
-fn live_blocks(first: &[f32], second: &[f32], piece: &Piece) -> Vec<bool> {
-    let blocks = |moments: &[f32]| moments[piece.range.clone()].chunks(BLOCK).map(any).collect::<Vec<bool>>();
+fn live_blocks(first: &[f32], second: &[f32]) -> Vec<bool> {
+    let blocks = |moments: &[f32]| moments.chunks(BLOCK).map(any).collect::<Vec<bool>>();
     blocks(first).into_iter().zip(blocks(second)).map(|(first, second)| first || second).collect()
 }
 
@@ -88,7 +89,10 @@ fn any(numbers: &[f32]) -> bool {
 struct Update {
     clip: f32,
     beta1: f32,
+    /// `1 - beta1`, from doubles: in f32 the difference of 0.99999 from 1 is off by a thousandth.
+    rest1: f32,
     beta2: f32,
+    rest2: f32,
     eps: f32,
     /// The rate over the bias correction of the first moment.
     rate: f32,
@@ -104,7 +108,9 @@ impl Update {
         Self {
             clip: clip as f32,
             beta1: config.beta1 as f32,
+            rest1: (1.0 - config.beta1) as f32,
             beta2: config.beta2 as f32,
+            rest2: (1.0 - config.beta2) as f32,
             eps: config.eps as f32,
             rate: (rate / correction(config.beta1)) as f32,
             root: (1.0 / correction(config.beta2).sqrt()) as f32,
@@ -126,8 +132,8 @@ crate::nn::vectorised! {
             let moments = first.iter_mut().zip(second);
             for ((value, grad), (first, second)) in values.iter_mut().zip(grads).zip(moments) {
                 let grad = grad * update.clip;
-                *first = update.beta1 * *first + (1.0 - update.beta1) * grad;
-                *second = update.beta2 * *second + (1.0 - update.beta2) * grad * grad;
+                *first = update.beta1 * *first + update.rest1 * grad;
+                *second = update.beta2 * *second + update.rest2 * grad * grad;
                 *value = *value * update.decay - update.rate * *first / (second.sqrt() * update.root + update.eps);
             }
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Which norm is limited by `max_grad_norm`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Norm {
+pub enum GradNorm {
     /// The sum of absolute values.
     L1,
     /// The root of the sum of squares.
@@ -18,12 +18,12 @@ pub enum Norm {
 
 /// The norm of all pieces together. It does not depend on the number of threads: each piece is summed
 /// for itself, and the sums are added in order.
-pub(super) fn norm(kind: Norm, pieces: &[&[f32]]) -> f64 {
+pub(super) fn norm(kind: GradNorm, pieces: &[&[f32]]) -> f64 {
     let parts: Vec<f64> = pieces.par_iter().map(|grads| partial(grads, kind)).collect();
     match kind {
-        Norm::L1 => parts.iter().sum(),
-        Norm::L2 => parts.iter().sum::<f64>().sqrt(),
-        Norm::Inf => parts.into_iter().fold(0.0, larger),
+        GradNorm::L1 => parts.iter().sum(),
+        GradNorm::L2 => parts.iter().sum::<f64>().sqrt(),
+        GradNorm::Inf => parts.into_iter().fold(0.0, larger),
     }
 }
 
@@ -33,11 +33,11 @@ pub(super) fn scale(norm: f64, limit: Option<f64>) -> f64 {
 }
 
 crate::nn::vectorised! {
-    fn partial(grads: &[f32], kind: Norm) -> f64 {
+    fn partial(grads: &[f32], kind: GradNorm) -> f64 {
         match kind {
-            Norm::L1 => lanes(grads, f64::abs, |sum, part| sum + part),
-            Norm::L2 => lanes(grads, |grad| grad * grad, |sum, part| sum + part),
-            Norm::Inf => lanes(grads, f64::abs, larger),
+            GradNorm::L1 => lanes(grads, f64::abs, |sum, part| sum + part),
+            GradNorm::L2 => lanes(grads, |grad| grad * grad, |sum, part| sum + part),
+            GradNorm::Inf => lanes(grads, f64::abs, larger),
         }
     }
 }
@@ -70,7 +70,7 @@ mod tests {
     fn the_three_norms() {
         let (one, two) = ([3.0, 0.0, -4.0], [0.0; 40]);
         let pieces: [&[f32]; 2] = [&one, &two];
-        assert_eq!([Norm::L1, Norm::L2, Norm::Inf].map(|kind| norm(kind, &pieces)), [7.0, 5.0, 4.0]);
+        assert_eq!([GradNorm::L1, GradNorm::L2, GradNorm::Inf].map(|kind| norm(kind, &pieces)), [7.0, 5.0, 4.0]);
     }
 
     #[test]
@@ -79,7 +79,7 @@ mod tests {
             for place in [0, 17, 39] {
                 let mut grads = [1.0; 40];
                 grads[place] = bad;
-                for kind in [Norm::L1, Norm::L2, Norm::Inf] {
+                for kind in [GradNorm::L1, GradNorm::L2, GradNorm::Inf] {
                     assert!(!norm(kind, &[&[2.0; 20], &grads, &[2.0; 20]]).is_finite(), "{kind:?} {bad} at {place}");
                 }
             }

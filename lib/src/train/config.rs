@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckpointConfig, MicroBatch, Norm, OptimizerConfig, Schedule, ValidationConfig};
+use super::{CheckpointConfig, GradNorm, MicroBatch, OptimizerConfig, Schedule, ValidationConfig};
 use crate::nn::Memory;
 use crate::{Error, Result};
 
@@ -11,9 +11,9 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainConfig {
-    /// Examples a batch.
+    /// Examples per batch; a training set with fewer is one batch.
     pub batch_size: usize,
-    /// Batches a step: their gradients add up, each weighed by its examples, so a step's gradient is that of
+    /// Batches per step: their gradients add up, each weighed by its examples, so a step's gradient is that of
     /// one batch of `accumulate * batch_size` examples for every loss that is a mean over examples. A loss
     /// with in-batch negatives sees those of each batch alone: for more of them, raise `batch_size` and set
     /// `micro_batch`.
@@ -31,30 +31,32 @@ pub struct TrainConfig {
     /// The peak of the schedule.
     pub learning_rate: f64,
     pub schedule: Schedule,
-    /// The share of all steps that the learning rate rises.
+    /// The share of all steps during which the learning rate rises.
     pub warmup: f64,
-    /// The same as a number of steps; it counts, where there is one.
+    /// The same as a number of steps, which takes precedence.
     pub warmup_steps: Option<usize>,
-    /// Peaks of their own: a regular expression and the rate of the parameters whose name it finds, such as
+    /// Peaks of their own: a regular expression and the rate of the parameters whose name it matches, such as
     /// `("word_embeddings", 1e-5)`. Of several that match, the last one counts.
     pub learning_rate_mapping: Vec<(String, f64)>,
-    /// Parameters whose name one of these regular expressions finds stay as they are: no update, no part in
-    /// the norm of the gradient. They save time: the backward pass ends at the lowest layer that is trained.
+    /// Parameters whose name matches one of these regular expressions stay as they are: no update, no part in
+    /// the norm of the gradient. They save memory, having no moments, and time: the backward pass ends at the lowest
+    /// layer that is trained.
     pub freeze: Vec<String>,
     /// Keep examples that share a text out of one batch: it would be its own negative.
     pub no_duplicates: bool,
-    /// Drop activations at the rates of the encoder's configuration.
+    /// Drop activations at the rates in the encoder's configuration.
     pub dropout: bool,
-    /// Decides order of examples and dropout.
+    /// Determines the order of examples and dropout.
     pub seed: u64,
-    /// For [`Trainer::step`](super::Trainer::step) by hand: the number of steps the schedule spans; without it, a
-    /// schedule that ends stays at its peak. [`Trainer::steps`](super::Trainer::steps) counts for itself.
+    /// The number of steps that the schedule spans, over all training sets and steps by hand. `None`: the steps on a
+    /// training set are its schedule ([`Trainer::steps`](super::Trainer::steps)), and before those, steps by hand
+    /// ([`Trainer::step`](super::Trainer::step)) stay at the peak if the schedule is one that ends.
     pub total_steps: Option<usize>,
     pub optimizer: OptimizerConfig,
     /// The gradient is scaled down to this norm over all parameters; `None` for no limit.
     pub max_grad_norm: Option<f64>,
     /// The norm that is limited.
-    pub clip_norm: Norm,
+    pub clip_norm: GradNorm,
     /// Where checkpoints go; `None` for none.
     pub checkpoint: Option<CheckpointConfig>,
     /// When the model is validated, when the training stops for it, where the best model is kept.
@@ -81,7 +83,7 @@ impl Default for TrainConfig {
             total_steps: None,
             optimizer: OptimizerConfig::default(),
             max_grad_norm: Some(1.0),
-            clip_norm: Norm::default(),
+            clip_norm: GradNorm::default(),
             checkpoint: None,
             validation: ValidationConfig::default(),
         }
@@ -89,13 +91,13 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// The learning rate that step `step` (from 0) uses.
-    pub(super) fn rate(&self, step: usize) -> f64 {
-        let Self { learning_rate: peak, schedule, total_steps, .. } = self;
-        if total_steps.is_none() && schedule.needs_total() {
+    /// The learning rate that step `step` (from 0) of `total` uses.
+    pub(super) fn rate(&self, step: usize, total: Option<usize>) -> f64 {
+        let Self { learning_rate: peak, schedule, .. } = self;
+        if total.is_none() && schedule.needs_total() {
             return *peak;
         }
-        let total = total_steps.unwrap_or_default();
+        let total = total.unwrap_or_default();
         schedule.rate(step, self.warmup_of(total), total, *peak)
     }
 
@@ -106,11 +108,11 @@ impl TrainConfig {
 
     /// An error that names the first setting that makes no sense.
     pub(super) fn check(&self) -> Result<()> {
-        expect("batch_size", self.batch_size, "at least 1", self.batch_size > 0)?;
-        expect("accumulate", self.accumulate, "at least 1", self.accumulate > 0)?;
+        within("batch_size", self.batch_size, MOST_EXAMPLES)?;
+        within("accumulate", self.accumulate, MOST_EXAMPLES)?;
         let micro_batch = self.micro_batch.map_or(1, MicroBatch::size);
         expect("micro_batch", micro_batch, "at least 1 text or token", micro_batch > 0)?;
-        expect("epochs", self.epochs, "at least 1", self.epochs > 0)?;
+        within("epochs", self.epochs, MOST_EPOCHS)?;
         let (rate, warmup) = (self.learning_rate, self.warmup);
         expect("learning_rate", rate, "a number above 0", rate > 0.0 && rate.is_finite())?;
         expect("warmup", warmup, "a share from 0 to 1", (0.0..=1.0).contains(&warmup))?;
@@ -121,6 +123,15 @@ impl TrainConfig {
         self.validation.check()?;
         self.checkpoint.as_ref().map_or(Ok(()), CheckpointConfig::check)
     }
+}
+
+/// More cannot be meant: a step would see them all at once.
+const MOST_EXAMPLES: usize = 1 << 24;
+const MOST_EPOCHS: usize = 1_000_000;
+
+fn within(field: &'static str, value: usize, most: usize) -> Result<()> {
+    expect(field, value, "at least 1", value > 0)?;
+    expect(field, value, &format!("at most {most}"), value <= most)
 }
 
 /// An error that names the field, unless it `holds`.

@@ -30,10 +30,10 @@ use crate::{Result, interrupt};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MicroBatch {
-    /// So many texts.
+    /// This many texts.
     Texts(usize),
-    /// As many texts as hold together at most so many tokens, but at least one: memory is then bounded
-    /// whatever the texts.
+    /// As many texts as have together at most this many tokens, but at least one: this bounds memory whatever the
+    /// texts are.
     #[doc(alias = "mini_batch_num_tokens")]
     Tokens(usize),
 }
@@ -50,9 +50,9 @@ impl MicroBatch {
 pub(super) struct Part {
     packed: PackedBatch,
     skip: Vec<usize>,
-    /// Where its first token stands in the whole batch.
+    /// The number of its first token in the whole batch.
     first_token: usize,
-    /// Which texts of the batch it holds, columns one behind the other.
+    /// Which texts of the batch it holds, columns one after the other.
     texts: Range<usize>,
 }
 

@@ -5,8 +5,8 @@ use std::fmt;
 use candle_core::{DType, Var};
 
 use super::TokenBatch;
+use super::autograd::{loss_batch, loss_value, scalar, variables};
 use super::grad_cache::{embed, parts};
-use super::seam::{loss_batch, scalar, variables};
 use crate::loss::Loss;
 use crate::model::BiEncoder;
 use crate::nn::Activations;
@@ -65,6 +65,7 @@ const DIRECTIONS: usize = 12;
 /// # }
 /// ```
 pub fn grad_check(model: &BiEncoder, loss: &dyn Loss, batch: &TokenBatch) -> Result<GradCheck> {
+    batch.check()?;
     let parts = parts(model, batch, None)?;
     let vectors = embed(model, &parts, None, &mut Activations::inference())?;
     let inputs = |dtype| variables(batch, &vectors, model.dim(), dtype);
@@ -73,8 +74,9 @@ pub fn grad_check(model: &BiEncoder, loss: &dyn Loss, batch: &TokenBatch) -> Res
     let (inputs, precision) = if precise { (doubles, DType::F64) } else { (inputs(DType::F32)?, DType::F32) };
 
     let value = loss.loss(&loss_batch(batch, &inputs)?)?;
+    let number = loss_value(loss, &value)?;
     let grads = value.backward()?;
-    let slopes = Slopes { loss, batch, inputs: &inputs, value: scalar(&value)?, precision };
+    let slopes = Slopes { loss, batch, inputs: &inputs, value: number, precision };
     let mut columns = Vec::new();
     for (index, input) in inputs.iter().enumerate() {
         let gradient = match grads.get(input) {
@@ -178,7 +180,7 @@ impl Slopes<'_> {
         let shift: Vec<f64> = direction.iter().map(|part| part * step).collect();
         let shift = candle_core::Tensor::from_vec(shift, input.shape(), input.device())?.to_dtype(self.precision)?;
         inputs[column] = Var::from_tensor(&(input + shift)?)?;
-        scalar(&self.loss.loss(&loss_batch(self.batch, &inputs)?)?)
+        loss_value(self.loss, &self.loss.loss(&loss_batch(self.batch, &inputs)?)?)
     }
 }
 

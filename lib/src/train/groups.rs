@@ -15,7 +15,7 @@ pub(super) struct Group {
     pub(super) frozen: bool,
 }
 
-/// One group a parameter, in the order of the table. Of the patterns in `learning_rate_mapping` that match
+/// One group per parameter, in the order of the table. Of the patterns in `learning_rate_mapping` that match
 /// a name, the last one counts, as in sentence-transformers.
 pub(super) fn groups(config: &TrainConfig, parameters: &Parameters) -> Result<Vec<Group>> {
     let entries = parameters.entries();
@@ -38,7 +38,7 @@ pub(super) fn groups(config: &TrainConfig, parameters: &Parameters) -> Result<Ve
     Ok(groups)
 }
 
-/// The places of the parameters whose name the pattern finds.
+/// The places of the parameters whose name the pattern matches.
 fn matches(field: &'static str, pattern: &str, parameters: &Parameters) -> Result<Vec<usize>> {
     let error = |expected| Error::Setting { field, value: format!("`{pattern}`"), expected };
     let regex = Regex::new(pattern).map_err(|problem| error(format!("a regular expression ({problem})")))?;

@@ -1,23 +1,19 @@
-//! Training, one visible step after the other.
+//! Training, step by visible step.
 
 mod adamw;
+mod autograd;
 mod checkpoint;
-mod checkpoints;
-mod checks;
 mod clip;
 mod config;
-mod evaluation;
 mod grad_cache;
 mod grad_check;
 mod groups;
-mod manifest;
-mod memory;
-mod moments;
 mod optimizer;
+mod plan;
 mod preflight;
-mod resume;
+mod round;
 mod schedule;
-mod seam;
+mod scores;
 mod sgd;
 mod step;
 mod steps;
@@ -26,21 +22,18 @@ mod trainer;
 mod validation;
 
 pub use adamw::AdamWConfig;
-pub use checkpoints::CheckpointConfig;
-pub use clip::Norm;
+pub use checkpoint::{CheckpointConfig, Resumed};
+pub use clip::GradNorm;
 pub use config::TrainConfig;
 use config::expect;
-pub use evaluation::Evaluation;
 pub use grad_cache::MicroBatch;
 pub use grad_check::{ColumnCheck, GradCheck, grad_check};
-pub use memory::batch_sizes;
 pub use optimizer::{Optimizer, OptimizerConfig};
-pub use preflight::{Check, Preflight, State};
-pub use resume::Resumed;
+pub use preflight::{Check, CheckState, Preflight, batch_sizes};
 pub use schedule::{Schedule, Slope, WarmupStableDecay};
 pub use sgd::SgdConfig;
 pub use step::Step;
 pub use steps::Steps;
 pub use token_batch::TokenBatch;
 pub use trainer::Trainer;
-pub use validation::{Every, KeepBest, ValidationConfig};
+pub use validation::{Evaluation, Every, KeepBest, ValidationConfig};

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::ops::Range;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::adamw::AdamW;
 use super::groups::{Group, groups};
 use super::sgd::Sgd;
-use super::{AdamWConfig, Norm, SgdConfig, TrainConfig, clip};
-use crate::nn::Parameters;
+use super::{AdamWConfig, GradNorm, SgdConfig, TrainConfig, clip};
+use crate::nn::{Parameter, Parameters};
 use crate::{Error, Result};
 
 /// Which rule moves the parameters.
@@ -74,11 +75,11 @@ impl OptimizerConfig {
 #[derive(Clone)]
 pub struct Optimizer {
     rule: Rule,
-    norm: Norm,
+    norm: GradNorm,
     max_norm: Option<f64>,
-    /// One a parameter.
+    /// One per parameter.
     groups: Vec<Group>,
-    /// All that is trained, in order.
+    /// All that is trained, in order; what the rule remembers is laid out so, piece after piece.
     pieces: Vec<Piece>,
     /// Scalars of the table.
     len: usize,
@@ -110,18 +111,34 @@ impl Optimizer {
     pub fn new(config: &TrainConfig, parameters: &Parameters) -> Result<Self> {
         config.check()?;
         let groups = groups(config, parameters)?;
-        let mut pieces = Vec::new();
-        for (entry, group) in parameters.entries().iter().zip(&groups).filter(|(_, group)| !group.frozen) {
-            let starts = entry.range.clone().step_by(PIECE);
-            let end = |start: usize| (start + PIECE).min(entry.range.end);
-            pieces.extend(starts.map(|start| Piece { range: start..end(start), group: *group }));
-        }
-        let len = parameters.len();
+        let pieces = pieces(&groups, parameters);
+        let trained = pieces.iter().map(|piece| piece.range.len()).sum();
         let rule = match config.optimizer {
-            OptimizerConfig::AdamW(config) => Rule::AdamW(AdamW::new(config, len)),
-            OptimizerConfig::Sgd(config) => Rule::Sgd(Sgd::new(config, len)),
+            OptimizerConfig::AdamW(config) => Rule::AdamW(AdamW::new(config, trained)),
+            OptimizerConfig::Sgd(config) => Rule::Sgd(Sgd::new(config, trained)),
         };
-        Ok(Self { rule, norm: config.clip_norm, max_norm: config.max_grad_norm, groups, pieces, len, updates: 0 })
+        let (norm, max_norm, len) = (config.clip_norm, config.max_grad_norm, parameters.len());
+        Ok(Self { rule, norm, max_norm, groups, pieces, len, updates: 0 })
+    }
+
+    /// Other rates and limits for the same table: the rule, what is frozen, and the moments stay.
+    pub(super) fn set(&mut self, config: &TrainConfig, parameters: &Parameters) -> Result<()> {
+        let groups = groups(config, parameters)?;
+        self.pieces = pieces(&groups, parameters);
+        (self.norm, self.max_norm, self.groups) = (config.clip_norm, config.max_grad_norm, groups);
+        Ok(())
+    }
+
+    /// Sets the gradients to zero. Those of large frozen parameters, which no pass makes, are never touched, so that
+    /// the system has no memory to give for them.
+    pub(super) fn zero_grads(&self, parameters: &mut Parameters) {
+        /// Norms and biases that a pass may write whether they are trained or not.
+        const SMALL: usize = 1 << 18;
+        let small: Vec<Range<usize>> = parameters.entries().iter().map(|entry| entry.range.clone()).collect();
+        let small = small.into_iter().zip(&self.groups).filter(|(range, group)| group.frozen && range.len() < SMALL);
+        let grads = parameters.values_and_grads().1;
+        small.for_each(|(range, _)| grads[range].fill(0.0));
+        cut(grads, &self.pieces).into_par_iter().for_each(|grads| grads.fill(0.0));
     }
 
     /// Applies the gradients of the table, scaled down to `max_grad_norm`, at a learning rate (parameters of
@@ -161,7 +178,25 @@ impl Optimizer {
         self.updates
     }
 
-    /// What is remembered of every scalar of the table, by name.
+    /// The number of scalars that are trained.
+    pub(super) fn trained(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.range.len()).sum()
+    }
+
+    /// Each trained parameter, and where its moments are.
+    pub(super) fn slots<'a>(
+        &'a self,
+        parameters: &'a Parameters,
+    ) -> impl Iterator<Item = (&'a Parameter, Range<usize>)> {
+        let trained = parameters.entries().iter().zip(&self.groups).filter(|(_, group)| !group.frozen);
+        trained.scan(0, |end, (entry, _)| {
+            let start = *end;
+            *end += entry.range.len();
+            Some((entry, start..*end))
+        })
+    }
+
+    /// What is remembered of every trained scalar, by name.
     pub(super) fn moments(&self) -> Vec<(&'static str, &[f32])> {
         match &self.rule {
             Rule::AdamW(adamw) => vec![("first", &adamw.first), ("second", &adamw.second)],
@@ -195,8 +230,30 @@ impl fmt::Debug for Optimizer {
     }
 }
 
-/// The parts of a buffer that the pieces cover, each borrowed for itself.
-pub(super) fn cut<'a>(buffer: &'a mut [f32], pieces: &[Piece]) -> Vec<&'a mut [f32]> {
+/// What is trained of a table, cut into pieces.
+fn pieces(groups: &[Group], parameters: &Parameters) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for (entry, group) in parameters.entries().iter().zip(groups).filter(|(_, group)| !group.frozen) {
+        let starts = entry.range.clone().step_by(PIECE);
+        let end = |start: usize| (start + PIECE).min(entry.range.end);
+        pieces.extend(starts.map(|start| Piece { range: start..end(start), group: *group }));
+    }
+    pieces
+}
+
+/// The parts of a buffer of all trained scalars that belong to the pieces.
+pub(super) fn shares<'a>(buffer: &'a mut [f32], pieces: &[Piece]) -> Vec<&'a mut [f32]> {
+    let mut rest = buffer;
+    let share = |piece: &Piece| {
+        let (share, tail) = std::mem::take(&mut rest).split_at_mut(piece.range.len());
+        rest = tail;
+        share
+    };
+    pieces.iter().map(share).collect()
+}
+
+/// The parts of a table that the pieces cover, each borrowed for itself.
+fn cut<'a>(buffer: &'a mut [f32], pieces: &[Piece]) -> Vec<&'a mut [f32]> {
     let mut rest = buffer;
     let mut passed = 0;
     pieces

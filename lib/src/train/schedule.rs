@@ -10,8 +10,8 @@ use crate::{Error, Result};
 /// How the learning rate rises and falls. Names, settings, defaults and values are those of transformers'
 /// schedulers; every one of them but `Constant` starts with the warm-up.
 ///
-/// In the formulas `p` is the share of the steps behind the warm-up that are done, and the rate is what
-/// stands there times the peak.
+/// In the formulas `p` is the share of the steps after the warm-up that are done; the rate is the peak times what
+/// the formula gives.
 ///
 /// ```
 /// use kensaku::train::Schedule;

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::expect;
-use super::optimizer::{Piece, Slices, cut};
+use super::optimizer::{Piece, Slices, shares};
 use crate::Result;
 
 /// Settings of SGD. The formulas are PyTorch's, with dampening 0; its default momentum is 0.
@@ -39,7 +39,7 @@ impl SgdConfig {
     }
 }
 
-/// The momentum of all parameters.
+/// The momentum of all trained parameters.
 #[derive(Debug, Clone)]
 pub(super) struct Sgd {
     pub(super) config: SgdConfig,
@@ -53,7 +53,7 @@ impl Sgd {
 
     /// One update at the schedule's rate.
     pub(super) fn update(&mut self, slices: Slices, pieces: &[Piece], rate: f64, clip: f64) {
-        let velocity = cut(&mut self.velocity, pieces);
+        let velocity = shares(&mut self.velocity, pieces);
         slices.into_par_iter().zip(pieces).zip(velocity).for_each(|(((values, grads), piece), velocity)| {
             let update = Update {
                 clip: clip as f32,

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::autograd::{check_reached, gradients, loss_batch, loss_value, not_finite, variables};
 use super::grad_cache::{embed, parts};
-use super::seam::{check_reached, gradients, loss_batch, not_finite, scalar, variables};
 use super::{Evaluation, TokenBatch, Trainer};
 use crate::nn::Dropout;
 use crate::{Error, Result, interrupt};
@@ -16,7 +16,7 @@ use crate::{Error, Result, interrupt};
 pub struct Step {
     /// From 1.
     pub step: usize,
-    /// Of so many, where that is known.
+    /// The number of the last step, if it is known.
     pub total: Option<usize>,
     pub loss: f64,
     pub learning_rate: f64,
@@ -25,7 +25,7 @@ pub struct Step {
     /// Tokens of the batch; none is padding.
     pub tokens: usize,
     pub seconds: f64,
-    /// The validation behind this step, if one was due.
+    /// The validation after this step, if one was due.
     #[serde(default)]
     pub evaluation: Option<Evaluation>,
 }
@@ -44,20 +44,31 @@ impl Trainer {
     }
 
     /// One step of several batches, whose gradients add up, each weighed by its examples.
+    ///
+    /// A step by hand belongs to no round: [`Trainer::steps`] goes on where it was.
     pub fn accumulated_step(&mut self, batches: &[TokenBatch]) -> Result<Step> {
-        let step = self.update(batches)?;
-        self.checkpoint_if_due()?;
+        let step = self.update(batches, false)?;
+        self.checkpoint_if_due(self.config.total_steps == Some(self.done))?;
         Ok(step)
     }
 
-    /// A step without its checkpoint.
-    pub(super) fn update(&mut self, batches: &[TokenBatch]) -> Result<Step> {
+    /// A step without its checkpoint, of the round's plan or by hand.
+    pub(super) fn update(&mut self, batches: &[TokenBatch], planned: bool) -> Result<Step> {
         let start = Instant::now();
-        self.start_checkpoints()?;
+        if batches.is_empty() {
+            let problem = "a step of no batches".to_owned();
+            return Err(Error::NothingToTrain { problem, expected: "at least one batch".to_owned() });
+        }
+        for batch in batches {
+            batch.check()?;
+            self.check_scores(batch.scores.as_deref(), Some(&batch.rows))?;
+        }
+        let learning_rate = self.learning_rate()?;
+        self.claim_folder()?;
         let step = self.done + 1;
         let rows = || batches.iter().flat_map(|batch| batch.rows.clone()).collect::<Vec<_>>();
         let examples: usize = batches.iter().map(TokenBatch::examples).sum();
-        self.model.encoder_mut().parameters_mut().zero_grads();
+        self.optimizer.zero_grads(self.model.encoder_mut().parameters_mut());
         let (mut loss, mut tokens) = (0.0, 0);
         for batch in batches {
             let share = batch.examples() as f64 / examples.max(1) as f64;
@@ -68,15 +79,23 @@ impl Trainer {
             loss += share * value;
             tokens += batch.tokens();
         }
-        let learning_rate = self.config.rate(self.done);
         let grad_norm = self.optimizer.step(self.model.encoder_mut().parameters_mut(), learning_rate)?;
         if !grad_norm.is_finite() {
             return Err(not_finite(self.model.encoder().parameters(), step, grad_norm, rows()));
         }
         self.done = step;
-        self.report_oddities(batches);
-        let (total, seconds) = (self.config.total_steps, start.elapsed().as_secs_f64());
+        if let Some(round) = self.round.as_mut().filter(|_| planned) {
+            round.done += 1;
+        }
+        self.warn_once(batches);
+        let total = if planned { self.end() } else { self.config.total_steps };
+        let seconds = start.elapsed().as_secs_f64();
         Ok(Step { step, total, loss, learning_rate, grad_norm, tokens, seconds, evaluation: None })
+    }
+
+    /// The number of the round's last step.
+    pub(super) fn end(&self) -> Option<usize> {
+        self.round.map(|round| self.done + round.steps.saturating_sub(round.done))
     }
 
     /// Adds the gradient of `share * loss(batch)` to the table and returns the loss; a loss that is not
@@ -97,7 +116,7 @@ impl Trainer {
         let (value, d_vectors) = {
             let variables = variables(batch, &vectors, self.model.dim(), candle_core::DType::F32)?;
             let loss = self.loss.loss(&loss_batch(batch, &variables)?)?;
-            let value = scalar(&loss)?;
+            let value = loss_value(&*self.loss, &loss)?;
             if !value.is_finite() {
                 return Ok(value);
             }
@@ -122,7 +141,7 @@ impl Trainer {
     }
 
     /// Says once what is not wrong, but hardly meant.
-    fn report_oddities(&mut self, batches: &[TokenBatch]) {
+    fn warn_once(&mut self, batches: &[TokenBatch]) {
         let (step, cut) = (self.done, batches.iter().map(|batch| batch.truncated).sum::<usize>());
         if self.truncated == 0 && cut > 0 {
             let texts: usize = batches.iter().flat_map(|batch| &batch.columns).map(Vec::len).sum();
@@ -133,14 +152,14 @@ impl Trainer {
             );
         }
         self.truncated += cut;
-        let alone = |batch: &TokenBatch| batch.examples() == 1 && batch.columns.len() == 2;
-        if self.loss.needs().in_batch && batches.iter().any(alone) {
-            if self.alone == 0 {
+        let lone = |batch: &TokenBatch| batch.examples() == 1 && batch.columns.len() == 2;
+        if self.loss.needs().in_batch && batches.iter().any(lone) {
+            if self.lone_pairs == 0 {
                 log::warn!(
                     "step {step}: a batch of one pair has no negatives: its loss is 0 and trains nothing (said once)"
                 );
             }
-            self.alone += 1;
+            self.lone_pairs += 1;
         }
     }
 }

@@ -1,9 +1,12 @@
 //! Training as an iterator of steps.
 
+use super::plan::Plan;
+use super::round::DataMark;
 use super::validation::due;
-use super::{Step, TokenBatch, TrainConfig, Trainer};
-use crate::data::{Texts, TrainingSet, plan_batches};
+use super::{Step, TokenBatch, Trainer};
+use crate::data::{TextHashes, Texts, TrainingSet};
 use crate::model::BiEncoder;
+use crate::show::{self, Message, Places};
 use crate::{Error, Result, interrupt};
 
 /// The iterator of [`Trainer::steps`].
@@ -11,40 +14,89 @@ pub struct Steps<'a> {
     trainer: &'a mut Trainer,
     columns: Vec<Texts>,
     scores: Option<Vec<f32>>,
-    plan: Vec<Planned>,
+    plan: Plan,
+    /// The progress bars of each validation take the place of those of the one before.
+    places: Places,
     stopped: bool,
 }
 
-/// The rows of the batches of one step.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Planned {
-    pub(super) batches: Vec<Vec<usize>>,
-    pub(super) ends_epoch: bool,
+/// A step that nobody has seen yet.
+#[derive(Debug, Clone)]
+pub(super) struct Pending {
+    step: Step,
+    /// Whether its validation and its checkpoint are done.
+    finished: bool,
 }
 
 impl Trainer {
-    /// The remaining steps of all epochs, as an iterator: each `next` is one step, and the validation behind
-    /// it where one is due ([`ValidationConfig`](super::ValidationConfig)).
+    /// The remaining steps of all epochs over a training set, as an iterator: each `next` is one step, and the
+    /// validation after it where one is due ([`ValidationConfig`](super::ValidationConfig)).
     ///
-    /// After an interrupt (or a `break`) call it again: it goes on behind the last finished step.
+    /// After an interrupt (or a `break`) call it again with the same training set: it goes on after the last step that
+    /// it gave. A step that was running when the interrupt came is given then.
+    ///
+    /// A training set that the last call has not seen begins a round of its own, such as one with negatives that the
+    /// half-trained model has mined: all its `epochs`, and a schedule of its own with warm-up, unless `total_steps`
+    /// makes one schedule span everything. The moments of the optimiser are kept, steps are counted on, and so are the
+    /// epochs and steps by which order and dropout are drawn. What is left of the round before is dropped.
+    /// [`Trainer::begin_round`] changes the settings between two rounds, and begins one with the same training set.
+    ///
+    /// # Errors
+    /// If all steps are done or validation has ended the training: a round begins the training anew. (Directly after
+    /// [`Trainer::resume`] there are no steps then, so that a script that was finished can run again.) If texts or
+    /// scores are not what the loss needs.
     pub fn steps(&mut self, data: &TrainingSet) -> Result<Steps<'_>> {
-        let columns = data.columns();
-        let plan = plan(&columns, &self.config);
+        let (columns, scores) = (data.columns(), data.scores()?);
+        self.check_scores(scores.as_deref(), None)?;
+        let texts = TextHashes::of(&columns)?;
+        let mark = DataMark::of(&texts, scores.as_deref());
+        self.check_resumed(mark)?;
+        let mut round = self.round_of(mark);
+        let plan = Plan::new(&texts, &self.config, round.first_epoch)?;
         self.check_plan(&columns, &plan)?;
-        let scores = data.scores()?;
-        self.note_data(&columns, scores.as_deref())?;
-        self.config.total_steps = Some(plan.len());
-        Ok(Steps { trainer: self, columns, scores, plan, stopped: false })
+        round.steps = plan.steps();
+        self.last_rate(&round)?;
+        let resumed = self.log.expected.take().is_some();
+        if self.round.is_none_or(|before| before.data != round.data) {
+            if self.round.is_some_and(|before| before.done < before.steps && before.data.is_some()) {
+                say(format!("step {}: another training set, of {} steps", self.done, round.steps));
+            }
+            self.pending = None;
+        }
+        self.round = Some(round);
+        if self.pending.is_none() && (round.done >= round.steps || self.out_of_patience()) {
+            let problem = match self.out_of_patience() {
+                true => self.stop_message(),
+                false => format!("all {} steps on this training set are done", round.steps),
+            };
+            if !resumed {
+                let expected = "another training set, or another round with `begin_round`".to_owned();
+                return Err(Error::NothingToTrain { problem, expected });
+            }
+            say(problem);
+        }
+        Ok(Steps { trainer: self, columns, scores, plan, places: Places::default(), stopped: false })
+    }
+
+    /// After [`Trainer::resume`] the training set must be the one of the checkpoint.
+    fn check_resumed(&self, found: DataMark) -> Result<()> {
+        match &self.log.expected {
+            Some((path, Some(expected))) if *expected != found => {
+                let (theirs, ours) = (expected.examples, found.examples);
+                let problem = format!("its training set is another one ({theirs} examples; this one has {ours})");
+                Err(Error::Checkpoint { path: path.clone(), problem, before: None })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// An error for a plan that cannot train anything.
-    fn check_plan(&self, columns: &[Texts], plan: &[Planned]) -> Result<()> {
-        if plan.is_empty() {
+    fn check_plan(&self, columns: &[Texts], plan: &Plan) -> Result<()> {
+        if plan.steps() == 0 {
             let problem = "the training set has no rows".to_owned();
             return Err(Error::NothingToTrain { problem, expected: "at least one example".to_owned() });
         }
-        let alone = plan.iter().flat_map(|step| &step.batches).all(|batch| batch.len() == 1);
-        if !self.loss.needs().in_batch || columns.len() > 2 || !alone {
+        if !self.loss.needs().in_batch || columns.len() > 2 || !plan.lone() {
             return Ok(());
         }
         if self.config.batch_size == 1 {
@@ -57,27 +109,23 @@ impl Trainer {
             expected: "different texts, negatives of their own, or no_duplicates = false".to_owned(),
         })
     }
-}
 
-/// The steps of all epochs. An epoch ends with a step, which may be of fewer batches.
-pub(super) fn plan(columns: &[Texts], config: &TrainConfig) -> Vec<Planned> {
-    let TrainConfig { batch_size, accumulate, epochs, seed, no_duplicates, .. } = *config;
-    let mut plan = Vec::new();
-    for epoch in 0..epochs {
-        let batches = plan_batches(columns, batch_size, no_duplicates, seed, epoch as u64);
-        let step = |batches: &[Vec<usize>]| Planned { batches: batches.to_vec(), ends_epoch: false };
-        plan.extend(batches.chunks(accumulate.max(1)).map(step));
-        if let Some(last) = plan.last_mut() {
-            last.ends_epoch = true;
-        }
+    /// Why validation has ended the training, and which step is the best.
+    fn stop_message(&self) -> String {
+        let best = self.best().map_or_else(String::new, |best| {
+            let (name, value) = self.deciding(best).unwrap_or(("loss", f64::NAN));
+            format!("; the best is step {}: {name} {value:.4}", best.step)
+        });
+        let patience = self.config.validation.patience.unwrap_or(0);
+        let validations = if patience == 1 { "1 validation".to_owned() } else { format!("{patience} validations") };
+        format!("stopped early after step {}: {validations} without improvement{best}", self.done)
     }
-    plan
 }
 
 impl Steps<'_> {
-    /// All steps of the training, finished ones included.
+    /// The number of the last step, finished ones and those of earlier training sets included.
     pub fn total(&self) -> usize {
-        self.plan.len()
+        self.trainer.end().unwrap_or(self.trainer.done)
     }
 
     /// The model between two steps, to evaluate it.
@@ -85,28 +133,43 @@ impl Steps<'_> {
         self.trainer.model()
     }
 
-    fn step(&mut self) -> Option<Result<Step>> {
-        let planned = self.plan.get(self.trainer.done)?;
-        Some(interrupt::check("training").and_then(|()| {
-            let tokens =
-                |rows: &Vec<usize>| TokenBatch::new(&self.trainer.model, &self.columns, self.scores.as_deref(), rows);
-            let batches = planned.batches.iter().map(tokens).collect::<Result<Vec<_>>>()?;
-            self.trainer.update(&batches)
-        }))
+    fn step(&mut self) -> Result<Option<Step>> {
+        let done = self.trainer.round.map_or(0, |round| round.done);
+        interrupt::check("training")?;
+        let Some(batches) = self.plan.step(done)? else { return Ok(None) };
+        let tokens =
+            |rows: &Vec<usize>| TokenBatch::new(&self.trainer.model, &self.columns, self.scores.as_deref(), rows);
+        let batches = batches.iter().map(tokens).collect::<Result<Vec<_>>>()?;
+        let step = self.trainer.update(&batches, true)?;
+        Ok(Some(step))
     }
 
-    /// Validates the model and writes a checkpoint, which holds what was found, if that is due behind `step`.
+    /// Validates the model and writes a checkpoint, which holds what was found, if that is due after `step`.
     fn finish(&mut self, mut step: Step) -> Result<Step> {
-        let ends_epoch = self.plan.get(step.step - 1).is_some_and(|planned| planned.ends_epoch);
-        let last = step.step == self.plan.len();
-        if self.trainer.validation.asked() && due(self.trainer.config.validation.every, step.step, ends_epoch, last) {
+        let trainer = &mut *self.trainer;
+        let done = trainer.round.map_or(0, |round| round.done);
+        let (ends_epoch, last) = (self.plan.ends_epoch(done.saturating_sub(1)), done == self.plan.steps());
+        if trainer.validation.asked() && due(trainer.config.validation.every, step.step, ends_epoch, last) {
             // An interrupted validation is made up for by the next call.
-            self.trainer.unvalidated = Some(step.clone());
-            step.evaluation = Some(self.trainer.evaluate()?);
-            self.trainer.unvalidated = None;
+            trainer.pending = Some(Pending { step: step.clone(), finished: false });
+            step.evaluation = Some(self.places.reuse(|| trainer.evaluate())?);
+            trainer.pending = None;
         }
-        self.trainer.checkpoint_if_due()?;
+        let stops = step.evaluation.is_some() && trainer.out_of_patience();
+        trainer.checkpoint_if_due(last || stops)?;
+        if stops && !last {
+            say(trainer.stop_message());
+        }
         Ok(step)
+    }
+
+    /// The step, unless the user has stopped while it ran: the cell would end before it saw it.
+    fn hand_out(&mut self, step: Step) -> Result<Step> {
+        let asked = interrupt::check("training");
+        if asked.is_err() {
+            self.trainer.pending = Some(Pending { step: step.clone(), finished: true });
+        }
+        asked.map(|()| step)
     }
 }
 
@@ -117,18 +180,63 @@ impl Iterator for Steps<'_> {
         if self.stopped {
             return None;
         }
-        let step = match self.trainer.unvalidated.take() {
-            Some(step) => Ok(step),
+        let step = match self.trainer.pending.take() {
+            Some(Pending { step, finished: true }) => Ok(step),
+            Some(Pending { step, finished: false }) => self.finish(step),
             None if self.trainer.out_of_patience() => return None,
-            None => self.step()?,
+            None => self.step().transpose()?.and_then(|step| self.finish(step)),
         };
-        let step = step.and_then(|step| self.finish(step));
+        let step = step.and_then(|step| self.hand_out(step));
         self.stopped = step.is_err();
         Some(step)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.plan.len().saturating_sub(self.trainer.done);
-        (0, Some(left + usize::from(self.trainer.unvalidated.is_some())))
+        let left = self.plan.steps() - self.trainer.round.map_or(0, |round| round.done).min(self.plan.steps());
+        (0, Some(left + usize::from(self.trainer.pending.is_some())))
+    }
+}
+
+/// A quiet line.
+fn say(line: String) {
+    show::display(&Message::text(line));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use polars::prelude::df;
+
+    use super::*;
+    use crate::loss::MultipleNegativesRanking;
+    use crate::model::BiEncoderConfig;
+    use crate::nn::BertConfig;
+    use crate::show::recorder::{record, texts};
+    use crate::text::{Tokenizer, WordPieceConfig};
+    use crate::train::{Every, TrainConfig, ValidationConfig};
+
+    #[test]
+    fn an_early_stop_says_so_with_the_best_step() {
+        let texts_of = |what: &str| (0..8).map(|n| format!("{what} {n}")).collect::<Vec<_>>();
+        let data =
+            TrainingSet::new(df!("query" => texts_of("where"), "positive" => texts_of("there")).unwrap()).unwrap();
+        let tokenizer = Tokenizer::train_wordpiece(&texts_of("where there"), &WordPieceConfig::default()).unwrap();
+        let encoder = BertConfig { hidden_size: 8, intermediate_size: 16, ..Default::default() };
+        let model = BiEncoder::new(encoder, tokenizer, BiEncoderConfig::default(), 1).unwrap();
+        let validation = ValidationConfig { every: Every::Steps(1), patience: Some(2), ..Default::default() };
+        let config = TrainConfig { batch_size: 2, epochs: 3, validation, ..Default::default() };
+        let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), config).unwrap();
+        let calls = Cell::new(0);
+        trainer
+            .validate_with("nDCG@10", move |_| {
+                calls.set(calls.get() + 1);
+                Ok(if calls.get() == 3 { 0.75 } else { 0.5 })
+            })
+            .unwrap();
+        let (steps, messages) = record("stopped early", || trainer.steps(&data).unwrap().count());
+        assert_eq!(steps, 5);
+        let said = "stopped early after step 5: 2 validations without improvement; the best is step 3: nDCG@10 0.7500";
+        assert_eq!(texts(&messages), [said]);
     }
 }

@@ -1,8 +1,8 @@
 //! A batch of examples as token ids.
 
-use crate::Result;
 use crate::data::Texts;
 use crate::model::{BiEncoder, Role};
+use crate::{Error, Result};
 
 /// The token ids of a batch: column (query, positive, negatives..), row, ids.
 ///
@@ -25,6 +25,11 @@ pub struct TokenBatch {
 impl TokenBatch {
     /// Some rows of the columns of a training set.
     pub(super) fn new(model: &BiEncoder, columns: &[Texts], scores: Option<&[f32]>, rows: &[usize]) -> Result<Self> {
+        let examples = columns.iter().map(Texts::len).min().unwrap_or(0);
+        if let Some(row) = rows.iter().find(|row| **row >= examples) {
+            let expected = format!("rows of the training set, which has {examples}");
+            return Err(Error::Setting { field: "rows", value: row.to_string(), expected });
+        }
         let scores = scores.map(|scores| rows.iter().map(|row| scores[*row]).collect());
         let mut batch = Self { scores, rows: rows.to_vec(), ..Self::default() };
         for (index, column) in columns.iter().enumerate() {
@@ -36,7 +41,16 @@ impl TokenBatch {
         Ok(batch)
     }
 
-    /// Rows.
+    /// An error if it is empty. Whether its columns belong together is for the loss to say, which may leave one out.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.examples() > 0 {
+            return Ok(());
+        }
+        let problem = "a batch without examples".to_owned();
+        Err(Error::NothingToTrain { problem, expected: "at least one".to_owned() })
+    }
+
+    /// The number of examples.
     pub fn examples(&self) -> usize {
         self.columns.first().map_or(0, Vec::len)
     }

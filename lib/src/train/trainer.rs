@@ -3,9 +3,11 @@
 use std::fmt;
 use std::rc::Rc;
 
-use super::evaluation::Validation;
-use super::resume::CheckpointLog;
-use super::{Optimizer, Step, TokenBatch, TrainConfig};
+use super::checkpoint::CheckpointLog;
+use super::round::{Round, arenas};
+use super::steps::Pending;
+use super::validation::Validation;
+use super::{Optimizer, TokenBatch, TrainConfig};
 use crate::Result;
 use crate::data::TrainingSet;
 use crate::loss::Loss;
@@ -36,14 +38,16 @@ pub struct Trainer {
     /// For passes without a backward pass: GradCache's first, validation.
     pub(super) inference: Activations,
     pub(super) validation: Validation,
-    /// The last step, if its validation was interrupted.
-    pub(super) unvalidated: Option<Step>,
+    /// The last step, if an interrupt kept it from being seen.
+    pub(super) pending: Option<Pending>,
     /// Finished steps.
     pub(super) done: usize,
+    /// The training set that [`Trainer::steps`] was last called with.
+    pub(super) round: Option<Round>,
     pub(super) log: CheckpointLog,
     /// Texts that lost their end, and batches of a single pair.
     pub(super) truncated: usize,
-    pub(super) alone: usize,
+    pub(super) lone_pairs: usize,
 }
 
 impl Trainer {
@@ -54,27 +58,26 @@ impl Trainer {
 
     pub(super) fn from_parts(model: BiEncoder, loss: Rc<dyn Loss>, config: TrainConfig) -> Result<Self> {
         config.check()?;
-        let parameters = model.encoder().parameters();
-        let optimizer = Optimizer::new(&config, parameters)?;
-        let mut activations = Activations::with(config.memory);
-        activations.set_frozen(parameters, |index| optimizer.is_frozen(index));
+        let optimizer = Optimizer::new(&config, model.encoder().parameters())?;
+        let (activations, inference) = arenas(&config, &model, &optimizer);
         Ok(Self {
             optimizer,
             activations,
             model,
             loss,
             config,
-            inference: Activations::inference(),
+            inference,
             validation: Validation::default(),
-            unvalidated: None,
+            pending: None,
             done: 0,
+            round: None,
             log: CheckpointLog::default(),
             truncated: 0,
-            alone: 0,
+            lone_pairs: 0,
         })
     }
 
-    /// The token ids of some rows of a training set, for [`Trainer::step`].
+    /// The token ids of some rows of a training set, for [`Trainer::step`]; an error if it has fewer rows.
     pub fn batch(&self, data: &TrainingSet, rows: &[usize]) -> Result<TokenBatch> {
         TokenBatch::new(&self.model, &data.columns(), data.scores()?.as_deref(), rows)
     }

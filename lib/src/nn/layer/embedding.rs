@@ -81,12 +81,12 @@ pub(crate) fn backward(
         }
     }
     norm::backward(rows, layout.norm.weight(values), &cache.norm, &mut [], layout.norm.grads(grads));
-    embedding::backward(&mut grads[layout.words.clone()], rows, width, &batch.ids);
-    if let Some(table) = &layout.positions {
-        embedding::backward(&mut grads[table.clone()], rows, width, pass.positions);
-    }
-    if let Some(table) = &layout.segments {
-        embedding::backward(&mut grads[table.clone()], rows, width, &batch.token_types);
+    let tables = [(Some(&layout.words), &batch.ids[..]), (layout.positions.as_ref(), pass.positions)];
+    let tables = tables.into_iter().chain([(layout.segments.as_ref(), &batch.token_types[..])]);
+    for (table, numbers) in tables.filter_map(|(table, numbers)| Some((table?, numbers))) {
+        if pass.trained.any(table.clone()) {
+            embedding::backward(&mut grads[table.clone()], rows, width, numbers);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 pub(super) const NAME: &str = "checkpoint.json";
 
 const FORMAT: &str = "kensaku checkpoint";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Manifest {
@@ -89,13 +89,7 @@ fn collect(dir: &Path, prefix: &str, paths: &mut Vec<String>) -> io::Result<()> 
             paths.push(path);
         }
     }
-    sync_folder(dir)
-}
-
-/// Makes what was created, renamed or removed in a folder outlast a crash.
-pub(super) fn sync_folder(dir: &Path) -> io::Result<()> {
-    // Elsewhere a folder cannot be opened as a file.
-    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
+    files::sync_folder(dir)
 }
 
 /// Length and checksum of a file, which need not fit memory.
@@ -154,8 +148,8 @@ mod tests {
         fs::remove_file(dir.path().join("part/numbers")).unwrap();
         assert!(problem().starts_with("part/numbers: "), "{}", problem());
         let text = fs::read_to_string(dir.path().join(NAME)).unwrap();
-        fs::write(dir.path().join(NAME), text.replace("\"version\": 1", "\"version\": 2")).unwrap();
-        assert_eq!(problem(), "its format is `kensaku checkpoint` 2; expected `kensaku checkpoint` 1");
+        fs::write(dir.path().join(NAME), text.replace("\"version\": 2", "\"version\": 3")).unwrap();
+        assert_eq!(problem(), "its format is `kensaku checkpoint` 3; expected `kensaku checkpoint` 2");
         fs::remove_file(dir.path().join(NAME)).unwrap();
         assert_eq!(problem(), "there is no checkpoint.json: it was never finished");
         let empty = tempfile::tempdir().unwrap();

@@ -4,27 +4,27 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::expect;
 use crate::Result;
+use crate::train::expect;
 
 /// When a model is validated, when the training stops for it, and where the best model is kept. It takes
-/// effect once there is something to look at: [`Trainer::validate_on`](super::Trainer::validate_on),
-/// [`Trainer::validate_with`](super::Trainer::validate_with).
+/// effect once there is something to look at: [`Trainer::validate_on`](crate::train::Trainer::validate_on),
+/// [`Trainer::validate_with`](crate::train::Trainer::validate_with).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ValidationConfig {
     pub every: Every,
-    /// Stop after so many validations in a row that are not better than the best before them by more than
-    /// `min_delta`. `None`: never.
+    /// Stop after this many validations in a row that are not better than the best before them by more than
+    /// `min_delta`; the training says so, and which step was the best. `None`: never.
     pub patience: Option<usize>,
-    /// In units of the value that decides.
+    /// In units of the monitored value.
     pub min_delta: f64,
-    /// The name of the value that decides. `None`: the first evaluator's, or else the held-out loss.
+    /// The name of the value that tells which model is the best. `None`: the first evaluator's, or else the held-out loss.
     pub monitor: Option<String>,
     pub keep_best: KeepBest,
 }
 
-/// How often a model is validated; behind the last step it always is.
+/// How often a model is validated; after the last step it always is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Every {
@@ -46,7 +46,7 @@ pub enum KeepBest {
 }
 
 impl ValidationConfig {
-    pub(super) fn check(&self) -> Result<()> {
+    pub(in crate::train) fn check(&self) -> Result<()> {
         let often = self.every != Every::Steps(0);
         expect("every", "Steps(0)", "at least 1 step", often)?;
         expect("patience", 0, "at least 1 validation", self.patience != Some(0))?;
@@ -54,8 +54,8 @@ impl ValidationConfig {
     }
 }
 
-/// Whether the model is validated behind a step.
-pub(super) fn due(every: Every, step: usize, ends_epoch: bool, last: bool) -> bool {
+/// Whether the model is validated after a step.
+pub(in crate::train) fn due(every: Every, step: usize, ends_epoch: bool, last: bool) -> bool {
     last || match every {
         Every::Steps(steps) => step.is_multiple_of(steps),
         Every::Epoch => ends_epoch,
@@ -64,7 +64,7 @@ pub(super) fn due(every: Every, step: usize, ends_epoch: bool, last: bool) -> bo
 
 /// How many validations in a row, up to the last, have not gained more than `min_delta` on the best one
 /// before them.
-pub(super) fn validations_without_gain(gains: &[f64], min_delta: f64) -> usize {
+pub(super) fn stale_validations(gains: &[f64], min_delta: f64) -> usize {
     let mut best = f64::NEG_INFINITY;
     let mut without = 0;
     for gain in gains {
@@ -91,12 +91,12 @@ mod tests {
             (&[0.10, 0.14, 0.18], 0.05, 0),
             (&[0.10, 0.14, 0.14], 0.05, 2),
         ] {
-            assert_eq!(validations_without_gain(gains, min_delta), without, "{gains:?}");
+            assert_eq!(stale_validations(gains, min_delta), without, "{gains:?}");
         }
     }
 
     #[test]
-    fn due_every_so_many_steps_or_epochs_and_at_the_end() {
+    fn due_every_few_steps_or_epochs_and_at_the_end() {
         let steps: Vec<usize> = (1..=7).filter(|step| due(Every::Steps(3), *step, false, *step == 7)).collect();
         assert_eq!(steps, [3, 6, 7]);
         assert!(due(Every::Epoch, 5, true, false) && !due(Every::Epoch, 5, false, false));

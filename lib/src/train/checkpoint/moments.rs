@@ -7,18 +7,18 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, View, serialize_to_file};
 use safetensors::{SafeTensorError, SafeTensors};
 
-use super::Optimizer;
 use crate::nn::Parameters;
+use crate::train::Optimizer;
 use crate::{Error, Result};
 
 pub(super) const NAME: &str = "optimizer.safetensors";
 
-/// One tensor a moment and parameter, converted as it is written: memory does not hold a second copy.
+/// One tensor per moment and trained parameter, converted as it is written: memory does not hold a second copy.
 pub(super) fn write(path: &Path, optimizer: &Optimizer, parameters: &Parameters) -> Result<()> {
     let mut tensors = Vec::new();
     for (moment, values) in optimizer.moments() {
-        for entry in parameters.entries() {
-            let values = &values[entry.range.clone()];
+        for (entry, range) in optimizer.slots(parameters) {
+            let values = &values[range];
             tensors.push((format!("{moment}.{}", entry.name), Numbers { shape: &entry.shape, values }));
         }
     }
@@ -34,16 +34,21 @@ pub(super) fn read(path: &Path, optimizer: &Optimizer, parameters: &Parameters) 
     let bytes = fs::read(path).map_err(|error| format!("{NAME}: {error}"))?;
     let stored = SafeTensors::deserialize(&bytes).map_err(|error| format!("{NAME}: {error}"))?;
     let moment = |moment: &str| {
-        let mut values = vec![0.0; parameters.len()];
-        for entry in parameters.entries() {
+        let mut values = Vec::with_capacity(optimizer.trained());
+        for (entry, _) in optimizer.slots(parameters) {
             let name = format!("{moment}.{}", entry.name);
             let tensor = stored.tensor(&name).map_err(|error| format!("{NAME}: {error}"))?;
             if tensor.dtype() != Dtype::F32 || tensor.shape() != entry.shape {
                 let (dtype, shape) = (tensor.dtype(), tensor.shape());
                 return Err(format!("{NAME}: `{name}` is {dtype} {shape:?}; expected F32 {:?}", entry.shape));
             }
-            for (value, bytes) in values[entry.range.clone()].iter_mut().zip(tensor.data().as_chunks().0) {
-                *value = f32::from_le_bytes(*bytes);
+            let numbers = tensor.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+            let start = values.len();
+            values.extend(numbers);
+            // The root of a second moment is taken.
+            let usable = |value: &f32| value.is_finite() && (moment != "second" || *value >= 0.0);
+            if let Some(value) = values[start..].iter().find(|value| !usable(value)) {
+                return Err(format!("{NAME}: `{name}` holds {value}"));
             }
         }
         Ok(values)

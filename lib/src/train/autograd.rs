@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::{Optimizer, TokenBatch};
-use crate::loss::Batch;
+use crate::loss::{Batch, Loss};
 use crate::model::BiEncoder;
 use crate::nn::Parameters;
 use crate::{Error, Result};
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// What rounding leaves of a gradient that is zero.
 const ROUNDING: f32 = 1e-6;
 
-/// One candle variable `(B, dim)` a column.
+/// One candle variable `(B, dim)` per column.
 pub(super) fn variables(batch: &TokenBatch, vectors: &[f32], dim: usize, dtype: DType) -> Result<Vec<Var>> {
     let mut rest = vectors;
     let mut variables = Vec::with_capacity(batch.columns.len());
@@ -40,12 +40,27 @@ pub(super) fn loss_batch(batch: &TokenBatch, vectors: &[Var]) -> Result<Batch> {
     Ok(Batch { queries: tensor(queries), positives: tensor(positives), negatives, scores })
 }
 
-/// The number that a loss is.
-pub(super) fn scalar(loss: &Tensor) -> Result<f64> {
-    Ok(loss.to_dtype(DType::F64)?.to_scalar()?)
+/// The value of a scalar.
+pub(super) fn scalar(value: &Tensor) -> Result<f64> {
+    Ok(value.to_dtype(DType::F64)?.to_scalar()?)
 }
 
-/// `dLoss/dE` of all columns, one behind the other. A column that the loss leaves out has gradient 0.
+/// The value of what a loss has returned; an error that names the loss if it is no scalar.
+pub(super) fn loss_value(loss: &dyn Loss, value: &Tensor) -> Result<f64> {
+    if value.rank() == 0 {
+        return scalar(value);
+    }
+    Err(Error::Shape {
+        what: match loss.needs().name {
+            "" => "the value of the loss (a closure)".to_owned(),
+            name => format!("the value of the loss {name}"),
+        },
+        found: format!("{:?}", value.dims()),
+        expected: "a scalar, such as `.mean_all()?` returns".to_owned(),
+    })
+}
+
+/// `dLoss/dE` of all columns, one after the other. A column that the loss leaves out has gradient 0.
 pub(super) fn gradients(loss: &Tensor, vectors: &[Var]) -> Result<Vec<f32>> {
     let grads = loss.backward()?;
     let mut d_vectors = Vec::new();
@@ -69,10 +84,17 @@ pub(super) fn check_reached(model: &BiEncoder, optimizer: &Optimizer, d_vectors:
     if d_vectors.iter().all(|d| d.abs() < ROUNDING) {
         return Ok(());
     }
-    let parameters = model.encoder().parameters();
+    let (parameters, no_layers) = (model.encoder().parameters(), model.encoder().config().layers() == 0);
     for (index, entry) in parameters.entries().iter().enumerate() {
         // A constant added to all keys of a row cancels in the softmax: the gradient is zero by nature.
         let exempt = model.encoder().cancels(&entry.name) || optimizer.is_frozen(index);
+        if !exempt && no_layers && entry.name.starts_with("encoder.") {
+            return Err(Error::Setting {
+                field: "num_hidden_layers",
+                value: "0".to_owned(),
+                expected: format!("at least 1: `{}` belongs to the layers; or freeze it", entry.name),
+            });
+        }
         if !exempt && parameters.grads[entry.range.clone()].iter().all(|grad| *grad == 0.0) {
             return Err(Error::MissingGradient { parameter: entry.name.clone() });
         }

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{expect, manifest};
-use crate::files;
-use crate::{Error, Result};
+use super::manifest;
+use crate::train::expect;
+use crate::{Error, Result, files};
 
 /// Where and how often a training writes checkpoints.
 ///
-/// A checkpoint holds three numbers a parameter (SGD: two); the folder holds `keep` checkpoints, the best
+/// A checkpoint holds three numbers per parameter (SGD: two; a frozen one: one); the folder holds `keep` checkpoints, the best
 /// one, and for a moment one more.
 ///
 /// ```
@@ -25,9 +25,9 @@ use crate::{Error, Result};
 pub struct CheckpointConfig {
     /// A folder for this training alone; it is made.
     pub dir: PathBuf,
-    /// Steps between two checkpoints; one more is written behind the last step.
+    /// Steps between two checkpoints; one more is written after the last step.
     pub every: usize,
-    /// The last so many are kept.
+    /// How many of the latest checkpoints to keep.
     pub keep: usize,
 }
 
@@ -38,7 +38,7 @@ impl Default for CheckpointConfig {
 }
 
 impl CheckpointConfig {
-    pub(super) fn check(&self) -> Result<()> {
+    pub(in crate::train) fn check(&self) -> Result<()> {
         let named = !self.dir.as_os_str().is_empty();
         expect("checkpoint.dir", self.dir.display(), "a folder", named)?;
         expect("checkpoint.every", self.every, "at least 1", self.every > 0)?;
@@ -56,7 +56,7 @@ struct Best {
 const BEST: &str = "best.json";
 const PREFIX: &str = "step-";
 
-/// Where the checkpoint behind a step lies.
+/// Where the checkpoint after a step is.
 pub(super) fn place(dir: &Path, step: usize) -> PathBuf {
     dir.join(format!("{PREFIX}{step:08}"))
 }
@@ -80,18 +80,22 @@ pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>> {
 /// The checkpoints beside this one with earlier steps, in order.
 pub(super) fn before(path: &Path) -> Result<Vec<PathBuf>> {
     let Some(step) = step_of(path) else { return Ok(Vec::new()) };
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut found = list(dir)?;
+    let mut found = list(of(path))?;
     found.retain(|path| step_of(path) < Some(step));
     Ok(found)
 }
 
-/// An error if the folder holds the checkpoints of another training, and the folder if there is none yet.
+/// The folder that a checkpoint is in.
+pub(super) fn of(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes the folder; an error if it holds the checkpoints of another training.
 pub(super) fn start(dir: &Path) -> Result<()> {
     match list(dir)?.pop() {
         Some(path) => Err(Error::Checkpoint {
             path,
-            problem: "is of an earlier training: resume it, remove the folder or choose another one".to_owned(),
+            problem: "is of another training: resume it, remove the folder or choose another one".to_owned(),
             before: None,
         }),
         None => fs::create_dir_all(dir).map_err(Error::io(dir)),
@@ -105,23 +109,31 @@ pub(super) fn best(dir: &Path) -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     let Best { checkpoint, .. } = files::read_json(&path)?;
+    // The name of a checkpoint of this folder, and not a path to anything else.
+    if step_of(Path::new(&checkpoint)).is_none_or(|step| place(Path::new(""), step).as_os_str() != checkpoint.as_str())
+    {
+        let problem = format!("it names `{checkpoint}`; expected a checkpoint of this folder, such as `step-00000100`");
+        return Err(Error::Checkpoint { path, problem, before: None });
+    }
     Ok(Some(dir.join(checkpoint)).filter(|path| path.is_dir()))
 }
 
-/// Marks the checkpoint behind a step as the best.
+/// Marks the checkpoint after a step as the best.
 pub(super) fn mark_best(dir: &Path, step: usize, score: f64) -> Result<()> {
     let checkpoint = place(Path::new(""), step).to_string_lossy().into_owned();
     files::write_json(&dir.join(BEST), &Best { checkpoint, score })
 }
 
-/// Of the checkpoints up to a step, removes all but the last `keep` and the best; and what a crash has left
-/// half-written. Those of later steps are there when a training has gone back: they are not its own.
+/// Of the checkpoints up to a step, removes all but the last `keep` and the best, and what a crash has left
+/// half-written. Those of later steps are there when a training has gone back: they are not its own. While it cannot
+/// be read which one is the best, none is removed.
 pub(super) fn prune(dir: &Path, keep: usize, step: usize) -> Result<()> {
     for path in entries(dir)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let hidden = name.strip_prefix('.').and_then(|name| name.rsplit_once('.'));
-        let Some((name, kind)) = hidden.filter(|(name, _)| step_of(Path::new(name)).is_some()) else { continue };
-        match kind {
+        // `.step-00000100.old`, and `.step-00000200.aB3xYz.new` with a name that no other process has.
+        let hidden = name.strip_prefix('.').and_then(|name| name.split_once('.'));
+        let Some((name, rest)) = hidden.filter(|(name, _)| step_of(Path::new(name)).is_some()) else { continue };
+        match rest.rsplit('.').next().unwrap_or_default() {
             // The crash came between the two renames of a replacement.
             "old" if !dir.join(name).exists() => {
                 fs::rename(&path, dir.join(name)).map_err(Error::io(path))?;
@@ -130,7 +142,13 @@ pub(super) fn prune(dir: &Path, keep: usize, step: usize) -> Result<()> {
             _ => {}
         }
     }
-    let best = best(dir)?;
+    let best = match best(dir) {
+        Ok(best) => best,
+        Err(problem) => {
+            log::warn!("no checkpoint is removed: {problem}");
+            return Ok(());
+        }
+    };
     let reached = list(dir)?.into_iter().rev().filter(|path| step_of(path) <= Some(step));
     for path in reached.skip(keep).filter(|path| best.as_ref() != Some(path)) {
         fs::remove_dir_all(&path).map_err(Error::io(path))?;
@@ -182,23 +200,42 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_best_deletes_nothing() {
+    fn an_unreadable_best_deletes_nothing_and_stops_nothing() {
         let dir = folder(&[1, 2, 3]);
         fs::write(dir.path().join(BEST), "{").unwrap();
-        assert!(prune(dir.path(), 1, 3).unwrap_err().to_string().contains(BEST));
+        assert!(best(dir.path()).unwrap_err().to_string().contains(BEST));
+        prune(dir.path(), 1, 3).unwrap();
         assert_eq!(steps(&dir), [1, 2, 3]);
+        mark_best(dir.path(), 2, 0.5).unwrap();
+        prune(dir.path(), 1, 3).unwrap();
+        assert_eq!(steps(&dir), [2, 3]);
     }
 
     #[test]
-    fn clears_up_behind_a_crash() {
+    fn the_best_is_one_of_the_folder() {
+        let dir = folder(&[1]);
+        fs::create_dir(dir.path().join("notes")).unwrap();
+        let absolute = place(dir.path(), 1).display().to_string();
+        for name in ["/etc", "../step-00000001", "notes", "step-00000001/", "./step-00000001", "", ".", &absolute] {
+            fs::write(dir.path().join(BEST), serde_json::json!({ "checkpoint": name, "score": 1.0 }).to_string())
+                .unwrap();
+            let problem = best(dir.path()).unwrap_err().to_string();
+            assert!(problem.contains("expected a checkpoint of this folder"), "{name}: {problem}");
+        }
+        fs::write(dir.path().join(BEST), r#"{"checkpoint": "step-00000001", "score": 1.0}"#).unwrap();
+        assert_eq!(best(dir.path()).unwrap(), Some(place(dir.path(), 1)));
+    }
+
+    #[test]
+    fn clears_up_after_a_crash() {
         let dir = folder(&[10]);
-        for name in [".step-00000020.new", ".step-00000005.old", ".step-00000010.old", ".other.new"] {
+        for name in [".step-00000020.aB3xYz.new", ".step-00000005.old", ".step-00000010.old", ".other.new"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         prune(dir.path(), 3, 10).unwrap();
         assert_eq!(steps(&dir), [5, 10]);
         let left: Vec<PathBuf> = entries(dir.path()).unwrap();
         assert_eq!(left.len(), 3, "{left:?}");
-        assert!(start(dir.path()).unwrap_err().to_string().contains("step-00000010: is of an earlier training"));
+        assert!(start(dir.path()).unwrap_err().to_string().contains("step-00000010: is of another training"));
     }
 }

@@ -5,22 +5,28 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::autograd::{loss_batch, loss_value, variables};
 use super::grad_cache::{embed, parts};
-use super::seam::{loss_batch, scalar, variables};
-use super::validation::validations_without_gain;
-use super::{KeepBest, MicroBatch, TokenBatch, Trainer, ValidationConfig};
+use super::{MicroBatch, TokenBatch, Trainer};
 use crate::data::{TrainingSet, plan_batches};
 use crate::model::BiEncoder;
 use crate::{Error, Result};
 
+mod config;
+
+use config::stale_validations;
+
+pub(super) use config::due;
+pub use config::{Every, KeepBest, ValidationConfig};
+
 /// What one validation found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// Behind which step; 0 for the model as it came.
+    /// After which step; 0 for the model as it came.
     pub step: usize,
     /// The held-out loss as `loss`, then each evaluator by its name.
     pub values: Vec<(String, f64)>,
-    /// Whether the value that decides is the best so far.
+    /// Whether the value that is monitored is the best so far.
     pub best: bool,
     pub seconds: f64,
 }
@@ -49,11 +55,12 @@ impl Trainer {
     /// in training, the same ones every time.
     pub fn validate_on(&mut self, held_out: &TrainingSet) -> Result<()> {
         let (columns, scores) = (held_out.columns(), held_out.scores()?);
-        let plan = plan_batches(&columns, self.config.batch_size, self.config.no_duplicates, self.config.seed, 0);
+        let plan = plan_batches(&columns, self.config.batch_size, self.config.no_duplicates, self.config.seed, 0)?;
         if plan.is_empty() {
             let problem = "the held-out set has no rows".to_owned();
             return Err(Error::NothingToTrain { problem, expected: "at least one example".to_owned() });
         }
+        self.check_scores(scores.as_deref(), None)?;
         let batch = |rows: &Vec<usize>| TokenBatch::new(&self.model, &columns, scores.as_deref(), rows);
         self.validation.held_out = plan.iter().map(batch).collect::<Result<_>>()?;
         Ok(())
@@ -114,8 +121,7 @@ impl Trainer {
                 return Err(Error::NotFinite { step: self.done, what, value: *value, rows: Vec::new() });
             }
         }
-        let gains = self.gains()?;
-        let gain = self.gain(&values)?;
+        let (gains, gain) = (self.gains(), self.gain(&values)?);
         let best = gains.iter().all(|earlier| gain > *earlier);
         if best {
             self.keep_best()?;
@@ -159,11 +165,18 @@ impl Trainer {
         }
     }
 
-    /// Whether the last validations were too many without getting better.
+    /// Whether too many validations of this round have passed without improvement.
     pub(super) fn out_of_patience(&self) -> bool {
         let ValidationConfig { patience, min_delta, .. } = self.config.validation;
-        let gains = self.gains().unwrap_or_default();
-        patience.is_some_and(|patience| validations_without_gain(&gains, min_delta) >= patience)
+        let own =
+            self.evaluations().len() - self.round.map_or(0, |round| round.validations).min(self.evaluations().len());
+        patience.is_some_and(|patience| stale_validations(&self.gains(), min_delta).min(own) >= patience)
+    }
+
+    /// The value that is monitored, with its name.
+    pub(super) fn deciding<'a>(&'a self, evaluation: &'a Evaluation) -> Option<(&'a str, f64)> {
+        let monitor = self.monitor();
+        evaluation.values.iter().find(|(name, _)| name == monitor).map(|(name, value)| (name.as_str(), *value))
     }
 
     fn held_out_loss(&mut self) -> Result<f64> {
@@ -173,21 +186,20 @@ impl Trainer {
             let vectors = embed(&self.model, &parts(&self.model, batch, budget)?, None, &mut self.inference)?;
             let variables = variables(batch, &vectors, self.model.dim(), candle_core::DType::F32)?;
             let loss = self.loss.loss(&loss_batch(batch, &variables)?)?;
-            sum += scalar(&loss)? * batch.examples() as f64;
+            sum += loss_value(&*self.loss, &loss)? * batch.examples() as f64;
             examples += batch.examples();
         }
         Ok(sum / examples as f64)
     }
 
-    /// The value that decides in every validation so far, its sign such that more is better.
-    fn gains(&self) -> Result<Vec<f64>> {
-        self.validation.history.iter().map(|evaluation| self.gain(&evaluation.values)).collect()
+    /// The monitored value of every validation so far, signed such that more is better. Those before a
+    /// [`Trainer::resume`] may have monitored another one.
+    fn gains(&self) -> Vec<f64> {
+        self.evaluations().iter().filter_map(|evaluation| self.gain(&evaluation.values).ok()).collect()
     }
 
     fn gain(&self, values: &[(String, f64)]) -> Result<f64> {
-        let monitor = self.config.validation.monitor.as_deref();
-        let first = self.validation.evaluators.first().map(|evaluator| evaluator.name.as_str());
-        let monitor = monitor.or(first).unwrap_or(LOSS);
+        let monitor = self.monitor();
         match values.iter().find(|(name, _)| name == monitor) {
             Some((name, value)) => Ok(if name == LOSS { -value } else { *value }),
             None => Err(Error::Setting {
@@ -199,6 +211,12 @@ impl Trainer {
                 },
             }),
         }
+    }
+
+    /// The name of the value that is monitored.
+    fn monitor(&self) -> &str {
+        let first = self.validation.evaluators.first().map(|evaluator| evaluator.name.as_str());
+        self.config.validation.monitor.as_deref().or(first).unwrap_or(LOSS)
     }
 
     fn keep_best(&mut self) -> Result<()> {
@@ -215,8 +233,8 @@ impl Trainer {
 }
 
 impl Validation {
-    /// Takes up the validations of a checkpoint; the best model of those is the best checkpoint.
-    pub(super) fn go_on(&mut self, history: Vec<Evaluation>) {
+    /// Takes over the validations of a checkpoint; the best model of those is the best checkpoint.
+    pub(super) fn resume(&mut self, history: Vec<Evaluation>) {
         (self.history, self.best) = (history, None);
     }
 
@@ -228,7 +246,7 @@ impl Validation {
 
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "validation behind step {}", self.step)?;
+        write!(f, "validation after step {}", self.step)?;
         for (name, value) in &self.values {
             write!(f, "  {name} {value:.4}")?;
         }

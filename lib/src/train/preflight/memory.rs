@@ -12,9 +12,9 @@ use crate::nn::{Activations, Memory, PackedBatch};
 pub(super) const GIB: f64 = (1 << 30) as f64;
 
 /// The largest batches that fit, for each model, length and memory: a frame with the columns `model`,
-/// `tokens` (of each text), `gib`, and `texts`, the most texts that pass through the encoder at once.
+/// `tokens` (per text), `gib`, and `texts`, the most texts that pass through the encoder at once.
 ///
-/// A pair is two texts; with [`MicroBatch::Texts`](super::MicroBatch::Texts) of that number a batch may have any
+/// A pair is two texts; with [`MicroBatch::Texts`](crate::train::MicroBatch::Texts) of that number a batch may have any
 /// size. Counted are the parameters, their gradients and the two moments of AdamW, and the arena of activations, whose
 /// size is measured with two small batches: all its buffers grow with the tokens. What a loss computes of the
 /// embeddings comes on top. Lengths are cut to the model's `max_length`.
@@ -35,21 +35,23 @@ pub fn batch_sizes(models: &[(&str, &BiEncoder)], lengths: &[usize], gib: &[f64]
         let arena = ArenaSize::measure(model, Memory::default(), |_| false)?;
         for length in lengths {
             let length = (*length).clamp(1, model.config().max_length);
+            let parameters = model.encoder().parameters().len();
+            let fixed = training_bytes(parameters, parameters, 2);
             for memory in gib {
                 names.push(*name);
                 tokens.push(length as u64);
                 memories.push(*memory);
                 let left = (memory * GIB) as usize;
-                texts.push((arena.tokens_in(left.saturating_sub(parameter_bytes(model, 2))) / length) as u64);
+                texts.push((arena.tokens_in(left.saturating_sub(fixed)) / length) as u64);
             }
         }
     }
     Ok(df!("model" => names, "tokens" => tokens, "gib" => memories, "texts" => texts)?)
 }
 
-/// Parameters, gradients, and the optimiser's moments.
-pub(super) fn parameter_bytes(model: &BiEncoder, moments: usize) -> usize {
-    (2 + moments) * size_of::<f32>() * model.encoder().parameters().len()
+/// Parameters, and for those that are trained gradients and the optimiser's moments.
+pub(super) fn training_bytes(parameters: usize, trained: usize, moments: usize) -> usize {
+    size_of::<f32>() * (parameters + (1 + moments) * trained)
 }
 
 /// How the arena of a training grows.
@@ -70,13 +72,13 @@ impl ArenaSize {
             Ok(activations.bytes())
         };
         let (one, two) = (bytes(1)?, bytes(2)?);
-        let per_token = (two - one) / length;
-        Ok(Self { fixed: one - per_token * length, per_token })
+        let per_token = two.saturating_sub(one) / length;
+        Ok(Self { fixed: one.saturating_sub(per_token * length), per_token })
     }
 
-    /// The size for a batch of so many tokens.
-    pub(super) fn bytes(&self, tokens: usize) -> usize {
-        self.fixed + self.per_token * tokens
+    /// The size for a batch of this many tokens.
+    pub(super) fn bytes(&self, tokens: f64) -> f64 {
+        self.fixed as f64 + self.per_token as f64 * tokens.ceil()
     }
 
     /// The largest batch within a size.

@@ -3,50 +3,50 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::memory::{ArenaSize, GIB, available, disk_free, parameter_bytes};
-use super::preflight::EXAMPLES;
-use super::{Check, KeepBest, MicroBatch, State, Step, TokenBatch, TrainConfig, Trainer};
-use crate::Result;
+use super::memory::{ArenaSize, GIB, available, disk_free, training_bytes};
+use super::{Check, CheckState, EXAMPLES};
 use crate::data::{Texts, TrainingSet};
+use crate::train::{KeepBest, MicroBatch, Step, TokenBatch, TrainConfig, Trainer};
+use crate::{Error, Result};
 
 const LONG: Duration = Duration::from_secs(24 * 3600);
 /// In-batch negatives below which a retriever learns slowly.
 const FEW_NEGATIVES: usize = 8;
 /// Copies of the similarity matrix that candle may hold between a loss and its gradient: an estimate.
-const MATRIX_COPIES: usize = 14;
+const MATRIX_COPIES: f64 = 14.0;
 
-pub(super) fn check(name: &'static str, state: State, found: impl Into<String>) -> Check {
+pub(super) fn check(name: &'static str, state: CheckState, found: impl Into<String>) -> Check {
     Check { name, state, found: found.into() }
 }
 
 pub(super) fn device() -> Check {
     let threads = rayon::current_num_threads();
     let plural = if threads == 1 { "" } else { "s" };
-    check("device", State::Ok, format!("processor ({}), {threads} thread{plural}", std::env::consts::ARCH))
+    check("device", CheckState::Ok, format!("processor ({}), {threads} thread{plural}", std::env::consts::ARCH))
 }
 
 pub(super) fn smoke_test(steps: &[Step]) -> Check {
     let losses: Vec<String> = steps.iter().map(|step| format!("{:.4}", step.loss)).collect();
     let still = steps.iter().all(|step| step.grad_norm == 0.0);
-    let state = if still { State::Fail } else { State::Ok };
+    let state = if still { CheckState::Fail } else { CheckState::Ok };
     let found = format!("{} steps, loss {}", steps.len(), losses.join(", "));
     check("smoke test", state, if still { format!("{found}; the gradient is 0") } else { found })
 }
 
-/// The median of the smoke test's seconds a token, times the tokens of all steps. What a loss takes beyond
+/// The median of the smoke test's seconds per token, times the tokens of all steps. What a loss takes beyond
 /// the encoder is counted in proportion, too.
 pub(super) fn time(steps: &[Step], sample: &TokenBatch, left: usize, config: &TrainConfig) -> Check {
     let mut speeds: Vec<f64> = steps.iter().skip(1).map(|step| step.seconds / step.tokens.max(1) as f64).collect();
     speeds.sort_by(f64::total_cmp);
     let Some(per_token) = speeds.get(speeds.len() / 2) else {
-        return check("time", State::Warn, "not known: the smoke test has too few steps");
+        return check("time", CheckState::Warn, "not known: the smoke test has too few steps");
     };
     let per_example = sample.tokens() as f64 / sample.examples().max(1) as f64;
     let passes = if cached_beyond(config, sample.columns.len(), per_example) { 4.0 / 3.0 } else { 1.0 };
     let step = per_token * per_example * (config.batch_size * config.accumulate) as f64 * passes;
     let whole = Duration::try_from_secs_f64(step * left as f64).unwrap_or(Duration::MAX);
-    let state = if whole > LONG { State::Warn } else { State::Ok };
-    check("time", state, format!("{step:.2} s a step, {} for {left} steps", spoken(whole)))
+    let state = if whole > LONG { CheckState::Warn } else { CheckState::Ok };
+    check("time", state, format!("{step:.2} s per step, {} for {left} steps", spoken(whole)))
 }
 
 /// Whether a batch, but not one of the smoke test, passes through the encoder in parts: it is encoded twice.
@@ -78,27 +78,31 @@ impl Trainer {
         let (batch, columns) = (self.config.batch_size, sample.columns.len());
         let pass = |length: f64| match self.config.micro_batch {
             None => batch as f64 * columns as f64 * length,
-            Some(MicroBatch::Texts(texts)) => texts.min(batch * columns) as f64 * length,
+            Some(MicroBatch::Texts(texts)) => (texts as f64).min(batch as f64 * columns as f64) * length,
             Some(MicroBatch::Tokens(tokens)) => (tokens as f64).min(batch as f64 * columns as f64 * length),
         };
-        let matrix = if self.loss.needs().in_batch { batch * batch * (columns - 1) * MATRIX_COPIES } else { 0 };
-        let vectors = 8 * batch * columns * self.model.dim();
-        let fixed =
-            parameter_bytes(&self.model, self.optimizer.moments().len()) + size_of::<f32>() * (matrix + vectors);
-        let needed = |length: f64| (fixed + arena.bytes(pass(length).ceil() as usize)) as f64 / GIB;
+        // In f64: a batch may be any number.
+        let side = batch as f64;
+        let docs = columns.saturating_sub(1) as f64;
+        let matrix = if self.loss.needs().in_batch { side * side * docs * MATRIX_COPIES } else { 0.0 };
+        let vectors = 8.0 * side * (columns * self.model.dim()) as f64;
+        let parameters = self.model.encoder().parameters().len();
+        let (trained, moments) = (self.optimizer.trained(), self.optimizer.moments().len());
+        let fixed = training_bytes(parameters, trained, moments) as f64 + size_of::<f32>() as f64 * (matrix + vectors);
+        let needed = |length: f64| (fixed + arena.bytes(pass(length))) / GIB;
         let (usual, most) = (needed(per_text), needed(longest as f64));
         let found = format!("{usual:.2} GiB, {most:.2} if all texts were as long as the longest");
         Ok(match available().map(|bytes| bytes as f64 / GIB) {
-            None => check("memory", State::Warn, format!("{found}; the system does not tell what is available")),
+            None => check("memory", CheckState::Warn, format!("{found}; the system does not tell what is available")),
             Some(free) => {
                 let state = if usual > free {
-                    State::Fail
+                    CheckState::Fail
                 } else if most > free {
-                    State::Warn
+                    CheckState::Warn
                 } else {
-                    State::Ok
+                    CheckState::Ok
                 };
-                let advice = if state == State::Ok { "" } else { "; set micro_batch" };
+                let advice = if state == CheckState::Ok { "" } else { "; set micro_batch" };
                 check("memory", state, format!("{found}; {free:.2} available{advice}"))
             }
         })
@@ -106,49 +110,74 @@ impl Trainer {
 
     /// Checkpoints: those that are kept, the best one, and the one that is being written.
     pub(super) fn disk(&self) -> Check {
-        let model = size_of::<f32>() * self.model.encoder().parameters().len();
-        let one = model * (1 + self.optimizer.moments().len());
+        let number = size_of::<f32>() as f64;
+        let model = number * self.model.encoder().parameters().len() as f64;
+        let one = model + number * (self.optimizer.trained() * self.optimizer.moments().len()) as f64;
         match (&self.config.checkpoint, &self.config.validation.keep_best) {
-            (Some(config), _) => enough_disk(&config.dir, one * (config.keep + 2)),
+            (Some(config), _) => enough_disk(&config.dir, one * (config.keep as f64 + 2.0)),
             (None, KeepBest::Directory(folder)) if self.validation.asked() => enough_disk(folder, model),
-            _ => check("disk", State::Ok, "no checkpoints: nothing is written"),
+            _ => check("disk", CheckState::Ok, "no checkpoints: nothing is written"),
         }
     }
 
-    pub(super) fn data_format(&self, columns: &[Texts], scores: bool) -> Check {
+    pub(super) fn data_format(&self, columns: &[Texts], scores: Option<&[f32]>) -> Check {
         let needs = self.loss.needs();
         let negatives = columns.len().saturating_sub(2);
         let found = format!(
             "query, positive{}{}",
-            if negatives > 0 { format!(", {negatives} of negatives") } else { String::new() },
-            if scores { ", score" } else { "" }
+            match negatives {
+                0 => String::new(),
+                1 => ", 1 column of negatives".to_owned(),
+                negatives => format!(", {negatives} columns of negatives"),
+            },
+            if scores.is_some() { ", score" } else { "" }
         );
         let name = if needs.name.is_empty() { "a closure" } else { needs.name };
-        let missing = [(needs.negatives && negatives == 0, "negatives"), (needs.scores && !scores, "a column `score`")];
-        match missing.iter().find(|(missing, _)| *missing) {
-            Some((_, what)) => check("data format", State::Fail, format!("{name} needs {what}; there is: {found}")),
-            None if scores && !needs.scores && !needs.name.is_empty() => {
-                check("data format", State::Warn, format!("{name} does not look at the scores of: {found}"))
+        let missing =
+            [(needs.negatives && negatives == 0, "negatives"), (needs.scores && scores.is_none(), "a column `score`")];
+        if let Some((_, what)) = missing.iter().find(|(missing, _)| *missing) {
+            return check("data format", CheckState::Fail, format!("{name} needs {what}; there is: {found}"));
+        }
+        match self.check_scores(scores, None) {
+            Err(Error::Row { row, problem, expected, .. }) => {
+                check("data format", CheckState::Fail, format!("row {row}: {problem}; expected {expected}"))
             }
-            None => check("data format", State::Ok, format!("{name}: {found}")),
+            _ if scores.is_some() && !needs.scores && !needs.name.is_empty() => {
+                check("data format", CheckState::Warn, format!("{name} does not look at the scores of: {found}"))
+            }
+            _ => check("data format", CheckState::Ok, format!("{name}: {found}")),
+        }
+    }
+
+    /// Whether the loss can learn from vectors as the model makes them.
+    pub(super) fn vectors(&self) -> Check {
+        let (dim, unit) = (self.model.dim(), self.model.config().normalize);
+        let found = format!("{dim} numbers{}", if unit { ", scaled to length 1" } else { "" });
+        match self.loss.objection(dim, unit) {
+            None => check("vectors", CheckState::Ok, found),
+            Some(problem) => check("vectors", CheckState::Warn, format!("{found}; {problem}")),
         }
     }
 
     pub(super) fn negatives(&self, columns: usize) -> Check {
         let needs = self.loss.needs();
-        let each = format!("{columns} of each example");
+        let each = format!("{columns} per example");
         match (needs.in_batch, columns) {
             (true, columns) => {
                 let others = (self.config.batch_size - 1) * (columns + 1);
-                let found = format!("in-batch, {others} of others; {each}");
+                let found = format!("in-batch, {others} of other examples; {each}");
                 let few = others + columns < FEW_NEGATIVES;
-                check("negatives", if few { State::Warn } else { State::Ok }, found)
+                check("negatives", if few { CheckState::Warn } else { CheckState::Ok }, found)
             }
-            (false, 0) if needs.name.is_empty() => check("negatives", State::Warn, "none but what the closure makes"),
-            (false, 0) if needs.negatives => check("negatives", State::Fail, "none; kensaku::mine makes them"),
-            (false, 0) => check("negatives", State::Ok, "none, and none are needed"),
-            (false, _) if needs.negatives || needs.name.is_empty() => check("negatives", State::Ok, each),
-            (false, _) => check("negatives", State::Warn, format!("{each}, but {} does not look at them", needs.name)),
+            (false, 0) if needs.name.is_empty() => {
+                check("negatives", CheckState::Warn, "none but what the closure makes")
+            }
+            (false, 0) if needs.negatives => check("negatives", CheckState::Fail, "none; kensaku::mine makes them"),
+            (false, 0) => check("negatives", CheckState::Ok, "none, and none are needed"),
+            (false, _) if needs.negatives || needs.name.is_empty() => check("negatives", CheckState::Ok, each),
+            (false, _) => {
+                check("negatives", CheckState::Warn, format!("{each}, but {} does not look at them", needs.name))
+            }
         }
     }
 
@@ -160,41 +189,42 @@ impl Trainer {
             Some(MicroBatch::Tokens(tokens)) => format!(", encoded {tokens} tokens at a time"),
         };
         let found = format!("{} examples: {accumulate} x {batch_size}{parts}", batch_size * accumulate);
-        check("batch", State::Ok, found)
+        check("batch", CheckState::Ok, found)
     }
 
     pub(super) fn schedule(&self, steps: usize) -> Check {
         let TrainConfig { schedule, learning_rate, epochs, .. } = &self.config;
-        let warmup = self.config.warmup_of(steps);
-        let found = format!("{schedule:?}, {learning_rate:.1e} behind {warmup} of {steps} steps; epochs: {epochs}");
-        check("schedule", if steps == 0 { State::Fail } else { State::Ok }, found)
+        let warmup = self.config.warmup_of(self.config.total_steps.unwrap_or(steps));
+        let found = format!("{schedule:?}, {learning_rate:.1e} after {warmup} of {steps} steps; epochs: {epochs}");
+        check("schedule", if steps == 0 { CheckState::Fail } else { CheckState::Ok }, found)
     }
 }
 
-fn enough_disk(folder: &Path, needed: usize) -> Check {
-    let found = format!("{:.2} GiB in {}", needed as f64 / GIB, folder.display());
+fn enough_disk(folder: &Path, needed: f64) -> Check {
+    let found = format!("{:.2} GiB in {}", needed / GIB, folder.display());
     match disk_free(folder).map(|bytes| bytes as f64 / GIB) {
-        None => check("disk", State::Warn, format!("{found}; the system does not tell what is left")),
+        None => check("disk", CheckState::Warn, format!("{found}; the system does not tell what is left")),
         Some(free) => {
-            let state = if needed as f64 / GIB > free { State::Fail } else { State::Ok };
+            let state = if needed / GIB > free { CheckState::Fail } else { CheckState::Ok };
             check("disk", state, format!("{found}; {free:.1} left"))
         }
     }
 }
 
-/// The frame, and the texts of its columns, which the training reads at random.
-pub(super) fn data_memory(data: &TrainingSet, columns: &[Texts]) -> Check {
-    let strings = columns.iter().flat_map(Texts::iter).map(|text| text.len() + size_of::<String>()).sum::<usize>();
-    let needed = (data.frame().estimated_size() + strings) as f64 / GIB;
-    let found = format!("{} examples, {needed:.2} GiB", data.len());
-    let state = if available().is_some_and(|free| needed > free as f64 / GIB) { State::Fail } else { State::Ok };
-    check("data set", state, found)
+/// The frame, which is there, and what the plan of an epoch takes beside it.
+pub(super) fn data_memory(data: &TrainingSet, columns: usize) -> Check {
+    /// Bytes per text: its hash, that again in order, its number among those that repeat.
+    const PLANNED: usize = 20;
+    let (frame, plan) = (data.frame().estimated_size() as f64 / GIB, (data.len() * columns * PLANNED) as f64 / GIB);
+    let found = format!("{} examples, {frame:.2} GiB; {plan:.2} to plan an epoch", data.len());
+    let fits = available().is_none_or(|free| plan <= free as f64 / GIB);
+    check("data set", if fits { CheckState::Ok } else { CheckState::Fail }, found)
 }
 
 pub(super) fn texts(sample: &TokenBatch, max_length: usize) -> Check {
     let texts = sample.columns.iter().map(Vec::len).sum::<usize>();
     let found = format!("{} of {texts} texts of the sample are longer than {max_length} tokens", sample.truncated);
-    check("text length", if sample.truncated * 10 > texts { State::Warn } else { State::Ok }, found)
+    check("text length", if sample.truncated * 10 > texts { CheckState::Warn } else { CheckState::Ok }, found)
 }
 
 #[cfg(test)]
@@ -222,16 +252,19 @@ mod tests {
         let steps = [step(50.0), step(1.0), step(1.1)];
         let config = TrainConfig { batch_size: 50, accumulate: 2, ..Default::default() };
         let day = time(&steps, &sample, 3_600, &config);
-        assert_eq!((day.state, day.found.as_str()), (State::Ok, "22.00 s a step, 22.0 h for 3600 steps"));
+        assert_eq!((day.state, day.found.as_str()), (CheckState::Ok, "22.00 s per step, 22.0 h for 3600 steps"));
         let longer = time(&steps, &sample, 36_000, &config);
-        assert_eq!((longer.state, longer.found.as_str()), (State::Warn, "22.00 s a step, 9.2 days for 36000 steps"));
+        assert_eq!(
+            (longer.state, longer.found.as_str()),
+            (CheckState::Warn, "22.00 s per step, 9.2 days for 36000 steps")
+        );
         // Batches of 100 texts, 40 at a time: the smoke test has passed through in parts, too.
         let parts = TrainConfig { micro_batch: Some(MicroBatch::Texts(40)), ..config.clone() };
         assert_eq!(time(&steps, &sample, 3_600, &parts), day);
         // 150 examples at a time, of which the smoke test has 100.
         let parts =
             TrainConfig { batch_size: 300, accumulate: 1, micro_batch: Some(MicroBatch::Tokens(3_000)), ..config };
-        assert_eq!(time(&steps, &sample, 10, &parts).found, "88.00 s a step, 15 min for 10 steps");
-        assert_eq!(time(&[], &sample, 10, &parts).state, State::Warn);
+        assert_eq!(time(&steps, &sample, 10, &parts).found, "88.00 s per step, 15 min for 10 steps");
+        assert_eq!(time(&[], &sample, 10, &parts).state, CheckState::Warn);
     }
 }

@@ -5,11 +5,18 @@ use std::rc::Rc;
 
 use polars::prelude::*;
 
-use super::checks::{check, data_memory, device, smoke_test, texts, time};
-use super::steps::plan;
-use super::{Step, TokenBatch, TrainConfig, Trainer};
-use crate::data::{Texts, TrainingSet};
+use super::plan::Plan;
+use super::round::DataMark;
+use super::{Step, TokenBatch, TrainConfig, Trainer, ValidationConfig};
+use crate::data::{TextHashes, Texts, TrainingSet};
 use crate::{Error, Result};
+
+mod checks;
+mod memory;
+
+use checks::{check, data_memory, device, smoke_test, texts, time};
+
+pub use memory::batch_sizes;
 
 /// What [`Trainer::preflight`] found: a check list. Shown, it is a table.
 #[derive(Clone, PartialEq)]
@@ -21,13 +28,13 @@ pub struct Preflight {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {
     pub name: &'static str,
-    pub state: State,
+    pub state: CheckState,
     pub found: String,
 }
 
 /// Whether a training may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+pub enum CheckState {
     Ok,
     /// It may, but look at it.
     Warn,
@@ -41,7 +48,7 @@ const STEPS: usize = 3;
 
 impl Trainer {
     /// Trains a copy of the model for a few steps on 100 examples, evenly spread over `data`, and tells what
-    /// the whole training would take and what stands against it. The trainer itself stays as it is.
+    /// the whole training would take and what is in its way. The trainer itself stays as it is.
     ///
     /// ```no_run
     /// # use kensaku::prelude::*;
@@ -56,30 +63,33 @@ impl Trainer {
     /// # }
     /// ```
     pub fn preflight(&self, data: &TrainingSet) -> Result<Preflight> {
-        let columns = data.columns();
-        let plan = plan(&columns, &self.config);
-        let left = plan.len().saturating_sub(self.done);
+        let (columns, scores) = (data.columns(), data.scores()?);
+        let texts_of_all = TextHashes::of(&columns)?;
+        let round = self.round_of(DataMark::of(&texts_of_all, scores.as_deref()));
+        let plan = Plan::new(&texts_of_all, &self.config, round.first_epoch)?.steps();
+        let left = plan.saturating_sub(round.done);
         let sample = self.sample(data, &columns)?;
-        let steps = self.rehearse(data);
+        let steps = self.smoke_test(data);
         let mut checks = vec![device()];
         checks.push(match &steps {
             Ok(steps) => smoke_test(steps),
             // The user interrupts the whole of it, not one check.
             Err(Error::Interrupted { during }) => return Err(Error::Interrupted { during }),
-            Err(error) => check("smoke test", State::Fail, error.to_string()),
+            Err(error) => check("smoke test", CheckState::Fail, error.to_string()),
         });
         checks.push(self.memory(&sample)?);
         checks.push(time(steps.as_deref().unwrap_or_default(), &sample, left, &self.config));
         checks.push(self.disk());
-        checks.push(data_memory(data, &columns));
-        checks.push(self.data_format(&columns, data.scores()?.is_some()));
+        checks.push(data_memory(data, columns.len()));
+        checks.push(self.data_format(&columns, scores.as_deref()));
+        checks.push(self.vectors());
         checks.push(self.negatives(columns.len().saturating_sub(2)));
         checks.push(texts(&sample, self.model.config().max_length));
-        checks.push(check("precision", State::Ok, "f32: weights, activations, gradients and moments"));
+        checks.push(check("precision", CheckState::Ok, "f32: weights, activations, gradients and moments"));
         checks.push(self.effective_batch());
-        checks.push(self.schedule(plan.len()));
-        checks.push(check("seed", State::Ok, format!("{}: order of examples and dropout", self.config.seed)));
-        checks.push(check("tracker", State::Ok, "none: each step is what the iterator yields"));
+        checks.push(self.schedule(plan));
+        checks.push(check("seed", CheckState::Ok, format!("{}: order of examples and dropout", self.config.seed)));
+        checks.push(check("tracker", CheckState::Ok, "none: each step is what the iterator yields"));
         Ok(Preflight { checks })
     }
 
@@ -89,11 +99,13 @@ impl Trainer {
     }
 
     /// A few steps of a copy.
-    fn rehearse(&self, data: &TrainingSet) -> Result<Vec<Step>> {
+    fn smoke_test(&self, data: &TrainingSet) -> Result<Vec<Step>> {
         let rows: Vec<IdxSize> = spread(data.len()).into_iter().map(|row| row as IdxSize).collect();
         let sample = TrainingSet::new(data.frame().take(&IdxCa::new("rows".into(), rows))?)?;
         // Enough epochs for the steps, even if one step takes the whole sample.
-        let config = TrainConfig { epochs: STEPS, total_steps: None, checkpoint: None, ..self.config.clone() };
+        let validation = ValidationConfig::default();
+        let config =
+            TrainConfig { epochs: STEPS, total_steps: None, checkpoint: None, validation, ..self.config.clone() };
         let mut copy = Self::from_parts(self.model.clone(), Rc::clone(&self.loss), config)?;
         copy.steps(&sample)?.take(STEPS).collect()
     }
@@ -108,10 +120,10 @@ fn spread(rows: usize) -> Vec<usize> {
 impl Preflight {
     /// Whether no check fails.
     pub fn passes(&self) -> bool {
-        self.checks.iter().all(|check| check.state < State::Fail)
+        self.checks.iter().all(|check| check.state < CheckState::Fail)
     }
 
-    /// One row a check: `check`, `state`, `found`.
+    /// One row per check: `check`, `state`, `found`.
     pub fn frame(&self) -> Result<DataFrame> {
         let column = |of: fn(&Check) -> String| self.checks.iter().map(of).collect::<Vec<_>>();
         Ok(df!(
@@ -122,7 +134,7 @@ impl Preflight {
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for CheckState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ok => "ok",
