@@ -21,6 +21,7 @@ mod models;
 mod odd_texts;
 mod optim;
 mod preflight;
+mod readers;
 mod shared;
 mod tokenizer;
 mod training;
@@ -52,6 +53,7 @@ fn main() {
         odd_texts::trials(),
         optim::trials(),
         preflight::trials(),
+        readers::trials(),
         tokenizer::trials(),
         training::trials(),
         validation::trials(),

@@ -2,17 +2,21 @@
 
 mod dataset;
 mod frames;
+mod judgements;
 mod place;
 mod qrels;
 pub mod read;
+mod roles;
 pub mod rustdoc;
 mod sampler;
+mod source;
 mod texts;
 mod training;
 mod trec;
 
 pub use dataset::{Dataset, Split};
 pub use frames::{Corpus, Queries};
+pub use judgements::Judgements;
 pub use qrels::Qrels;
 pub use rustdoc::rustdoc;
 pub use sampler::plan_batches;
@@ -20,7 +24,7 @@ pub use texts::Texts;
 pub use training::TrainingSet;
 
 pub(crate) use training::negative_column;
-pub(crate) use trec::trec_lines;
+pub(crate) use trec::{RUN, changed, is_separator, read_trec};
 
 #[cfg(test)]
 pub(crate) use frames::strings;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::measure::Ranking;
 use super::{Hit, Measure, Report, Run};
-use crate::data::Qrels;
+use crate::data::{Judgements, Qrels};
 use crate::{Error, Result, interrupt};
 
 /// What of trec_eval's command line changes the values.
@@ -74,7 +74,7 @@ pub fn evaluate_with(qrels: &Qrels, run: &Run, measures: &[impl AsRef<str>], con
 }
 
 /// A query that counts: its id, judgements and hits.
-type Query<'a> = (&'a str, &'a BTreeMap<String, i64>, &'a [Hit]);
+type Query<'a> = (&'a str, &'a Judgements, &'a [Hit]);
 
 fn evaluated_queries<'a>(qrels: &'a Qrels, run: &'a Run, config: &EvalConfig) -> Result<Vec<Query<'a>>> {
     let searched: BTreeMap<&str, &[Hit]> = run.iter().collect();
@@ -248,7 +248,7 @@ mod tests {
         );
         assert_eq!(
             message(&run(&[("q", &["a", "b", "a"])]), &default),
-            "run, query `q`: the document id `a` stands twice (rows 1 and 2); ids must be unique"
+            "run, query `q`: duplicate document id `a` (rows 1 and 2)"
         );
         assert_eq!(
             message(&run(&[("q", &["a"])]), &EvalConfig { relevance_level: 0, ..default }),

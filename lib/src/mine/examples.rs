@@ -1,10 +1,10 @@
 //! What all ways of mining share: which documents a query must not get, and the rows that come out.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use polars::prelude::*;
 
-use crate::data::{Corpus, Qrels, Queries, TrainingSet, negative_column};
+use crate::data::{Corpus, Judgements, Qrels, Queries, TrainingSet, negative_column};
 use crate::show::{Message, display, progress_iter};
 use crate::{Error, Result, interrupt};
 
@@ -65,7 +65,7 @@ impl Docs {
         Self { ids, numbers, same_text, texts }
     }
 
-    fn positives(&self, query_id: &str, judgements: Option<&BTreeMap<String, i64>>) -> Result<Vec<usize>> {
+    fn positives(&self, query_id: &str, judgements: Option<&Judgements>) -> Result<Vec<usize>> {
         let relevant = judgements.into_iter().flatten().filter(|(_, grade)| **grade > 0);
         relevant.map(|(doc_id, _)| self.number(doc_id, "qrels", query_id)).collect()
     }
