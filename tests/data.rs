@@ -1,4 +1,4 @@
-//! Data sets: what is read, and what a bad file is told.
+//! Data sets: what is read, and what is said about a bad file.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -258,7 +258,7 @@ fn rustdoc_documents() {
     let pairs = data.pairs("train").unwrap();
     let columns = pairs.columns();
     for (query, positive) in columns[0].iter().zip(columns[1].iter()) {
-        assert!(!positive.contains(query), "the query stands in its document: {query}");
+        assert!(!positive.contains(query), "the document holds the query: {query}");
         let words = query.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
         assert!(words.count() >= 3 && !positive.is_empty(), "{query}");
     }

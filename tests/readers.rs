@@ -1,7 +1,7 @@
 //! Files of others: read right, or refused with file and line.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kensaku::Result;
 use kensaku::data::read::{self, Csv, Table};
@@ -46,9 +46,9 @@ fn file(content: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
 }
 
 /// The error of reading a file, which is called FILE.
-fn refused<T>(content: impl AsRef<[u8]>, read: impl Fn(&Path) -> Result<T>) -> String {
+fn refused<T>(content: impl AsRef<[u8]>, read: impl Fn(PathBuf) -> Result<T>) -> String {
     let file = file(content);
-    let Err(error) = read(file.path()) else {
+    let Err(error) = read(file.path().to_owned()) else {
         panic!("{} was read", String::from_utf8_lossy(&std::fs::read(file).unwrap()))
     };
     error.to_string().replace(file.path().to_str().unwrap(), "FILE")
@@ -62,8 +62,8 @@ fn csv(content: impl AsRef<[u8]>) -> Result<Table> {
     read::csv(file(content).path(), &Csv::default())
 }
 
-fn plain<T>(read: impl Fn(&Path, &Csv) -> Result<T>) -> impl Fn(&Path) -> Result<T> {
-    move |path| read(path, &Csv::default())
+fn plain(path: PathBuf) -> Result<Table> {
+    read::csv(path, &Csv::default())
 }
 
 fn byte_order_mark() {
@@ -103,8 +103,7 @@ fn not_utf8() {
     assert_eq!(latin, "line 2 of FILE: byte 8 of the line is not UTF-8; expected text in UTF-8");
     assert!(refused(b"q Q0 caf\xe9 1 0.5 t\n", Run::read_trec).starts_with("line 1 of FILE: byte 9"));
     let utf16: Vec<u8> = "\u{feff}id,text\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    for message in [refused(&utf16, read::jsonl), refused(&utf16, plain(read::csv)), refused(&utf16, Qrels::read_trec)]
-    {
+    for message in [refused(&utf16, read::jsonl), refused(&utf16, plain), refused(&utf16, Qrels::read_trec)] {
         assert!(message.starts_with("line 1 of FILE: text in UTF-16; expected UTF-8"), "{message}");
     }
 }
@@ -115,14 +114,16 @@ fn endless() {
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for path in [Path::new("/dev/zero"), &pipe, folder.path()] {
         let expected = format!("{}: a folder, pipe or device; expected a file", path.display());
-        let messages = [
+        let reads = [
             read::jsonl(path).map(drop),
             read::csv(path, &Csv::default()).map(drop),
             read::parquet(path).map(drop),
             Qrels::read_trec(path).map(drop),
             Run::read_trec(path).map(drop),
         ];
-        messages.map(|read| assert_eq!(read.unwrap_err().to_string(), expected));
+        for read in reads {
+            assert_eq!(read.unwrap_err().to_string(), expected);
+        }
     }
 }
 
@@ -131,13 +132,15 @@ fn interrupted() {
     let csv = file("id\na\n");
     let run = file("q Q0 a 1 0.5 t\n");
     kensaku::interrupt::set(true);
-    let read = [
+    let reads = [
         read::jsonl(json.path()).map(drop),
         read::csv(csv.path(), &Csv::default()).map(drop),
         Run::read_trec(run.path()).map(drop),
     ];
     kensaku::interrupt::set(false);
-    read.map(|read| assert!(matches!(read, Err(kensaku::Error::Interrupted { .. }))));
+    for read in reads {
+        assert!(matches!(read, Err(kensaku::Error::Interrupted { .. })), "{read:?}");
+    }
 }
 
 fn short_messages() {
@@ -145,7 +148,7 @@ fn short_messages() {
     let header: Vec<String> = (0..9_000).map(|column| format!("column {column}")).collect();
     let twice = df!("doc_id" => [long.as_str(), &long], "text" => ["", ""]).unwrap();
     let messages = [
-        refused(format!("{}\na\n", header.join(",")), plain(read::csv)),
+        refused(format!("{}\na\n", header.join(",")), plain),
         refused(format!("{}\n", header.join(",")), |path| read::csv(path, &Csv::default())?.corpus()),
         refused(format!("doc_id,text\n{long},a\n{long},b\n"), |path| read::csv(path, &Csv::default())?.corpus()),
         refused(format!("q 0 {long} 1\nq 0 {long} 1\n"), Qrels::read_trec),
@@ -166,9 +169,12 @@ fn ever_new_keys() {
     let keys: Vec<String> = (0..200_000).map(|key| format!("\"c{key}\": 1")).collect();
     let message = refused(format!("{{{}}}", keys.join(", ")), read::jsonl);
     assert_eq!(message, "line 1 of FILE: key 10001 of the file; expected at most 10000 keys");
-    let message = refused(format!("{}\n", (0..10_001).map(|_| "a").collect::<Vec<_>>().join(",")), plain(read::csv));
+    let message = refused(format!("{}\n", (0..10_001).map(|_| "a").collect::<Vec<_>>().join(",")), plain);
     assert_eq!(message, "line 1 of FILE: 10001 columns; expected at most 10000");
 
+    // Nulls above the first value.
+    let nulls = jsonl("{\"a\": null}\n{}\n{\"a\": null}\n{\"a\": 1}\n{\"a\": 0.5}\n{}\n");
+    assert!(nulls.equals_missing(&df!("a" => [None, None, None, Some(1.0), Some(0.5), None]).unwrap()), "{nulls}");
     // A new key in a late line is a column as any other.
     let late = "{\"a\": 1}\n".repeat(5_000) + "{\"a\": 2, \"late\": \"x\"}\n";
     let frame = jsonl(late);
@@ -197,12 +203,12 @@ fn exact_json() {
         refused("{\"a\": null, \"a\": 3}", read::jsonl),
         "line 1 of FILE: key `a` twice; expected each key once"
     );
-    let nested = |path: &Path| read::jsonl(path)?.rename(&[("id", "doc_id")])?.corpus();
+    let nested = |path: PathBuf| read::jsonl(path)?.rename(&[("id", "doc_id")])?.corpus();
     assert_eq!(
         refused("{\"id\": \"a\", \"text\": [\"b\", \"c\"]}", nested),
         "FILE: column `text` is arrays or objects; expected strings"
     );
-    let grades = |path: &Path| read::csv(path, &Csv::tsv())?.numbers("grade");
+    let grades = |path: PathBuf| read::csv(path, &Csv::tsv())?.numbers("grade");
     assert_eq!(
         refused("grade\n1\n9223372036854775808\n", grades),
         "line 3 of FILE: column `grade`: `9223372036854775808`; expected an integer of 64 bits"
@@ -227,7 +233,7 @@ fn json_lines() {
 
 fn odd_csv() {
     assert_eq!(
-        refused("a,b,a\n1,2,3\n", plain(read::csv)),
+        refused("a,b,a\n1,2,3\n", plain),
         "line 1 of FILE: column `a` twice; expected a name of its own for each column"
     );
     let names = Csv { names: Some(vec!["a".to_owned(), "a".to_owned()]), ..Csv::default() };
@@ -239,10 +245,10 @@ fn odd_csv() {
     }
     // The rest of the file would be one text.
     assert_eq!(
-        refused("id,text\na,b\nc,\"d\ne,f\n", plain(read::csv)),
+        refused("id,text\na,b\nc,\"d\ne,f\n", plain),
         "line 3 of FILE: a quote that is never closed; expected `\"` at both ends of a cell; `quotes: false` reads it as any character"
     );
-    assert!(refused("id,\"text\na,b\n", plain(read::csv)).starts_with("line 1 of FILE: a quote that is never closed"));
+    assert!(refused("id,\"text\na,b\n", plain).starts_with("line 1 of FILE: a quote that is never closed"));
     // A carriage return in a text without quotes stays there.
     let tsv = read::csv(file("id\ttext\r\na\tb\rc\r\n\r\nd\te").path(), &Csv::tsv()).unwrap().into_frame();
     assert!(tsv.equals(&df!("id" => ["a", "d"], "text" => ["b\rc", "e"]).unwrap()), "{tsv}");
@@ -254,7 +260,7 @@ fn odd_csv() {
 fn csv_lines() {
     for end in ["\n", "\r\n"] {
         let text = ["id,text", "a,b", "", "", "\"c\nd\",e", "f", "g,h"].join(end);
-        assert_eq!(refused(text, plain(read::csv)), "line 7 of FILE: 1 cells; expected 2 (id, text)");
+        assert_eq!(refused(text, plain), "line 7 of FILE: 1 cells; expected 2 (id, text)");
     }
 }
 
@@ -328,7 +334,7 @@ fn nulls() {
         "{\"doc_id\": \"a\", \"title\": null, \"text\": \"x\"}\n{\"doc_id\": \"b\", \"title\": \"t\", \"text\": \"y\"}\n",
     );
     assert_eq!(Corpus::new(some).unwrap().texts(), ["x", "t y"]);
-    let corpus = |path: &Path| read::jsonl(path)?.corpus();
+    let corpus = |path: PathBuf| read::jsonl(path)?.corpus();
     assert_eq!(
         refused("{\"doc_id\": \"a\", \"text\": \"x\"}\n\n{\"doc_id\": \"b\", \"text\": null}", corpus),
         "line 3 of FILE: column `text`: null; expected a text"
@@ -495,10 +501,10 @@ fn unused_columns() {
 }
 
 fn lists_of_negatives() {
-    let set = |path: &Path| read::jsonl(path)?.training_set();
+    let set = |path: PathBuf| read::jsonl(path)?.training_set();
     let line = |negatives: &str| format!("{{\"query\": \"q\", \"positive\": \"p\", \"negative\": {negatives}}}\n");
     let mined = file(line("[\"a\", \"b\"]") + &line("[\"c\", \"d\"]"));
-    let mined = set(mined.path()).unwrap();
+    let mined = set(mined.path().to_owned()).unwrap();
     assert_eq!(mined.columns(), [["q", "q"], ["p", "p"], ["a", "c"], ["b", "d"]]);
     // The frame gives the same set again.
     assert_eq!(TrainingSet::new(mined.frame().clone()).unwrap().columns(), mined.columns());
@@ -515,7 +521,7 @@ fn lists_of_negatives() {
 }
 
 fn null_texts() {
-    let set = |path: &Path| read::jsonl(path)?.training_set();
+    let set = |path: PathBuf| read::jsonl(path)?.training_set();
     let line = |second: &str| format!("{{\"query\": \"q\", \"positive\": \"p\", \"negative\": \"n\"{second}}}\n");
     assert_eq!(
         refused(line(", \"negative_2\": \"m\"") + &line(", \"negative_2\": null"), set),

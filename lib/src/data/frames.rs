@@ -6,7 +6,7 @@ use std::fmt;
 
 use polars::prelude::*;
 
-use super::place::Place;
+use super::origin::Origin;
 use crate::{Error, Result};
 
 /// The documents that are searched. Columns: `doc_id` (string or integer, unique), `title` (string, may
@@ -26,14 +26,14 @@ pub struct Queries {
 impl Corpus {
     /// Checks the columns and that ids are unique. Integer ids become strings; a text must not be null.
     pub fn new(frame: DataFrame) -> Result<Self> {
-        Self::checked(Place::Frame("corpus"), frame)
+        Self::checked(Origin::Frame("corpus"), frame)
     }
 
-    pub(super) fn checked(place: Place, mut frame: DataFrame) -> Result<Self> {
-        check_ids(place, &mut frame, "doc_id", "document")?;
-        check_texts(place, &mut frame, "text")?;
+    pub(super) fn checked(origin: Origin, mut frame: DataFrame) -> Result<Self> {
+        check_ids(origin, &mut frame, "doc_id", "document")?;
+        check_texts(origin, &mut frame, "text")?;
         if frame.schema().contains("title") {
-            as_strings(place, &mut frame, "title", texts)?;
+            as_strings(origin, &mut frame, "title", texts)?;
         }
         Ok(Self { frame })
     }
@@ -82,12 +82,12 @@ impl Corpus {
 impl Queries {
     /// Checks the columns and that ids are unique. Integer ids become strings; a text must not be null.
     pub fn new(frame: DataFrame) -> Result<Self> {
-        Self::checked(Place::Frame("queries"), frame)
+        Self::checked(Origin::Frame("queries"), frame)
     }
 
-    pub(super) fn checked(place: Place, mut frame: DataFrame) -> Result<Self> {
-        check_ids(place, &mut frame, "query_id", "query")?;
-        check_texts(place, &mut frame, "text")?;
+    pub(super) fn checked(origin: Origin, mut frame: DataFrame) -> Result<Self> {
+        check_ids(origin, &mut frame, "query_id", "query")?;
+        check_texts(origin, &mut frame, "text")?;
         Ok(Self { frame })
     }
 
@@ -153,9 +153,9 @@ impl fmt::Debug for Queries {
 }
 
 /// The named column, or an error that says which columns there are.
-pub(crate) fn column<'a>(place: Place, frame: &'a DataFrame, name: &str, expected: &str) -> Result<&'a Column> {
+pub(crate) fn column<'a>(origin: Origin, frame: &'a DataFrame, name: &str, expected: &str) -> Result<&'a Column> {
     frame.column(name).map_err(|_| Error::MissingColumn {
-        place: place.name(),
+        place: origin.name(),
         column: name.to_owned(),
         found: columns(frame),
         expected: expected.to_owned(),
@@ -176,26 +176,26 @@ pub(crate) fn columns(frame: &DataFrame) -> String {
 }
 
 /// The named column if it holds texts.
-pub(crate) fn texts<'a>(place: Place, frame: &'a DataFrame, name: &str) -> Result<Cow<'a, StringChunked>> {
-    let column = column(place, frame, name, "a column of strings")?;
+pub(crate) fn texts<'a>(origin: Origin, frame: &'a DataFrame, name: &str) -> Result<Cow<'a, StringChunked>> {
+    let column = column(origin, frame, name, "a column of strings")?;
     match column.dtype() {
-        _ if place.is_nested(name) => Err(place.column_type(name, "arrays or objects", "strings")),
+        _ if origin.is_nested(name) => Err(origin.column_type(name, "arrays or objects", "strings")),
         DataType::String => Ok(Cow::Borrowed(column.str()?)),
         // A column without any value, and words that Polars keeps by number.
         DataType::Null | DataType::Categorical(..) | DataType::Enum(..) => {
             Ok(Cow::Owned(column.cast(&DataType::String)?.str()?.clone()))
         }
-        other => Err(place.column_type(name, other.to_string(), "strings")),
+        other => Err(origin.column_type(name, other.to_string(), "strings")),
     }
 }
 
 /// The named column if it holds ids; integers are written as strings.
-pub(crate) fn ids<'a>(place: Place, frame: &'a DataFrame, name: &str) -> Result<Cow<'a, StringChunked>> {
-    let column = column(place, frame, name, "a column of strings")?;
+pub(crate) fn ids<'a>(origin: Origin, frame: &'a DataFrame, name: &str) -> Result<Cow<'a, StringChunked>> {
+    let column = column(origin, frame, name, "a column of strings")?;
     if column.dtype().is_integer() {
         return Ok(Cow::Owned(column.cast(&DataType::String)?.str()?.clone()));
     }
-    texts(place, frame, name)
+    texts(origin, frame, name)
 }
 
 /// The strings of a checked column; a null is an empty text.
@@ -211,11 +211,11 @@ fn values<'a>(frame: &'a DataFrame, name: &str) -> impl ExactSizeIterator<Item =
     (0..height).map(move |_| cells.next().flatten())
 }
 
-type Read = for<'a> fn(Place, &'a DataFrame, &str) -> Result<Cow<'a, StringChunked>>;
+type Read = for<'a> fn(Origin, &'a DataFrame, &str) -> Result<Cow<'a, StringChunked>>;
 
 /// Replaces a column by its strings.
-pub(crate) fn as_strings(place: Place, frame: &mut DataFrame, name: &str, read: Read) -> Result<()> {
-    let replaced = match read(place, frame, name)? {
+pub(crate) fn as_strings(origin: Origin, frame: &mut DataFrame, name: &str, read: Read) -> Result<()> {
+    let replaced = match read(origin, frame, name)? {
         Cow::Borrowed(_) => None,
         Cow::Owned(strings) => Some(strings),
     };
@@ -226,27 +226,27 @@ pub(crate) fn as_strings(place: Place, frame: &mut DataFrame, name: &str, read: 
 }
 
 /// Texts without a null.
-pub(crate) fn check_texts(place: Place, frame: &mut DataFrame, name: &str) -> Result<()> {
-    as_strings(place, frame, name, texts)?;
-    check_full(place, &*texts(place, frame, name)?, name)
+pub(crate) fn check_texts(origin: Origin, frame: &mut DataFrame, name: &str) -> Result<()> {
+    as_strings(origin, frame, name, texts)?;
+    check_full(origin, &*texts(origin, frame, name)?, name)
 }
 
 /// An error for the first null of a column.
-pub(crate) fn check_full(place: Place, texts: &StringChunked, name: &str) -> Result<()> {
+pub(crate) fn check_full(origin: Origin, texts: &StringChunked, name: &str) -> Result<()> {
     match texts.first_null() {
-        Some(row) => Err(place.row(row, name, "null", "a text")),
+        Some(row) => Err(origin.row(row, name, "null", "a text")),
         None => Ok(()),
     }
 }
 
-fn check_ids(place: Place, frame: &mut DataFrame, name: &str, kind: &'static str) -> Result<()> {
-    as_strings(place, frame, name, ids)?;
-    let ids = ids(place, frame, name)?;
+fn check_ids(origin: Origin, frame: &mut DataFrame, name: &str, kind: &'static str) -> Result<()> {
+    as_strings(origin, frame, name, ids)?;
+    let ids = ids(origin, frame, name)?;
     let mut first_row = HashMap::with_capacity(ids.len());
     for (row, id) in ids.iter().enumerate() {
-        let Some(id) = id else { return Err(place.row(row, name, "no id", format!("a {kind} id"))) };
+        let Some(id) = id else { return Err(origin.row(row, name, "no id", format!("a {kind} id"))) };
         if let Some(first) = first_row.insert(id, row) {
-            return Err(place.duplicate(kind, id, first, row));
+            return Err(origin.duplicate(kind, id, first, row));
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 mod dataset;
 mod frames;
 mod judgements;
-mod place;
+mod origin;
 mod qrels;
 pub mod read;
 mod roles;

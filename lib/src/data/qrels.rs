@@ -6,7 +6,7 @@ use std::fmt;
 use polars::prelude::*;
 
 use super::frames::{column, ids};
-use super::place::Place;
+use super::origin::Origin;
 use super::{Corpus, Judgements, Queries};
 use crate::{Error, Result};
 
@@ -31,17 +31,17 @@ impl Qrels {
     /// From columns `query_id` and `doc_id` (strings or integers) and `grade` (whole numbers). The same
     /// judgement may be there twice, but not with two grades.
     pub fn from_frame(frame: &DataFrame) -> Result<Self> {
-        Self::checked(Place::Frame("qrels"), frame)
+        Self::checked(Origin::Frame("qrels"), frame)
     }
 
-    pub(super) fn checked(place: Place, frame: &DataFrame) -> Result<Self> {
-        let query_ids = ids(place, frame, "query_id")?;
-        let doc_ids = ids(place, frame, "doc_id")?;
-        let grades = grades(place, frame)?;
+    pub(super) fn checked(origin: Origin, frame: &DataFrame) -> Result<Self> {
+        let query_ids = ids(origin, frame, "query_id")?;
+        let doc_ids = ids(origin, frame, "doc_id")?;
+        let grades = grades(origin, frame)?;
         let rows = || query_ids.iter().zip(doc_ids.iter()).zip(grades.iter()).enumerate();
         let mut qrels = Self::new();
         for (row, ((query_id, doc_id), grade)) in rows() {
-            let value = |column: &str| place.row(row, column, "null", "a value");
+            let value = |column: &str| origin.row(row, column, "null", "a value");
             let query_id = query_id.ok_or_else(|| value("query_id"))?;
             let doc_id = doc_id.ok_or_else(|| value("doc_id"))?;
             qrels.push(query_id, doc_id, grade.ok_or_else(|| value("grade"))?);
@@ -54,7 +54,7 @@ impl Qrels {
         };
         let row = rows().find(is_second).map_or(0, |(row, _)| row);
         let problem = format!("{grade}, but query `{query_id}` and document `{doc_id}` were judged {before} above");
-        Err(place.row(row, "grade", problem, "one grade for a query and a document"))
+        Err(origin.row(row, "grade", problem, "one grade for a query and a document"))
     }
 
     /// Appends a judgement; they are in order after [`sort`](Self::sort).
@@ -65,7 +65,7 @@ impl Qrels {
         self.grades.entry(query_id.into()).or_default().push(doc_id, grade);
     }
 
-    /// Sorts what was pushed. A document that is judged twice is told if its two grades are a `fault`.
+    /// Sorts what was pushed, and returns the first document that is judged twice, if its two grades are a `fault`.
     pub(super) fn sort(&mut self, fault: impl Fn(i64, i64) -> bool) -> Option<Twice> {
         for (query_id, judged) in &mut self.grades {
             let twice = judged.sort().find(|(_, one, other)| fault(*one, *other));
@@ -146,8 +146,8 @@ impl fmt::Debug for Qrels {
 }
 
 /// The column `grade` as integers; floats that are whole are some files' way to write them.
-fn grades(place: Place, frame: &DataFrame) -> Result<Int64Chunked> {
-    let grades = column(place, frame, "grade", "a column of integers")?;
+fn grades(origin: Origin, frame: &DataFrame) -> Result<Int64Chunked> {
+    let grades = column(origin, frame, "grade", "a column of integers")?;
     let integers = match grades.dtype() {
         dtype if dtype.is_integer() || *dtype == DataType::Null => grades.strict_cast(&DataType::Int64)?,
         dtype if dtype.is_float() => {
@@ -155,11 +155,11 @@ fn grades(place: Place, frame: &DataFrame) -> Result<Int64Chunked> {
             // Below 2^53 a float holds every integer.
             let whole = |grade: f64| grade.fract() == 0.0 && grade.abs() < 9_007_199_254_740_992.0;
             if !floats.f64()?.iter().flatten().all(whole) {
-                return Err(place.column_type("grade", dtype.to_string(), "integers"));
+                return Err(origin.column_type("grade", dtype.to_string(), "integers"));
             }
             floats.cast(&DataType::Int64)?
         }
-        other => return Err(place.column_type("grade", other.to_string(), "integers")),
+        other => return Err(origin.column_type("grade", other.to_string(), "integers")),
     };
     Ok(integers.i64()?.clone())
 }

@@ -3,7 +3,7 @@
 use polars::prelude::*;
 
 use super::frames::{column, columns, texts};
-use super::place::Place;
+use super::origin::Origin;
 use crate::{Error, Result};
 
 const QUERIES: [&str; 4] = ["query", "anchor", "sentence1", "text1"];
@@ -19,7 +19,7 @@ pub(super) struct Roles {
 }
 
 impl Roles {
-    pub(super) fn of(place: Place, frame: &DataFrame) -> Result<Self> {
+    pub(super) fn of(origin: Origin, frame: &DataFrame) -> Result<Self> {
         let named = |names: &[&str]| {
             names.iter().find(|name| frame.schema().contains(name)).map(|name| PlSmallStr::from(*name))
         };
@@ -33,15 +33,15 @@ impl Roles {
         let negatives: Vec<PlSmallStr> = negatives.into_iter().map(|(_, name)| name).collect();
         let (query, positive) = match (query, positive) {
             (Some(query), Some(positive)) => (query, positive),
-            (query, positive) => by_order(place, frame, query, positive)?,
+            (query, positive) => by_order(origin, frame, query, positive)?,
         };
         let roles = Self { query, positive, negatives, score: named(&SCORES) };
-        roles.check_rest(place, frame)?;
+        roles.check_rest(origin, frame)?;
         Ok(roles)
     }
 
     /// What has no role must not look as if it had one.
-    fn check_rest(&self, place: Place, frame: &DataFrame) -> Result<()> {
+    fn check_rest(&self, origin: Origin, frame: &DataFrame) -> Result<()> {
         let used = |name: &PlSmallStr| {
             [&self.query, &self.positive].contains(&name)
                 || self.negatives.contains(name)
@@ -52,7 +52,7 @@ impl Roles {
         if rest.is_empty() {
             return Ok(());
         }
-        Err(Error::UnusedColumns { place: place.name(), columns: rest.join(", ") })
+        Err(Error::UnusedColumns { place: origin.name(), columns: rest.join(", ") })
     }
 }
 
@@ -79,7 +79,7 @@ fn is_data(column: &Column) -> bool {
 
 /// Query and positive are the first columns of texts, if no name says otherwise.
 fn by_order(
-    place: Place,
+    origin: Origin,
     frame: &DataFrame,
     query: Option<PlSmallStr>,
     positive: Option<PlSmallStr>,
@@ -92,7 +92,7 @@ fn by_order(
     match (first.filter(free), second.filter(free)) {
         (Some(first), Some(second)) => Ok((first, second)),
         _ => Err(Error::MissingColumn {
-            place: place.name(),
+            place: origin.name(),
             column: if query.is_some() { "positive" } else { "query" }.to_owned(),
             found: columns(frame),
             expected: "a column of strings".to_owned(),
@@ -100,11 +100,11 @@ fn by_order(
     }
 }
 
-/// The texts of a column of negatives; of a column of lists one for each place in a list.
-pub(super) fn negatives(place: Place, frame: &DataFrame, name: &str) -> Result<Vec<StringChunked>> {
-    let lists = match column(place, frame, name, "negatives")?.dtype() {
-        DataType::List(_) | DataType::Array(..) => lists(place, frame, name)?,
-        _ => return Ok(vec![texts(place, frame, name)?.into_owned()]),
+/// The texts of a column of negatives; of a column of lists one for each position in a list.
+pub(super) fn negatives(origin: Origin, frame: &DataFrame, name: &str) -> Result<Vec<StringChunked>> {
+    let lists = match column(origin, frame, name, "negatives")?.dtype() {
+        DataType::List(_) | DataType::Array(..) => lists(origin, frame, name)?,
+        _ => return Ok(vec![texts(origin, frame, name)?.into_owned()]),
     };
     let count = lists.first().map_or(0, Vec::len);
     let mut columns: Vec<StringChunkedBuilder> =
@@ -112,7 +112,7 @@ pub(super) fn negatives(place: Place, frame: &DataFrame, name: &str) -> Result<V
     for (row, list) in lists.iter().enumerate() {
         if list.len() != count || count == 0 {
             let expected = if count == 0 { "at least one".to_owned() } else { format!("{count}, as in the first row") };
-            return Err(place.row(row, name, format!("{} negatives", list.len()), expected));
+            return Err(origin.row(row, name, format!("{} negatives", list.len()), expected));
         }
         columns.iter_mut().zip(list).for_each(|(column, text)| column.append_value(text));
     }
@@ -120,27 +120,27 @@ pub(super) fn negatives(place: Place, frame: &DataFrame, name: &str) -> Result<V
 }
 
 /// A column of JSON lists as a column of lists.
-pub(super) fn json_lists(place: Place, frame: &DataFrame, name: &str) -> Result<Column> {
+pub(super) fn json_lists(origin: Origin, frame: &DataFrame, name: &str) -> Result<Column> {
     let cells = frame.column(name)?.str()?;
     let mut lists = ListStringChunkedBuilder::new(name.into(), cells.len(), cells.len());
     for (row, json) in cells.iter().enumerate() {
-        let json = json.ok_or_else(|| place.row(row, name, "null", "a list of texts"))?;
+        let json = json.ok_or_else(|| origin.row(row, name, "null", "a list of texts"))?;
         let list: Vec<String> =
-            serde_json::from_str(json).map_err(|_| place.row(row, name, format!("`{json}`"), "a list of texts"))?;
+            serde_json::from_str(json).map_err(|_| origin.row(row, name, format!("`{json}`"), "a list of texts"))?;
         lists.append_values_iter(list.iter().map(String::as_str));
     }
     Ok(lists.finish().into_column())
 }
 
 /// The lists of a column of lists or arrays.
-fn lists(place: Place, frame: &DataFrame, name: &str) -> Result<Vec<Vec<String>>> {
+fn lists(origin: Origin, frame: &DataFrame, name: &str) -> Result<Vec<Vec<String>>> {
     let found = frame.column(name)?;
     if !found.dtype().inner_dtype().is_some_and(|inner| matches!(inner, DataType::String | DataType::Null)) {
-        return Err(place.column_type(name, found.dtype().to_string(), "strings, or lists of strings"));
+        return Err(origin.column_type(name, found.dtype().to_string(), "strings, or lists of strings"));
     }
     let lists = found.cast(&DataType::List(Box::new(DataType::String)))?;
     let lists = lists.list()?.series_iter().enumerate().map(|(row, list)| {
-        let null = || place.row(row, name, "null", "a list of texts");
+        let null = || origin.row(row, name, "null", "a list of texts");
         let list = list.ok_or_else(null)?;
         list.str()?.iter().map(|text| Ok(text.ok_or_else(null)?.to_owned())).collect()
     });

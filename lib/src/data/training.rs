@@ -5,7 +5,7 @@ use std::fmt;
 use polars::prelude::*;
 
 use super::frames::{as_strings, column, columns, texts};
-use super::place::Place;
+use super::origin::Origin;
 use super::roles::{Roles, json_lists, negatives};
 use super::texts::Texts;
 use crate::Result;
@@ -36,23 +36,23 @@ pub struct TrainingSet {
 impl TrainingSet {
     /// Checks the columns.
     pub fn new(frame: DataFrame) -> Result<Self> {
-        Self::checked(Place::Frame("training set"), frame)
+        Self::checked(Origin::Frame("training set"), frame)
     }
 
-    pub(super) fn checked(place: Place, mut frame: DataFrame) -> Result<Self> {
-        let roles = Roles::of(place, &frame)?;
+    pub(super) fn checked(origin: Origin, mut frame: DataFrame) -> Result<Self> {
+        let roles = Roles::of(origin, &frame)?;
         let mut columns = Vec::new();
         for name in [&roles.query, &roles.positive] {
-            as_strings(place, &mut frame, name, texts)?;
-            columns.push(full(place, texts(place, &frame, name)?.into_owned(), name)?);
+            as_strings(origin, &mut frame, name, texts)?;
+            columns.push(full(origin, texts(origin, &frame, name)?.into_owned(), name)?);
         }
         for name in &roles.negatives {
-            if place.is_nested(name) {
-                let lists = json_lists(place, &frame, name)?;
+            if origin.is_nested(name) {
+                let lists = json_lists(origin, &frame, name)?;
                 frame.with_column(lists)?;
             }
-            for negatives in negatives(place, &frame, name)? {
-                columns.push(full(place, negatives, name)?);
+            for negatives in negatives(origin, &frame, name)? {
+                columns.push(full(origin, negatives, name)?);
             }
         }
         // The frame shares the texts, even where its chunks were many.
@@ -63,7 +63,7 @@ impl TrainingSet {
             }
         }
         if let Some(name) = &roles.score {
-            check_scores(place, &frame, name)?;
+            check_scores(origin, &frame, name)?;
         }
         Ok(Self { frame, texts: columns, score: roles.score })
     }
@@ -102,20 +102,20 @@ impl fmt::Debug for TrainingSet {
 }
 
 /// Texts without a null, under the name of their column.
-fn full(place: Place, column: StringChunked, name: &str) -> Result<Texts> {
+fn full(origin: Origin, column: StringChunked, name: &str) -> Result<Texts> {
     match column.first_null() {
-        Some(row) => Err(place.row(row, name, "null", "a text")),
+        Some(row) => Err(origin.row(row, name, "null", "a text")),
         None => Ok(Texts::new(column)),
     }
 }
 
-fn check_scores(place: Place, frame: &DataFrame, name: &str) -> Result<()> {
-    let scores = column(place, frame, name, "numbers")?;
+fn check_scores(origin: Origin, frame: &DataFrame, name: &str) -> Result<()> {
+    let scores = column(origin, frame, name, "numbers")?;
     if !scores.dtype().is_primitive_numeric() && !scores.dtype().is_bool() {
-        return Err(place.column_type(name, scores.dtype().to_string(), "numbers"));
+        return Err(origin.column_type(name, scores.dtype().to_string(), "numbers"));
     }
     match scores.is_null().first_true_idx() {
-        Some(row) => Err(place.row(row, name, "null", "a number")),
+        Some(row) => Err(origin.row(row, name, "null", "a number")),
         None => Ok(()),
     }
 }

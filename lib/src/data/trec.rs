@@ -75,8 +75,8 @@ pub(crate) fn is_separator(letter: char) -> bool {
     matches!(letter, ' ' | '\t' | '\r' | '\u{b}' | '\u{c}')
 }
 
-/// Gives the columns of each line to `take`, whose error is told with the line. A line with fewer columns
-/// than the format has is an error; further ones are given, too.
+/// Calls `take` with the columns of each line; its error is reported with the line. A line with fewer columns
+/// than the format has is an error; additional columns are passed on.
 pub(crate) fn read_trec(path: &Path, format: &Trec, mut take: impl FnMut(&[&str]) -> Result<(), String>) -> Result<()> {
     let mut lines = Lines::open(path)?;
     while let Some(line) = lines.next_line()? {

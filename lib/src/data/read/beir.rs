@@ -102,7 +102,7 @@ fn check(table: &Table, column: &str, kind: &str, known: &HashSet<&str>, file: &
     for (row, id) in table.ids(column)?.iter().enumerate() {
         if let Some(id) = id.filter(|id| !known.contains(id)) {
             let expected = format!("one of the {} ids of {file}", known.len());
-            return Err(table.place().row(row, column, format!("unknown {kind} id `{id}`"), expected));
+            return Err(table.origin().row(row, column, format!("unknown {kind} id `{id}`"), expected));
         }
     }
     Ok(())

@@ -47,7 +47,9 @@ pub(super) struct Columns {
 struct Growing {
     name: String,
     cells: Cells,
+    /// Rows up to the last one that has the key, and those that are in the cells: none of a column of nulls.
     len: usize,
+    filled: usize,
 }
 
 enum Cells {
@@ -72,7 +74,7 @@ impl Columns {
         }
         self.absent += self.rows;
         self.by_name.insert(key.to_owned(), self.columns.len());
-        self.columns.push(Growing { name: key.to_owned(), cells: Cells::Nulls, len: 0 });
+        self.columns.push(Growing { name: key.to_owned(), cells: Cells::Nulls, len: 0, filled: 0 });
         Some(self.columns.len() - 1)
     }
 
@@ -104,7 +106,7 @@ impl Columns {
         }
         self.rows += 1;
         self.bytes += line.len();
-        // A key that stands twice is a fault, so each key of the line is a column.
+        // No key is there twice, so each key of the line is a column of its own.
         self.absent += self.columns.len() - self.keys;
         (self.keys, self.long) = (0, false);
         if self.absent > ABSENT + self.bytes {
@@ -137,8 +139,9 @@ impl Columns {
 impl Growing {
     fn push(&mut self, row: usize, value: Scalar) -> Result<(), Fault> {
         self.cells.begin(&value);
-        self.cells.nulls(row - self.len);
+        self.cells.nulls(row - self.filled);
         self.len = row + 1;
+        self.filled = if matches!(self.cells, Cells::Nulls) { 0 } else { row + 1 };
         match (&mut self.cells, value) {
             (cells, Scalar::Null) => cells.nulls(1),
             (Cells::Strings(cells), Scalar::String(text)) => cells.append_value(text),
@@ -148,7 +151,7 @@ impl Growing {
             (Cells::Floats(cells), Scalar::Integer(integer)) => cells.append_value(exact(integer)?),
             (Cells::Integers(_), Scalar::Float(float)) => {
                 self.cells.become_floats()?;
-                self.len = row;
+                self.filled = row;
                 return self.push(row, Scalar::Float(float));
             }
             (Cells::Nested(cells), Scalar::Nested(value)) => cells.append_value(value.to_string()),
@@ -159,7 +162,7 @@ impl Growing {
     }
 
     fn finish(mut self, rows: usize) -> Column {
-        self.cells.nulls(rows - self.len);
+        self.cells.nulls(rows - self.filled);
         let name: PlSmallStr = self.name.into();
         match self.cells {
             Cells::Nulls => Column::full_null(name, rows, &DataType::Null),

@@ -47,7 +47,7 @@ impl Csv {
 
 /// A last line of one cell. A quote that is not closed swallows it.
 const END: &str = "\0end of file\0";
-const LAST_LINE: &[u8] = b"\n\0end of file\0\n";
+const LAST_LINE: &[u8] = b"\n\0end of file\0";
 
 /// Reads a file of separated values; a gzip file is decompressed. Every column is a column of strings
 /// (ids like `007` stay what they are); [`Table::numbers`] turns one into numbers. Each row must have
@@ -106,7 +106,7 @@ fn check_names(names: &[String]) -> Result<(), (String, String)> {
     }
 }
 
-/// Reads the next record that is no empty line, and tells its first line.
+/// Reads the next record that is not an empty line, and returns the number of its first line.
 fn next_record(path: &Path, reader: &mut csv::Reader<Source>, record: &mut StringRecord) -> Result<Option<usize>> {
     loop {
         interrupt::check("reading a file")?;

@@ -46,15 +46,15 @@ impl Guarded {
         let settings = ScanArgsParquet { glob: false, ..Default::default() };
         LazyFrame::scan_parquet(PlRefPath::new(&self.path), settings)
     }
+}
 
-    fn caught<T>(&self, read: impl FnOnce() -> PolarsResult<T>) -> PolarsResult<T> {
-        catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
-            let told = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-            let problem =
-                format!("{}: damaged Parquet file ({})", self.path, told.unwrap_or("its pages cannot be read"));
-            Err(PolarsError::ComputeError(problem.into()))
-        })
-    }
+/// A panic as an error.
+fn caught<T>(read: impl FnOnce() -> PolarsResult<T>) -> PolarsResult<T> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
+        let told = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        let problem = format!("a damaged Parquet file ({})", told.unwrap_or("its pages cannot be read"));
+        Err(PolarsError::ComputeError(problem.into()))
+    })
 }
 
 impl AnonymousScan for Guarded {
@@ -63,11 +63,11 @@ impl AnonymousScan for Guarded {
     }
 
     fn schema(&self, _infer_schema_length: Option<usize>) -> PolarsResult<SchemaRef> {
-        self.caught(|| self.frame()?.collect_schema())
+        caught(|| self.frame()?.collect_schema())
     }
 
     fn scan(&self, args: AnonymousScanArgs) -> PolarsResult<DataFrame> {
-        self.caught(|| {
+        let read = caught(|| {
             let mut frame = self.frame()?;
             // A frame without columns would forget its rows.
             if let Some(columns) = args.with_columns.filter(|columns| !columns.is_empty()) {
@@ -77,7 +77,8 @@ impl AnonymousScan for Guarded {
                 frame = frame.limit(rows as IdxSize);
             }
             frame.collect()
-        })
+        });
+        read.map_err(|error| PolarsError::ComputeError(format!("{}: {error}", self.path).into()))
     }
 
     fn allows_projection_pushdown(&self) -> bool {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
 
-use crate::data::place::Place;
+use crate::data::origin::Origin;
 use crate::data::{Corpus, Qrels, Queries, TrainingSet, frames, training};
 use crate::{Error, Result};
 
@@ -40,7 +40,7 @@ impl Table {
     /// Renames columns, `(from, to)` each.
     pub fn rename(mut self, names: &[(&str, &str)]) -> Result<Self> {
         for (from, to) in names {
-            frames::column(self.place(), &self.frame, from, &format!("a column to rename to `{to}`"))?;
+            frames::column(self.origin(), &self.frame, from, &format!("a column to rename to `{to}`"))?;
             if from != to && self.frame.schema().contains(to) {
                 return Err(Error::Setting {
                     field: "rename",
@@ -57,7 +57,7 @@ impl Table {
     /// Keeps the named columns alone, in this order.
     pub fn select(mut self, names: &[&str]) -> Result<Self> {
         for name in names {
-            frames::column(self.place(), &self.frame, name, "a column to keep")?;
+            frames::column(self.origin(), &self.frame, name, "a column to keep")?;
         }
         self.frame = self.frame.select(names.iter().copied())?;
         Ok(self)
@@ -66,11 +66,11 @@ impl Table {
     /// Turns a column of strings (all columns of a CSV file are) into numbers: integers if all are,
     /// else floats. An empty cell is a null. A column of numbers stays as it is.
     pub fn numbers(mut self, name: &str) -> Result<Self> {
-        let column = frames::column(self.place(), &self.frame, name, "a column of numbers")?;
+        let column = frames::column(self.origin(), &self.frame, name, "a column of numbers")?;
         if column.dtype().is_primitive_numeric() {
             return Ok(self);
         }
-        let cells = frames::texts(self.place(), &self.frame, name)?.into_owned();
+        let cells = frames::texts(self.origin(), &self.frame, name)?.into_owned();
         let cells = || cells.iter().map(|cell| cell.filter(|cell| !cell.is_empty()));
         let integers: Option<Vec<Option<i64>>> = cells().map(|cell| cell.map(str::parse).transpose().ok()).collect();
         let column = match integers {
@@ -80,7 +80,7 @@ impl Table {
                     Ok(number) => Ok(number),
                     Err(expected) => {
                         let problem = format!("`{}`", cell.unwrap_or_default());
-                        Err(self.place().row(row, name, problem, expected.to_owned()))
+                        Err(self.origin().row(row, name, problem, expected.to_owned()))
                     }
                 };
                 Column::new(name.into(), cells().enumerate().map(parse).collect::<Result<Vec<_>>>()?)
@@ -92,19 +92,19 @@ impl Table {
 
     /// Needs columns `doc_id`, `text`; `title` if there is one.
     pub fn corpus(self) -> Result<Corpus> {
-        Corpus::checked(self.place(), self.frame.clone())
+        Corpus::checked(self.origin(), self.frame.clone())
     }
 
     /// Needs columns `query_id`, `text`.
     pub fn queries(self) -> Result<Queries> {
-        Queries::checked(self.place(), self.frame.clone())
+        Queries::checked(self.origin(), self.frame.clone())
     }
 
     /// Needs columns `query_id`, `doc_id` and `grade` (integers). The same judgement may be there
     /// twice, but not with two grades.
     pub fn qrels(self) -> Result<Qrels> {
         let table = self.numbers("grade")?;
-        Qrels::checked(table.place(), &table.frame)
+        Qrels::checked(table.origin(), &table.frame)
     }
 
     /// Needs columns of texts, by name or by order; see [`TrainingSet`].
@@ -114,15 +114,15 @@ impl Table {
                 self = self.numbers(name)?;
             }
         }
-        TrainingSet::checked(self.place(), self.frame.clone())
+        TrainingSet::checked(self.origin(), self.frame.clone())
     }
 
     pub(super) fn ids(&self, name: &str) -> Result<Cow<'_, StringChunked>> {
-        frames::ids(self.place(), &self.frame, name)
+        frames::ids(self.origin(), &self.frame, name)
     }
 
-    pub(super) fn place(&self) -> Place<'_> {
-        Place::File { path: &self.path, lines: &self.lines, nested: &self.nested }
+    pub(super) fn origin(&self) -> Origin<'_> {
+        Origin::File { path: &self.path, lines: &self.lines, nested: &self.nested }
     }
 }
 

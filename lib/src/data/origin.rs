@@ -8,14 +8,14 @@ use crate::Error;
 
 /// What a frame is called, and where its rows are if they come from a text file.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Place<'a> {
+pub(crate) enum Origin<'a> {
     /// A frame in memory; rows count from 0, as in Polars.
     Frame(&'a str),
     /// A text file: row -> line, from 1; the columns that hold arrays and objects as JSON.
     File { path: &'a Path, lines: &'a [usize], nested: &'a [PlSmallStr] },
 }
 
-impl Place<'_> {
+impl Origin<'_> {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Frame(name) => (*name).to_owned(),
