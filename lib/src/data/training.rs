@@ -4,7 +4,7 @@ use std::fmt;
 
 use polars::prelude::*;
 
-use super::frames::{as_strings, column, columns, texts};
+use super::frames::{as_strings, check_full, column, columns, texts};
 use super::origin::Origin;
 use super::roles::{Roles, json_lists, negatives};
 use super::texts::Texts;
@@ -103,10 +103,8 @@ impl fmt::Debug for TrainingSet {
 
 /// Texts without a null, under the name of their column.
 fn full(origin: Origin, column: StringChunked, name: &str) -> Result<Texts> {
-    match column.first_null() {
-        Some(row) => Err(origin.row(row, name, "null", "a text")),
-        None => Ok(Texts::new(column)),
-    }
+    check_full(origin, &column, name)?;
+    Ok(Texts::new(column))
 }
 
 fn check_scores(origin: Origin, frame: &DataFrame, name: &str) -> Result<()> {

@@ -267,7 +267,7 @@ fn holds_long(value: &Value) -> bool {
 /// Whether a line of JSON holds, outside of strings, an integer that was read as a float because it has so many digits.
 fn holds_long_integer(line: &str) -> bool {
     let (mut quoted, mut escaped) = (false, false);
-    let outside = line.split(|letter| match letter {
+    let mut outside = line.split(|letter| match letter {
         '"' if !escaped => {
             quoted = !quoted;
             true
@@ -277,7 +277,7 @@ fn holds_long_integer(line: &str) -> bool {
             quoted || !matches!(letter, '0'..='9' | '-' | '+' | '.' | 'e' | 'E')
         }
     });
-    outside.into_iter().any(|number| {
+    outside.any(|number| {
         let digits = number.strip_prefix('-').unwrap_or(number);
         let integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         integer && number.parse::<i64>().is_err() && number.parse::<u64>().is_err()

@@ -114,22 +114,22 @@ fn next_record(path: &Path, reader: &mut csv::Reader<Source>, record: &mut Strin
         if !reader.read_record(record).map_err(broken(path))? {
             return Ok(None);
         }
-        // The reader counts from where it stood, above empty lines.
+        // The reader counts from where it was, above empty lines. Its line now is one further, or the last of all.
         let within = record.as_slice().bytes().filter(|byte| *byte == b'\n').count();
-        let line = (reader.position().line() as usize).saturating_sub(within + 1);
+        let after = (reader.position().line() as usize).saturating_sub(within);
         if record.len() == 1 && &record[0] == END {
             return Ok(None);
         }
         if record.iter().next_back().is_some_and(|cell| cell.ends_with(END)) {
             return Err(Error::Line {
                 path: path.to_owned(),
-                line,
+                line: after,
                 problem: "a quote that is never closed".to_owned(),
-                expected: "`\"` at both ends of a cell; `quotes: false` reads it as any character".to_owned(),
+                expected: "`\"` at both ends of a cell, or `quotes: false` if it is an ordinary character".to_owned(),
             });
         }
         if record.len() != 1 || &record[0] != "\r" {
-            return Ok(Some(line));
+            return Ok(Some(after.saturating_sub(1)));
         }
     }
 }
