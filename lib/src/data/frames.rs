@@ -228,7 +228,8 @@ pub(crate) fn as_strings(origin: Origin, frame: &mut DataFrame, name: &str, read
 /// Texts without a null.
 pub(crate) fn check_texts(origin: Origin, frame: &mut DataFrame, name: &str) -> Result<()> {
     as_strings(origin, frame, name, texts)?;
-    check_full(origin, &texts(origin, frame, name)?, name)
+    let texts = texts(origin, frame, name)?;
+    check_full(origin, &texts, name)
 }
 
 /// An error for the first null of a column.
