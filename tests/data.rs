@@ -1,4 +1,4 @@
-//! Data sets: what is read, and what a bad file is told.
+//! Data sets: what is read, and what is said about a bad file.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -46,11 +46,11 @@ fn bad_files() {
         ),
         ("{\"id\": \"a\"}", corpus, "FILE: no column `_id` (there are: id); expected a column to rename to `doc_id`"),
         ("{\"_id\": \"a\"}", corpus, "FILE: no column `text` (there are: doc_id); expected a column of strings"),
-        ("{\"_id\": 1, \"text\": \"x\"}", corpus, "FILE: column `doc_id` is i64; expected strings"),
+        ("{\"_id\": 1.5, \"text\": \"x\"}", corpus, "FILE: column `doc_id` is f64; expected strings"),
         (
             "{\"_id\": \"a\", \"text\": \"x\"}\n\n{\"_id\": \"a\", \"text\": \"y\"}\n",
             corpus,
-            "line 3 of FILE: the document id `a` stands in line 1 already; expected a document id only once",
+            "line 3 of FILE: duplicate document id `a`, as in line 1; expected unique ids",
         ),
         (
             "{\"query_id\": \"a\", \"text\": \"x\"}\n{\"text\": \"y\"}\n",
@@ -97,10 +97,7 @@ fn bad_files() {
 fn bad_frames() {
     let message = |result: Result<()>| result.unwrap_err().to_string();
     let twice = df!("doc_id" => ["a", "b", "a"], "text" => ["", "", ""]).unwrap();
-    assert_eq!(
-        message(Corpus::new(twice).map(drop)),
-        "corpus: the document id `a` stands twice (rows 0 and 2); ids must be unique"
-    );
+    assert_eq!(message(Corpus::new(twice).map(drop)), "corpus: duplicate document id `a` (rows 0 and 2)");
     let null = df!("query_id" => [Some("a"), None], "text" => ["x", "y"]).unwrap();
     assert_eq!(
         message(Queries::new(null).map(drop)),
@@ -186,7 +183,7 @@ fn separated() {
 
     let wrong = Csv { separator: '→', ..Csv::default() };
     let message = read::csv(&path, &wrong).unwrap_err().to_string();
-    assert_eq!(message, "separator = '→': expected one ASCII character");
+    assert_eq!(message, "separator = '→': expected one ASCII character that ends no line and quotes no cell");
 }
 
 fn parquet() {
@@ -261,7 +258,7 @@ fn rustdoc_documents() {
     let pairs = data.pairs("train").unwrap();
     let columns = pairs.columns();
     for (query, positive) in columns[0].iter().zip(columns[1].iter()) {
-        assert!(!positive.contains(query), "the query stands in its document: {query}");
+        assert!(!positive.contains(query), "the document holds the query: {query}");
         let words = query.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
         assert!(words.count() >= 3 && !positive.is_empty(), "{query}");
     }

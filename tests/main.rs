@@ -22,6 +22,7 @@ mod models;
 mod odd_texts;
 mod optim;
 mod preflight;
+mod readers;
 mod settings;
 mod shared;
 mod tokenizer;
@@ -55,6 +56,7 @@ fn main() {
         odd_texts::trials(),
         optim::trials(),
         preflight::trials(),
+        readers::trials(),
         settings::trials(),
         tokenizer::trials(),
         training::trials(),

@@ -141,7 +141,7 @@ fn what_is_wrong_in_a_file_is_named_with_its_line() {
     assert_eq!(run("q Q0 a 1 NaN t"), format!("line 1 of FILE: the score is `NaN`; {expected}"));
     assert_eq!(
         run("q Q0 a 1 0.5 t\nr Q0 a 1 0.5 t\nq Q0 a 2 0.4 t"),
-        format!("line 3 of FILE: document `a` stands twice for query `q`; {expected}")
+        format!("line 3 of FILE: duplicate document `a` for query `q`; {expected}")
     );
 
     let qrels = |text: &str| {

@@ -1,5 +1,6 @@
 //! The one error type of the library: every message says where, what was found and what was expected.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -12,25 +13,32 @@ pub enum Error {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
     /// One line of a text file is not what its format says.
-    #[error("line {line} of {}: {problem}; expected {expected}", path.display())]
+    #[error("line {line} of {}: {}; expected {}", path.display(), short(problem), short(expected))]
     Line { path: PathBuf, line: usize, problem: String, expected: String },
     /// A frame lacks a column.
-    #[error("{place}: no column `{column}` (there are: {found}); expected {expected}")]
+    #[error("{place}: no column `{}` (there are: {}); expected {expected}", short(column), short(found))]
     MissingColumn { place: String, column: String, found: String, expected: String },
     /// A column has another type than its name promises.
-    #[error("{place}: column `{column}` is {found}; expected {expected}")]
+    #[error("{place}: column `{}` is {}; expected {expected}", short(column), short(found))]
     ColumnType { place: String, column: String, found: String, expected: String },
+    /// Columns of a training set that look like data, but have no role in it.
+    #[error(
+        "{place}: nothing would be trained on {}; expected `negative`, `negative_1`, .. for hard negatives, `score` or \
+         `label` for similarities, and no other columns but ids: `select` those to keep",
+        short(columns)
+    )]
+    UnusedColumns { place: String, columns: String },
     /// A row of a frame holds a value that cannot be used.
-    #[error("{place}: row {row} of column `{column}`: {problem}; expected {expected}")]
+    #[error("{place}: row {row} of column `{}`: {}; expected {}", short(column), short(problem), short(expected))]
     Row { place: String, row: usize, column: String, problem: String, expected: String },
-    /// An id that stands twice.
-    #[error("{place}: the {kind} id `{id}` stands twice (rows {first} and {second}); ids must be unique")]
+    /// An id that is not unique.
+    #[error("{place}: duplicate {kind} id `{}` (rows {first} and {second})", short(id))]
     DuplicateId { place: String, kind: &'static str, id: String, first: usize, second: usize },
     /// An id that something refers to, but nothing defines.
-    #[error("{place}: unknown {kind} id `{id}`; expected one of the {known} ids of {within}")]
+    #[error("{place}: unknown {kind} id `{}`; expected one of the {known} ids of {within}", short(id))]
     UnknownId { place: String, kind: &'static str, id: String, known: usize, within: String },
     /// A part of a data set that is not there.
-    #[error("{place}: no split `{split}` (there are: {found})")]
+    #[error("{place}: no split `{}` (there are: {})", short(split), short(found))]
     UnknownSplit { place: String, split: String, found: String },
     /// The sources that the embedded data set is made of are not on this machine.
     #[error("the sources of {krate} {version} are not at {}", path.display())]
@@ -38,7 +46,7 @@ pub enum Error {
 
     // === Settings ===
     /// A setting outside what makes sense.
-    #[error("{field} = {value}: expected {expected}")]
+    #[error("{field} = {}: expected {expected}", short(value))]
     Setting { field: &'static str, value: String, expected: String },
     /// A measure that does not exist.
     #[error("unknown measure `{name}`; known are {known} (as in \"nDCG@10\")")]
@@ -147,6 +155,15 @@ impl Error {
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
+    }
+}
+
+/// A value in a message: of a very long one the beginning.
+fn short(text: &str) -> Cow<'_, str> {
+    const MOST: usize = 500;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}.. ({} characters)", &text[..end], text.chars().count()).into(),
+        None => text.into(),
     }
 }
 

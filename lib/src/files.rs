@@ -1,7 +1,7 @@
 //! Files and folders written aside, synced and renamed, so that a crash leaves the old one or the new one.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -30,10 +30,27 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     write(path, text.as_bytes())
 }
 
-/// Reads a JSON file.
+/// Opens a file for reading. A folder, a pipe or a device is refused: opening it may block, and it may never end.
+pub(crate) fn open(path: &Path) -> Result<File> {
+    if !fs::metadata(path).map_err(Error::io(path))?.is_file() {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "a folder, pipe or device; expected a file");
+        return Err(Error::Io { path: path.to_owned(), source });
+    }
+    File::open(path).map_err(Error::io(path))
+}
+
+/// Reads a file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes).map_err(Error::io(path))?;
+    Ok(bytes)
+}
+
+/// Reads a JSON file, with or without a byte order mark.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let bytes = fs::read(path).map_err(Error::io(path))?;
-    serde_json::from_slice(&bytes).map_err(|source| Error::Json { path: path.to_owned(), source })
+    let bytes = read(path)?;
+    let json = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    serde_json::from_slice(json).map_err(|source| Error::Json { path: path.to_owned(), source })
 }
 
 /// Replaces the folder at `path` by what `fill` writes into an empty one beside it. The files are `fill`'s to sync.

@@ -1,6 +1,7 @@
 //! A whole data set: documents, queries, and the judgements of each split.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use polars::prelude::*;
@@ -45,8 +46,7 @@ impl Dataset {
     /// The queries of a split and their judgements.
     pub fn split(&self, name: &str) -> Result<Split> {
         let qrels = self.judgements(name)?.clone();
-        let judged: BooleanChunked =
-            self.queries.query_ids().iter().map(|id| Some(qrels.judgements(id).is_some())).collect();
+        let judged: BooleanChunked = self.queries.iter_ids().map(|id| Some(qrels.judgements(id).is_some())).collect();
         let queries = Queries::new(self.queries.frame().filter(&judged)?)?;
         Ok(Split { queries, qrels })
     }
@@ -57,17 +57,20 @@ impl Dataset {
     pub fn pairs(&self, split: &str) -> Result<TrainingSet> {
         let qrels = self.judgements(split)?;
         qrels.check(&format!("{}, qrels of split `{split}`", self.name), &self.queries, &self.corpus)?;
-        let queries: HashMap<String, String> = self.queries.query_ids().into_iter().zip(self.queries.texts()).collect();
-        let docs: HashMap<String, String> = self.corpus.doc_ids().into_iter().zip(self.corpus.texts()).collect();
         let relevant: Vec<(&str, &str)> = qrels
             .iter()
-            .flat_map(|(query_id, docs)| docs.iter().map(move |(doc_id, grade)| (query_id, doc_id.as_str(), *grade)))
+            .flat_map(|(query_id, docs)| docs.iter().map(move |(doc_id, grade)| (query_id, doc_id, *grade)))
             .filter(|(.., grade)| *grade > 0)
             .map(|(query_id, doc_id, _)| (query_id, doc_id))
             .collect();
+        let queries: HashMap<&str, &str> = self.queries.iter_ids().zip(self.queries.iter_texts()).collect();
+        // Only of these documents, title and text become one.
+        let wanted: HashSet<&str> = relevant.iter().map(|(_, doc_id)| *doc_id).collect();
+        let docs = self.corpus.iter_ids().zip(self.corpus.iter_texts()).filter(|(doc_id, _)| wanted.contains(doc_id));
+        let docs: HashMap<&str, Cow<str>> = docs.collect();
         TrainingSet::new(df!(
-            "query" => relevant.iter().map(|(query_id, _)| queries[*query_id].as_str()).collect::<Vec<_>>(),
-            "positive" => relevant.iter().map(|(_, doc_id)| docs[*doc_id].as_str()).collect::<Vec<_>>(),
+            "query" => relevant.iter().map(|(query_id, _)| queries[*query_id]).collect::<Vec<_>>(),
+            "positive" => relevant.iter().map(|(_, doc_id)| docs[*doc_id].as_ref()).collect::<Vec<_>>(),
             "query_id" => relevant.iter().map(|(query_id, _)| *query_id).collect::<Vec<_>>(),
             "positive_id" => relevant.iter().map(|(_, doc_id)| *doc_id).collect::<Vec<_>>(),
         )?)

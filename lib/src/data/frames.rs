@@ -1,38 +1,40 @@
 //! The documents and the queries: a frame with unique ids.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
 use polars::prelude::*;
 
-use super::place::Place;
+use super::origin::Origin;
 use crate::{Error, Result};
 
-/// The documents that are searched. Columns: `doc_id` (string, unique), `title` (string, may be
-/// missing), `text` (string); any further columns are kept.
+/// The documents that are searched. Columns: `doc_id` (string or integer, unique), `title` (string, may
+/// be missing or null), `text` (string); any further columns are kept.
 #[derive(Clone)]
 pub struct Corpus {
     frame: DataFrame,
 }
 
-/// The questions. Columns: `query_id` (string, unique), `text` (string); further columns are kept.
+/// The questions. Columns: `query_id` (string or integer, unique), `text` (string); further columns are
+/// kept.
 #[derive(Clone)]
 pub struct Queries {
     frame: DataFrame,
 }
 
 impl Corpus {
-    /// Checks the columns and that no `doc_id` stands twice.
+    /// Checks the columns and that ids are unique. Integer ids become strings; a text must not be null.
     pub fn new(frame: DataFrame) -> Result<Self> {
-        Self::checked(Place::Frame("corpus"), frame)
+        Self::checked(Origin::Frame("corpus"), frame)
     }
 
-    pub(super) fn checked(place: Place, frame: DataFrame) -> Result<Self> {
-        check_ids(place, &frame, "doc_id", "document")?;
-        string_column(place, &frame, "text")?;
+    pub(super) fn checked(origin: Origin, mut frame: DataFrame) -> Result<Self> {
+        check_ids(origin, &mut frame, "doc_id", "document")?;
+        check_texts(origin, &mut frame, "text")?;
         if frame.schema().contains("title") {
-            string_column(place, &frame, "title")?;
+            as_strings(origin, &mut frame, "title", texts)?;
         }
         Ok(Self { frame })
     }
@@ -61,27 +63,37 @@ impl Corpus {
         strings(&self.frame, "doc_id")
     }
 
+    /// [`doc_ids`](Self::doc_ids) without a copy.
+    pub fn iter_ids(&self) -> impl ExactSizeIterator<Item = &str> {
+        values(&self.frame, "doc_id").map(Option::unwrap_or_default)
+    }
+
     /// What is indexed and encoded, in order of the frame: title, a space and text; the text alone
     /// where there is no title. This is what BEIR's baselines do.
     pub fn texts(&self) -> Vec<String> {
-        let texts = strings(&self.frame, "text");
-        if !self.frame.schema().contains("title") {
-            return texts;
-        }
-        let titled = strings(&self.frame, "title").into_iter().zip(texts);
-        titled.map(|(title, text)| if title.is_empty() { text } else { format!("{title} {text}") }).collect()
+        self.iter_texts().map(Cow::into_owned).collect()
+    }
+
+    /// [`texts`](Self::texts) one by one; a text without a title is not copied.
+    pub fn iter_texts(&self) -> impl ExactSizeIterator<Item = Cow<'_, str>> {
+        let mut titles = self.frame.schema().contains("title").then(|| values(&self.frame, "title"));
+        values(&self.frame, "text").map(move |text| {
+            let title = titles.as_mut().and_then(Iterator::next).flatten().unwrap_or_default();
+            let text = text.unwrap_or_default();
+            if title.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(format!("{title} {text}")) }
+        })
     }
 }
 
 impl Queries {
-    /// Checks the columns and that no `query_id` stands twice.
+    /// Checks the columns and that ids are unique. Integer ids become strings; a text must not be null.
     pub fn new(frame: DataFrame) -> Result<Self> {
-        Self::checked(Place::Frame("queries"), frame)
+        Self::checked(Origin::Frame("queries"), frame)
     }
 
-    pub(super) fn checked(place: Place, frame: DataFrame) -> Result<Self> {
-        check_ids(place, &frame, "query_id", "query")?;
-        string_column(place, &frame, "text")?;
+    pub(super) fn checked(origin: Origin, mut frame: DataFrame) -> Result<Self> {
+        check_ids(origin, &mut frame, "query_id", "query")?;
+        check_texts(origin, &mut frame, "text")?;
         Ok(Self { frame })
     }
 
@@ -122,9 +134,19 @@ impl Queries {
         strings(&self.frame, "query_id")
     }
 
+    /// [`query_ids`](Self::query_ids) without a copy.
+    pub fn iter_ids(&self) -> impl ExactSizeIterator<Item = &str> {
+        values(&self.frame, "query_id").map(Option::unwrap_or_default)
+    }
+
     /// The texts, in order of the frame.
     pub fn texts(&self) -> Vec<String> {
         strings(&self.frame, "text")
+    }
+
+    /// [`texts`](Self::texts) without a copy.
+    pub fn iter_texts(&self) -> impl ExactSizeIterator<Item = &str> {
+        values(&self.frame, "text").map(Option::unwrap_or_default)
     }
 }
 
@@ -142,46 +164,101 @@ impl fmt::Debug for Queries {
 }
 
 /// The named column, or an error that says which columns there are.
-pub(crate) fn column<'a>(place: Place, frame: &'a DataFrame, name: &str, expected: &str) -> Result<&'a Column> {
+pub(crate) fn column<'a>(origin: Origin, frame: &'a DataFrame, name: &str, expected: &str) -> Result<&'a Column> {
     frame.column(name).map_err(|_| Error::MissingColumn {
-        place: place.name(),
+        place: origin.name(),
         column: name.to_owned(),
         found: columns(frame),
         expected: expected.to_owned(),
     })
 }
 
-/// The names of the columns: `doc_id, title, text`.
+/// The names of the columns: `doc_id, title, text`; of very many the first ones.
 pub(crate) fn columns(frame: &DataFrame) -> String {
-    frame.get_column_names().iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
+    const MOST: usize = 50;
+    let names = frame.get_column_names();
+    let mut list = names.iter().take(MOST).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    match names.len() {
+        0 => "none".clone_into(&mut list),
+        count if count > MOST => list += &format!(" and {} more", count - MOST),
+        _ => (),
+    }
+    list
 }
 
-/// The named column if it holds strings.
-pub(crate) fn string_column<'a>(place: Place, frame: &'a DataFrame, name: &str) -> Result<&'a StringChunked> {
-    let column = column(place, frame, name, "a column of strings")?;
-    column.str().map_err(|_| Error::ColumnType {
-        place: place.name(),
-        column: name.to_owned(),
-        found: column.dtype().to_string(),
-        expected: "strings".to_owned(),
-    })
+/// The named column if it holds texts.
+pub(crate) fn texts<'a>(origin: Origin, frame: &'a DataFrame, name: &str) -> Result<Cow<'a, StringChunked>> {
+    let column = column(origin, frame, name, "a column of strings")?;
+    match column.dtype() {
+        _ if origin.is_nested(name) => Err(origin.column_type(name, "arrays or objects", "strings")),
+        DataType::String => Ok(Cow::Borrowed(column.str()?)),
+        // A column without any value, and words that Polars keeps by number.
+        DataType::Null | DataType::Categorical(..) | DataType::Enum(..) => {
+            Ok(Cow::Owned(column.cast(&DataType::String)?.str()?.clone()))
+        }
+        other => Err(origin.column_type(name, other.to_string(), "strings")),
+    }
+}
+
+/// The named column if it holds ids; integers are written as strings.
+pub(crate) fn ids<'a>(origin: Origin, frame: &'a DataFrame, name: &str) -> Result<Cow<'a, StringChunked>> {
+    let column = column(origin, frame, name, "a column of strings")?;
+    if column.dtype().is_integer() {
+        return Ok(Cow::Owned(column.cast(&DataType::String)?.str()?.clone()));
+    }
+    texts(origin, frame, name)
 }
 
 /// The strings of a checked column; a null is an empty text.
 pub(crate) fn strings(frame: &DataFrame, name: &str) -> Vec<String> {
-    let Ok(column) = frame.column(name).and_then(|column| column.str()) else { return Vec::new() };
-    column.iter().map(|value| value.unwrap_or_default().to_owned()).collect()
+    values(frame, name).map(|value| value.unwrap_or_default().to_owned()).collect()
 }
 
-fn check_ids(place: Place, frame: &DataFrame, name: &str, kind: &'static str) -> Result<()> {
-    let ids = string_column(place, frame, name)?;
+/// The cells of a checked column.
+fn values<'a>(frame: &'a DataFrame, name: &str) -> impl ExactSizeIterator<Item = Option<&'a str>> {
+    let column = frame.column(name).and_then(|column| column.str());
+    let height = column.as_ref().map_or(0, |column| column.len());
+    let mut cells = column.into_iter().flat_map(|column| column.iter());
+    (0..height).map(move |_| cells.next().flatten())
+}
+
+type Read = for<'a> fn(Origin, &'a DataFrame, &str) -> Result<Cow<'a, StringChunked>>;
+
+/// Replaces a column by its strings.
+pub(crate) fn as_strings(origin: Origin, frame: &mut DataFrame, name: &str, read: Read) -> Result<()> {
+    let replaced = match read(origin, frame, name)? {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(strings) => Some(strings),
+    };
+    if let Some(strings) = replaced {
+        frame.with_column(strings.with_name(name.into()).into_column())?;
+    }
+    Ok(())
+}
+
+/// Texts without a null.
+pub(crate) fn check_texts(origin: Origin, frame: &mut DataFrame, name: &str) -> Result<()> {
+    as_strings(origin, frame, name, texts)?;
+    let texts = texts(origin, frame, name)?;
+    check_full(origin, &texts, name)
+}
+
+/// An error for the first null of a column.
+pub(crate) fn check_full(origin: Origin, texts: &StringChunked, name: &str) -> Result<()> {
+    match texts.first_null() {
+        Some(row) => Err(origin.row(row, name, "null", "a text")),
+        None => Ok(()),
+    }
+}
+
+fn check_ids(origin: Origin, frame: &mut DataFrame, name: &str, kind: &'static str) -> Result<()> {
+    as_strings(origin, frame, name, ids)?;
+    let ids = ids(origin, frame, name)?;
     let mut first_row = HashMap::with_capacity(ids.len());
     for (row, id) in ids.iter().enumerate() {
-        let Some(id) = id else {
-            return Err(place.row(row, name, "no id".to_owned(), format!("a {kind} id")));
-        };
+        let Some(id) = id else { return Err(origin.row(row, name, "no id", format!("a {kind} id"))) };
         if let Some(first) = first_row.insert(id, row) {
-            return Err(place.duplicate(kind, id, first, row));
+            return Err(origin.duplicate(kind, id, first, row));
         }
     }
     Ok(())

@@ -3,17 +3,21 @@
 mod dataset;
 mod frames;
 mod hashes;
-mod place;
+mod judgements;
+mod origin;
 mod qrels;
 pub mod read;
+mod roles;
 pub mod rustdoc;
 mod sampler;
+mod source;
 mod texts;
 mod training;
 mod trec;
 
 pub use dataset::{Dataset, Split};
 pub use frames::{Corpus, Queries};
+pub use judgements::Judgements;
 pub use qrels::Qrels;
 pub use rustdoc::rustdoc;
 pub use sampler::plan_batches;
@@ -23,7 +27,7 @@ pub use training::TrainingSet;
 pub(crate) use hashes::TextHashes;
 pub(crate) use sampler::{Epoch, Sampler};
 pub(crate) use training::negative_column;
-pub(crate) use trec::trec_lines;
+pub(crate) use trec::{RUN, changed, is_separator, read_trec};
 
 #[cfg(test)]
 pub(crate) use frames::strings;

@@ -5,15 +5,22 @@ use std::fmt;
 
 use polars::prelude::*;
 
-use super::frames::{column, string_column};
-use super::place::Place;
-use super::{Corpus, Queries};
+use super::frames::{column, ids};
+use super::origin::Origin;
+use super::{Corpus, Judgements, Queries};
 use crate::{Error, Result};
 
 /// Relevance judgements: query id -> document id -> grade; above 0 is relevant.
 #[derive(Clone, Default, PartialEq)]
 pub struct Qrels {
-    grades: BTreeMap<String, BTreeMap<String, i64>>,
+    grades: BTreeMap<PlSmallStr, Judgements>,
+}
+
+/// A document that a query has twice: both ids and the two grades.
+pub(super) struct Twice {
+    pub(super) query_id: String,
+    pub(super) doc_id: String,
+    pub(super) grades: [i64; 2],
 }
 
 impl Qrels {
@@ -21,50 +28,63 @@ impl Qrels {
         Self::default()
     }
 
-    /// From columns `query_id` and `doc_id` (strings) and `grade` (integers). The same judgement may
-    /// stand twice, but not with two grades.
+    /// From columns `query_id` and `doc_id` (strings or integers) and `grade` (whole numbers). The same
+    /// judgement may be there twice, but not with two grades.
     pub fn from_frame(frame: &DataFrame) -> Result<Self> {
-        Self::checked(Place::Frame("qrels"), frame)
+        Self::checked(Origin::Frame("qrels"), frame)
     }
 
-    pub(super) fn checked(place: Place, frame: &DataFrame) -> Result<Self> {
-        let query_ids = string_column(place, frame, "query_id")?;
-        let doc_ids = string_column(place, frame, "doc_id")?;
-        let grades = column(place, frame, "grade", "a column of integers")?;
-        if !grades.dtype().is_integer() {
-            return Err(Error::ColumnType {
-                place: place.name(),
-                column: "grade".to_owned(),
-                found: grades.dtype().to_string(),
-                expected: "integers".to_owned(),
-            });
-        }
-        let grades = grades.cast(&DataType::Int64)?;
+    pub(super) fn checked(origin: Origin, frame: &DataFrame) -> Result<Self> {
+        let query_ids = ids(origin, frame, "query_id")?;
+        let doc_ids = ids(origin, frame, "doc_id")?;
+        let grades = grades(origin, frame)?;
+        let rows = || query_ids.iter().zip(doc_ids.iter()).zip(grades.iter()).enumerate();
         let mut qrels = Self::new();
-        for (row, ((query_id, doc_id), grade)) in
-            query_ids.iter().zip(doc_ids.iter()).zip(grades.i64()?.iter()).enumerate()
-        {
-            let value = |column: &str| place.row(row, column, "null".to_owned(), "a value".to_owned());
+        for (row, ((query_id, doc_id), grade)) in rows() {
+            let value = |column: &str| origin.row(row, column, "null", "a value");
             let query_id = query_id.ok_or_else(|| value("query_id"))?;
             let doc_id = doc_id.ok_or_else(|| value("doc_id"))?;
-            let grade = grade.ok_or_else(|| value("grade"))?;
-            let judged = qrels.grades.entry(query_id.to_owned()).or_default();
-            if let Some(before) = judged.insert(doc_id.to_owned(), grade).filter(|before| *before != grade) {
-                let problem =
-                    format!("{grade}, but query `{query_id}` and document `{doc_id}` were judged {before} above");
-                return Err(place.row(row, "grade", problem, "one grade for a query and a document".to_owned()));
-            }
+            qrels.push(query_id, doc_id, grade.ok_or_else(|| value("grade"))?);
         }
-        Ok(qrels)
+        let Some(Twice { query_id, doc_id, grades: [before, grade] }) = qrels.sort(|one, other| one != other) else {
+            return Ok(qrels);
+        };
+        let is_second = |(_, ((query, doc), found)): &(usize, ((Option<&str>, Option<&str>), Option<i64>))| {
+            (*query, *doc, *found) == (Some(&query_id), Some(&doc_id), Some(grade))
+        };
+        let row = rows().find(is_second).map_or(0, |(row, _)| row);
+        let problem = format!("{grade}, but query `{query_id}` and document `{doc_id}` were judged {before} above");
+        Err(origin.row(row, "grade", problem, "one grade for a query and a document"))
+    }
+
+    /// Appends a judgement; they are in order after [`sort`](Self::sort).
+    pub(super) fn push(&mut self, query_id: &str, doc_id: &str, grade: i64) {
+        if let Some(judged) = self.grades.get_mut(query_id) {
+            return judged.push(doc_id, grade);
+        }
+        self.grades.entry(query_id.into()).or_default().push(doc_id, grade);
+    }
+
+    /// Sorts what was pushed, and returns the first document that is judged twice, if its two grades are a `fault`.
+    pub(super) fn sort(&mut self, fault: impl Fn(i64, i64) -> bool) -> Option<Twice> {
+        for (query_id, judged) in &mut self.grades {
+            let twice = judged.sort().find(|(_, one, other)| fault(*one, *other));
+            if let Some((doc_id, one, other)) = twice {
+                let (query_id, doc_id) = (query_id.to_string(), doc_id.to_owned());
+                return Some(Twice { query_id, doc_id, grades: [one, other] });
+            }
+            judged.dedup();
+        }
+        None
     }
 
     /// Judges one document for one query; a second judgement replaces the first.
     pub fn insert(&mut self, query_id: impl Into<String>, doc_id: impl Into<String>, grade: i64) {
-        self.grades.entry(query_id.into()).or_default().insert(doc_id.into(), grade);
+        self.grades.entry(query_id.into().into()).or_default().insert(&doc_id.into(), grade);
     }
 
     /// The judged documents of a query with their grades, by document id; `None` for a query without any.
-    pub fn judgements(&self, query_id: &str) -> Option<&BTreeMap<String, i64>> {
+    pub fn judgements(&self, query_id: &str) -> Option<&Judgements> {
         self.grades.get(query_id)
     }
 
@@ -74,7 +94,7 @@ impl Qrels {
     }
 
     /// Query id and judged documents, by query id.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &BTreeMap<String, i64>)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Judgements)> {
         self.grades.iter().map(|(query_id, docs)| (query_id.as_str(), docs))
     }
 
@@ -94,15 +114,15 @@ impl Qrels {
         };
         Ok(df!(
             "query_id" => rows().map(|(query_id, ..)| query_id).collect::<Vec<_>>(),
-            "doc_id" => rows().map(|(_, doc_id, _)| doc_id.as_str()).collect::<Vec<_>>(),
+            "doc_id" => rows().map(|(_, doc_id, _)| doc_id).collect::<Vec<_>>(),
             "grade" => rows().map(|(.., grade)| *grade).collect::<Vec<_>>(),
         )?)
     }
 
     /// An error for the first judgement whose query or document does not exist. `place` names the source.
     pub fn check(&self, place: &str, queries: &Queries, corpus: &Corpus) -> Result<()> {
-        let query_ids: HashSet<String> = queries.query_ids().into_iter().collect();
-        let doc_ids: HashSet<String> = corpus.doc_ids().into_iter().collect();
+        let query_ids: HashSet<&str> = queries.iter_ids().collect();
+        let doc_ids: HashSet<&str> = corpus.iter_ids().collect();
         let unknown = |kind, id: &str, known, within: &str| {
             Err(Error::UnknownId { place: place.to_owned(), kind, id: id.to_owned(), known, within: within.to_owned() })
         };
@@ -110,7 +130,7 @@ impl Qrels {
             if !query_ids.contains(query_id) {
                 return unknown("query", query_id, query_ids.len(), "the queries");
             }
-            if let Some(doc_id) = docs.keys().find(|doc_id| !doc_ids.contains(*doc_id)) {
+            if let Some(doc_id) = docs.keys().find(|doc_id| !doc_ids.contains(doc_id)) {
                 return unknown("document", doc_id, doc_ids.len(), "the corpus");
             }
         }
@@ -120,7 +140,26 @@ impl Qrels {
 
 impl fmt::Debug for Qrels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let judgements: usize = self.grades.values().map(BTreeMap::len).sum();
+        let judgements: usize = self.grades.values().map(Judgements::len).sum();
         write!(f, "Qrels {{ queries: {}, judgements: {judgements} }}", self.len())
     }
+}
+
+/// The column `grade` as integers; floats that are whole are some files' way to write them.
+fn grades(origin: Origin, frame: &DataFrame) -> Result<Int64Chunked> {
+    let grades = column(origin, frame, "grade", "a column of integers")?;
+    let integers = match grades.dtype() {
+        dtype if dtype.is_integer() || *dtype == DataType::Null => grades.strict_cast(&DataType::Int64)?,
+        dtype if dtype.is_float() => {
+            let floats = grades.cast(&DataType::Float64)?;
+            // Below 2^53 a float holds every integer.
+            let whole = |grade: f64| grade.fract() == 0.0 && grade.abs() < 9_007_199_254_740_992.0;
+            if !floats.f64()?.iter().flatten().all(whole) {
+                return Err(origin.column_type("grade", dtype.to_string(), "integers"));
+            }
+            floats.cast(&DataType::Int64)?
+        }
+        other => return Err(origin.column_type("grade", other.to_string(), "integers")),
+    };
+    Ok(integers.i64()?.clone())
 }

@@ -19,9 +19,13 @@ use polars::prelude::StringChunked;
 pub struct Texts(StringChunked);
 
 impl Texts {
-    pub(crate) fn new(column: &StringChunked) -> Self {
-        // A row of one chunk is found at once.
+    /// Of one chunk, so that a row is found at once.
+    pub(crate) fn new(column: StringChunked) -> Self {
         Self(column.rechunk().into_owned())
+    }
+
+    pub(super) fn column(&self) -> &StringChunked {
+        &self.0
     }
 
     /// The number of texts.

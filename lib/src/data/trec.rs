@@ -1,63 +1,98 @@
-//! The text formats of TREC: one judgement or one hit a line, columns separated by white space.
+//! The text formats of TREC: one judgement or one hit per line, columns separated by white space.
 
 use std::path::Path;
 
 use super::Qrels;
-use crate::{Error, Result, interrupt};
+use super::source::Lines;
+use crate::{Error, Result};
 
 impl Qrels {
-    /// From the lines `query_id 0 doc_id grade` of a TREC qrels file; the second column is not looked
-    /// at, lines that start with `#` are comments. A document that is judged twice for a query is an error.
+    /// From the lines `query_id 0 doc_id grade` of a TREC qrels file, which may be gzip; the second
+    /// column is not looked at. A line that begins with `#` is a comment, unless it is a judgement of a
+    /// query whose id begins so. A document that is judged twice for a query is an error.
     pub fn read_trec(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
         let mut qrels = Self::new();
-        for line in trec_lines(path, &text, "query_id 0 doc_id grade") {
-            interrupt::check("reading judgements")?;
-            let line = line?;
-            let (query_id, doc_id, grade) = (line.fields[0], line.fields[2], line.fields[3]);
-            // More columns are a run file, whose rank would pass for a grade.
-            if let Some(more) = line.fields.get(4) {
-                return Err(line.error(format!("a fifth column `{more}`")));
+        read_judgements(path, |query_id, doc_id, grade| {
+            qrels.push(query_id, doc_id, grade);
+            Ok(())
+        })?;
+        let Some(twice) = qrels.sort(|_, _| true) else { return Ok(qrels) };
+        let (query_id, doc_id) = (&twice.query_id, &twice.doc_id);
+        // The second of its lines is the one to name.
+        let mut seen = false;
+        read_judgements(path, |query, doc, _| {
+            let this = (query, doc) == (query_id, doc_id);
+            if this && seen {
+                return Err(format!("document `{doc_id}` is judged twice for query `{query_id}`"));
             }
-            let Ok(grade) = grade.parse() else { return Err(line.error(format!("the grade is `{grade}`"))) };
-            if qrels.judgements(query_id).is_some_and(|judged| judged.contains_key(doc_id)) {
-                return Err(line.error(format!("document `{doc_id}` is judged twice for query `{query_id}`")));
-            }
-            qrels.insert(query_id, doc_id, grade);
-        }
-        Ok(qrels)
+            seen |= this;
+            Ok(())
+        })?;
+        Err(changed(path))
     }
 }
 
-/// A line with at least the columns of its format.
-pub(crate) struct TrecLine<'a> {
-    pub(crate) fields: Vec<&'a str>,
-    number: usize,
-    path: &'a Path,
-    format: &'static str,
-}
-
-impl TrecLine<'_> {
-    pub(crate) fn error(&self, problem: String) -> Error {
-        Error::Line { path: self.path.to_owned(), line: self.number, problem, expected: format!("`{}`", self.format) }
-    }
-}
-
-/// The lines of a TREC file that are neither empty nor comments. `format` names the columns; a line
-/// with fewer is an error, further ones are kept.
-pub(crate) fn trec_lines<'a>(
-    path: &'a Path,
-    text: &'a str,
-    format: &'static str,
-) -> impl Iterator<Item = Result<TrecLine<'a>>> {
-    let numbered = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-    numbered.map(move |(number, line)| {
-        let line = TrecLine { fields: line.split_whitespace().collect(), number, path, format };
-        let columns = format.split_whitespace().count();
-        match line.fields.len() {
-            found if found < columns => Err(line.error(format!("{found} columns"))),
-            _ => Ok(line),
+fn read_judgements(path: &Path, mut take: impl FnMut(&str, &str, i64) -> Result<(), String>) -> Result<()> {
+    read_trec(path, &QRELS, |fields| {
+        // More columns are a run file, whose rank would pass for a grade.
+        if let Some(more) = fields.get(QRELS.columns()) {
+            return Err(format!("a fifth column `{more}`"));
         }
+        let grade = fields[3].parse().map_err(|_| format!("the grade is `{}`", fields[3]))?;
+        take(fields[0], fields[2], grade)
     })
+}
+
+/// The error for a file that was another one at the second reading.
+pub(crate) fn changed(path: &Path) -> Error {
+    Error::Io { path: path.to_owned(), source: std::io::Error::other("the file changed while it was read") }
+}
+
+/// A format: its columns, and the one that holds a number.
+pub(crate) struct Trec {
+    columns: &'static str,
+    number: usize,
+}
+
+const QRELS: Trec = Trec { columns: "query_id 0 doc_id grade", number: 3 };
+pub(crate) const RUN: Trec = Trec { columns: "query_id Q0 doc_id rank score tag", number: 4 };
+
+impl Trec {
+    fn columns(&self) -> usize {
+        self.columns.split(' ').count()
+    }
+
+    /// Ids may begin with `#`, so a comment is what does not read as a line of data.
+    fn is_comment(&self, line: &str, fields: &[&str]) -> bool {
+        let data = fields.len() >= self.columns() && fields[self.number].parse::<f64>().is_ok();
+        line.starts_with('#') && !data
+    }
+}
+
+/// Whether a character separates columns. Others that look like space, a no-break space say, are part of an id.
+pub(crate) fn is_separator(letter: char) -> bool {
+    matches!(letter, ' ' | '\t' | '\r' | '\u{b}' | '\u{c}')
+}
+
+/// Calls `take` with the columns of each line; its error is reported with the line. A line with fewer columns
+/// than the format has is an error; additional columns are passed on.
+pub(crate) fn read_trec(path: &Path, format: &Trec, mut take: impl FnMut(&[&str]) -> Result<(), String>) -> Result<()> {
+    let mut lines = Lines::open(path)?;
+    while let Some(line) = lines.next_line()? {
+        let fields: Vec<&str> = line.split(is_separator).filter(|field| !field.is_empty()).collect();
+        let taken = if fields.is_empty() || format.is_comment(line, &fields) {
+            Ok(())
+        } else if line.trim_end_matches('\r').contains('\r') {
+            Err("a carriage return within the line".to_owned())
+        } else if fields.len() < format.columns() {
+            Err(format!("{} columns", fields.len()))
+        } else {
+            take(&fields)
+        };
+        if let Err(problem) = taken {
+            return Err(lines.error(problem, format!("`{}`", format.columns)));
+        }
+    }
+    Ok(())
 }

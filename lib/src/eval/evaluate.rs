@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::measure::Ranking;
 use super::{Hit, Measure, Report, Run};
-use crate::data::Qrels;
+use crate::data::{Judgements, Qrels};
 use crate::{Error, Result, interrupt};
 
 /// The options of trec_eval that change its values.
@@ -93,7 +93,7 @@ fn distinct(names: &[impl AsRef<str>]) -> Result<Vec<Measure>> {
 }
 
 /// A query that counts: its id, judgements and hits.
-type Query<'a> = (&'a str, &'a BTreeMap<String, i64>, &'a [Hit]);
+type Query<'a> = (&'a str, &'a Judgements, &'a [Hit]);
 
 fn evaluated_queries<'a>(qrels: &'a Qrels, run: &'a Run, config: &EvalConfig) -> Result<Vec<Query<'a>>> {
     let searched: BTreeMap<&str, &[Hit]> = run.iter().collect();
@@ -276,7 +276,7 @@ mod tests {
         );
         assert_eq!(
             message(&run(&[("q", &["a", "b", "a"])]), &default),
-            "run, query `q`: the document id `a` stands twice (rows 1 and 2); ids must be unique"
+            "run, query `q`: duplicate document id `a` (rows 1 and 2)"
         );
         assert_eq!(
             message(&run(&[("q", &["a"])]), &EvalConfig { relevance_level: 0, ..default }),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use polars::prelude::*;
 
-use crate::data::trec_lines;
+use crate::data::{RUN, changed, is_separator, read_trec};
 use crate::{Error, Result, files, interrupt};
 
 /// One retrieved document.
@@ -41,27 +41,33 @@ impl Run {
         Self::default()
     }
 
-    /// From the lines `query_id Q0 doc_id rank score tag` of a TREC run file. The rank is not looked
-    /// at: the scores give the order. A document that stands twice for a query is an error.
+    /// From the lines `query_id Q0 doc_id rank score tag` of a TREC run file, which may be gzip. The rank
+    /// is not looked at: the scores give the order. A line that begins with `#` is a comment, unless it
+    /// is a hit of a query whose id begins so. A document that a query has twice is an error.
     pub fn read_trec(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
         let mut hits: BTreeMap<String, Vec<Hit>> = BTreeMap::new();
-        let mut seen = HashSet::new();
-        for line in trec_lines(path, &text, "query_id Q0 doc_id rank score tag") {
-            interrupt::check("reading a run")?;
-            let line = line?;
-            let (query_id, doc_id, score) = (line.fields[0], line.fields[2], line.fields[4]);
+        read_trec(path, &RUN, |fields| {
+            let (query_id, doc_id, score) = (fields[0], fields[2], fields[4]);
             let score = match score.parse::<f64>() {
                 Ok(score) if !score.is_nan() => score,
-                _ => return Err(line.error(format!("the score is `{score}`"))),
+                _ => return Err(format!("the score is `{score}`")),
             };
-            if !seen.insert((query_id, doc_id)) {
-                return Err(line.error(format!("document `{doc_id}` stands twice for query `{query_id}`")));
+            let hit = Hit { doc_id: doc_id.to_owned(), score };
+            match hits.get_mut(query_id) {
+                Some(hits) => hits.push(hit),
+                None => drop(hits.insert(query_id.to_owned(), vec![hit])),
             }
-            hits.entry(query_id.to_owned()).or_default().push(Hit { doc_id: doc_id.to_owned(), score });
+            Ok(())
+        })?;
+        for (query_id, hits) in &mut hits {
+            interrupt::check("reading a run")?;
+            let mut seen = HashSet::with_capacity(hits.len());
+            if let Some(twice) = hits.iter().find(|hit| !seen.insert(hit.doc_id.as_str())) {
+                return Err(second_line(path, query_id, &twice.doc_id));
+            }
+            hits.sort_by(trec_order);
         }
-        hits.values_mut().for_each(|hits| hits.sort_by(trec_order));
         Ok(Self { hits })
     }
 
@@ -107,8 +113,8 @@ impl Run {
         )?)
     }
 
-    /// Writes a TREC run file; `tag` names the system. A query without hits leaves no line, and an id
-    /// or a tag with white space cannot be written.
+    /// Writes a TREC run file; `tag` names the system. A query without hits leaves no line. What could not
+    /// be read back is an error: an id or a tag with white space, a score that is NaN.
     pub fn write_trec(&self, path: impl AsRef<Path>, tag: &str) -> Result<()> {
         check_word("tag", tag)?;
         let mut lines = String::new();
@@ -116,6 +122,10 @@ impl Run {
             check_word("query_id", query_id)?;
             for (rank, Hit { doc_id, score }) in (1..).zip(hits) {
                 check_word("doc_id", doc_id)?;
+                if score.is_nan() {
+                    let value = format!("NaN of document `{doc_id}` for query `{query_id}`");
+                    return Err(Error::Setting { field: "score", value, expected: "a number".to_owned() });
+                }
                 // Writing to a string cannot fail.
                 let _ = writeln!(lines, "{query_id} Q0 {doc_id} {rank} {score} {tag}");
             }
@@ -141,11 +151,27 @@ fn sort_key(score: f64) -> f32 {
 }
 
 fn check_word(field: &'static str, word: &str) -> Result<()> {
-    if word.is_empty() || word.contains(char::is_whitespace) {
+    let breaks = |letter| is_separator(letter) || letter == '\n';
+    // A byte order mark at the beginning of a file is none of the id's.
+    if word.is_empty() || word.contains(breaks) || word.starts_with('\u{feff}') {
         let expected = "a word without white space, as the TREC format separates columns by it".to_owned();
         return Err(Error::Setting { field, value: format!("{word:?}"), expected });
     }
     Ok(())
+}
+
+/// The error for a document that a query has twice, which names the second line.
+fn second_line(path: &Path, query_id: &str, doc_id: &str) -> Error {
+    let mut seen = false;
+    let read = read_trec(path, &RUN, |fields| {
+        let this = (fields[0], fields[2]) == (query_id, doc_id);
+        if this && seen {
+            return Err(format!("duplicate document `{doc_id}` for query `{query_id}`"));
+        }
+        seen |= this;
+        Ok(())
+    });
+    read.err().unwrap_or_else(|| changed(path))
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Shared by all ways of mining: which documents may be negatives of a query, and the resulting rows.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use polars::prelude::*;
 
-use crate::data::{Corpus, Qrels, Queries, TrainingSet, negative_column};
+use crate::data::{Corpus, Judgements, Qrels, Queries, TrainingSet, negative_column};
 use crate::show::{Message, display, progress_iter};
 use crate::{Error, Result, interrupt};
 
@@ -69,7 +69,7 @@ impl Docs {
         Self { ids, numbers, same_text, texts }
     }
 
-    fn positives(&self, query_id: &str, judgements: Option<&BTreeMap<String, i64>>) -> Result<Vec<usize>> {
+    fn positives(&self, query_id: &str, judgements: Option<&Judgements>) -> Result<Vec<usize>> {
         let relevant = judgements.into_iter().flatten().filter(|(_, grade)| **grade > 0);
         relevant.map(|(doc_id, _)| self.number(doc_id, "qrels", query_id)).collect()
     }

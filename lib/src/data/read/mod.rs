@@ -6,6 +6,10 @@
 //! | JSON Lines | [`jsonl()`] |
 //! | CSV, TSV | [`csv()`] with [`Csv`] |
 //! | Parquet | [`parquet()`]: a lazy frame |
+//! | TREC | [`Qrels::read_trec`](super::Qrels::read_trec), [`Run::read_trec`](crate::eval::Run::read_trec) |
+//!
+//! Text is UTF-8, with or without a byte order mark; a gzip file is decompressed, whatever its name.
+//! What a reader does not take as it is written is an error with file and line.
 //!
 //! ```
 //! # let folder = std::env::temp_dir().join("kensaku-read-example");
@@ -20,8 +24,10 @@
 //! ```
 
 mod beir;
+mod cells;
 mod csv;
 mod jsonl;
+mod object;
 mod parquet;
 mod table;
 

@@ -1,15 +1,19 @@
 //! Parquet, lazily.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use polars::prelude::*;
 
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
-/// Opens a Parquet file as a lazy frame: what the query does not need is not read.
+/// Opens a Parquet file as a lazy frame: columns that the query does not need are not read.
 ///
 /// The file's schema is read at once, so that a file that is missing or is no Parquet file is an
-/// error here and not at `collect`.
+/// error here and not at `collect`. Damage further down is an error of `collect`, where Polars' own
+/// `LazyFrame::scan_parquet` may panic; that one is for queries with sinks or the streaming engine,
+/// which this frame does not support.
 ///
 /// ```no_run
 /// use kensaku::data::{Corpus, read};
@@ -21,17 +25,63 @@ use crate::{Error, Result};
 /// ```
 pub fn parquet(path: impl AsRef<Path>) -> Result<LazyFrame> {
     let path = path.as_ref();
-    std::fs::File::open(path).map_err(Error::io(path))?;
-    let name = path.to_str().ok_or_else(|| Error::Io {
-        path: path.to_owned(),
-        source: std::io::Error::new(std::io::ErrorKind::InvalidInput, "a path that is not UTF-8"),
-    })?;
-    // A `*` in the name of a file is part of the name.
-    let settings = ScanArgsParquet { glob: false, ..Default::default() };
-    let mut frame = LazyFrame::scan_parquet(PlRefPath::new(name), settings)?;
-    frame.collect_schema().map_err(|source| Error::Io {
-        path: path.to_owned(),
-        source: std::io::Error::new(std::io::ErrorKind::InvalidData, source.to_string()),
-    })?;
-    Ok(frame)
+    files::open(path)?;
+    let failed =
+        |kind, problem: String| Error::Io { path: path.to_owned(), source: std::io::Error::new(kind, problem) };
+    let name =
+        path.to_str().ok_or_else(|| failed(std::io::ErrorKind::InvalidInput, "a path that is not UTF-8".to_owned()))?;
+    let file = Guarded { path: name.to_owned() };
+    LazyFrame::anonymous_scan(Arc::new(file), ScanArgsAnonymous { name: "PARQUET", ..Default::default() })
+        .map_err(|error| failed(std::io::ErrorKind::InvalidData, error.to_string()))
+}
+
+/// A Parquet file whose panics are errors: Polars trusts what a file says of its own pages.
+struct Guarded {
+    path: String,
+}
+
+impl Guarded {
+    fn frame(&self) -> PolarsResult<LazyFrame> {
+        // A `*` in the name of a file is part of the name.
+        let settings = ScanArgsParquet { glob: false, ..Default::default() };
+        LazyFrame::scan_parquet(PlRefPath::new(&self.path), settings)
+    }
+}
+
+/// A panic as an error.
+fn caught<T>(read: impl FnOnce() -> PolarsResult<T>) -> PolarsResult<T> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
+        let told = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        let problem = format!("a damaged Parquet file ({})", told.unwrap_or("its pages cannot be read"));
+        Err(PolarsError::ComputeError(problem.into()))
+    })
+}
+
+impl AnonymousScan for Guarded {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn schema(&self, _infer_schema_length: Option<usize>) -> PolarsResult<SchemaRef> {
+        caught(|| self.frame()?.collect_schema())
+    }
+
+    fn scan(&self, args: AnonymousScanArgs) -> PolarsResult<DataFrame> {
+        let read = caught(|| {
+            let mut frame = self.frame()?;
+            // A frame without columns would forget its rows.
+            if let Some(columns) = args.with_columns.filter(|columns| !columns.is_empty()) {
+                frame = frame.select(columns.iter().cloned().map(col).collect::<Vec<_>>());
+            }
+            if let Some(rows) = args.n_rows {
+                frame = frame.limit(rows as IdxSize);
+            }
+            frame.collect()
+        });
+        read.map_err(|error| PolarsError::ComputeError(format!("{}: {error}", self.path).into()))
+    }
+
+    fn allows_projection_pushdown(&self) -> bool {
+        true
+    }
 }

@@ -31,7 +31,7 @@ impl Module {
 /// and its child modules in files of their own.
 ///
 /// No other file may be parsed on this thread meanwhile, so no rayon in here: proc-macro2 keeps one
-/// source map a thread, which is emptied at the end.
+/// source map per thread, which is emptied at the end.
 pub(super) fn read(module: Module) -> Result<(Vec<Entry>, Vec<Module>)> {
     let text = std::fs::read_to_string(&module.file).map_err(Error::io(&module.file))?;
     let file: File = syn::parse_file(&text).map_err(|source| Error::Line {
@@ -252,7 +252,7 @@ fn type_name(ty: &Type) -> Option<&Ident> {
     }
 }
 
-/// The documentation of an item, one line an attribute, without the common indent.
+/// The documentation of an item, one line per attribute, without the common indent.
 fn docs(attrs: &[Attribute]) -> String {
     let texts: Vec<String> = attrs.iter().filter_map(doc_text).collect();
     let lines = || texts.iter().flat_map(|text| text.lines().chain(text.is_empty().then_some("")));

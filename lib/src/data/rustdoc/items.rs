@@ -12,7 +12,7 @@ use crate::{Result, interrupt};
 /// A documented item that users of its crate can name.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry {
-    /// Where it stands: `["polars_core", "frame"]`.
+    /// Its module: `["polars_core", "frame"]`.
     pub(super) module: Vec<String>,
     /// The type or trait it belongs to.
     pub(super) owner: Option<String>,
@@ -49,7 +49,7 @@ fn walk(module: Module) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Methods are documented where their `impl` stands, but named by where their type stands. Those of
+/// Methods are documented where their `impl` is, but named after the place of their type. Those of
 /// types that are not public (or not of this crate) are dropped.
 fn place_methods(entries: &mut Vec<Entry>) {
     let mut homes: HashMap<String, Vec<Vec<String>>> = HashMap::new();

@@ -1,11 +1,11 @@
-//! The embedded data set: the documentation of the crates this build stands on.
+//! The embedded data set: the documentation of the crates this build depends on.
 //!
 //! Real text that every user has: cargo keeps the sources of what it built, in the versions of
 //! `Cargo.lock`, so it needs no download and is the same on every machine.
 //!
 //! - **Documents**: each public item with documentation. `title` is its path in words
 //!   (`polars core frame data frame height`), `text` its declaration and what its documentation says
-//!   behind the first sentence, without code blocks, at most [`MAX_CHARS`] characters. Further columns:
+//!   after the first sentence, without code blocks, at most [`MAX_CHARS`] characters. Further columns:
 //!   `crate`, `path`, `kind`, `signature`.
 //! - **Queries**: the first sentences. Items that begin with the same sentence (letter case and
 //!   punctuation aside) share one query, and all are relevant to it: nothing in the query tells them

@@ -1,4 +1,4 @@
-//! Near-duplicate summaries, so that none stands on both sides of the split.
+//! Near-duplicate summaries, so that none is on both sides of the split.
 
 use std::collections::{BTreeSet, HashMap};
 

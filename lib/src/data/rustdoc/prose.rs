@@ -10,7 +10,7 @@ pub(super) struct Prose {
     /// The first sentence without its full stop; empty where the documentation does not begin with
     /// a paragraph.
     pub(super) summary: String,
-    /// Everything after the first sentence, one paragraph a line; all of it if there is no summary.
+    /// Everything after the first sentence, one paragraph per line; all of it if there is no summary.
     pub(super) rest: String,
 }
 
@@ -80,7 +80,7 @@ fn flush(blocks: &mut Vec<Block>, text: &mut String, heading: bool) {
     text.clear();
 }
 
-/// UAX #29 sentences, except that a break behind an abbreviation is none.
+/// UAX #29 sentences, but a break after an abbreviation does not count.
 fn first_sentence(paragraph: &str) -> (&str, &str) {
     const ABBREVIATIONS: &[&str] = &["e.g.", "i.e.", "etc.", "vs.", "cf.", "approx."];
     let mut end = 0;
@@ -102,7 +102,7 @@ pub(super) fn words(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The words a path is made of, each once where it stands twice in a row:
+/// The words a path is made of, without repeating one that directly follows itself:
 /// `candle_core::tensor::Tensor::max_dim` -> `candle core tensor max dim`.
 pub(super) fn path_words(path: &str) -> String {
     let mut words = String::with_capacity(path.len() + 8);

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// The crates whose documentation is read: a closed list, so that a new dependency does not change
 /// the data set. Each is a dependency of this crate on every platform (so cargo has its sources
-/// wherever this crate was built) and stands in `Cargo.lock` in one version.
+/// wherever this crate was built) and is in `Cargo.lock` in one version.
 pub const CRATES: &[&str] = &[
     "aho-corasick",
     "bytes",

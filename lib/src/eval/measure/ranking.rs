@@ -1,8 +1,7 @@
 //! The input of a measure: one query.
 
-use std::collections::BTreeMap;
-
 use super::super::Hit;
+use crate::data::Judgements;
 
 /// The grades of the documents in the order they were returned, and those of all judged documents.
 #[derive(Debug)]
@@ -16,7 +15,7 @@ pub(in crate::eval) struct Ranking {
 }
 
 impl Ranking {
-    pub(in crate::eval) fn new(hits: &[Hit], judgements: &BTreeMap<String, i64>, relevance_level: i64) -> Self {
+    pub(in crate::eval) fn new(hits: &[Hit], judgements: &Judgements, relevance_level: i64) -> Self {
         let grades = hits.iter().map(|hit| judgements.get(&hit.doc_id).copied().unwrap_or(0)).collect();
         Self { grades, judged: judgements.values().copied().collect(), relevance_level }
     }
