@@ -49,10 +49,8 @@ impl Qrels {
         let Some(Twice { query_id, doc_id, grades: [before, grade] }) = qrels.sort(|one, other| one != other) else {
             return Ok(qrels);
         };
-        let is_second = |(_, ((query, doc), found)): &(usize, ((Option<&str>, Option<&str>), Option<i64>))| {
-            (*query, *doc, *found) == (Some(&query_id), Some(&doc_id), Some(grade))
-        };
-        let row = rows().find(is_second).map_or(0, |(row, _)| row);
+        let second = (Some(query_id.as_str()), Some(doc_id.as_str()), Some(grade));
+        let row = rows().position(|(_, ((query, doc), found))| (query, doc, found) == second).unwrap_or_default();
         let problem = format!("{grade}, but query `{query_id}` and document `{doc_id}` were judged {before} above");
         Err(origin.row(row, "grade", problem, "one grade for a query and a document"))
     }
