@@ -201,7 +201,7 @@ async fn unknown_names_come_with_suggestions() -> Result<()> {
         ("no_such_crate::f()", "`:dep no_such_crate` adds"),
         ("json!(1)", "`use kensaku::serde_json::json;`"),
         ("#[derive(Serialize)]\nstruct S;", "`:dep serde`, then `use serde::Serialize;`"),
-        ("let r = LazyXlsReader::new(\"qa.csv\");", "or std is named `LazyXlsReader`"),
+        ("let r = SpreadsheetReader::new(\"qa.csv\");", "or std is named `SpreadsheetReader`"),
         ("fn s(m: &BiEncoder, t: &Tensor) { m.similarity(t, t); }", "score(&self"),
         ("fn t(r: &Run) { r.fuse(); }", "`Run` has `"),
     ];
