@@ -10,6 +10,7 @@ use syn::spanned::Spanned;
 use syn::{ItemUse, Stmt, UseTree};
 
 use super::edit::{Edited, Edits};
+use super::included::{Included, included};
 use super::mentions::all_words;
 use super::names::name;
 use super::parse::{Cell, Kind};
@@ -29,6 +30,8 @@ pub(crate) struct Item {
     /// What the layout of a value may depend on.
     pub(crate) shape: Shape,
     pub(crate) statics: Vec<StaticSite>,
+    /// The files that it contains.
+    pub(crate) included: Vec<Included>,
     /// The cell that contains it.
     pub(crate) source: usize,
     text: Text,
@@ -153,7 +156,17 @@ fn other_item(tokens: &TokenStream, text: Text, source: usize) -> Item {
     let key = if starts_with_impl { head.to_string() } else { tokens.to_string() };
     let mut words = BTreeSet::new();
     all_words(tokens.clone(), &mut words);
-    Item { name: None, key, sort: Sort::Other, words, shape: Shape::default(), statics: Vec::new(), source, text }
+    Item {
+        name: None,
+        key,
+        sort: Sort::Other,
+        words,
+        shape: Shape::default(),
+        statics: Vec::new(),
+        included: included(tokens),
+        source,
+        text,
+    }
 }
 
 fn imports(import: &ItemUse, source: usize) -> Vec<Item> {
@@ -172,6 +185,7 @@ fn imports(import: &ItemUse, source: usize) -> Vec<Item> {
             words,
             shape: shape(&alone),
             statics: Vec::new(),
+            included: Vec::new(),
             source,
             text: Text::Standing(Edited::standing_for(text, span.byte_range())),
         });

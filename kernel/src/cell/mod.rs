@@ -8,6 +8,7 @@ mod draw;
 mod edit;
 mod frame;
 mod habits;
+mod included;
 mod items;
 mod levels;
 mod lexical;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::scope::Scope;
+use super::scope::{Crate, Scope};
 use super::type_text::{first_words, identifiers, is_erased, is_erased_in, is_erased_text, own_words};
 use crate::cell::{Item, Shape, Sort, Variable, are_counted, needed};
 
@@ -27,6 +27,13 @@ impl Scope {
         let mut types = false;
         let counted = are_counted(&items) || are_counted(&new);
         let bounds = bounds(items.iter().chain(&new));
+        for item in &mut items {
+            // Each is looked at, and noted as it is now.
+            if item.included.iter_mut().filter_map(|file| file.has_changed().then_some(())).count() > 0 {
+                changed.extend(touched(&item.shape, &local));
+                types |= item.shape.defines_types;
+            }
+        }
         for item in new {
             let position = items.iter().position(|old| item.replaces(old));
             if position.is_none_or(|at| items[at].code() != item.code()) {
@@ -45,7 +52,7 @@ impl Scope {
                     items[at] = item;
                 }
                 None => {
-                    let names = introduced(&item, &items);
+                    let names = introduced(&item, &items, &self.crates);
                     for hidden in self.hidden_by(&item, &names) {
                         changed.extend(touched(hidden, &local));
                         types |= hidden.defines_types;
@@ -170,14 +177,17 @@ fn defined<'a>(items: impl IntoIterator<Item = &'a Item>) -> BTreeSet<String> {
 }
 
 /// The names that `new` defines; a macro call may define its arguments.
-fn introduced(new: &Item, items: &[Item]) -> BTreeSet<String> {
+fn introduced(new: &Item, items: &[Item], crates: &[Crate]) -> BTreeSet<String> {
     if is_of_std(new) {
         return BTreeSet::new();
     }
     if new.sort == Sort::Import && new.name.is_none() {
-        // The names in a module of the user's.
+        // The names in a module of the user's; any of std's prelude where the module is not known.
         let is_module = |item: &&Item| item.name.as_ref().is_some_and(|name| new.words.contains(name));
-        return items.iter().filter(is_module).flat_map(|item| item.shape.touches.iter().cloned()).collect();
+        let is_crate = |known: &Crate| known.is_built() && new.words.contains(&known.name);
+        let unknown: &[&str] = if crates.iter().any(is_crate) { &STD_PRELUDE } else { &["Result"] };
+        let names = items.iter().filter(is_module).flat_map(|item| item.shape.touches.iter().cloned());
+        return names.chain(unknown.iter().map(|name| (*name).to_owned())).collect();
     }
     let is_call = new.sort == Sort::Other && new.shape.defines_types;
     if !is_call {
@@ -197,6 +207,9 @@ fn introduced(new: &Item, items: &[Item]) -> BTreeSet<String> {
     let own = |name: &&&String| macros.iter().all(|found| found.name.as_ref() != Some(**name));
     arguments.chain(defined.iter().filter(own).copied()).cloned().collect()
 }
+
+/// The types that a glob may hide without an error.
+const STD_PRELUDE: [&str; 5] = ["Box", "Option", "Result", "String", "Vec"];
 
 /// The macros that a call names, and those that they name.
 fn macros_of<'a>(call: &Item, items: &'a [Item]) -> Vec<&'a Item> {

@@ -153,3 +153,20 @@ async fn a_value_must_fit_its_type() -> Result<()> {
     assert!(lost.traceback().contains("the definition of `ctx::P` has changed since `p` was created"), "{lost:#?}");
     kernel.shutdown().await
 }
+
+#[tokio::test]
+async fn a_changed_file_changes_its_types() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("inc.rs");
+    std::fs::write(&file, "#[derive(Debug)] pub struct P(pub u64);")?;
+    let mut kernel = Client::start().await?;
+    let made = format!("mod m {{ include!({file:?}); }}\nlet p = m::P(5);\nlet n = 1;");
+    kernel.execute(&made).await?.expect_ok();
+    assert_eq!(kernel.execute("p.0").await?.expect_ok().value(), Some("5"));
+    // Of the same size, so that only the file tells.
+    std::fs::write(&file, "#[derive(Debug)] pub struct P(pub &'static u64);")?;
+    let next = kernel.execute("n").await?.expect_ok();
+    assert!(next.text("stderr").contains("dropped `p`"), "{next:#?}");
+    assert_eq!(next.value(), Some("1"));
+    kernel.shutdown().await
+}
