@@ -191,18 +191,18 @@ async fn unknown_names_come_with_suggestions() -> Result<()> {
     let mut kernel = Client::start().await?;
     let hints = [
         ("let m = HashMap::<u8, u8>::new();", "`use std::collections::HashMap;`"),
-        ("let v = Var::zeros(1, DType::F32, &Device::Cpu)?;", "candle_core::Var;`"),
-        ("let c = Csv::default();", "read::Csv;`"),
-        ("fn f(c: &Chart) {}", "show::Chart;`"),
+        ("let v = VarMap::new();", "candle_nn::VarMap;`"),
+        ("let c = TableConfig::default();", "show::TableConfig;`"),
+        ("fn f(c: &CheckState) {}", "train::CheckState;`"),
         ("fn d(d: Difference) {}", "loss::Difference;`"),
-        ("grad_check(1)", "`use kensaku::train::grad_check;`"),
+        ("batch_sizes(1)", "`use kensaku::train::batch_sizes;`"),
         ("use kensaku::data::Csv;", "read::Csv"),
         ("serde_json::json!(1)", "`serde_json` is part of kensaku: `use kensaku::serde_json;` or `:dep serde_json`"),
         ("no_such_crate::f()", "`:dep no_such_crate` adds"),
         ("json!(1)", "`use kensaku::serde_json::json;`"),
         ("#[derive(Serialize)]\nstruct S;", "`:dep serde`, then `use serde::Serialize;`"),
         ("let r = SpreadsheetReader::new(\"qa.csv\");", "or std is named `SpreadsheetReader`"),
-        ("fn s(m: &BiEncoder, t: &Tensor) { m.similarity(t, t); }", "score(&self"),
+        ("fn s(m: &BiEncoder, t: &Tensor) { m.score(t, t); }", "`BiEncoder` has `with_config`"),
         ("fn t(r: &Run) { r.fuse(); }", "`Run` has `"),
     ];
     for (code, hint) in hints {

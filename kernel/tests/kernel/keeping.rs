@@ -182,7 +182,7 @@ async fn variables_after_a_moved_one_are_kept() -> Result<()> {
     let kept = kernel.execute("format!(\"{rate} {trainer:?} {history:?}\")").await?.expect_ok();
     assert_eq!(kept.value(), Some("\"0.1 (\\\"adam\\\", 0.1) [1.0]\""));
     let borrowing =
-        "let mut list = vec![1];\nlet last = &mut list;\nlast.push(2);\nlet n = list.len();\nErr::<(), _>(\"no\")?;";
+        "let mut list = vec![1];\nlet last = &mut list;\nlast.push(2);\nlet n = last.len();\nErr::<(), _>(\"no\")?;";
     kernel.execute(borrowing).await?;
     assert_eq!(kernel.execute("(list, n)").await?.expect_ok().value(), Some("([1, 2], 2)"));
     kernel.shutdown().await
