@@ -1,10 +1,10 @@
 //! Putting a new folder in the place of an old one, so that a crash leaves one of them whole.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
 
+use crate::files::{exchange, folder_aside, sync_folder};
 use crate::{Error, Result};
 
 /// Files and folders of a model, whoever wrote it: none of an old one stays beside a new one.
@@ -36,39 +36,16 @@ pub(super) fn replace(dir: &Path, create: impl FnOnce(&Path) -> Result<()>) -> R
     let dir = dir.canonicalize().map_err(Error::io(dir))?;
     let beside = dir.parent().filter(|_| has_model(&dir) || is_empty(&dir)).filter(|home| !stays(&dir, home));
     // Not everyone may write into the folder above.
-    let (aside, within) = match beside.and_then(|home| Aside::new(home, &dir).ok()) {
+    let (aside, within) = match beside.and_then(|home| folder_aside(home, &dir).ok()) {
         Some(aside) => (aside, false),
-        None => (Aside::new(&dir, &dir)?, true),
+        None => (folder_aside(&dir, &dir).map_err(Error::io(&dir))?, true),
     };
-    create(&aside.0)?;
+    create(aside.path())?;
     let placed = match within {
-        true => remove_stale(&aside.0, &dir).and_then(|()| put_into(&aside.0, &dir)),
-        false => swap(&aside.0, &dir),
+        true => remove_stale(aside.path(), &dir).and_then(|()| put_into(aside.path(), &dir)),
+        false => swap(aside.path(), &dir),
     };
     placed.map_err(Error::io(dir))
-}
-
-/// A hidden folder, removed at the end with whatever is in it.
-struct Aside(PathBuf);
-
-impl Aside {
-    fn new(home: &Path, dir: &Path) -> Result<Self> {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = home.join(format!(".{name}.{}.{number}", std::process::id()));
-        // One of a process of this number that ended in the middle.
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).map_err(Error::io(&path))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Aside {
-    fn drop(&mut self) {
-        // The new model is in its place, or an error tells why not: what is left here is of no use.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 fn has_model(dir: &Path) -> bool {
@@ -169,41 +146,6 @@ fn sync(dir: &Path) -> io::Result<()> {
         }
     }
     sync_folder(dir)
-}
-
-fn sync_folder(dir: &Path) -> io::Result<()> {
-    // Elsewhere a folder cannot be opened as a file.
-    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
-}
-
-/// Exchanges two folders at once.
-#[cfg(target_os = "linux")]
-fn exchange(new: &Path, dir: &Path) -> io::Result<()> {
-    use std::ffi::CString;
-    use std::os::unix::ffi::OsStrExt;
-
-    let path = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(io::Error::from);
-    let (from, to) = (path(new)?, path(dir)?);
-    // SAFETY: both are strings that end with a zero byte, and live through the call.
-    let result =
-        unsafe { libc::renameat2(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::RENAME_EXCHANGE) };
-    if result == 0 { Ok(()) } else { exchange_in_steps(new, dir) }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn exchange(new: &Path, dir: &Path) -> io::Result<()> {
-    exchange_in_steps(new, dir)
-}
-
-/// On file systems that cannot: for a moment there is neither.
-fn exchange_in_steps(new: &Path, dir: &Path) -> io::Result<()> {
-    let old = new.with_extension("old");
-    fs::rename(dir, &old)?;
-    if let Err(error) = fs::rename(new, dir) {
-        fs::rename(&old, dir)?;
-        return Err(error);
-    }
-    fs::remove_dir_all(old)
 }
 
 #[cfg(test)]

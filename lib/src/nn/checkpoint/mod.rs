@@ -2,13 +2,9 @@
 
 mod tensors;
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, File};
 use std::path::Path;
 
-use safetensors::SafeTensorError;
-use safetensors::tensor::{Dtype, View, serialize_to_file};
 use serde_json::{Value, json};
 
 use super::family::foreign;
@@ -103,52 +99,15 @@ pub(crate) fn report(dir: &Path, loaded: &LoadReport) {
 }
 
 /// Writes parameters as f32, each under the name that `rename` gives it, with the metadata by which
-/// Python's loaders know the format. They are converted as they are written: memory does not hold a second copy.
+/// Python's loaders know the format.
 pub(crate) fn write(
     dir: &Path,
     parameters: &Parameters,
     entries: &[Parameter],
     rename: impl Fn(&str) -> String,
 ) -> Result<()> {
-    let path = dir.join("model.safetensors");
-    let tensors = entries.iter().map(|entry| {
-        (rename(&entry.name), Numbers { shape: &entry.shape, values: &parameters.values[entry.range.clone()] })
-    });
+    let tensors =
+        entries.iter().map(|entry| (rename(&entry.name), &entry.shape[..], &parameters.values[entry.range.clone()]));
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let aside = path.with_file_name(format!(".model.safetensors.{}", std::process::id()));
-    let written = serialize_to_file(tensors, Some(metadata), &aside)
-        .and_then(|()| Ok(File::open(&aside)?.sync_all()?))
-        .and_then(|()| Ok(fs::rename(&aside, &path)?));
-    written.map_err(|source| {
-        // What was written aside is of no use; that it could not be removed would hide the cause.
-        let _ = fs::remove_file(&aside);
-        match source {
-            SafeTensorError::IoError(source) => Error::Io { path, source },
-            source => Error::Safetensors { path, source },
-        }
-    })
-}
-
-/// Numbers on their way to a file.
-struct Numbers<'a> {
-    shape: &'a [usize],
-    values: &'a [f32],
-}
-
-impl View for Numbers<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
-    }
-
-    fn data_len(&self) -> usize {
-        size_of_val(self.values)
-    }
+    files::write_tensors(&dir.join("model.safetensors"), tensors, Some(metadata))
 }

@@ -1,31 +1,25 @@
 //! The file of a checkpoint that holds what the optimiser remembers.
 
-use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, View, serialize_to_file};
-use safetensors::{SafeTensorError, SafeTensors};
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
 
 use crate::nn::Parameters;
 use crate::train::Optimizer;
-use crate::{Error, Result};
+use crate::{Result, files};
 
 pub(super) const NAME: &str = "optimizer.safetensors";
 
-/// One tensor per moment and trained parameter, converted as it is written: memory does not hold a second copy.
+/// One tensor per moment and trained parameter.
 pub(super) fn write(path: &Path, optimizer: &Optimizer, parameters: &Parameters) -> Result<()> {
-    let mut tensors = Vec::new();
-    for (moment, values) in optimizer.moments() {
-        for (entry, range) in optimizer.slots(parameters) {
-            let values = &values[range];
-            tensors.push((format!("{moment}.{}", entry.name), Numbers { shape: &entry.shape, values }));
-        }
-    }
-    serialize_to_file(tensors, None, path).map_err(|source| match source {
-        SafeTensorError::IoError(source) => Error::Io { path: path.to_owned(), source },
-        source => Error::Safetensors { path: path.to_owned(), source },
-    })
+    let moments = optimizer.moments();
+    let tensors = moments.iter().flat_map(|(moment, values)| {
+        let slots = optimizer.slots(parameters);
+        slots.map(move |(entry, range)| (format!("{moment}.{}", entry.name), &entry.shape[..], &values[range]))
+    });
+    files::write_tensors(path, tensors, None)
 }
 
 /// The moments in the order of the optimiser's own. The error says what is wrong.
@@ -54,28 +48,4 @@ pub(super) fn read(path: &Path, optimizer: &Optimizer, parameters: &Parameters) 
         Ok(values)
     };
     optimizer.moments().into_iter().map(|(name, _)| moment(name)).collect()
-}
-
-/// Numbers on their way to a file.
-struct Numbers<'a> {
-    shape: &'a [usize],
-    values: &'a [f32],
-}
-
-impl View for Numbers<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
-    }
-
-    fn data_len(&self) -> usize {
-        size_of_val(self.values)
-    }
 }

@@ -1,14 +1,20 @@
 //! Files and folders written aside, synced and renamed, so that a crash leaves the old one or the new one.
 
+mod replaced;
+mod tensors;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tempfile::{Builder, TempDir};
+use tempfile::Builder;
 
 use crate::{Error, Result};
+
+pub(crate) use replaced::{exchange, folder_aside, write_folder};
+pub(crate) use tensors::write_tensors;
 
 /// Replaces the file at `path`.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
@@ -53,44 +59,10 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_slice(json).map_err(|source| Error::Json { path: path.to_owned(), source })
 }
 
-/// Replaces the folder at `path` by what `fill` writes into an empty one beside it. The files are `fill`'s to sync.
-pub(crate) fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let folder = folder_of(path);
-    let made = || {
-        fs::create_dir_all(folder)?;
-        aside(path, 0o777, |builder| builder.tempdir_in(folder))
-    };
-    let aside = made().map_err(Error::io(folder))?;
-    fill(aside.path())?;
-    replace_folder(aside, path).map_err(Error::io(path))
-}
-
 /// Makes what was created, renamed or removed in a folder outlast a crash.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     // Elsewhere a folder cannot be opened as a file.
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
-}
-
-/// Where the folder at `path` is while another one takes its place.
-pub(crate) fn old(path: &Path) -> PathBuf {
-    path.with_file_name(format!(".{}.old", name(path)))
-}
-
-fn replace_folder(aside: TempDir, path: &Path) -> io::Result<()> {
-    let old = old(path);
-    sync_folder(aside.path())?;
-    if path.exists() {
-        // A crash has left it after its successor had been moved into its place.
-        if old.exists() {
-            fs::remove_dir_all(&old)?;
-        }
-        fs::rename(path, &old)?;
-    }
-    fs::rename(aside.path(), path)?;
-    // It is no longer there to be removed.
-    let _ = aside.keep();
-    sync_folder(folder_of(path))?;
-    if old.exists() { fs::remove_dir_all(&old) } else { Ok(()) }
 }
 
 /// Makes a hidden neighbour of `path` that no other process has, readable to whom a new file is readable.
@@ -120,7 +92,7 @@ fn folder_of(path: &Path) -> &Path {
 mod tests {
     use super::*;
 
-    fn names(folder: &Path) -> Vec<String> {
+    pub(super) fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<String> =
             fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
@@ -168,22 +140,5 @@ mod tests {
         write_folder(&ours, |_| Ok(())).unwrap();
         fs::create_dir(&plain).unwrap();
         assert_eq!(mode(&ours), mode(&plain));
-    }
-
-    #[test]
-    fn a_folder_is_replaced_as_a_whole_or_not_at_all() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("model");
-        let with =
-            |name: &'static str| write_folder(&path, |aside| fs::write(aside.join(name), "").map_err(Error::io(aside)));
-        with("a").unwrap();
-        // What a crash leaves after the new folder was moved into its place.
-        fs::create_dir(old(&path)).unwrap();
-        fs::write(old(&path).join("older"), "").unwrap();
-        with("b").unwrap();
-        assert_eq!((names(&path), names(dir.path())), (vec!["b".to_owned()], vec!["model".to_owned()]));
-        let failed = write_folder(&path, |_| Err(Error::Interrupted { during: "writing" }));
-        assert!(failed.is_err());
-        assert_eq!((names(&path), names(dir.path())), (vec!["b".to_owned()], vec!["model".to_owned()]));
     }
 }

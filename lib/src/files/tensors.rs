@@ -1,0 +1,57 @@
+//! Tables of numbers as safetensors.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::SafeTensorError;
+use safetensors::tensor::{Dtype, View, serialize_to_file};
+
+use super::{aside, folder_of, sync_folder};
+use crate::{Error, Result};
+
+/// Replaces the file at `path` by tensors of f32: their names, shapes and values. They are converted as they are
+/// written: memory does not hold a second copy.
+pub(crate) fn write_tensors<'a>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (String, &'a [usize], &'a [f32])>,
+    metadata: Option<HashMap<String, String>>,
+) -> Result<()> {
+    let tensors = tensors.into_iter().map(|(name, shape, values)| (name, Numbers { shape, values }));
+    let folder = folder_of(path);
+    let written = || {
+        let aside = aside(path, 0o666, |builder| builder.tempfile_in(folder))?;
+        serialize_to_file(tensors, metadata, aside.path())?;
+        aside.as_file().sync_all()?;
+        aside.persist(path).map_err(std::io::Error::from)?;
+        Ok(sync_folder(folder)?)
+    };
+    written().map_err(|source| match source {
+        SafeTensorError::IoError(source) => Error::Io { path: path.to_owned(), source },
+        source => Error::Safetensors { path: path.to_owned(), source },
+    })
+}
+
+/// Numbers on their way to a file.
+struct Numbers<'a> {
+    shape: &'a [usize],
+    values: &'a [f32],
+}
+
+impl View for Numbers<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    fn data_len(&self) -> usize {
+        size_of_val(self.values)
+    }
+}
