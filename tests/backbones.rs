@@ -12,9 +12,10 @@ use kensaku::nn::{Activations, Dropout, Encoder, EncoderConfig, LoadReport, Memo
 use kensaku::train::{TrainConfig, Trainer};
 use polars::prelude::df;
 
-use crate::families::{LENGTHS, cancels, families, plain, tiny, with_lengths, word_tokenizer};
+use crate::families::{LENGTHS, cancels, families, plain, tiny, with_lengths};
 use crate::golden::{Tensors, distance, fixture, floats, json, relative_distance, within};
 use crate::shared::{Trials, test};
+use crate::words::word_tokenizer;
 
 /// Tolerances: encoders, hidden states where the mask is 1.
 const HIDDEN: f64 = 1e-5;
@@ -320,8 +321,12 @@ fn saved(config: EncoderConfig) {
 fn trains(config: EncoderConfig) -> kensaku::Result<()> {
     let words = ["red", "blue", "old", "new", "car", "tree", "house", "dog"];
     let data = df!("query" => words, "positive" => words.map(|word| format!("{word} {word}")))?;
-    let model =
-        BiEncoder::new(config, word_tokenizer(&words), BiEncoderConfig { max_length: 32, ..Default::default() }, 1)?;
+    let model = BiEncoder::new(
+        config,
+        word_tokenizer(&[], &words)?,
+        BiEncoderConfig { max_length: 32, ..Default::default() },
+        1,
+    )?;
     let config = TrainConfig { batch_size: 8, epochs: 20, learning_rate: 1e-3, dropout: false, ..Default::default() };
     let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), config)?;
     let losses: Vec<f64> =

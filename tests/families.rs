@@ -5,7 +5,6 @@ use kensaku::nn::{
     PackedBatch, RobertaConfig,
 };
 use kensaku::random::Philox;
-use kensaku::text::Tokenizer;
 
 /// A small model of every family, with real dropout rates and odd shapes.
 pub fn families() -> Vec<(&'static str, EncoderConfig)> {
@@ -93,26 +92,6 @@ pub fn cancels(name: &str) -> bool {
 pub fn plain(name: &str) -> &str {
     let prefixes = ["bert.", "distilbert.", "electra.", "model.", "mpnet.", "roberta."];
     prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
-}
-
-/// A tokenizer of whole words with RoBERTa's special tokens.
-pub fn word_tokenizer(words: &[&str]) -> Tokenizer {
-    let special = ["<s>", "<pad>", "</s>", "<unk>"];
-    let vocab: serde_json::Map<String, serde_json::Value> =
-        special.iter().chain(words).enumerate().map(|(id, word)| (word.to_string(), id.into())).collect();
-    let added = |(id, content)| {
-        serde_json::json!({ "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
-            "normalized": false, "special": true })
-    };
-    let tokenizer = serde_json::json!({
-        "version": "1.0",
-        "added_tokens": special.iter().enumerate().map(added).collect::<Vec<_>>(),
-        "pre_tokenizer": { "type": "WhitespaceSplit" },
-        "post_processor": { "type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0],
-            "trim_offsets": true, "add_prefix_space": false },
-        "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "<unk>" },
-    });
-    Tokenizer::from_bytes(tokenizer.to_string()).unwrap()
 }
 
 /// A random model, a batch for it, and a gradient of its hidden states.

@@ -28,6 +28,7 @@ mod shared;
 mod tokenizer;
 mod training;
 mod validation;
+mod words;
 
 use libtest_mimic::Arguments;
 

@@ -10,9 +10,10 @@ use kensaku::text::{Tokenizer, WordPieceConfig};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::families::{families, word_tokenizer};
+use crate::families::families;
 use crate::golden::{floats, json as read};
 use crate::shared::{Trials, test};
+use crate::words::word_tokenizer;
 
 pub fn trials() -> Trials {
     vec![
@@ -226,7 +227,8 @@ fn changed() {
 
 fn input_names() {
     for (name, config) in families() {
-        let model = BiEncoder::new(config, word_tokenizer(&["a", "b"]), BiEncoderConfig::default(), 1).unwrap();
+        let model =
+            BiEncoder::new(config, word_tokenizer(&[], &["a", "b"]).unwrap(), BiEncoderConfig::default(), 1).unwrap();
         let stored = read(&saved(&model).path().join("tokenizer_config.json"));
         let types = ["bert", "electra"].contains(&name);
         let expected = if types {

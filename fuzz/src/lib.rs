@@ -14,6 +14,8 @@ mod families;
 mod inputs;
 #[path = "../../tests/mutate/readers.rs"]
 pub mod readers;
+#[path = "../../tests/words.rs"]
+mod words;
 
 /// Reads a file of these bytes.
 pub fn file(bytes: &[u8], read: fn(&Path) -> Result<()>) {

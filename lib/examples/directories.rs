@@ -11,9 +11,14 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use kensaku::prelude::*;
 use kensaku::serde_json::{self, Value, json};
+
+#[path = "../../tests/words.rs"]
+mod words;
+
+use words::word_tokenizer;
 
 const TEXTS: [&str; 8] = [
     "",
@@ -132,23 +137,8 @@ fn word_pieces(lowercase: bool) -> Result<Tokenizer> {
 
 /// A tokenizer of whole words with RoBERTa's special tokens.
 fn words() -> Result<Tokenizer> {
-    let special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"];
     let mut words: Vec<&str> = TEXTS.iter().flat_map(|text| text.split_whitespace()).collect();
     words.sort_unstable();
     words.dedup();
-    let vocab: serde_json::Map<String, Value> =
-        special.iter().chain(&words).enumerate().map(|(id, word)| ((*word).to_owned(), id.into())).collect();
-    let added = |(id, content)| {
-        json!({ "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
-            "normalized": false, "special": true })
-    };
-    let file = json!({
-        "version": "1.0",
-        "added_tokens": special.iter().enumerate().map(added).collect::<Vec<_>>(),
-        "pre_tokenizer": { "type": "WhitespaceSplit" },
-        "post_processor": { "type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0],
-            "trim_offsets": true, "add_prefix_space": false },
-        "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "<unk>" },
-    });
-    Tokenizer::from_bytes(file.to_string()).context("a tokenizer of words")
+    Ok(word_tokenizer(&["<mask>"], &words)?)
 }

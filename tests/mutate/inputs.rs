@@ -10,8 +10,8 @@ use kensaku::text::{Tokenizer, WordPieceConfig};
 use polars::prelude::*;
 use serde_json::json;
 
-use crate::families::word_tokenizer;
 use crate::readers::TEXTS;
+use crate::words::word_tokenizer;
 
 pub const JSONL: &str = r#"{"_id": "d1", "title": "Cats", "text": "Cats purr.", "tags": ["a", "b"], "year": 1999}
 {"_id": "d2", "title": null, "text": "検索は楽しい \u00e9", "meta": {"source": {"name": "x"}}, "score": 0.25}
@@ -56,7 +56,7 @@ pub fn model(config: &EncoderConfig, folder: &Path) -> Result<()> {
     let is_bert = matches!(config, EncoderConfig::Bert(_));
     let tokenizer = match is_bert {
         true => Tokenizer::train_wordpiece(&TEXTS, &WordPieceConfig { vocab_size: 60, ..Default::default() })?,
-        false => word_tokenizer(&["cats", "purr", "dogs", "and", "more"]),
+        false => word_tokenizer(&[], &["cats", "purr", "dogs", "and", "more"])?,
     };
     BiEncoder::new(config.clone(), tokenizer, BiEncoderConfig { max_length: 12, ..Default::default() }, 1)?
         .save(folder)?;

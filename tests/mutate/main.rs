@@ -22,6 +22,8 @@ mod readers;
 mod run;
 mod target;
 mod watch;
+#[path = "../words.rs"]
+mod words;
 
 use std::process::ExitCode;
 
