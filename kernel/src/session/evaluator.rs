@@ -16,16 +16,16 @@ use super::link::Link;
 use super::lost;
 use super::outdated::{Outdated, leave_out};
 use super::probe::Probe;
-use super::ran::{Ended, Ran};
+use super::ran::Ran;
 use super::scope::{Scope, SharedScope};
 use super::traces::Traces;
-use super::unkept::{Unkept, Why};
+use super::unkept::Unkept;
 use super::verdict::{Verdict, verdict};
 use super::workplace::{PROGRAMS, Workplace};
 use super::{Event, Events, Failure, Stream};
 use crate::cell::{
-    Cell, Diagnostic, Home, Homes, Inferred, Item, Local, Plan, Program, Source, compile_errors, items, probe,
-    runnable, syntax_error,
+    Cell, Diagnostic, Inferred, Item, Local, Plan, Program, Source, compile_errors, items, probe, runnable,
+    syntax_error,
 };
 use crate::complete::Completer;
 use crate::dylib::Dylib;
@@ -39,10 +39,10 @@ pub(crate) struct Session {
     pub(super) interrupter: Interrupter,
     pub(super) scope: SharedScope,
     /// All cells so far.
-    sources: Vec<Source>,
+    pub(super) sources: Vec<Source>,
     /// Counts programs: a cell may need several.
     programs: usize,
-    traces: Traces,
+    pub(super) traces: Traces,
     /// Values that no later cell can name; the next one drops them.
     pub(super) nameless: BTreeSet<String>,
     /// Why variables are missing.
@@ -251,66 +251,6 @@ impl Session {
         }
     }
 
-    /// The process has ended, and everything in its memory is gone.
-    fn lose_all(&mut self) {
-        for variable in self.read_scope(|scope| scope.variables.clone()) {
-            self.unkept.insert(&variable.name, Why::Lost(self.cell_name()));
-        }
-        self.write_scope(|scope| {
-            scope.variables.clear();
-            scope.vacant.clear();
-            scope.homes.clear();
-        });
-        self.nameless.clear();
-    }
-
-    /// Updates the scope after a program has run.
-    fn settle(&mut self, program: Program, mut homes: Homes, change: Change, plan: &Plan, ran: &Ran) {
-        self.traces.add(plan.number, program.origins);
-        let library = self.compiler.library(plan.number);
-        for (key, symbol) in program.statics {
-            homes.insert(key, Home { symbol, library: library.clone() });
-        }
-        // If a variable was lost, the cell has taken none.
-        let is_used = |name: &str| ran.lost.is_empty() && plan.used.iter().any(|used| used.name == name);
-        self.write_scope(|scope| {
-            scope.items = change.items;
-            scope.generation = change.generation;
-            scope.homes = homes;
-            for variable in scope.variables.iter_mut().filter(|variable| is_used(&variable.name)) {
-                variable.generation = change.generation;
-            }
-        });
-        self.nameless.clear();
-        for name in &change.variables {
-            self.write_scope(|scope| scope.remove(name));
-            self.unkept.insert(name, Why::Redefined(self.cell_name()));
-            self.say_error(&format!("dropped `{name}`: its type was redefined\n"));
-        }
-        for (_, name) in &change.statics {
-            self.say_error(&format!("`{name}` starts over: its type was redefined\n"));
-        }
-    }
-
-    /// What the cell has reported about its end, and its remaining variables.
-    fn conclude(&mut self, cell: &Cell, plan: &Plan, ran: &Ran, types: Probe) -> Result<(), Failure> {
-        if let Some((name, problem)) = ran.lost.first() {
-            self.write_scope(|scope| scope.remove(name));
-            return Err(Failure::new("Lost", format!("{problem}: define it again")));
-        }
-        for moved in &plan.moved {
-            self.write_scope(|scope| scope.vacate(moved));
-            self.unkept.insert(moved, Why::Moved(self.cell_name()));
-        }
-        self.keep(cell, plan, ran, types);
-        if ran.ended != Some(Ended::Well) {
-            let failure = self.unless_stopped(|| self.traces.failure(&self.sources, ran));
-            return Err(failure.with(left_behind(cell, plan, ran)));
-        }
-        self.mention(ran);
-        Ok(())
-    }
-
     /// The name of the running cell in errors.
     pub(super) fn cell_name(&self) -> String {
         self.sources.last().map(|source| source.name.clone()).unwrap_or_default()
@@ -318,11 +258,6 @@ impl Session {
 
     pub(super) fn source_name(&self, source: usize) -> &str {
         self.sources.get(source).map_or("an earlier cell", |source| source.name.as_str())
-    }
-
-    /// Panics of other threads, and those that the cell caught itself.
-    fn mention(&self, ran: &Ran) {
-        ran.reports.iter().filter(|report| report.kind == "panic").for_each(|report| self.link.show(report.words()));
     }
 
     /// rustc's errors, rendered with the cell's code and with what the session knows about the names in them.
@@ -367,17 +302,6 @@ impl Session {
 enum Built {
     Ran(Ran),
     Refused(Vec<Diagnostic>),
-}
-
-/// What has become of the variables of earlier cells after one that failed.
-fn left_behind(cell: &Cell, plan: &Plan, ran: &Ran) -> Vec<String> {
-    let is_new = |name: &str| ran.kept.contains_key(name);
-    let moved = plan.moved.iter().filter(|name| !is_new(name));
-    let moved = moved.map(|name| format!("`{name}` was moved into the cell and is lost"));
-    let is_bound = |name: &str| cell.kept().iter().any(|(_, binding)| binding.name == name);
-    let older = plan.used.iter().map(|used| &used.name);
-    let older = older.filter(|name| !plan.moved.contains(*name) && is_bound(name) && !is_new(name));
-    moved.chain(older.map(|name| format!("`{name}` still has its value from an earlier cell"))).collect()
 }
 
 /// Whether a name in a pattern is a constant or a type without fields, not a new variable.

@@ -6,6 +6,7 @@ mod change;
 mod commands;
 mod compiler;
 mod compilers;
+mod conclude;
 mod dependencies;
 mod evaluator;
 mod failure;
