@@ -232,13 +232,10 @@ fn json_lines() {
 }
 
 fn odd_csv() {
-    assert_eq!(
-        refused("a,b,a\n1,2,3\n", plain),
-        "line 1 of FILE: column `a` twice; expected a name of its own for each column"
-    );
+    assert_eq!(refused("a,b,a\n1,2,3\n", plain), "line 1 of FILE: duplicate column `a`; expected unique names");
     let names = Csv { names: Some(vec!["a".to_owned(), "a".to_owned()]), ..Csv::default() };
     let message = refused("1,2\n", |path| read::csv(path, &names));
-    assert_eq!(message, "names = column `a` twice: expected a name of its own for each column");
+    assert_eq!(message, "names = duplicate column `a`: expected unique names");
     for separator in ['\n', '\r', '"', 'é'] {
         let message = refused("a,b\n", |path| read::csv(path, &Csv { separator, ..Csv::default() }));
         assert!(message.starts_with(&format!("separator = {separator:?}: expected one ASCII character")), "{message}");

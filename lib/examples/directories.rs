@@ -27,7 +27,7 @@ const TEXTS: [&str; 8] = [
     "the dog and the old house by the tree",
     "where is the red car?",
     "検索エンジン and a café",
-    "words that nobody knows",
+    "unknown words",
     "one text that is longer than the others, so long that its end is cut: the dog by the tree, the car by the house, \
      the tree by the dog, the house by the car, the dog by the car, the house by the tree and the car by the dog",
 ];

@@ -230,7 +230,7 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// The `Result` of the prelude has an error of its own, to which not every error converts.
+/// `Result` is `kensaku::Result`, and only some errors convert to `kensaku::Error`.
 fn other_error(error: &mut Diagnostic) {
     if error.message.contains("`?` couldn't convert the error") && error.message.contains("`kensaku::Error`") {
         error.add_help(

@@ -5,7 +5,7 @@ use super::verdict::unwritable;
 use crate::cell::{Cell, Homes, runnable};
 
 impl Session {
-    /// Drops those of the new variables `names` whose types cannot be written outside of their modules, and says so. A
+    /// Drops the new variables among `names` whose types cannot be written outside their modules, and reports them. Each
     /// type is checked once, by compiling a cell that uses the variable.
     pub(super) fn drop_unwritable(&mut self, names: &[String]) {
         let new = self.read_scope(|scope| scope.used(|name| names.iter().any(|new| new == name)));
@@ -33,7 +33,7 @@ impl Session {
     }
 }
 
-/// Whether a type is behind a path that may have a private part. What rustc prints of std is public.
+/// Whether the path of a type may contain a private module. Paths of std in messages of rustc are public.
 fn is_of_a_module(ty: &str) -> bool {
     let paths = ty.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
     let std = ["std::", "core::", "alloc::"];

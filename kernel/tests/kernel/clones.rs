@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-/// A package that stands for a clone, with this clone's cargo settings.
+/// A package in place of a clone, with the cargo settings of this one.
 fn clone(folder: &Path) -> Result<()> {
     let settings = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cargo");
     std::fs::create_dir_all(folder.join(".cargo"))?;

@@ -195,6 +195,8 @@ async fn unknown_names_come_with_suggestions() -> Result<()> {
         ("let c = TableConfig::default();", "show::TableConfig;`"),
         ("fn f(c: &CheckState) {}", "train::CheckState;`"),
         ("fn d(d: Difference) {}", "loss::Difference;`"),
+        // Its module is private, and has the name of a function of the prelude.
+        ("fn f(c: &ColumnCheck) {}", "train::ColumnCheck;`"),
         ("batch_sizes(1)", "`use kensaku::train::batch_sizes;`"),
         ("use kensaku::data::Csv;", "read::Csv"),
         ("serde_json::json!(1)", "`serde_json` is part of kensaku: `use kensaku::serde_json;` or `:dep serde_json`"),

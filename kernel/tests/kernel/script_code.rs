@@ -35,7 +35,7 @@ fn a_script_may_have_a_main_and_modules() -> Result<()> {
 }
 
 /// Prints one line per statement, all of which would compile in the `main` of a program.
-const PLAIN_RUST: &str = r#"//! A script with documentation of its own.
+const PLAIN_RUST: &str = r#"//! A script with inner documentation.
 #![allow(dead_code)]
 
 pub trait Area {
@@ -111,7 +111,7 @@ fn a_script_is_plain_rust() -> Result<()> {
     // The same for the exported cells of a notebook.
     let cells: Vec<Value> = PLAIN_RUST
         .split("// %%\n")
-        .map(|cell| cell.replace("//! A script with documentation of its own.\n#![allow(dead_code)]\n", ""))
+        .map(|cell| cell.replace("//! A script with inner documentation.\n#![allow(dead_code)]\n", ""))
         .map(|cell| json!({ "cell_type": "code", "metadata": {}, "source": cell, "outputs": [] }))
         .collect();
     let notebook = json!({ "nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells });

@@ -69,6 +69,7 @@ impl Resolver<'_> {
                 if let Some(id) = self.meaning(index, &import.path, space)
                     && let Some(found) = self.as_child(id)
                     && found.kind.space() == space
+                    && !(import.public && self.is_private_module(id))
                 {
                     let hidden = import.hidden || found.hidden;
                     add(Child { name: name.clone(), public: true, hidden, ..found });
@@ -102,6 +103,11 @@ impl Resolver<'_> {
             }
             None => self.world.record(id).map(|record| record.children.clone()).unwrap_or_default(),
         }
+    }
+
+    /// A function may have the name of its module: `pub use` then imports the function alone.
+    fn is_private_module(&self, id: Id) -> bool {
+        self.own_module(id).is_some_and(|index| !self.added.modules[index].public)
     }
 
     /// An item under its own name.

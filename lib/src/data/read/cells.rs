@@ -10,8 +10,8 @@ use super::table::MOST_COLUMNS;
 /// What is wrong with a line, and what was expected.
 pub(super) type Fault = (String, String);
 
-/// A null costs 16 bytes where strings are kept. Nulls of keys that lines lack may take this much, and 16 times the
-/// file: what a key on every tenth line needs, and no more than the machine has where each line has a key of its own.
+/// The most nulls for absent keys, at 16 bytes each, beyond 16 times the size of the file. A key on every tenth line
+/// stays below it; a file with a new key on each line does not, and is refused.
 const ABSENT: usize = (32 << 20) / 16;
 
 /// One value of a line.
@@ -106,7 +106,7 @@ impl Columns {
         }
         self.rows += 1;
         self.bytes += line.len();
-        // No key is there twice, so each key of the line is a column of its own.
+        // Keys are unique, so each one has its own column.
         self.absent += self.columns.len() - self.keys;
         (self.keys, self.long) = (0, false);
         if self.absent > ABSENT + self.bytes {
@@ -264,7 +264,7 @@ fn holds_long(value: &Value) -> bool {
     }
 }
 
-/// Whether a line of JSON holds, outside of strings, an integer that was read as a float because it has so many digits.
+/// Whether a line of JSON contains, outside strings, an integer with too many digits, which was read as a float.
 fn holds_long_integer(line: &str) -> bool {
     let (mut quoted, mut escaped) = (false, false);
     let mut outside = line.split(|letter| match letter {

@@ -101,7 +101,7 @@ fn check_names(names: &[String]) -> Result<(), (String, String)> {
     }
     let mut seen = HashSet::new();
     match names.iter().find(|name| !seen.insert(*name)) {
-        Some(name) => Err((format!("column `{name}` twice"), "a name of its own for each column".to_owned())),
+        Some(name) => Err((format!("duplicate column `{name}`"), "unique names".to_owned())),
         None => Ok(()),
     }
 }
