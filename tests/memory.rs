@@ -219,7 +219,7 @@ fn frozen() -> Result<()> {
     }
     let taken = resident().saturating_sub(before);
     assert!(taken < table / 2, "{taken} bytes beside a table of {table}");
-    // Embeddings that are trained beside it are.
+    // Trained embeddings have them.
     let words = trainer.model().encoder().parameters().grad("embeddings.word_embeddings.weight")?;
     assert!(words.iter().any(|grad| *grad != 0.0));
     let path = trainer.checkpoint()?;

@@ -188,7 +188,7 @@ fn continues() -> Result<()> {
     Ok(())
 }
 
-/// The user stops while a step of one part runs: it is finished, and given when the training goes on.
+/// An interrupt while a step runs: the step is finished, and yielded when the training continues.
 fn running() -> Result<()> {
     let data = words()?;
     let calls = std::cell::Cell::new(0);
@@ -419,7 +419,7 @@ fn large_set() -> Result<()> {
     let data = TrainingSet::new(DataFrame::new(PAIRS, vec![queries, positives])?)?;
     let config = TrainConfig { batch_size: 32, epochs: 1, ..config() };
     let mut trainer = Trainer::new(small(&words()?, 1)?, MultipleNegativesRanking::default(), config)?;
-    // From here on the peak counts anew.
+    // The peak counts from here.
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let (before, start) = (memory("VmRSS:"), std::time::Instant::now());
     let step = trainer.steps(&data)?.next().unwrap()?;

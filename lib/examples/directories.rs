@@ -1,5 +1,5 @@
-//! Directories of models beside sentence-transformers: `tests/parity/directories.sh` has Python load what this writes,
-//! and this load what Python writes.
+//! Model directories exchanged with sentence-transformers, for `tests/parity/directories.sh`: Python loads what this
+//! writes, and this loads what Python writes.
 //!
 //! ```text
 //! cargo run --release -p kensaku --example directories -- save FOLDER

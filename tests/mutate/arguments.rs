@@ -20,7 +20,7 @@ pub struct Arguments {
 pub enum Role {
     /// Starts processes that read, and watches them.
     Parent,
-    /// Reads the cases from `first` on, in a folder of its own.
+    /// Reads the cases from `first` on, in a separate folder.
     Child { target: String, first: usize, place: PathBuf },
     /// Reads a folder that was kept, as it is.
     Replay { target: String, folder: PathBuf },

@@ -38,7 +38,7 @@ pub fn write(folder: &Path) {
     trainer.mark_best(0.5).unwrap();
 }
 
-/// A training goes on from them, or says why it cannot; then it still trains, elsewhere.
+/// A training resumes from them, or reports why it cannot and still trains in another folder.
 pub fn read(folder: &Path) -> Result<()> {
     let mut resumed = trainer(folder)?;
     let went_on = resumed.resume(folder).and_then(|_| {
@@ -52,7 +52,7 @@ pub fn read(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Lists every checkpoint's files anew with their lengths and checksums, so that what reads them is reached.
+/// Updates the lengths and checksums of every checkpoint, so that its files are read.
 pub fn relist(folder: &Path) {
     for list in below(folder).into_iter().filter(|path| path.ends_with("checkpoint.json")) {
         let Ok(mut manifest) = serde_json::from_slice::<Value>(&std::fs::read(&list).unwrap()) else { continue };

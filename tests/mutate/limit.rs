@@ -9,7 +9,7 @@ pub struct Limited;
 static USED: AtomicUsize = AtomicUsize::new(0);
 static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
 
-/// Allows so many bytes beyond those in use.
+/// Allows `bytes` more than are in use.
 pub fn allow(bytes: usize) {
     LIMIT.store(USED.load(Relaxed).saturating_add(bytes), Relaxed);
 }

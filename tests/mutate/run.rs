@@ -12,7 +12,7 @@ use crate::limit::allow;
 use crate::mutation::mutated;
 use crate::target::Target;
 
-/// What a case may need beside ten times its input.
+/// What a case may need beyond ten times its input.
 const FREE: usize = 100 << 20;
 
 /// Progress bars are not looked at.
@@ -46,7 +46,7 @@ pub fn run(target: &Target, arguments: &Arguments, first: usize, place: &Path) {
         let read = catch_unwind(AssertUnwindSafe(|| (target.read)(place)));
         allow(usize::MAX);
         if read.is_err() {
-            // The parent keeps the input and starts another process: what a panic has left behind is no matter.
+            // The parent saves the input and starts another process, so the state after the panic does not matter.
             std::process::exit(1);
         }
     }

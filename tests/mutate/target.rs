@@ -16,7 +16,7 @@ pub struct Target {
     pub share: usize,
     /// Writes an input without faults into an empty folder.
     pub write: Box<dyn Fn(&Path) + Send>,
-    /// Makes checksums right again, so that a change reaches what is behind them.
+    /// Repairs checksums, so that a change gets past them.
     pub mend: fn(&Path),
     /// Reads the input, and uses what comes of it. Only a panic is a failure.
     pub read: Box<dyn Fn(&Path) + Send>,

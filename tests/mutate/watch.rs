@@ -12,7 +12,7 @@ use crate::target::Target;
 
 /// A case that takes longer does not end.
 const LONGEST: Duration = Duration::from_secs(60);
-/// After so many, the rest is left out.
+/// The most failures that are reported.
 const MOST: usize = 20;
 /// Beyond what the allocator counts, in KiB: maps of files, stacks of threads.
 const ADDRESSES: u64 = 16 << 20;

@@ -165,7 +165,7 @@ async fn a_changed_file_changes_its_types() -> Result<()> {
     let made = format!("mod m {{ include!({file:?}); }}\nlet p = m::P(5);\nlet n = 1;");
     kernel.execute(&made).await?.expect_ok();
     assert_eq!(kernel.execute("p.0").await?.expect_ok().value(), Some("5"));
-    // Of the same size, so that only the file tells.
+    // Of the same size, so only the file differs.
     std::fs::write(&file, "#[derive(Debug)] pub struct P(pub &'static u64);")?;
     let next = kernel.execute("n").await?.expect_ok();
     assert!(next.text("stderr").contains("dropped `p`"), "{next:#?}");

@@ -152,7 +152,7 @@ fn sort_key(score: f64) -> f32 {
 
 fn check_word(field: &'static str, word: &str) -> Result<()> {
     let breaks = |letter| is_separator(letter) || letter == '\n';
-    // A byte order mark at the beginning of a file is none of the id's.
+    // Readers drop a byte order mark at the start of a file.
     if word.is_empty() || word.contains(breaks) || word.starts_with('\u{feff}') {
         let expected = "a word without white space, as the TREC format separates columns by it".to_owned();
         return Err(Error::Setting { field, value: format!("{word:?}"), expected });

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::{aside, folder_of, sync_folder};
 use crate::{Error, Result};
 
-/// Replaces the folder at `path` by what `fill` writes into an empty one beside it. The files are `fill`'s to sync.
+/// Replaces the folder at `path` with what `fill` writes to an empty one next to it. `fill` syncs its files.
 pub(crate) fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let home = folder_of(path);
     let made = fs::create_dir_all(home).and_then(|()| folder_aside(home, path));
@@ -18,7 +18,7 @@ pub(crate) fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) 
     replace(aside, path).map_err(Error::io(path))
 }
 
-/// A hidden folder in `home`, named after `path`. It is removed at the end, with whatever is in it by then.
+/// A hidden folder in `home`, named after `path`. It is removed when it is dropped, with its contents at that time.
 pub(crate) fn folder_aside(home: &Path, path: &Path) -> io::Result<TempDir> {
     aside(path, 0o777, |builder| builder.tempdir_in(home))
 }
@@ -29,7 +29,7 @@ fn replace(aside: TempDir, path: &Path) -> io::Result<()> {
         exchange(aside.path(), path)?;
     } else {
         fs::rename(aside.path(), path)?;
-        // It is no longer there to be removed.
+        // Moved: there is nothing to remove.
         let _ = aside.keep();
     }
     sync_folder(folder_of(path))

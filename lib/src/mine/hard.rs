@@ -1,4 +1,4 @@
-//! Hard negatives: documents that a system ranks high and nobody judged relevant.
+//! Hard negatives: documents that a system ranks high and that are not judged relevant.
 
 use std::borrow::Borrow;
 

@@ -1,4 +1,4 @@
-//! Negatives: documents that training teaches a model to tell from the positives.
+//! Negatives: documents that a model learns to distinguish from the positives.
 //!
 //! Every function here returns a [`TrainingSet`](crate::data::TrainingSet) with one row per query and positive (grade
 //! above 0), queries in the order of their frame, positives by id. Besides the texts (`query`, `positive`, `negative`,

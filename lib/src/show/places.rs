@@ -1,14 +1,14 @@
-//! Bars that take the place of earlier ones: what is done again and again shows its last state alone.
+//! Bars that replace earlier ones: repeated work only shows its latest state.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 
 use super::Handle;
 
-/// A display that bars share, one after the other.
+/// A display that successive bars share.
 pub(super) type Place = Arc<Mutex<Handle>>;
 
-/// The places of the bars of some work that is repeated, in the order in which the bars are made.
+/// The places for the bars of repeated work, in the order in which the bars are created.
 #[derive(Default)]
 pub(crate) struct Places(Vec<Place>);
 
@@ -23,7 +23,7 @@ thread_local! {
 }
 
 impl Places {
-    /// Runs `work`, whose first bar takes the place of the first bar of the last run, and so on.
+    /// Runs `work`: its first bar replaces the first bar of the previous run, and so on.
     pub(crate) fn reuse<T>(&mut self, work: impl FnOnce() -> T) -> T {
         /// Gives the places back, also if the work panics.
         struct Reopen<'a>(&'a mut Vec<Place>, Option<Open>);

@@ -195,7 +195,7 @@ impl Tokenizer {
             None => text.len(),
         };
         while bytes < text.len() {
-            // Not `encode_fast`, which does not tell the words.
+            // Not `encode_fast`, which does not return word indices.
             let start = self.inner.encode(&text[..text.floor_char_boundary(bytes)], false).map_err(problem)?;
             // The cut may have gone through the last words.
             let words = start.get_word_ids();

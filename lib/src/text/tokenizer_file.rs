@@ -14,9 +14,9 @@ use serde_json::Value;
 use super::tokenizer::problem;
 use crate::{Error, Result};
 
-/// Ids that a vocabulary may leave out, beside as many as it has: tables of embeddings have a row for each.
+/// How many ids a vocabulary may skip, beyond its own size: embedding tables have a row for each.
 const HOLES: u64 = 1 << 16;
-/// How many times as long its normalizer may make a text.
+/// How many times longer its normalizer may make a text.
 const GROWTH: f64 = 1_000.0;
 
 /// Parses the file.

@@ -35,8 +35,8 @@ pub struct TrainConfig {
     pub warmup: f64,
     /// The same as a number of steps, which takes precedence.
     pub warmup_steps: Option<usize>,
-    /// Peaks of their own: a regular expression and the rate of the parameters whose name it matches, such as
-    /// `("word_embeddings", 1e-5)`. Of several that match, the last one counts.
+    /// Separate peak rates: a regular expression and the rate of the parameters whose names it matches, such as
+    /// `("word_embeddings", 1e-5)`. The last match counts.
     pub learning_rate_mapping: Vec<(String, f64)>,
     /// Parameters whose name matches one of these regular expressions stay as they are: no update, no part in
     /// the norm of the gradient. They save memory, having no moments, and time: the backward pass ends at the lowest

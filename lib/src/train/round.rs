@@ -1,4 +1,4 @@
-//! A round: the steps on one training set, of the several that a trainer may see.
+//! A round: the steps on one of the training sets of a trainer.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// How far a trainer has come on a training set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Round {
-    /// `None` once it is over by [`Trainer::begin_round`].
+    /// `None` after [`Trainer::begin_round`].
     pub(super) data: Option<DataMark>,
     /// Finished steps.
     pub(super) done: usize,
@@ -47,8 +47,8 @@ impl DataMark {
 }
 
 impl Trainer {
-    /// Other settings from here on, and a round of their own: the next call of [`Trainer::steps`] begins at the first
-    /// epoch of its training set, whether the trainer has seen the set before or not, with a schedule of its own.
+    /// Changes the settings and begins a new round: the next call of [`Trainer::steps`] starts at the first epoch of its
+    /// training set, even if the trainer has seen the set before, with a new schedule.
     /// The model, the moments of the optimiser, the number of steps and the validations so far are kept.
     ///
     /// `optimizer` and `freeze` cannot change: they decide which moments there are.
@@ -97,7 +97,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// The round that a training set goes on with, or begins.
+    /// The round that a training set continues or begins.
     pub(super) fn round_of(&self, data: DataMark) -> Round {
         let TrainConfig { epochs, .. } = self.config;
         match self.round {

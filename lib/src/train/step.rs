@@ -43,9 +43,9 @@ impl Trainer {
         self.accumulated_step(std::slice::from_ref(batch))
     }
 
-    /// One step of several batches, whose gradients add up, each weighed by its examples.
+    /// One step of several batches, whose gradients are added, weighted by their numbers of examples.
     ///
-    /// A step by hand belongs to no round: [`Trainer::steps`] goes on where it was.
+    /// Manual steps belong to no round: [`Trainer::steps`] continues where it was.
     pub fn accumulated_step(&mut self, batches: &[TokenBatch]) -> Result<Step> {
         let step = self.update(batches, false)?;
         self.checkpoint_if_due(self.config.total_steps == Some(self.done))?;

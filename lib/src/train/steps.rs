@@ -15,12 +15,12 @@ pub struct Steps<'a> {
     columns: Vec<Texts>,
     scores: Option<Vec<f32>>,
     plan: Plan,
-    /// The progress bars of each validation take the place of those of the one before.
+    /// The progress bars of each validation replace those of the previous one.
     places: Places,
     stopped: bool,
 }
 
-/// A step that nobody has seen yet.
+/// A step that was not yielded yet.
 #[derive(Debug, Clone)]
 pub(super) struct Pending {
     step: Step,
@@ -32,19 +32,19 @@ impl Trainer {
     /// The remaining steps of all epochs over a training set, as an iterator: each `next` is one step, and the
     /// validation after it where one is due ([`ValidationConfig`](super::ValidationConfig)).
     ///
-    /// After an interrupt (or a `break`) call it again with the same training set: it goes on after the last step that
-    /// it gave. A step that was running when the interrupt came is given then.
+    /// After an interrupt (or a `break`) call it again with the same training set: it continues after the last step that
+    /// it yielded. A step that was running at the interrupt is yielded first.
     ///
-    /// A training set that the last call has not seen begins a round of its own, such as one with negatives that the
-    /// half-trained model has mined: all its `epochs`, and a schedule of its own with warm-up, unless `total_steps`
-    /// makes one schedule span everything. The moments of the optimiser are kept, steps are counted on, and so are the
-    /// epochs and steps by which order and dropout are drawn. What is left of the round before is dropped.
-    /// [`Trainer::begin_round`] changes the settings between two rounds, and begins one with the same training set.
+    /// Another training set than that of the last call begins a new round, such as one with negatives mined by the
+    /// half-trained model: all its `epochs`, with a new schedule and warm-up, unless `total_steps` makes one schedule span
+    /// everything. The moments of the optimiser are kept. Step numbers continue, and so do the epochs and steps that seed
+    /// order and dropout. The remaining steps of the previous round are dropped. [`Trainer::begin_round`] changes the
+    /// settings between two rounds, or begins one with the same training set.
     ///
     /// # Errors
-    /// If all steps are done or validation has ended the training: a round begins the training anew. (Directly after
-    /// [`Trainer::resume`] there are no steps then, so that a script that was finished can run again.) If texts or
-    /// scores are not what the loss needs.
+    /// If all steps are done or validation has ended the training: [`Trainer::begin_round`] starts again. (Directly after
+    /// [`Trainer::resume`] the iterator is empty instead, so that a finished script can run again.) If texts or scores do
+    /// not fit the loss.
     pub fn steps(&mut self, data: &TrainingSet) -> Result<Steps<'_>> {
         let (columns, scores) = (data.columns(), data.scores()?);
         self.check_scores(scores.as_deref(), None)?;

@@ -47,7 +47,7 @@ pub(super) struct Columns {
 struct Growing {
     name: String,
     cells: Cells,
-    /// Rows up to the last one that has the key, and those that are in the cells: none of a column of nulls.
+    /// The number of rows up to the last one with the key. A column of nulls has no cells.
     len: usize,
     filled: usize,
 }

@@ -35,7 +35,7 @@ pub fn parquet(path: impl AsRef<Path>) -> Result<LazyFrame> {
         .map_err(|error| failed(std::io::ErrorKind::InvalidData, error.to_string()))
 }
 
-/// A Parquet file whose panics are errors: Polars trusts what a file says of its own pages.
+/// A Parquet file whose panics become errors, as Polars does not check the sizes of pages.
 struct Guarded {
     path: String,
 }

@@ -158,7 +158,7 @@ struct Transformer {
 }
 
 impl Transformer {
-    /// The older schema keeps the length in a file of its own, once named after the family; the newer one with the
+    /// Older versions store the maximum length in a separate file, once named after the family; newer ones in that of the
     /// tokenizer.
     fn read(dir: &Path) -> Result<Self> {
         const FAMILIES: [&str; 7] = ["bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"];

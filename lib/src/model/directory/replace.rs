@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::files::{exchange, folder_aside, sync_folder};
 use crate::{Error, Result};
 
-/// Files and folders of a model, whoever wrote it: none of an old one stays beside a new one.
+/// Files and folders of a model by any tool. Those of an old model are not kept next to a new one.
 const OF_A_MODEL: &str = "
     config.json model.safetensors model.safetensors.index.json pytorch_model.bin pytorch_model.bin.index.json
     tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json vocab.txt vocab.json merges.txt
@@ -20,9 +20,8 @@ fn is_of_a_model(name: &str) -> bool {
     part || length || OF_A_MODEL.split_whitespace().any(|own| own == name)
 }
 
-/// Has `create` fill a folder, which then takes the place of `dir`. Of a folder with another model, what is not of that
-/// model is kept: a README that was edited, the user's own files. Into a folder of other things the files are put one
-/// by one.
+/// Replaces `dir` with a folder that `create` fills. Files that do not belong to the old model are kept, such as an edited
+/// README or the user's notes. If `dir` has no model but other files, the new files are added one by one.
 pub(super) fn replace(dir: &Path, create: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     if dir.as_os_str().is_empty() {
         return Err(Error::Setting {
@@ -56,7 +55,7 @@ fn is_empty(dir: &Path) -> bool {
     fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// Whether a folder has to stay where it is: the process works in it, or it is a disk of its own.
+/// Whether a folder cannot be moved: it is the working directory, contains it, or is a mount point.
 fn stays(dir: &Path, home: &Path) -> bool {
     let current = std::env::current_dir().and_then(|current| current.canonicalize());
     current.is_ok_and(|current| current.starts_with(dir)) || device(dir) != device(home)

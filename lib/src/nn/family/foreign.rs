@@ -1,5 +1,5 @@
-//! Keys of a `config.json` that are none of a family's own: those under which the model computes otherwise than here are
-//! refused, those that change nothing are known, and of the rest the log tells.
+//! Keys of `config.json` that do not belong to a family. Keys that change what the model computes are refused, keys without
+//! effect are ignored, and all others are logged.
 
 use serde_json::Value;
 
@@ -15,10 +15,10 @@ const REFUSED: [Rule; 7] = [
     ("add_cross_attention", off, "false"),
     ("pruned_heads", empty, "no pruned heads"),
     ("quantization_config", empty, "weights that are not quantised"),
-    ("auto_map", empty, "a model without code of its own"),
+    ("auto_map", empty, "a model without custom code"),
 ];
 
-/// What transformers writes beside a family's own keys.
+/// Keys that transformers adds to those of a family.
 const KNOWN: &str = "
     _name_or_path activation architectures attention_bias attn_implementation bad_words_ids begin_suppress_tokens
     bos_token_id chunk_size_feed_forward cls_token_id cross_attention_hidden_size decoder_start_token_id

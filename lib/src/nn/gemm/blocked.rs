@@ -20,7 +20,7 @@ const SAME_SET: usize = 1024;
 /// Rows of a transposed left operand that are packed together: whole cache lines of it are read.
 const PACKED: usize = 8 * ROWS;
 
-/// The smallest part of a product that is worth a task of its own, in numbers.
+/// The smallest part of a product that is worth a separate task, in numbers.
 const TASK: usize = 1 << 14;
 
 /// Whether the processor supports it.

@@ -1,6 +1,6 @@
 //! Matrix products, all through one function: blocked products of our own with AVX-512, the `gemm` crate otherwise.
 //!
-//! `examples/gemm.rs` sets the rates of both beside that of MKL in PyTorch for the products of an encoder.
+//! `examples/gemm.rs` compares both with MKL in PyTorch, on the products of an encoder.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -186,7 +186,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
-        /// Tiles, blocks and parts of all sizes, whole and cut, beside the sum in f64; the fallback, too.
+        /// Tiles, blocks and parts of all sizes against the sum in f64; the fallback as well.
         #[test]
         fn equals_the_sum_of_products(
             (m, n) in (0..150_usize, 0..70_usize),

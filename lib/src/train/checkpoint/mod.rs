@@ -90,7 +90,7 @@ mod tests {
         Trainer::new(model, loss, config).unwrap()
     }
 
-    /// Someone has written the list anew over files that hold what no training writes.
+    /// The checksums match, but no training writes such files.
     #[test]
     fn lying_headers_and_numbers_that_are_none_are_refused() {
         let dir = tempfile::tempdir().unwrap();

@@ -39,9 +39,9 @@ impl Trainer {
     /// the same training set gives the steps that would have followed, bit for bit.
     ///
     /// The trainer is made as it was the first time, with the same model, loss and settings. `micro_batch`, `memory`,
-    /// `validation` and `checkpoint` may differ; with more `epochs` the training goes on for longer, at the rates of the
-    /// longer schedule. Weights, moments, dropout and the place in the data are the checkpoint's. Of a training that was
-    /// finished, `steps` has none left and says so.
+    /// `validation` and `checkpoint` may differ; with more `epochs` the training continues for longer, at the rates of
+    /// the longer schedule. Weights, moments, dropout and the position in the data are restored. After a finished training,
+    /// `steps` reports that none are left.
     ///
     /// An error says what is wrong with a checkpoint that cannot be used, names the one before it if that can, and
     /// leaves the trainer as it was.

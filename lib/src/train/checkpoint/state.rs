@@ -1,4 +1,4 @@
-//! What a checkpoint tells of its training, and whether another one may go on from there.
+//! What a checkpoint records about its training, and whether a trainer may resume from it.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -211,7 +211,7 @@ fn enough_disk(folder: &Path, needed: f64) -> Check {
     }
 }
 
-/// The frame, which is there, and what the plan of an epoch takes beside it.
+/// The frame, which is already in memory, and the plan of an epoch.
 pub(super) fn data_memory(data: &TrainingSet, columns: usize) -> Check {
     /// Bytes per text: its hash, that again in order, its number among those that repeat.
     const PLANNED: usize = 20;

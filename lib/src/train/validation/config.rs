@@ -19,7 +19,7 @@ pub struct ValidationConfig {
     pub patience: Option<usize>,
     /// In units of the monitored value.
     pub min_delta: f64,
-    /// The name of the value that tells which model is the best. `None`: the first evaluator's, or else the held-out loss.
+    /// The name of the value that selects the best model. `None`: that of the first evaluator, or else the held-out loss.
     pub monitor: Option<String>,
     pub keep_best: KeepBest,
 }
