@@ -59,6 +59,11 @@ class Notebook:
         self.page.keyboard.insert_text(code)
         return self.page.locator(".jp-Notebook .jp-CodeCell.jp-mod-active")
 
+    def delete(self, cell: Locator) -> None:
+        self.select(cell)
+        self.page.keyboard.press("d")
+        self.page.keyboard.press("d")
+
     def prompt(self, cell: Locator) -> str:
         return cell.locator(".jp-InputPrompt").inner_text().strip()
 

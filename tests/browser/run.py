@@ -44,6 +44,8 @@ def quickstart(book: Notebook) -> None:
     book.finish(probe)
     step = int(probe.locator(".jp-OutputArea-output").inner_text().strip().removeprefix("Some(").removesuffix(")"))
     assert step > 1, f"training started over: step {step}"
+    # Below the training, it would ask for a step after the last one, which is an error.
+    book.delete(probe)
 
     book.select(training)
     book.menu("Run", "Run Selected Cell and All Below")
