@@ -19,11 +19,26 @@ pub(crate) fn trials() -> Trials {
         test("data::csv_and_tsv", separated),
         test("data::parquet_is_lazy", parquet),
         test("data::splits_and_pairs", splits),
+        test("data::scores_correlate_by_value_and_by_rank", correlations),
         shared("data::scifact", "data/scifact", |folder| scifact(&folder)),
         test("data::rustdoc_documents", rustdoc_documents),
         test("data::rustdoc_splits_share_no_near_duplicates", rustdoc_splits),
         test("data::rustdoc_is_the_same_in_any_number_of_threads", rustdoc_threads),
     ]
+}
+
+/// What the prelude has for tables of scores: a cube grows with its root, but not in a line.
+fn correlations() {
+    use kensaku::prelude::{col, pearson_corr, spearman_rank_corr};
+    let scores = df!("score" => [-2.0, -1.0, 0.0, 1.0, 2.0], "label" => [-8.0, -1.0, 0.0, 1.0, 8.0]).unwrap();
+    let value_of = |correlation: Expr| {
+        let frame = scores.clone().lazy().select([correlation.alias("r")]).collect().unwrap();
+        frame.column("r").unwrap().f64().unwrap().get(0).unwrap()
+    };
+    let by_value = value_of(pearson_corr(col("score"), col("label")));
+    let by_rank = value_of(spearman_rank_corr(col("score"), col("label"), true));
+    assert!((by_value - 34.0 / 1300f64.sqrt()).abs() < 1e-12, "{by_value}");
+    assert!((by_rank - 1.0).abs() < 1e-12, "{by_rank}");
 }
 
 fn bad_files() {

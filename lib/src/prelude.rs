@@ -40,7 +40,7 @@ pub use polars::prelude as pl;
 pub use polars::prelude::{
     AnyValue, Arc, Column, DataFrame, DataType, Expr, Field, IdxSize, LazyFrame, LazyGroupBy, LiteralValue, NULL,
     PlHashMap, PlHashSet, PlRefPath, PlSmallStr, PolarsError, PolarsResult, Scalar, Schema, SchemaRef, Selector,
-    Series, TimeUnit, TimeZone, col, concat, df, lit, pearson_corr, when,
+    Series, TimeUnit, TimeZone, col, concat, df, lit, pearson_corr, spearman_rank_corr, when,
 };
 /// Traits, for their methods.
 pub use polars::prelude::{
