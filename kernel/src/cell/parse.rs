@@ -225,12 +225,18 @@ fn bindings(pattern: &Pat) -> Vec<Binding> {
     if let Pat::Type(typed) = pattern
         && let Pat::Ident(name) = typed.pat.as_ref()
     {
-        let ty = is_whole(&typed.ty).then(|| typed.ty.to_token_stream().to_string());
+        let ty = is_whole(&typed.ty).then(|| written(&typed.ty));
         return vec![Binding { ty, ..binding(name) }];
     }
     let mut names = Names::default();
     names.visit_pat(pattern);
     names.0
+}
+
+/// The type as the user wrote it, on one line: tokens alone would be `Option < i32 >`.
+fn written(ty: &Type) -> String {
+    let source = ty.span().source_text().filter(|source| !source.contains(['\n', '/']));
+    source.unwrap_or_else(|| ty.to_token_stream().to_string())
 }
 
 fn binding(pattern: &PatIdent) -> Binding {

@@ -10,9 +10,12 @@ use crate::client::Client;
 #[tokio::test]
 async fn commands_describe_the_session() -> Result<()> {
     let mut kernel = Client::start().await?;
-    let code = "let b = vec![Some(1u8)];\nlet a = \"x\".to_owned();\n:vars";
+    let code = "let b = vec![Some(1u8)];\nlet a = \"x\".to_owned();\nlet c: Option<i32> = None;\n:vars";
     let vars = kernel.execute(code).await?.expect_ok();
-    assert_eq!(vars.value(), Some("a: std::string::String (1)\nb: std::vec::Vec<std::option::Option<u8>> (1)"));
+    assert_eq!(
+        vars.value(),
+        Some("a: std::string::String (1)\nb: std::vec::Vec<std::option::Option<u8>> (1)\nc: Option<i32>")
+    );
     let ty = kernel.execute(":type b.iter().map(|x| x.is_some()).collect::<Vec<_>>()").await?.expect_ok();
     assert_eq!(ty.value(), Some("std::vec::Vec<bool>"));
     assert_eq!(kernel.execute(":type nothing").await?.reply["ename"], "CommandError");

@@ -1,72 +1,20 @@
 //! The engine with less memory, and in int8: what stays the same, and how near the rest is.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-use kensaku::Result;
-use kensaku::data::{Texts, TrainingSet};
-use kensaku::loss::MultipleNegativesRanking;
-use kensaku::model::BiEncoder;
 use kensaku::nn::{
     Activations, BertConfig, Dropout, Encoder, EncoderConfig, Memory, ModernBertConfig, MpnetConfig, PackedBatch,
     Storage,
 };
 use kensaku::random::Philox;
-use kensaku::train::{CheckpointConfig, TrainConfig, Trainer};
 
+use super::counting::allocated;
 use crate::families::cancels;
 use crate::golden::{cosine, relative_distance, within};
-use crate::shared::{Trials, test};
-use crate::training::{small, words};
-
-/// Counts what the whole process allocates.
-struct Counting;
-
-static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: the system's allocator does all the work.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATED.fetch_add(layout.size(), Relaxed);
-        // SAFETY: by the caller's word.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        ALLOCATED.fetch_add(layout.size(), Relaxed);
-        // SAFETY: by the caller's word. The system's zeros take no memory before they are touched.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: by the caller's word.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// Rounding to 8 significant bits moves a number by up to 2^-9 of itself.
 const ROUNDED: f64 = 1e-2;
 
-pub fn trials() -> Trials {
-    let mut trials = vec![
-        test("memory::batches_and_steps_copy_no_texts", || shared_texts().unwrap()),
-        test("memory::frozen_parameters_have_no_gradients_and_moments", || frozen().unwrap()),
-    ];
-    for (name, config) in families() {
-        let (again, rounded, bytes, wide) = (config.clone(), config.clone(), config.clone(), config);
-        trials.push(test(&format!("memory::{name}_is_computed_again_bit_for_bit"), move || checkpointing(&again)));
-        trials.push(test(&format!("memory::{name}_in_bf16_is_near"), move || bf16(&rounded)));
-        trials.push(test(&format!("memory::{name}_in_int8_is_near"), move || int8(&bytes)));
-        trials.push(test(&format!("memory::{name}_steady_steps_allocate_no_buffer"), move || steady(&wide)));
-    }
-    trials
-}
-
 /// Norms behind the sums, norms first with a gate, and relative positions.
-fn families() -> [(&'static str, EncoderConfig); 3] {
+pub(super) fn families() -> [(&'static str, EncoderConfig); 3] {
     let (vocab_size, hidden_size, num_attention_heads, num_hidden_layers) = (70, 48, 3, 4);
     let bert = BertConfig {
         vocab_size,
@@ -128,7 +76,7 @@ fn pass(config: &EncoderConfig, memory: Memory, dropout: bool) -> Pass {
     Pass { hidden, grads, bytes: activations.bytes() }
 }
 
-fn checkpointing(config: &EncoderConfig) {
+pub(super) fn checkpointing(config: &EncoderConfig) {
     let whole = pass(config, Memory::default(), true);
     let again = pass(config, Memory { checkpointing: true, ..Default::default() }, true);
     assert_eq!(whole.hidden, again.hidden);
@@ -138,7 +86,7 @@ fn checkpointing(config: &EncoderConfig) {
     assert!(again.bytes < whole.bytes, "{} bytes instead of {}", again.bytes, whole.bytes);
 }
 
-fn bf16(config: &EncoderConfig) {
+pub(super) fn bf16(config: &EncoderConfig) {
     let exact = pass(config, Memory::default(), false);
     let near = pass(config, Memory { storage: Storage::Bf16, ..Default::default() }, false);
     let distance = relative_distance(&near.hidden, &exact.hidden);
@@ -154,7 +102,7 @@ fn bf16(config: &EncoderConfig) {
 }
 
 /// The cosine of every token's hidden state with that in f32.
-fn int8(config: &EncoderConfig) {
+pub(super) fn int8(config: &EncoderConfig) {
     let encoder = Encoder::new(config.clone(), 1).unwrap();
     let (batch, mut activations) = (batch(), Activations::inference());
     encoder.forward(&batch, &mut activations).unwrap();
@@ -171,17 +119,17 @@ fn int8(config: &EncoderConfig) {
 }
 
 /// Passes behind the first take all large memory from the arena: what is left are sums of columns and lists of tasks.
-fn steady(config: &EncoderConfig) {
+pub(super) fn steady(config: &EncoderConfig) {
     let mut encoder = Encoder::new(config.clone(), 1).unwrap();
     let batch = PackedBatch::new(vec![vec![5_u32; 200]; 20]);
     let mut activations = Activations::training();
     let mut passes = |step: u32| {
-        let before = ALLOCATED.load(Relaxed);
+        let before = allocated();
         activations.set_dropout(Some(Dropout { seed: 5, step, first_token: 0 }));
         encoder.forward(&batch, &mut activations).unwrap();
         let upstream = vec![1e-3; activations.hidden().len()];
         encoder.backward(&batch, &mut activations, &upstream).unwrap();
-        (ALLOCATED.load(Relaxed) - before, activations.bytes())
+        (allocated() - before, activations.bytes())
     };
     let (first, arena) = passes(1);
     assert!(first > arena * 9 / 10, "{first} bytes for an arena of {arena}");
@@ -191,59 +139,4 @@ fn steady(config: &EncoderConfig) {
         assert_eq!(same, arena);
         assert!(again < arena / 20, "{again} bytes beside an arena of {arena}");
     }
-}
-
-/// A table of 100 MB that is not trained: a step takes memory for the rest alone, and so does a checkpoint.
-fn frozen() -> Result<()> {
-    let data = words()?;
-    let model = small(&data, 1)?;
-    let EncoderConfig::Bert(config) = model.encoder().config().clone() else { panic!("not BERT") };
-    let config = BertConfig { max_position_embeddings: 800_000, ..config };
-    let model = BiEncoder::new(config, model.tokenizer().clone(), model.config().clone(), 1)?;
-    let table = size_of_val(model.encoder().parameters().values("embeddings.position_embeddings.weight")?);
-    let folder = tempfile::tempdir().unwrap();
-    let resident = || {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
-    };
-    let before = resident();
-    let train = TrainConfig {
-        freeze: vec!["position_embeddings".to_owned()],
-        checkpoint: Some(CheckpointConfig { dir: folder.path().to_owned(), every: 100, keep: 1 }),
-        ..crate::training::config()
-    };
-    let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), train)?;
-    for step in trainer.steps(&data)?.take(3) {
-        step?;
-    }
-    let taken = resident().saturating_sub(before);
-    assert!(taken < table / 2, "{taken} bytes beside a table of {table}");
-    // Trained embeddings have them.
-    let words = trainer.model().encoder().parameters().grad("embeddings.word_embeddings.weight")?;
-    assert!(words.iter().any(|grad| *grad != 0.0));
-    let path = trainer.checkpoint()?;
-    assert!(std::fs::metadata(path.join("optimizer.safetensors")).unwrap().len() < table as u64 / 2);
-    Ok(())
-}
-
-/// Of 8 MB of texts, a batch takes its own, and the plan of an epoch some bytes per text.
-fn shared_texts() -> Result<()> {
-    let texts =
-        |first: usize| (first..first + 20_000).map(|n| format!("{n} {}", "red ".repeat(50))).collect::<Vec<_>>();
-    let data = TrainingSet::new(polars::df!("query" => texts(0), "positive" => texts(20_000))?)?;
-    let all: usize = data.columns().iter().flat_map(Texts::iter).map(str::len).sum();
-    let mut trainer =
-        Trainer::new(small(&words()?, 1)?, MultipleNegativesRanking::default(), crate::training::config())?;
-    let batch = trainer.batch(&data, &(0..12).collect::<Vec<_>>())?;
-    trainer.step(&batch)?;
-    let before = ALLOCATED.load(Relaxed);
-    trainer.batch(&data, &[7])?;
-    let one = ALLOCATED.load(Relaxed) - before;
-    assert!(one < all / 20, "{one} bytes for one row of {all}");
-    let before = ALLOCATED.load(Relaxed);
-    trainer.steps(&data)?.next().unwrap()?;
-    let start = ALLOCATED.load(Relaxed) - before;
-    assert!(start < all, "{start} bytes to start on {all}");
-    Ok(())
 }
