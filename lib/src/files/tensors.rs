@@ -10,8 +10,8 @@ use safetensors::tensor::{Dtype, View, serialize_to_file};
 use super::{aside, folder_of, sync_folder};
 use crate::{Error, Result};
 
-/// Replaces the file at `path` by tensors of f32: their names, shapes and values. They are converted as they are
-/// written: memory does not hold a second copy.
+/// Replaces the file at `path` by tensors of f32: their names, shapes and values. They are written from where they are:
+/// memory does not hold a second copy.
 pub(crate) fn write_tensors<'a>(
     path: &Path,
     tensors: impl IntoIterator<Item = (String, &'a [usize], &'a [f32])>,
@@ -48,6 +48,9 @@ impl View for Numbers<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
+        if cfg!(target_endian = "little") {
+            return Cow::Borrowed(bytemuck::cast_slice(self.values));
+        }
         self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
     }
 
