@@ -24,6 +24,9 @@ pub fn trials() -> Trials {
         test("checkpoints::resume_with_other_means_and_for_longer", || longer().unwrap()),
         test("checkpoints::resume_in_a_second_round", || second_round().unwrap()),
         test("checkpoints::a_folder_belongs_to_one_training", || own_folder().unwrap()),
+        test("checkpoints::two_trainings_do_not_share_a_folder", || shared_folder().unwrap()),
+        test("checkpoints::weights_that_diverged_are_not_written", || diverged().unwrap()),
+        test("checkpoints::the_best_is_of_the_way_that_was_taken", || gone_back().unwrap()),
         test("checkpoints::a_best_that_cannot_be_read_stops_nothing", || broken_best().unwrap()),
         test("checkpoints::damaged_ones_are_passed_over", || damaged().unwrap()),
         test("checkpoints::foreign_ones_are_refused", || foreign().unwrap()),
@@ -52,6 +55,8 @@ fn ten_steps() -> Result<(TempDir, TrainingSet)> {
 fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    // The file that says whose folder it is.
+    names.retain(|name| name != ".training");
     names.sort();
     names
 }
@@ -129,6 +134,7 @@ fn longer() -> Result<()> {
         ..saving(dir.path(), 1_000)
     };
     let mut again = trainer(&data, 2, config)?;
+    again.validate_with("score", |_| Ok(0.5))?;
     assert!(!again.resume(dir.path())?.finished);
     let steps = again.steps(&data)?.collect::<Result<Vec<_>>>()?;
     assert_eq!((steps[0].step, steps.len(), steps[0].total), (11, 30, Some(40)));
@@ -175,7 +181,7 @@ fn own_folder() -> Result<()> {
     let (elsewhere, _) = ten_steps()?;
     let refused = |error: Error| {
         let error = error.to_string();
-        assert!(error.contains("step-00000010: is of another training"), "{error}");
+        assert!(error.contains("step-00000010: it belongs to another training"), "{error}");
     };
     // By hand before the first step, and then by steps.
     let mut early = trainer(&data, 2, saving(dir.path(), 1))?;
@@ -193,6 +199,64 @@ fn own_folder() -> Result<()> {
     own.resume(dir.path())?;
     losses(&mut own, &data, 1)?;
     assert_eq!(names(dir.path()), ["step-00000010", "step-00000011"]);
+    Ok(())
+}
+
+/// Both began while the folder was empty: the later one has it.
+fn shared_folder() -> Result<()> {
+    let (dir, data) = (tempfile::tempdir().unwrap(), words()?);
+    let (mut first, mut second) =
+        (trainer(&data, 1, saving(dir.path(), 9))?, trainer(&data, 2, saving(dir.path(), 1))?);
+    losses(&mut first, &data, 1)?;
+    losses(&mut second, &data, 1)?;
+    let error = losses(&mut first, &data, 1).unwrap_err().to_string();
+    assert!(error.contains("another training writes its checkpoints here by now"), "{error}");
+    losses(&mut second, &data, 2)?;
+    assert_eq!(names(dir.path()), ["step-00000002", "step-00000003"]);
+    Ok(())
+}
+
+/// The update that breaks the weights is the second one: the checkpoint before it stays.
+fn diverged() -> Result<()> {
+    let (dir, data) = (tempfile::tempdir().unwrap(), words()?);
+    let checkpoint = Some(CheckpointConfig { dir: dir.path().to_owned(), every: 1, keep: 1 });
+    let settings = TrainConfig { checkpoint, learning_rate: 1e38, warmup_steps: Some(1), ..config() };
+    let mut broken = trainer(&data, 1, settings.clone())?;
+    let error = losses(&mut broken, &data, usize::MAX).unwrap_err().to_string();
+    assert!(error.contains("expected finite weights") || error.contains("NaN"), "{error}");
+    let whole = names(dir.path());
+    assert_eq!(whole.len(), 1, "{whole:?}");
+    let resumed = trainer(&data, 1, settings)?.resume(dir.path())?;
+    assert_eq!((resumed.passed_over.len(), resumed.path.ends_with(&whole[0])), (0, true));
+    let folder = tempfile::tempdir().unwrap();
+    let error = broken.model().save(folder.path().join("model")).unwrap_err().to_string();
+    assert!(error.contains("expected finite weights"), "{error}");
+    Ok(())
+}
+
+/// The third validation was the best, until the training went back to before it.
+fn gone_back() -> Result<()> {
+    let (dir, data) = (tempfile::tempdir().unwrap(), words()?);
+    let checkpoint = Some(CheckpointConfig { dir: dir.path().to_owned(), every: 1, keep: 9 });
+    let validation = ValidationConfig { every: Every::Steps(1), ..Default::default() };
+    let settings = TrainConfig { checkpoint, validation, ..config() };
+    let scored = |scores: &'static [f64]| -> Result<Trainer> {
+        let mut trainer = trainer(&data, 1, settings.clone())?;
+        let next = std::cell::Cell::new(0);
+        trainer.validate_with("score", move |_| {
+            next.set(next.get() + 1);
+            Ok(scores[next.get() - 1])
+        })?;
+        Ok(trainer)
+    };
+    losses(&mut scored(&[0.5, 0.1, 0.9, 0.2])?, &data, 4)?;
+    let mut back = scored(&[0.3])?;
+    back.resume(dir.path().join("step-00000002"))?;
+    losses(&mut back, &data, 1)?;
+    assert_eq!(back.best().map(|best| best.step), Some(1));
+    let first = dir.path().join("step-00000001");
+    assert_eq!(back.best_checkpoint()?, Some(first.clone()));
+    assert!(weights(&back.into_best_model()?) == weights(&BiEncoder::load(first)?));
     Ok(())
 }
 
@@ -301,7 +365,7 @@ fn foreign() -> Result<()> {
 
     // A new training does not mix with an old one, and a folder without checkpoints is none to resume.
     let error = trainer(&data, 1, saving(dir.path(), 5))?.steps(&data)?.next().unwrap().unwrap_err().to_string();
-    assert!(error.contains("step-00000010: is of another training: resume it"), "{error}");
+    assert!(error.contains("step-00000010: it belongs to another training; `resume`"), "{error}");
     let empty = tempfile::tempdir().unwrap();
     for dir in [empty.path().to_owned(), empty.path().join("nowhere")] {
         let error = trainer(&data, 1, config())?.resume(&dir).unwrap_err().to_string();
@@ -358,18 +422,27 @@ fn unwritable() -> Result<()> {
 
     // A write that fails half-way leaves the checkpoints there are, and the training can go on.
     let (dir, data) = ten_steps()?;
-    let mut trainer = trainer(&data, 2, saving(dir.path(), 1))?;
+    let validation = ValidationConfig { every: Every::Steps(1), ..Default::default() };
+    let mut trainer = trainer(&data, 2, TrainConfig { validation, ..saving(dir.path(), 1) })?;
     trainer.resume(dir.path())?;
     let elsewhere = tempfile::tempdir().unwrap();
     let away = elsewhere.path().join("away");
-    fs::rename(dir.path(), &away).unwrap();
-    fs::write(dir.path(), "").unwrap();
+    let (from, to, first) = (dir.path().to_owned(), away.clone(), std::cell::Cell::new(true));
+    // Between the step and its checkpoint.
+    trainer.validate_with("move", move |_| {
+        if first.replace(false) {
+            fs::rename(&from, &to).unwrap();
+            fs::write(&from, "").unwrap();
+        }
+        Ok(0.5)
+    })?;
     let error = losses(&mut trainer, &data, 1).unwrap_err();
     assert!(matches!(&error, Error::Io { path, .. } if path.starts_with(dir.path())), "{error}");
     fs::remove_file(dir.path()).unwrap();
     fs::rename(&away, dir.path()).unwrap();
-    losses(&mut trainer, &data, 1)?;
-    assert_eq!(names(dir.path()), ["step-00000010", "step-00000012"]);
+    // The step is yielded with its validation and its checkpoint.
+    assert_eq!(trainer.steps(&data)?.next().unwrap()?.step, 11);
+    assert_eq!(names(dir.path()), ["step-00000010", "step-00000011"]);
 
     let nowhere = Trainer::new(small(&data, 1)?, MultipleNegativesRanking::default(), config())?
         .checkpoint()

@@ -194,7 +194,7 @@ fn separated() {
     std::fs::write(&path, "\u{feff}query,positive,score\r\n\"a, \"\"b\"\"\",c,1\r\nd,e,0.5\r\n").unwrap();
     let training = read::csv(&path, &Csv::default()).unwrap().training_set().unwrap();
     assert_eq!(training.columns()[0], ["a, \"b\"", "d"]);
-    assert_eq!(training.scores().unwrap(), Some(vec![1.0, 0.5]));
+    assert_eq!(training.labels(), Some(&vec![1.0, 0.5].into()));
 
     let wrong = Csv { separator: '→', ..Csv::default() };
     let message = read::csv(&path, &wrong).unwrap_err().to_string();

@@ -1,6 +1,7 @@
 //! Batches larger than memory: GradCache and gradient accumulation give the gradient of the whole batch.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use candle_core::Tensor;
 use kensaku::data::{TrainingSet, read};
@@ -36,8 +37,8 @@ pub fn trials() -> Trials {
 }
 
 fn custom(batch: &Batch) -> Result<Tensor> {
-    let logits = (loss::dot(&batch.queries, &batch.docs()?)? * 5.0)?;
-    Ok((loss::log_sum_exp(&logits)? - (&batch.queries * &batch.positives)?.sum(1)?)?.mean(0)?)
+    let logits = (loss::dot(batch.queries()?, &batch.docs()?)? * 5.0)?;
+    Ok((loss::log_sum_exp(&logits)? - (batch.queries()? * batch.positives()?)?.sum(1)?)?.mean(0)?)
 }
 
 type MakeLoss = Box<dyn Fn() -> Box<dyn Loss>>;
@@ -99,20 +100,20 @@ fn model() -> Result<BiEncoder> {
     BiEncoder::new(config, model.tokenizer().clone(), model.config().clone(), 1)
 }
 
-/// Random tokens: queries, positives, two negatives, scores.
+/// Random tokens: queries, positives, two negatives, labels.
 fn tokens(model: &BiEncoder, examples: usize) -> TokenBatch {
     let mut rng = Philox::new(3);
     let vocab = model.encoder().config().vocab_size();
     let text = |rng: &mut Philox| (0..2 + rng.below(20)).map(|_| rng.below(vocab) as u32).collect::<Vec<_>>();
     let columns = (0..4).map(|_| (0..examples).map(|_| text(&mut rng)).collect()).collect();
-    let scores = Some((0..examples).map(|example| example as f32 / examples as f32).collect());
-    TokenBatch { columns, scores, ..Default::default() }
+    let labels: Vec<f32> = (0..examples).map(|example| example as f32 / examples as f32).collect();
+    TokenBatch { columns, labels: Some(labels.into()), ..Default::default() }
 }
 
 fn part_of(batch: &TokenBatch, rows: std::ops::Range<usize>) -> TokenBatch {
     TokenBatch {
         columns: batch.columns.iter().map(|column| column[rows.clone()].to_vec()).collect(),
-        scores: batch.scores.as_ref().map(|scores| scores[rows].to_vec()),
+        labels: batch.labels.as_ref().map(|labels| labels.rows(&rows.collect::<Vec<_>>())),
         ..Default::default()
     }
 }
@@ -222,10 +223,9 @@ fn broken_off() -> Result<()> {
         &data,
         usize::MAX,
     )?;
-    let calls = std::cell::Cell::new(0);
+    let calls = AtomicUsize::new(0);
     let loss = loss::custom(move |batch| {
-        calls.set(calls.get() + 1);
-        interrupt::set(calls.get() == 3);
+        interrupt::set(calls.fetch_add(1, Relaxed) == 2);
         MultipleNegativesRanking::default().loss(batch)
     });
     let mut trainer = Trainer::new(small(&data, 1)?, loss, config())?;

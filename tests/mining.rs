@@ -96,6 +96,16 @@ fn bm25() -> Result<()> {
 }
 
 fn what_cannot_be_mined_is_said() -> Result<()> {
+    let texts = |texts: [&str; 2]| df!("query_id" => ["q", "r"], "text" => texts);
+    let mut qrels = Qrels::new();
+    qrels.insert("q", "a", 1);
+    let mut other = Run::new();
+    other.insert("s", vec![Hit { doc_id: "b".to_owned(), score: 1.0 }]);
+    let docs = Corpus::new(df!("doc_id" => ["a", "b", "c"], "text" => ["x", "y", "z"])?)?;
+    let mined = hard_negatives(&Queries::new(texts(["x", "y"])?)?, &qrels, &docs, &other, MineConfig::default());
+    let expected = "none of the 1 queries of the run is among the 2 queries: there is nothing to mine from";
+    assert_eq!(mined.unwrap_err().to_string(), expected);
+
     let (queries, mut qrels, corpus) = pets()?;
     let mine = |qrels: &Qrels, run: &Run, config: MineConfig| {
         hard_negatives(&queries, qrels, &corpus, run, &config).unwrap_err().to_string()

@@ -80,7 +80,7 @@ fn equal() -> Result<()> {
         let steps = ranking(settings)?.steps(&data)?.collect::<Result<Vec<_>>>()?;
         assert!(steps.iter().all(|step| step.loss.is_finite() && step.grad_norm.is_finite()));
     }
-    let closure = custom(|batch| Ok(dot(&batch.queries, &batch.positives)?.sum_all()?));
+    let closure = custom(|batch| Ok(dot(batch.queries()?, batch.positives()?)?.sum_all()?));
     let settings = TrainConfig { dropout: false, no_duplicates: false, ..config() };
     assert!(Trainer::new(small(&words()?, 1)?, closure, settings)?.steps(&data)?.next().unwrap()?.loss.is_finite());
     let nothing = TrainingSet::new(df!("query" => [""; 0], "positive" => [""; 0])?)?;

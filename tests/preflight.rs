@@ -57,13 +57,22 @@ fn against() -> Result<()> {
 
     let triplet = preflight(Triplet::default(), config(), &data)?;
     assert!(!triplet.passes());
-    assert_eq!(state_of(&triplet, "data format").found, "Triplet needs negatives; there is: query, positive");
+    let found = &state_of(&triplet, "data format").found;
+    assert!(
+        found.starts_with("the loss Triplet needs pairs with negatives; found query, positive; losses that fit: "),
+        "{found}"
+    );
+    assert!(found.contains("MultipleNegativesRanking") && !found.contains("MarginMSE"), "{found}");
     assert!(
         state_of(&triplet, "smoke test").state == CheckState::Fail
             && state_of(&triplet, "negatives").state == CheckState::Fail
     );
     let scores = preflight(CosineSimilarity::default(), config(), &data)?;
-    assert!(state_of(&scores, "data format").found.contains("a column `score`"), "{scores}");
+    let found = &state_of(&scores, "data format").found;
+    assert!(
+        found.starts_with("the loss CosineSimilarity needs pairs, and a score for each; found query, pos"),
+        "{found}"
+    );
     let positives = "query, positive, score";
     let with = |scores: Vec<f64>, loss: CosineSimilarity| -> Result<Preflight> {
         let mut frame = data.frame().head(Some(scores.len()));
@@ -97,16 +106,29 @@ fn against() -> Result<()> {
         assert_eq!(state_of(&near, "vectors").state, CheckState::Ok, "{near}");
     }
 
-    let detached = custom(|batch| Ok(batch.queries.detach().sum_all()?));
+    let detached = custom(|batch| Ok(batch.queries()?.detach().sum_all()?));
     let detached = preflight(detached, config(), &data)?;
     assert!(state_of(&detached, "smoke test").found.contains("got no gradient"), "{detached}");
 
     let huge = TrainConfig { batch_size: 1 << 24, ..config() };
-    let memory = preflight(custom(|batch| Ok(batch.queries.sqr()?.mean_all()?)), huge, &data)?;
+    let memory = preflight(custom(|batch| Ok(batch.queries()?.sqr()?.mean_all()?)), huge, &data)?;
     assert_eq!(state_of(&memory, "memory").state, CheckState::Fail, "{memory}");
     let few = TrainConfig { batch_size: 2, ..config() };
     let few = preflight(MultipleNegativesRanking::default(), few, &data)?;
     assert_eq!(state_of(&few, "negatives").state, CheckState::Warn, "{few}");
+    // Two positives for 40 queries: two rows can share a batch. And three rows are no batch of twelve.
+    let shared: Vec<String> = (0..40).map(|n| format!("the {} house", ["red", "blue"][n % 2])).collect();
+    let queries: Vec<String> = (0..40).map(|n| format!("which {n}")).collect();
+    let shared = TrainingSet::new(df!("query" => queries, "positive" => shared)?)?;
+    let shared = preflight(MultipleNegativesRanking::default(), config(), &shared)?;
+    let batch = state_of(&shared, "batch");
+    assert!(batch.state == CheckState::Warn && batch.found.contains("2.0 on average, as rows that share"), "{shared}");
+    let three = TrainingSet::new(data.frame().head(Some(3)))?;
+    let three = preflight(MultipleNegativesRanking::default(), config(), &three)?;
+    assert!(state_of(&three, "batch").found.ends_with("the training set has 3"), "{three}");
+    let slow =
+        preflight(MultipleNegativesRanking::default(), TrainConfig { warmup_steps: Some(99), ..config() }, &data)?;
+    assert!(state_of(&slow, "schedule").found.ends_with("never reaches its peak"), "{slow}");
     let long = ["house ".repeat(99), "tree ".repeat(99)];
     let long = TrainingSet::new(df!("query" => ["house", "tree"], "positive" => long)?)?;
     let long = preflight(MultipleNegativesRanking::default(), config(), &long)?;
@@ -142,7 +164,7 @@ fn arena() -> Result<()> {
         let texts = table.column("texts")?.u64()?.get(0).unwrap() as usize;
         let held = |texts: usize| -> Result<usize> {
             let mut trainer =
-                Trainer::new(model.clone(), custom(|batch| Ok(batch.queries.sqr()?.mean_all()?)), config())?;
+                Trainer::new(model.clone(), custom(|batch| Ok(batch.queries()?.sqr()?.mean_all()?)), config())?;
             let mut batch = trainer.batch(&data, &[0])?;
             batch.columns = vec![vec![vec![5; length]; texts - 1], vec![vec![5; length]]];
             trainer.step(&batch)?;

@@ -28,6 +28,7 @@ pub fn trials() -> Trials {
         test("settings::the_tokens_of_a_prompt_are_those_without_its_closing_one", prompt_tokens),
         test("settings::a_text_without_tokens_has_the_vector_0", no_tokens),
         test("settings::no_vector_is_nan", not_finite),
+        test("settings::a_prompt_leaves_room_for_a_text", room),
         test("settings::weights_in_int8_are_those_of_now", int8),
         test("settings::many_texts_are_encoded_as_single_ones", windows),
         test("settings::a_pass_wants_a_number_for_each_text", lengths),
@@ -97,7 +98,8 @@ fn lower_case() {
 fn prompts() {
     let dir = saved(&small(true, BiEncoderConfig::default()));
     edit(&dir, "config_sentence_transformers.json", |config| {
-        config["prompts"] = json!({ "query": "where is ", "passage": "the ", "clustering": "a dog ", "none": null });
+        config["prompts"] =
+            json!({ "query": "where is ", "document": "the ", "passage": "a ", "clustering": "a dog ", "none": null });
         config["default_prompt_name"] = "clustering".into();
     });
     let model = BiEncoder::load(dir.path()).unwrap();
@@ -110,7 +112,7 @@ fn prompts() {
     let again = saved(&model);
     assert_eq!(BiEncoder::load(again.path()).unwrap().config(), model.config());
     let stored = read(&again.path().join("config_sentence_transformers.json"));
-    let expected = json!({ "query": "where is ", "document": "the ", "passage": "the ", "clustering": "a dog " });
+    let expected = json!({ "query": "where is ", "document": "the ", "passage": "a ", "clustering": "a dog " });
     assert_eq!((&stored["prompts"], &stored["default_prompt_name"]), (&expected, &json!("clustering")));
 
     edit(&dir, "config_sentence_transformers.json", |config| config["default_prompt_name"] = "absent".into());
@@ -155,12 +157,28 @@ fn refused() {
         ("config.json", "num_hidden_layers", json!(0)),
         ("config_sentence_transformers.json", "model_type", json!("SparseEncoder")),
         ("config_sentence_transformers.json", "truncate_dim", json!(8)),
+        ("tokenizer_config.json", "truncation_side", json!("left")),
+        ("tokenizer_config.json", "do_lower_case", json!(false)),
+        ("tokenizer_config.json", "strip_accents", json!(false)),
+        ("tokenizer_config.json", "tokenize_chinese_chars", json!(false)),
+        ("sentence_bert_config.json", "config_args", json!({ "num_hidden_layers": 3 })),
+        ("sentence_bert_config.json", "max_seq_length", json!("8")),
+        ("sentence_bert_config.json", "max_seq_length", json!(8.0)),
+        ("sentence_bert_config.json", "max_seq_length", json!(-1)),
         ("sentence_bert_config.json", "transformer_task", json!("fill-mask")),
         ("sentence_bert_config.json", "module_output_name", json!("sentence_embedding")),
     ] {
         let said = with(name, key, value);
         assert!(said.contains(name) && said.contains(key), "{key}: {said}");
     }
+    let dir = saved(&model);
+    fs::write(dir.path().join("adapter_config.json"), "{}").unwrap();
+    assert!(message(&dir).contains("adapter_config.json: the weights of a PEFT adapter are not read"));
+    // What agrees with the tokenizer, and what changes nothing.
+    let dir = saved(&model);
+    edit(&dir, "tokenizer_config.json", |config| config["do_lower_case"] = true.into());
+    edit(&dir, "sentence_bert_config.json", |config| config["model_args"] = json!({ "trust_remote_code": true }));
+    assert_eq!(vectors(&BiEncoder::load(dir.path()).unwrap(), Role::Plain), vectors(&model, Role::Plain));
     for value in [json!("absolute"), Value::Null] {
         let dir = saved(&model);
         edit(&dir, "config.json", |config| config["position_embedding_type"] = value);
@@ -302,6 +320,19 @@ fn not_finite() {
     assert!(error.starts_with("the vector of text ") && error.ends_with("expected finite numbers"), "{error}");
 }
 
+fn room() {
+    let model = small(true, BiEncoderConfig::default());
+    let error = model.clone().with_max_length(2).unwrap_err().to_string();
+    assert_eq!(error, "max_length = 2: expected more than the 2 tokens that special tokens take");
+    let filled = model.clone().with_prompts("where is the red house", "").and_then(|model| model.with_max_length(7));
+    let error = filled.unwrap_err().to_string();
+    assert!(
+        error.starts_with("max_length = 7: expected more than the 7 tokens that special tokens and `where is"),
+        "{error}"
+    );
+    assert!(model.with_max_length(3).is_ok());
+}
+
 fn int8() {
     let mut model = small(true, BiEncoderConfig::default()).with_precision(Precision::Int8);
     let before = vectors(&model, Role::Plain);
@@ -354,6 +385,14 @@ fn saving() {
     assert!(!dir.join("model.safetensors.index.json").exists() && !dir.join("2_Normalize").exists());
     assert_eq!(vectors(&BiEncoder::load(&dir).unwrap(), Role::Plain), vectors(&other, Role::Plain));
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+    #[cfg(unix)]
+    for name in ["model.safetensors", "config.json"] {
+        use std::os::unix::fs::PermissionsExt;
+        let probe = home.path().join("probe");
+        fs::write(&probe, "").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&dir.join(name)), mode(&probe), "{name} has the mode of any new file");
+    }
     let error = other.save("").unwrap_err().to_string();
     assert_eq!(error, "dir = \"\": expected the name of a folder");
 }

@@ -1,7 +1,6 @@
 //! Validation during the training, early stopping, the best model.
 
 use std::cell::Cell;
-use std::rc::Rc;
 
 use kensaku::data::TrainingSet;
 use kensaku::loss::MultipleNegativesRanking;
@@ -23,6 +22,7 @@ pub fn trials() -> Trials {
         test("validation::an_interrupted_one_is_made_up_for", || interrupted().unwrap()),
         test("validation::goes_on_from_a_checkpoint", || resumed().unwrap()),
         test("validation::says_what_is_wrong", || mistakes().unwrap()),
+        test("validation::settings_without_a_validation_are_refused", || unasked().unwrap()),
     ]
 }
 
@@ -98,7 +98,7 @@ fn early() -> Result<()> {
     assert_eq!(count, 12);
     assert_eq!(trainer.best().map(|best| (best.step, best.values[0].1)), Some((9, 0.505)));
     let stays = trainer.steps(&data).err().unwrap().to_string();
-    let said = "stopped early after step 12: 2 validations without improvement; the best is step 9: nDCG@10 0.5050";
+    let said = "stopped early after step 12: 2 validations without improvement by more than 0.01; the best is step 9: nDCG@10 0.5050";
     assert!(stays.contains(said), "{stays}");
     let last = trainer.model().encoder().parameters().values("embeddings.LayerNorm.weight")?.to_vec();
     assert_ne!(last, best);
@@ -160,11 +160,10 @@ fn directory() -> Result<()> {
 fn interrupted() -> Result<()> {
     let data = words()?;
     let mut trainer = trainer(&data, ValidationConfig::default())?;
-    let calls = Rc::new(Cell::new(0));
-    let counted = Rc::clone(&calls);
+    let calls = Cell::new(0);
     trainer.validate_with("slow", move |_| {
-        counted.set(counted.get() + 1);
-        if counted.get() == 1 { Err(Error::Interrupted { during: "encoding" }) } else { Ok(0.5) }
+        calls.set(calls.get() + 1);
+        if calls.get() == 1 { Err(Error::Interrupted { during: "encoding" }) } else { Ok(0.5) }
     })?;
     let stopped = trainer.steps(&data)?.find_map(Result::err);
     assert!(matches!(stopped, Some(Error::Interrupted { .. })) && !interrupt::requested());
@@ -215,11 +214,35 @@ fn mistakes() -> Result<()> {
     let monitor = Some("AP".to_owned());
     let mut trainer = trainer(&data, ValidationConfig { monitor, ..Default::default() })?;
     trainer.validate_with("nDCG@10", |_| Ok(f64::NAN))?;
-    assert!(trainer.validate_with("nDCG@10", |_| Ok(0.0)).is_err(), "a name stands once");
+    assert!(trainer.validate_with("loss", |_| Ok(0.0)).unwrap_err().to_string().contains("that is the held-out loss"));
     let nan = trainer.evaluate().unwrap_err().to_string();
     assert_eq!(nan, "step 0: the validation's `nDCG@10` is NaN");
     let mut other = Trainer::new(small(&data, 1)?, MultipleNegativesRanking::default(), trainer.config().clone())?;
     other.validate_with("nDCG@10", |_| Ok(0.5))?;
     assert_eq!(other.evaluate().unwrap_err().to_string(), "monitor = AP: expected nDCG@10");
+    Ok(())
+}
+
+/// What would never take effect is an error before the first step.
+fn unasked() -> Result<()> {
+    let data = words()?;
+    let refused = |trainer: &mut Trainer| trainer.steps(&data).err().unwrap().to_string();
+    let expected = "expected something to validate with: `validate_on` or `validate_with`";
+    let patient = ValidationConfig { patience: Some(2), ..Default::default() };
+    assert_eq!(refused(&mut trainer(&data, patient)?), format!("patience = 2: {expected}"));
+    let monitor = ValidationConfig { monitor: Some("ndcg@10".to_owned()), ..Default::default() };
+    let mut watched = trainer(&data, monitor)?;
+    assert_eq!(refused(&mut watched), format!("monitor = ndcg@10: {expected}"));
+    watched.validate_with("nDCG@10", |_| Ok(0.5))?;
+    watched.validate_on(&held_out(&data)?)?;
+    assert_eq!(refused(&mut watched), "monitor = ndcg@10: expected nDCG@10 or loss");
+    // A cell that runs again replaces its evaluator.
+    watched.validate_with("ndcg@10", |_| Ok(0.25))?;
+    watched.validate_with("ndcg@10", |_| Ok(0.75))?;
+    assert_eq!(
+        watched.evaluate()?.values.iter().filter(|(name, value)| name == "ndcg@10" && *value == 0.75).count(),
+        1
+    );
+    assert!(watched.steps(&data).is_ok());
     Ok(())
 }

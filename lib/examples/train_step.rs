@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use kensaku::candle_core::{Device, Var};
-use kensaku::loss::{Batch, MultipleNegativesRanking, custom};
+use kensaku::loss::{MarginMSE, MultipleNegativesRanking};
 use kensaku::model::BiEncoder;
 use kensaku::nn::{Activations, Classifier, Dropout, Memory, PackedBatch, Storage};
 use kensaku::prelude::*;
@@ -44,7 +44,7 @@ fn main() -> Result<()> {
     let steps = match plan["loss"].as_str() {
         Some("bce-cross") => cross_encoder(model, &config, &tokens)?,
         Some("mnrl") => bi_encoder(model, MultipleNegativesRanking::default(), config, &tokens, &plan)?,
-        Some("margin_mse") => bi_encoder(model, custom(margin_mse), config, &tokens, &plan)?,
+        Some("margin_mse") => bi_encoder(model, MarginMSE::default(), config, &tokens, &plan)?,
         other => bail!("the plan's loss is {other:?}: expected mnrl, margin_mse or bce-cross"),
     };
     let shape = read(&model.join("config.json"))?;
@@ -98,9 +98,9 @@ fn bi_encoder(
         let columns = features.as_array().context("no columns")?.iter().map(|column| unpadded(column, "input_ids"));
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let margins = rows.as_array().into_iter().flatten().filter_map(|row| Some(row["margin"].as_f64()? as f32));
-        let scores = (plan["loss"] == "margin_mse").then(|| margins.collect());
+        let labels = (plan["loss"] == "margin_mse").then(|| margins.collect::<Vec<f32>>().into());
         let lengths = columns.iter().flatten().map(Vec::len).collect();
-        let step = trainer.step(&TokenBatch { columns, scores, ..Default::default() })?;
+        let step = trainer.step(&TokenBatch { columns, labels, ..Default::default() })?;
         eprintln!("{step}");
         Ok(Record { seconds: step.seconds, loss: step.loss, grad_norm: step.grad_norm, lengths })
     };
@@ -154,18 +154,6 @@ fn unpadded(features: &Value, name: &str) -> Result<Vec<Vec<u32>>> {
         pairs.filter(|(_, mask)| **mask == 1).filter_map(|(id, _)| Some(id.as_u64()? as u32)).collect()
     };
     Ok(rows(name)?.iter().zip(rows("attention_mask")?).map(row).collect())
-}
-
-/// `mean((q·p - q·n - margin)²)`
-fn margin_mse(batch: &Batch) -> kensaku::Result<Tensor> {
-    let dot = |docs: &Tensor| -> kensaku::Result<Tensor> { Ok((&batch.queries * docs)?.sum(1)?) };
-    let margins = (dot(&batch.positives)? - dot(&batch.negatives[0])?)?;
-    let teacher = batch.scores.as_ref().ok_or_else(|| kensaku::Error::Setting {
-        field: "scores",
-        value: "none".to_owned(),
-        expected: "the teacher's margins".to_owned(),
-    })?;
-    Ok((margins - teacher)?.sqr()?.mean_all()?)
 }
 
 /// Operations of the matrix products of one forward pass.

@@ -28,6 +28,12 @@ pub enum Error {
         short(columns)
     )]
     UnusedColumns { place: String, columns: String },
+    /// A loss that cannot be computed of the columns of a training set.
+    #[error(
+        "the loss {loss} needs {needs}; found {found}{}",
+        if fitting.is_empty() { String::new() } else { format!("; losses that fit: {}", fitting.join(", ")) }
+    )]
+    LossUnfit { loss: &'static str, needs: String, found: String, fitting: Vec<&'static str> },
     /// A row of a frame holds a value that cannot be used.
     #[error("{place}: row {row} of column `{}`: {}; expected {}", short(column), short(problem), short(expected))]
     Row { place: String, row: usize, column: String, problem: String, expected: String },
@@ -54,6 +60,9 @@ pub enum Error {
     /// A measure that a report does not hold.
     #[error("`{measure}` was not evaluated; this report holds {evaluated}")]
     NotEvaluated { measure: String, evaluated: String },
+    /// A run and queries that have nothing in common.
+    #[error("none of the {run} queries of the run is among the {queries} queries: there is nothing to mine from")]
+    NothingMined { run: usize, queries: usize },
     /// A run and judgements that have no query in common.
     #[error("none of the {run} queries of the run is among the {qrels} judged ones: nothing to evaluate")]
     NothingJudged { run: usize, qrels: usize },

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use kensaku::Result;
-use kensaku::data::Qrels;
 use kensaku::data::read::{self, Csv, Table};
+use kensaku::data::{Labels, Qrels};
 use kensaku::eval::{Run, evaluate};
 use kensaku::model::{BiEncoder, Role};
 use kensaku::show::Show;
@@ -26,7 +26,7 @@ pub fn csv(path: &Path) -> Result<()> {
     let set = table.numbers("score")?.training_set()?;
     set.bundle();
     set.columns();
-    set.scores()?;
+    set.labels().map(Labels::tensor).transpose()?;
     Ok(())
 }
 

@@ -33,12 +33,12 @@ pub(super) fn named_columns() {
 
     for score in ["score", "label", "labels"] {
         let scored = df!("sentence1" => ["q"], "sentence2" => ["p"], score => [1]).unwrap();
-        assert_eq!(TrainingSet::new(scored).unwrap().scores().unwrap(), Some(vec![1.0]));
+        assert_eq!(TrainingSet::new(scored).unwrap().labels(), Some(&vec![1.0].into()));
     }
     let labels = csv("sentence1,sentence2,label\na,b,0.5\n").unwrap().training_set().unwrap();
-    assert_eq!(labels.scores().unwrap(), Some(vec![0.5]));
+    assert_eq!(labels.labels(), Some(&vec![0.5].into()));
     let flags = df!("query" => ["q"], "positive" => ["p"], "label" => [true]).unwrap();
-    assert_eq!(TrainingSet::new(flags).unwrap().scores().unwrap(), Some(vec![1.0]));
+    assert_eq!(TrainingSet::new(flags).unwrap().labels(), Some(&vec![1.0].into()));
 
     let words = df!("query" => ["q"], "positive" => ["p"])
         .unwrap()

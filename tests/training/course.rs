@@ -1,5 +1,7 @@
 //! The course of a training: what it learns, repeats, keeps, and where it continues.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use kensaku::loss::{Loss, MultipleNegativesRanking, custom};
 use kensaku::train::{AdamWConfig, OptimizerConfig, Schedule, SgdConfig, TrainConfig, Trainer};
 use kensaku::{Error, Result, interrupt};
@@ -16,6 +18,14 @@ pub(super) fn learns() -> Result<()> {
     assert_eq!(first.len(), 30);
     assert!(first[29] < 0.5 * first[0], "{first:?}");
     assert_eq!(first, run(1)?, "same seed, same losses");
+    // In another thread: a trainer is `Send`.
+    let mut whole = Trainer::new(small(&data, 1)?, MultipleNegativesRanking::default(), config())?;
+    let set = data.clone();
+    let thread = std::thread::spawn(move || (whole.train(&set), whole));
+    let (last, mut whole) = thread.join().unwrap();
+    let last = last?;
+    assert_eq!((last.step, last.loss), (30, first[29]));
+    assert!(whole.train(&data).is_err());
     assert_ne!(first, run(2)?);
     Ok(())
 }
@@ -77,10 +87,9 @@ pub(super) fn continues() -> Result<()> {
 /// An interrupt while a step runs: the step is finished, and yielded when the training continues.
 pub(super) fn running() -> Result<()> {
     let data = words()?;
-    let calls = std::cell::Cell::new(0);
+    let calls = AtomicUsize::new(0);
     let loss = custom(move |batch| {
-        calls.set(calls.get() + 1);
-        if calls.get() == 3 {
+        if calls.fetch_add(1, Relaxed) == 2 {
             interrupt::set(true);
         }
         MultipleNegativesRanking::default().loss(batch)

@@ -1,7 +1,7 @@
 //! Batches, settings and losses that cannot be.
 
 use kensaku::data::{Queries, Texts, TrainingSet, plan_batches};
-use kensaku::loss::{Batch, CosineSimilarity, MultipleNegativesRanking, custom};
+use kensaku::loss::{Batch, BatchHardTriplet, CosineSimilarity, Loss, MultipleNegativesRanking, Triplet, custom};
 use kensaku::model::BiEncoder;
 use kensaku::nn::MpnetConfig;
 use kensaku::train::{AdamWConfig, TokenBatch, TrainConfig, Trainer};
@@ -26,22 +26,22 @@ pub(super) fn odd_batches() -> Result<()> {
     let mut ragged = batch.clone();
     ragged.columns[1].pop();
     assert!(message(trainer.step(&ragged).unwrap_err()).contains("positives of a batch: found shape [2, 32]"));
-    let scores = TokenBatch { scores: Some(vec![0.5; 2]), ..batch.clone() };
-    assert!(message(trainer.step(&scores).unwrap_err()).contains("scores of a batch: found shape [2]"));
+    let scores = TokenBatch { labels: Some(vec![0.5; 2].into()), ..batch.clone() };
+    assert!(message(trainer.step(&scores).unwrap_err()).contains("labels of a batch: found shape [2]"));
     let mut queries = batch.clone();
     queries.columns.truncate(1);
-    assert!(message(trainer.step(&queries).unwrap_err()).contains("queries, positives and any number of negatives"));
+    assert!(message(trainer.step(&queries).unwrap_err()).contains("batch: no column `positive` (there are: query)"));
     let mut unknown = batch.clone();
     unknown.columns[0][0] = vec![1 << 30];
     assert!(trainer.step(&unknown).is_err());
     assert_eq!(trainer.step(&batch)?.step, 1, "nothing of these counts");
     // Scores that a cosine cannot reach, in a batch of the trainer's own or by hand.
     let mut scored = Trainer::new(small(&data, 1)?, CosineSimilarity::default(), config())?;
-    let by_hand = TokenBatch { scores: Some(vec![0.5, 3.0, 1.0]), rows: vec![7, 8, 9], ..batch };
+    let by_hand = TokenBatch { labels: Some(vec![0.5, 3.0, 1.0].into()), rows: vec![7, 8, 9], ..batch };
     let score = message(scored.step(&by_hand).unwrap_err());
     assert!(score.starts_with("training set: row 8 of column `score`: the score is 3"), "{score}");
     // A loss that is no scalar is named.
-    let loss = custom(|batch| Ok(batch.queries.sum(1)?));
+    let loss = custom(|batch| Ok(batch.queries()?.sum(1)?));
     let vector = message(Trainer::new(small(&data, 1)?, loss, config())?.steps(&data)?.next().unwrap().unwrap_err());
     assert!(vector.starts_with("the value of the loss (a closure): found shape [12]; expected a scalar"), "{vector}");
     Ok(())
@@ -49,6 +49,22 @@ pub(super) fn odd_batches() -> Result<()> {
 
 pub(super) fn odd_settings() -> Result<()> {
     let data = words()?;
+    // Pairs labelled 0 are no positives, and what a loss cannot use is not left out in silence.
+    let labelled = steps_on(&["query", "positive", "label"], MultipleNegativesRanking::default());
+    assert_eq!(
+        message_of(labelled),
+        "the loss MultipleNegativesRanking needs pairs, with or without negatives, without labels; found query, \
+         positive, whole numbers as labels; losses that fit: AnglE, Contrastive, CoSENT, CosineSimilarity, OnlineContrastive"
+    );
+    let negatives = steps_on(&["query", "positive", "negative", "label"], CosineSimilarity::default());
+    assert!(
+        message_of(negatives).starts_with("the loss CosineSimilarity needs pairs, and a score for each; found query")
+    );
+    let triples = steps_on(&["query", "positive"], Triplet::default());
+    assert!(message_of(triples).contains("Triplet needs pairs with negatives; found query, positive; losses"));
+    assert!(steps_on(&["query", "label"], BatchHardTriplet::default()).is_ok());
+    let margin = Trainer::new(small(&data, 1)?, Triplet { margin: f64::NAN, ..Default::default() }, config());
+    assert!(margin.unwrap_err().to_string().starts_with("margin = NaN"));
     let message = |config: TrainConfig| {
         let trainer = Trainer::new(small(&data, 1).unwrap(), MultipleNegativesRanking::default(), config);
         trainer.unwrap_err().to_string()
@@ -89,6 +105,17 @@ pub(super) fn odd_settings() -> Result<()> {
     Ok(())
 }
 
+/// The columns of two examples, and whether a loss takes them.
+fn steps_on(columns: &[&str], loss: impl Loss + 'static) -> Result<()> {
+    let frame = df!("query" => ["a", "b"], "positive" => ["c", "d"], "negative" => ["e", "f"], "label" => [1, 0])?;
+    let set = TrainingSet::new(frame.select(columns.iter().copied())?)?;
+    Trainer::new(small(&words()?, 1)?, loss, config())?.steps(&set).map(drop)
+}
+
+fn message_of(result: Result<()>) -> String {
+    result.unwrap_err().to_string()
+}
+
 pub(super) fn mistakes() -> Result<()> {
     let data = words()?;
     let message = |config: TrainConfig| {
@@ -106,13 +133,13 @@ pub(super) fn mistakes() -> Result<()> {
         let mut trainer = Trainer::new(small(&data, 1)?, custom(loss), config())?;
         trainer.steps(&data)?.next().unwrap()
     };
-    let detached = with(|batch| Ok(batch.queries.detach().sqr()?.sum_all()?)).unwrap_err();
+    let detached = with(|batch| Ok(batch.queries()?.detach().sqr()?.sum_all()?)).unwrap_err();
     assert!(detached.to_string().contains("got no gradient"), "{detached}");
-    let infinite = with(|batch| Ok((batch.queries.sum_all()? * f64::INFINITY)?)).unwrap_err();
+    let infinite = with(|batch| Ok((batch.queries()?.sum_all()? * f64::INFINITY)?)).unwrap_err();
     let Error::NotFinite { step: 1, what, rows, .. } = &infinite else { panic!("{infinite}") };
     assert_eq!((what.as_str(), rows.len()), ("loss", 12));
     // The slope of a root at 0 is infinite, and infinity less itself is no number.
-    let slope = with(|batch| Ok((&batch.queries - batch.queries.affine(1.0, 0.0)?)?.sum_all()?.sqrt()?));
+    let slope = with(|batch| Ok((batch.queries()? - batch.queries()?.affine(1.0, 0.0)?)?.sum_all()?.sqrt()?));
     let slope = slope.unwrap_err().to_string();
     assert!(slope.starts_with("step 1: the gradient of `embeddings.word_embeddings.weight` is NaN (rows "), "{slope}");
 

@@ -4,6 +4,7 @@ mod dataset;
 mod frames;
 mod hashes;
 mod judgements;
+mod labels;
 mod origin;
 mod qrels;
 pub mod read;
@@ -18,6 +19,7 @@ mod trec;
 pub use dataset::{Dataset, Split};
 pub use frames::{Corpus, Queries};
 pub use judgements::Judgements;
+pub use labels::{LabelKind, Labels};
 pub use qrels::Qrels;
 pub use rustdoc::rustdoc;
 pub use sampler::plan_batches;
@@ -26,7 +28,7 @@ pub use training::TrainingSet;
 
 pub(crate) use hashes::TextHashes;
 pub(crate) use sampler::{Epoch, Sampler};
-pub(crate) use training::negative_column;
+pub(crate) use training::{negative_column, text_column};
 pub(crate) use trec::{RUN, changed, is_separator, read_trec};
 
 #[cfg(test)]

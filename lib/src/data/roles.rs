@@ -8,14 +8,16 @@ use crate::{Error, Result};
 
 const QUERIES: [&str; 4] = ["query", "anchor", "sentence1", "text1"];
 const POSITIVES: [&str; 3] = ["positive", "sentence2", "text2"];
-pub(crate) const SCORES: [&str; 3] = ["score", "label", "labels"];
+pub(crate) const LABELS: [&str; 3] = ["score", "label", "labels"];
 
 /// The names of the columns by what they are.
 pub(super) struct Roles {
     pub(super) query: PlSmallStr,
-    pub(super) positive: PlSmallStr,
+    pub(super) positive: Option<PlSmallStr>,
     pub(super) negatives: Vec<PlSmallStr>,
-    pub(super) score: Option<PlSmallStr>,
+    pub(super) label: Option<PlSmallStr>,
+    /// Whether query and positive are known by their names.
+    pub(super) named: bool,
 }
 
 impl Roles {
@@ -31,11 +33,12 @@ impl Roles {
             .collect();
         negatives.sort();
         let negatives: Vec<PlSmallStr> = negatives.into_iter().map(|(_, name)| name).collect();
+        let is_named = query.is_some() && positive.is_some();
         let (query, positive) = match (query, positive) {
-            (Some(query), Some(positive)) => (query, positive),
+            (Some(query), Some(positive)) => (query, Some(positive)),
             (query, positive) => by_order(origin, frame, query, positive)?,
         };
-        let roles = Self { query, positive, negatives, score: named(&SCORES) };
+        let roles = Self { query, positive, negatives, label: named(&LABELS), named: is_named };
         roles.check_rest(origin, frame)?;
         Ok(roles)
     }
@@ -43,9 +46,9 @@ impl Roles {
     /// What has no role must not look as if it had one.
     fn check_rest(&self, origin: Origin, frame: &DataFrame) -> Result<()> {
         let used = |name: &PlSmallStr| {
-            [&self.query, &self.positive].contains(&name)
+            self.query == *name
                 || self.negatives.contains(name)
-                || self.score.as_ref() == Some(name)
+                || [&self.positive, &self.label].into_iter().flatten().any(|used| used == name)
         };
         let rest = frame.columns().iter().filter(|column| !used(column.name()) && is_data(column));
         let rest: Vec<String> = rest.map(|column| format!("`{}`", column.name())).collect();
@@ -59,6 +62,15 @@ impl Roles {
 /// The name of the `n`th column of negatives, from 1: `negative`, `negative_2`, `negative_3`, ..
 pub(crate) fn negative_column(n: usize) -> String {
     if n == 1 { "negative".to_owned() } else { format!("negative_{n}") }
+}
+
+/// The name of a column of texts by its place: `query`, `positive`, `negative`, ..
+pub(crate) fn text_column(index: usize) -> String {
+    match index {
+        0 => "query".to_owned(),
+        1 => "positive".to_owned(),
+        index => negative_column(index - 1),
+    }
 }
 
 /// The number in the name of a column of negatives; sentence-transformers' miner begins with `negative_1`.
@@ -77,20 +89,24 @@ fn is_data(column: &Column) -> bool {
     !id && *column.dtype() != DataType::Null
 }
 
-/// Query and positive are the first columns of texts, if no name says otherwise.
+/// Query and positive are the first columns of texts, if no name says otherwise. Of texts with labels there may be one
+/// column alone.
 fn by_order(
     origin: Origin,
     frame: &DataFrame,
     query: Option<PlSmallStr>,
     positive: Option<PlSmallStr>,
-) -> Result<(PlSmallStr, PlSmallStr)> {
-    let data = frame.columns().iter().filter(|column| is_data(column) && !SCORES.contains(&column.name().as_str()));
+) -> Result<(PlSmallStr, Option<PlSmallStr>)> {
+    let data = frame.columns().iter().filter(|column| is_data(column) && !LABELS.contains(&column.name().as_str()));
     let mut texts = data.filter(|column| *column.dtype() == DataType::String).map(|column| column.name().clone());
+    let labelled = LABELS.iter().any(|name| frame.schema().contains(name));
+    let alone = labelled && positive.is_none() && texts.clone().count() == 1;
     let first = texts.next().filter(|name| query.as_ref().is_none_or(|query| query == name));
     let second = texts.next().filter(|name| positive.as_ref().is_none_or(|positive| positive == name));
     let free = |name: &PlSmallStr| negative_number(name).is_none();
     match (first.filter(free), second.filter(free)) {
-        (Some(first), Some(second)) => Ok((first, second)),
+        (Some(first), Some(second)) => Ok((first, Some(second))),
+        (Some(first), None) if alone => Ok((first, None)),
         _ => Err(Error::MissingColumn {
             place: origin.name(),
             column: if query.is_some() { "positive" } else { "query" }.to_owned(),

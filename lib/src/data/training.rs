@@ -4,13 +4,15 @@ use std::fmt;
 
 use polars::prelude::*;
 
-use super::frames::{as_strings, check_full, column, columns, texts};
+use super::frames::{as_strings, check_full, columns, texts};
+use super::labels::Labels;
 use super::origin::Origin;
 use super::roles::{Roles, json_lists, negatives};
 use super::texts::Texts;
-use crate::Result;
+use crate::random::Philox;
+use crate::{Error, Result};
 
-pub(crate) use super::roles::{SCORES, negative_column};
+pub(crate) use super::roles::{LABELS, negative_column, text_column};
 
 /// Training examples, one per row, in columns with the names that sentence-transformers uses:
 ///
@@ -19,18 +21,21 @@ pub(crate) use super::roles::{SCORES, negative_column};
 /// | query | `query`, `anchor`, `sentence1` or `text1` |
 /// | positive | `positive`, `sentence2` or `text2` |
 /// | hard negatives, any number | `negative`, `negative_1`, `negative_2`, ..; or one column of lists |
-/// | how similar query and positive are, a number | `score`, `label` or `labels` |
+/// | what is said of the example: a number or a list of numbers, see [`Labels`] | `score`, `label` or `labels` |
 ///
 /// Texts under other names are query and positive by their order, as in `question`, `answer`. Columns
 /// of ids (`id`, `query_id`, ..) are kept. Anything else is an error, as it would not be trained on, and
 /// so is a null.
 ///
-/// Without negatives the rows are pairs, with one they are triples.
+/// Without negatives the rows are pairs, with one they are triples. One column of texts is enough if there are labels,
+/// such as classes.
 #[derive(Clone)]
 pub struct TrainingSet {
     frame: DataFrame,
     texts: Vec<Texts>,
-    score: Option<PlSmallStr>,
+    labels: Option<Arc<Labels>>,
+    /// Whether names say which column is the query, and not the order.
+    named: bool,
 }
 
 impl TrainingSet {
@@ -42,7 +47,7 @@ impl TrainingSet {
     pub(super) fn checked(origin: Origin, mut frame: DataFrame) -> Result<Self> {
         let roles = Roles::of(origin, &frame)?;
         let mut columns = Vec::new();
-        for name in [&roles.query, &roles.positive] {
+        for name in std::iter::once(&roles.query).chain(&roles.positive) {
             as_strings(origin, &mut frame, name, texts)?;
             columns.push(full(origin, texts(origin, &frame, name)?.into_owned(), name)?);
         }
@@ -62,10 +67,13 @@ impl TrainingSet {
                 frame.with_column(column.clone().into_column())?;
             }
         }
-        if let Some(name) = &roles.score {
-            check_scores(origin, &frame, name)?;
+        let labels = roles.label.as_ref().map(|name| Labels::of(origin, &frame, name)).transpose()?;
+        if let (Some(name), Some(labels)) = (&roles.label, &labels)
+            && origin.is_nested(name)
+        {
+            frame.with_column(labels.lists_column(name))?;
         }
-        Ok(Self { frame, texts: columns, score: roles.score })
+        Ok(Self { frame, texts: columns, labels: labels.map(Arc::new), named: roles.named })
     }
 
     /// The frame with all columns.
@@ -87,17 +95,51 @@ impl TrainingSet {
         self.texts.clone()
     }
 
-    /// The column of scores or labels, if there is one.
-    pub fn scores(&self) -> Result<Option<Vec<f32>>> {
-        let Some(name) = &self.score else { return Ok(None) };
-        let scores = self.frame.column(name)?.cast(&DataType::Float32)?;
-        Ok(Some(scores.f32()?.iter().map(|score| score.unwrap_or(f32::NAN)).collect()))
+    /// Some examples held out, at random: the rest, and `share` of the examples, each in the order of the rows.
+    ///
+    /// ```
+    /// # use kensaku::data::TrainingSet;
+    /// # use polars::prelude::df;
+    /// # let texts = |what: &str| (0..10).map(|n| format!("{what} {n}")).collect::<Vec<_>>();
+    /// let pairs = TrainingSet::new(df!("query" => texts("where is"), "positive" => texts("here is"))?)?;
+    /// let (train, held_out) = pairs.split(0.2, 42)?;
+    /// assert_eq!((train.len(), held_out.len()), (8, 2));
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If one of both would be empty.
+    pub fn split(&self, share: f64, seed: u64) -> Result<(Self, Self)> {
+        let count = (self.len() as f64 * share).round() as usize;
+        if !(0.0..=1.0).contains(&share) || count == 0 || count >= self.len() {
+            let expected = format!("a share that leaves some of the {} examples on both sides", self.len());
+            return Err(Error::Setting { field: "share", value: share.to_string(), expected });
+        }
+        let mut rows: Vec<IdxSize> = (0..self.len() as IdxSize).collect();
+        Philox::new(seed).shuffle(&mut rows);
+        let mut held_out = rows.split_off(self.len() - count);
+        let take = |rows: &mut Vec<IdxSize>| {
+            rows.sort_unstable();
+            Self::new(self.frame.take(&IdxCa::from_slice("rows".into(), rows))?)
+        };
+        Ok((take(&mut rows)?, take(&mut held_out)?))
+    }
+
+    /// The labels, if there are any.
+    pub fn labels(&self) -> Option<&Labels> {
+        self.labels.as_deref()
     }
 }
 
 impl fmt::Debug for TrainingSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TrainingSet {{ examples: {}, columns: {} }}", self.len(), columns(&self.frame))
+        write!(f, "TrainingSet {{ examples: {}, columns: {}", self.len(), columns(&self.frame))?;
+        if !self.named {
+            let roles = self.texts.iter().enumerate().map(|(index, texts)| (text_column(index), texts.column().name()));
+            let roles: Vec<String> = roles.map(|(role, name)| format!("{role} = `{name}`")).collect();
+            write!(f, "; by their order: {}", roles.join(", "))?;
+        }
+        f.write_str(" }")
     }
 }
 
@@ -105,15 +147,4 @@ impl fmt::Debug for TrainingSet {
 fn full(origin: Origin, column: StringChunked, name: &str) -> Result<Texts> {
     check_full(origin, &column, name)?;
     Ok(Texts::new(column))
-}
-
-fn check_scores(origin: Origin, frame: &DataFrame, name: &str) -> Result<()> {
-    let scores = column(origin, frame, name, "numbers")?;
-    if !scores.dtype().is_primitive_numeric() && !scores.dtype().is_bool() {
-        return Err(origin.column_type(name, scores.dtype().to_string(), "numbers"));
-    }
-    match scores.is_null().first_true_idx() {
-        Some(row) => Err(origin.row(row, name, "null", "a number")),
-        None => Ok(()),
-    }
 }

@@ -25,7 +25,8 @@ pub(crate) fn folder_aside(home: &Path, path: &Path) -> io::Result<TempDir> {
 
 fn replace(aside: TempDir, path: &Path) -> io::Result<()> {
     sync_folder(aside.path())?;
-    if path.exists() {
+    if let Ok(old) = fs::metadata(path) {
+        fs::set_permissions(aside.path(), old.permissions())?;
         exchange(aside.path(), path)?;
     } else {
         fs::rename(aside.path(), path)?;

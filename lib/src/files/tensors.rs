@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::Path;
 
 use safetensors::SafeTensorError;
@@ -21,8 +22,12 @@ pub(crate) fn write_tensors<'a>(
     let folder = folder_of(path);
     let written = || {
         let aside = aside(path, 0o666, |builder| builder.tempfile_in(folder))?;
+        let mode = aside.as_file().metadata()?.permissions();
         serialize_to_file(tensors, metadata, aside.path())?;
-        aside.as_file().sync_all()?;
+        // It has put another file in the place of ours.
+        let written = File::open(aside.path())?;
+        written.set_permissions(mode)?;
+        written.sync_all()?;
         aside.persist(path).map_err(std::io::Error::from)?;
         Ok(sync_folder(folder)?)
     };

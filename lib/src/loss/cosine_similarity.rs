@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::similarity::pairwise_cosine;
 use super::{Batch, Loss, Needs, settings};
-use crate::{Error, Result};
+use crate::Result;
 
 /// `mean_i f(cos(query_i, positive_i) - score_i)` with `f` the square or the absolute value.
 ///
@@ -20,8 +20,8 @@ use crate::{Error, Result};
 /// // The pairs have the cosines 1 and 0; they should have 0.5 and 0.25.
 /// let queries = Tensor::new(&[[2.0f32, 0.0], [0.0, 1.0]], &Device::Cpu)?;
 /// let positives = Tensor::new(&[[1.0f32, 0.0], [1.0, 0.0]], &Device::Cpu)?;
-/// let scores = Some(Tensor::new(&[0.5f32, 0.25], &Device::Cpu)?);
-/// let batch = Batch { scores, ..Batch::pairs(queries, positives) };
+/// let labels = Some(Tensor::new(&[0.5f32, 0.25], &Device::Cpu)?);
+/// let batch = Batch { labels, ..Batch::pairs(queries, positives) };
 /// assert!((loss.loss(&batch)?.to_scalar::<f32>()? - 0.375).abs() < 1e-6);
 /// # Ok::<(), kensaku::Error>(())
 /// ```
@@ -44,13 +44,7 @@ pub enum Difference {
 impl Loss for CosineSimilarity {
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
         batch.examples()?;
-        let scores = batch.scores.as_ref().ok_or_else(|| Error::MissingColumn {
-            place: "CosineSimilarity".to_owned(),
-            column: "score".to_owned(),
-            found: "query, positive".to_owned(),
-            expected: "a column of numbers from -1 to 1 in the training set".to_owned(),
-        })?;
-        let difference = (pairwise_cosine(&batch.queries, &batch.positives)? - scores)?;
+        let difference = (pairwise_cosine(batch.queries()?, batch.positives()?)? - batch.numbers()?)?;
         Ok(match self.difference {
             Difference::Squared => difference.sqr()?,
             Difference::Absolute => difference.abs()?,
@@ -59,8 +53,7 @@ impl Loss for CosineSimilarity {
     }
 
     fn needs(&self) -> Needs {
-        let score_range = Some((-1.0, 1.0));
-        Needs { name: "CosineSimilarity", scores: true, score_range, ..Needs::default() }
+        Needs::named("CosineSimilarity")
     }
 
     fn settings(&self) -> serde_json::Value {

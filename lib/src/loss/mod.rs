@@ -11,7 +11,7 @@
 //! // The library's, and the same written by hand.
 //! let library = MultipleNegativesRanking::default();
 //! let by_hand = loss::custom(|batch| {
-//!     let logits = (loss::cosine(&batch.queries, &batch.positives)? * 20.0)?;
+//!     let logits = (loss::cosine(batch.queries()?, batch.positives()?)? * 20.0)?;
 //!     let own = Tensor::arange(0, logits.dim(0)? as u32, logits.device())?;
 //!     Ok(cross_entropy(&logits, &own)?)
 //! });
@@ -22,14 +22,34 @@
 //! assert!(difference.abs() < 1e-6);
 //! # Ok::<(), kensaku::Error>(())
 //! ```
+//!
+//! [`Batch::scores`] are those of the model, however it compares, so that a loss written with them suits any model.
+//! Losses add up: `0.7 * a + 0.3 * b`, and [`Matryoshka`] is one of any other.
 
+mod angle;
+mod batch;
+mod batch_triplets;
+mod classes;
+mod contrastive;
+mod cosent;
 mod cosine_similarity;
+mod custom;
+mod distance;
+mod distill_kl_div;
+mod functions;
+mod gist_embed;
+mod global_orthogonal;
+mod info_nce;
+mod margin_mse;
+mod matryoshka;
+mod mega_batch_margin;
+mod mse;
 mod multiple_negatives_ranking;
+mod needs;
+mod online_contrastive;
 mod similarity;
+mod sum;
 mod triplet;
-
-use std::fmt;
-use std::sync::Arc;
 
 use candle_core::Tensor;
 use serde::Serialize;
@@ -37,70 +57,45 @@ use serde_json::Value;
 
 use crate::{Error, Result};
 
+pub use angle::AnglE;
+pub use batch::Batch;
+pub use batch_triplets::{BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet};
+pub use contrastive::{Contrastive, Reduction};
+pub use cosent::CoSENT;
 pub use cosine_similarity::{CosineSimilarity, Difference};
+pub use custom::{Custom, custom};
+pub use distance::Distance;
+pub use distill_kl_div::DistillKLDiv;
+pub use functions::{cross_entropy, kl_divergence, log_softmax, log_sum_exp, pairwise_ranking};
+pub use gist_embed::{GISTEmbed, MarginStrategy};
+pub use global_orthogonal::GlobalOrthogonalRegularization;
+pub use info_nce::{InfoNCE, NTXent};
+pub use margin_mse::MarginMSE;
+pub use matryoshka::Matryoshka;
+pub use mega_batch_margin::MegaBatchMargin;
+pub use mse::{EmbedDistill, MSE, TeacherDistance};
 pub use multiple_negatives_ranking::{Direction, Hardness, MultipleNegativesRanking, Partition};
-pub use similarity::{Similarity, cosine, dot, log_sum_exp, normalize, pairwise_cosine};
-pub use triplet::{Distance, Triplet};
-
-/// The embeddings of one training batch: row `i` of every tensor belongs to example `i`.
-#[derive(Debug, Clone)]
-pub struct Batch {
-    /// `(B, dim)`
-    pub queries: Tensor,
-    /// `(B, dim)`
-    pub positives: Tensor,
-    /// One tensor `(B, dim)` per column of negatives.
-    pub negatives: Vec<Tensor>,
-    /// How similar query and positive are `(B,)`, where the training set says so.
-    pub scores: Option<Tensor>,
-}
-
-impl Batch {
-    /// A batch of queries and positives.
-    pub fn pairs(queries: Tensor, positives: Tensor) -> Self {
-        Self { queries, positives, negatives: Vec::new(), scores: None }
-    }
-
-    /// The documents of all columns, one column after the other `((1 + negatives) * B, dim)`: row `i`
-    /// is the positive of query `i`.
-    pub fn docs(&self) -> Result<Tensor> {
-        let columns: Vec<&Tensor> = std::iter::once(&self.positives).chain(&self.negatives).collect();
-        Ok(Tensor::cat(&columns, 0)?)
-    }
-
-    /// `B`; an error if there is no example, or if the tensors do not belong together.
-    pub fn examples(&self) -> Result<usize> {
-        let shape = |tensor: &Tensor| format!("{:?}", tensor.dims());
-        let problem = |what: &str, found: String, expected: String| {
-            Err(Error::Shape { what: format!("{what} of a batch"), found, expected })
-        };
-        let &[examples, _] = self.queries.dims() else {
-            return problem("queries", shape(&self.queries), "(B, dim)".to_owned());
-        };
-        if examples == 0 {
-            return problem("queries", shape(&self.queries), "at least one example".to_owned());
-        }
-        for (what, docs) in
-            std::iter::once(("positives", &self.positives)).chain(self.negatives.iter().map(|docs| ("negatives", docs)))
-        {
-            if docs.dims() != self.queries.dims() {
-                return problem(what, shape(docs), format!("that of the queries, {}", shape(&self.queries)));
-            }
-        }
-        match &self.scores {
-            Some(scores) if scores.dims() != [examples] => {
-                problem("scores", shape(scores), format!("[{examples}], one per example"))
-            }
-            _ => Ok(examples),
-        }
-    }
-}
+pub use needs::{Labelled, Needs};
+pub use online_contrastive::OnlineContrastive;
+pub use similarity::{Similarity, cosine, dot, normalize, pairwise_cosine};
+pub use sum::Sum;
+pub use triplet::Triplet;
 
 /// Turns the embeddings of a batch into a scalar to minimise.
 ///
 /// Implemented by the library's losses and by every `Fn(&Batch) -> Result<Tensor>`.
-pub trait Loss {
+pub trait Loss: Send + Sync {
     fn loss(&self, batch: &Batch) -> Result<Tensor>;
+
+    /// An error that names a setting that cannot be meant.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The terms that the loss is the weighted sum of, to be reported one by one.
+    fn terms(&self, batch: &Batch) -> Result<Vec<Term>> {
+        Ok(vec![Term { name: self.needs().name.to_owned(), weight: 1.0, value: self.loss(batch)? }])
+    }
 
     /// What it asks of the training set, so that a trainer can say beforehand what is missing.
     fn needs(&self) -> Needs {
@@ -118,80 +113,41 @@ pub trait Loss {
     }
 }
 
-/// What a loss asks of the training set. The default asks for nothing, as a closure does, of which nothing
-/// is known.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Needs {
-    /// The name, for messages; empty for a closure.
-    pub name: &'static str,
-    /// At least one column of negatives.
-    pub negatives: bool,
-    /// The column `score`.
-    pub scores: bool,
-    /// The least and the largest score that it can reach.
-    pub score_range: Option<(f32, f32)>,
-    /// Other examples of the batch, as negatives.
-    pub in_batch: bool,
+/// One of the terms of a loss.
+#[derive(Debug, Clone)]
+pub struct Term {
+    pub name: String,
+    pub weight: f64,
+    /// A scalar, without its weight.
+    pub value: Tensor,
 }
 
-impl<F: Fn(&Batch) -> Result<Tensor>> Loss for F {
-    fn loss(&self, batch: &Batch) -> Result<Tensor> {
-        self(batch)
-    }
+/// An error that names the field, unless it is above 0.
+fn positive(field: &'static str, value: f64) -> Result<()> {
+    setting(field, value, "a number above 0", value > 0.0 && value.is_finite())
 }
 
-impl Loss for Box<dyn Loss> {
-    fn loss(&self, batch: &Batch) -> Result<Tensor> {
-        self.as_ref().loss(batch)
-    }
+/// An error that names the field, unless it is finite and at least 0.
+fn not_negative(field: &'static str, value: f64) -> Result<()> {
+    setting(field, value, "0 or more", value >= 0.0 && value.is_finite())
+}
 
-    fn needs(&self) -> Needs {
-        self.as_ref().needs()
-    }
+fn setting(field: &'static str, value: f64, expected: &str, holds: bool) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Setting { field, value: value.to_string(), expected: expected.to_owned() }) }
+}
 
-    fn settings(&self) -> Value {
-        self.as_ref().settings()
-    }
-
-    fn objection(&self, dim: usize, unit: bool) -> Option<String> {
-        self.as_ref().objection(dim, unit)
-    }
+/// The weighted sum.
+pub(crate) fn total(terms: &[Term]) -> Result<Tensor> {
+    let weighted = |term: &Term| term.value.affine(term.weight, 0.0);
+    let mut rest = terms.iter();
+    let first = rest.next().ok_or_else(|| Error::NothingToTrain {
+        problem: "a loss without terms".to_owned(),
+        expected: "at least one".to_owned(),
+    })?;
+    rest.try_fold(weighted(first)?, |sum, term| Ok((sum + weighted(term)?)?))
 }
 
 /// Settings as [`Loss::settings`] returns them.
 fn settings(loss: &impl Serialize) -> Value {
     serde_json::to_value(loss).unwrap_or_default()
-}
-
-/// A closure as a value with a name, so that a notebook can keep it from one cell to the next.
-#[derive(Clone)]
-pub struct Custom(Arc<dyn Loss>);
-
-/// Makes a loss of a closure, see the [module](self).
-pub fn custom(loss: impl Fn(&Batch) -> Result<Tensor> + 'static) -> Custom {
-    Custom(Arc::new(loss))
-}
-
-impl Loss for Custom {
-    fn loss(&self, batch: &Batch) -> Result<Tensor> {
-        self.0.loss(batch)
-    }
-
-    fn needs(&self) -> Needs {
-        self.0.needs()
-    }
-
-    fn settings(&self) -> Value {
-        self.0.settings()
-    }
-
-    fn objection(&self, dim: usize, unit: bool) -> Option<String> {
-        self.0.objection(dim, unit)
-    }
-}
-
-impl fmt::Debug for Custom {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Custom(|batch| ..)")
-    }
 }

@@ -1,10 +1,10 @@
 //! The loss most retrievers are trained with: the own positive among everybody's documents.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::similarity::{Similarity, log_sum_exp};
-use super::{Batch, Loss, Needs, settings};
+use super::functions::{log_sum_exp, mask, without};
+use super::{Batch, Loss, Needs, Similarity, not_negative, positive, settings};
 use crate::{Error, Result};
 
 /// InfoNCE with in-batch negatives: each query must find its positive among the documents of all
@@ -102,28 +102,30 @@ impl Default for MultipleNegativesRanking {
 impl Loss for MultipleNegativesRanking {
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
         self.check()?;
-        let (examples, like) = (batch.examples()?, &batch.queries);
-        let docs = batch.docs()?;
-        let columns = docs.dim(0)? / examples;
-        let similarities = self.similarity.of(&batch.queries, &docs)?;
+        let examples = batch.examples()?;
+        let (queries, positives, docs) = (batch.queries()?, batch.positives()?, batch.docs()?);
+        let count = docs.dim(0)?;
+        let similarities = self.similarity.of(queries, &docs)?;
         let logits = (&similarities * self.scale)?;
-        let own = own_docs(examples, columns, like)?;
+        // Document `column * examples + example` belongs to `example`.
+        let own_docs = |count| mask(examples, count, queries, |row, doc| doc % examples == row);
         let candidates = |direction: &Direction| -> Result<Tensor> {
             Ok(match direction {
                 Direction::QueryToDoc => match self.hardness {
                     Some(hardness) => {
-                        let negatives = negatives(hardness, examples, columns, like)?;
+                        let negatives = mask(examples, count, queries, |row, doc| hardness.holds(row, doc, examples))?;
                         let penalty = (similarities.detach() * self.hardness_strength)?.mul(&negatives)?;
                         (&logits + penalty)?
                     }
                     None => logits.clone(),
                 },
                 Direction::QueryToQuery => {
-                    let scores = (self.similarity.of(&batch.queries, &batch.queries)? * self.scale)?;
-                    without(&scores, &own_docs(examples, 1, like)?)?
+                    without(&(self.similarity.of(queries, queries)? * self.scale)?, &own_docs(examples)?)?
                 }
-                Direction::DocToQuery => (self.similarity.of(&batch.positives, &batch.queries)? * self.scale)?,
-                Direction::DocToDoc => without(&(self.similarity.of(&batch.positives, &docs)? * self.scale)?, &own)?,
+                Direction::DocToQuery => (self.similarity.of(positives, queries)? * self.scale)?,
+                Direction::DocToDoc => {
+                    without(&(self.similarity.of(positives, &docs)? * self.scale)?, &own_docs(count)?)?
+                }
             })
         };
         // A single example has no others: of these directions, nothing would be left.
@@ -139,20 +141,10 @@ impl Loss for MultipleNegativesRanking {
                 Tensor::stack(&logs, 0)?.mean(0)?
             }
         };
-        let positive = logits.mul(&identity(examples, columns, like)?)?.sum(1)?;
+        let positive = logits.mul(&mask(examples, count, queries, |row, doc| doc == row)?)?.sum(1)?;
         Ok((log_partition - positive)?.mean(0)?)
     }
 
-    fn needs(&self) -> Needs {
-        Needs { name: "MultipleNegativesRanking", in_batch: true, ..Needs::default() }
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
-}
-
-impl MultipleNegativesRanking {
     fn check(&self) -> Result<()> {
         if !self.directions.contains(&Direction::QueryToDoc) {
             return Err(Error::Setting {
@@ -161,46 +153,27 @@ impl MultipleNegativesRanking {
                 expected: "QueryToDoc among them".to_owned(),
             });
         }
-        if self.scale <= 0.0 || !self.scale.is_finite() {
-            let expected = "a number above 0".to_owned();
-            return Err(Error::Setting { field: "scale", value: self.scale.to_string(), expected });
-        }
-        Ok(())
+        not_negative("hardness_strength", self.hardness_strength)?;
+        positive("scale", self.scale)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::named("MultipleNegativesRanking")
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        settings(self)
     }
 }
 
-/// 1 where column `j` of row `i` is the positive or a negative of example `i`.
-fn own_docs(examples: usize, columns: usize, like: &Tensor) -> Result<Tensor> {
-    mask(examples, columns, like, |row, example, _| row == example)
-}
-
-/// 1 where column `j` is the positive of row `i`.
-fn identity(examples: usize, columns: usize, like: &Tensor) -> Result<Tensor> {
-    mask(examples, columns, like, |row, example, column| row == example && column == 0)
-}
-
-fn negatives(hardness: Hardness, examples: usize, columns: usize, like: &Tensor) -> Result<Tensor> {
-    mask(examples, columns, like, |row, example, column| match hardness {
-        Hardness::InBatchNegatives => row != example,
-        Hardness::HardNegatives => row == example && column > 0,
-        Hardness::AllNegatives => row != example || column > 0,
-    })
-}
-
-/// `(examples, columns * examples)` in the type of `like`: document `column * examples + example` belongs to
-/// `example`.
-fn mask(examples: usize, columns: usize, like: &Tensor, holds: impl Fn(usize, usize, usize) -> bool) -> Result<Tensor> {
-    let mut values = Vec::with_capacity(examples * columns * examples);
-    for row in 0..examples {
-        for column in 0..columns {
-            values.extend((0..examples).map(|example| if holds(row, example, column) { 1.0_f32 } else { 0.0 }));
+impl Hardness {
+    /// Whether it applies to a document in the row of an example.
+    fn holds(self, row: usize, doc: usize, examples: usize) -> bool {
+        let (own, positive) = (doc % examples == row, doc < examples);
+        match self {
+            Self::InBatchNegatives => !own,
+            Self::HardNegatives => own && !positive,
+            Self::AllNegatives => !own || !positive,
         }
     }
-    Ok(Tensor::from_vec(values, (examples, columns * examples), like.device())?.to_dtype(like.dtype())?)
-}
-
-/// Minus infinity where the mask is 1.
-fn without(scores: &Tensor, mask: &Tensor) -> Result<Tensor> {
-    let nothing = Tensor::full(f32::NEG_INFINITY, scores.shape(), scores.device())?.to_dtype(scores.dtype())?;
-    Ok(mask.to_dtype(DType::U8)?.where_cond(&nothing, scores)?)
 }

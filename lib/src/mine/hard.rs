@@ -87,6 +87,10 @@ pub fn hard_negatives(
 ) -> Result<TrainingSet> {
     let config = config.borrow();
     config.check(corpus)?;
+    let ids = queries.query_ids();
+    if !run.is_empty() && !ids.is_empty() && ids.iter().all(|query_id| run.hits(query_id).is_empty()) {
+        return Err(Error::NothingMined { run: run.len(), queries: ids.len() });
+    }
     training_set(queries, qrels, corpus, config.num_negatives, |query, query_id, candidates| {
         let hits = run.hits(query_id).iter().map(|hit| candidates.number(&hit.doc_id, query_id));
         let ranked = candidates.filter(hits.collect::<Result<Vec<_>>>()?.into_iter());

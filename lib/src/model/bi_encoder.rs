@@ -131,6 +131,7 @@ impl BiEncoder {
         }
         config.check_prompts()?;
         self.config = config;
+        [Role::Query, Role::Doc, Role::Plain].into_iter().try_for_each(|role| self.check_room(role))?;
         let mut prompt_tokens = [0; 3];
         for (role, tokens) in [Role::Query, Role::Doc, Role::Plain].into_iter().zip(&mut prompt_tokens) {
             *tokens = self.count_prompt_tokens(role)?;
@@ -216,6 +217,22 @@ impl BiEncoder {
     /// How many tokens at the start of a text a mean leaves out.
     pub fn prompt_tokens(&self, role: Role) -> usize {
         self.prompt_tokens[role as usize]
+    }
+
+    /// An error if special tokens and the prompt leave no room for a text.
+    fn check_room(&self, role: Role) -> Result<()> {
+        let (prompt, longest) = (self.config.prompt(role), self.encoder.config().longest());
+        let taken = self.tokenizer.encode_batch(&[prompt], longest)?.first().map_or(0, Vec::len);
+        if taken < self.config.max_length {
+            return Ok(());
+        }
+        let what =
+            if prompt.is_empty() { "special tokens".to_owned() } else { format!("special tokens and `{prompt}`") };
+        Err(Error::Setting {
+            field: "max_length",
+            value: self.config.max_length.to_string(),
+            expected: format!("more than the {taken} tokens that {what} take"),
+        })
     }
 
     fn count_prompt_tokens(&self, role: Role) -> Result<usize> {

@@ -1,5 +1,6 @@
 //! Vectors with the ids of their texts.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use candle_core::Tensor;
@@ -16,10 +17,19 @@ pub struct Embeddings {
 }
 
 impl Embeddings {
-    /// Checks that there is one id per row.
+    /// Checks that there is one id per row, and no id twice.
     pub fn new(ids: Vec<String>, vectors: Tensor) -> Result<Self> {
         match vectors.dims2() {
-            Ok((rows, _)) if rows == ids.len() => Ok(Self { ids, vectors }),
+            Ok((rows, _)) if rows == ids.len() => {
+                let mut seen = HashMap::with_capacity(rows);
+                for (second, id) in ids.iter().enumerate() {
+                    if let Some(first) = seen.insert(id.as_str(), second) {
+                        let (place, kind, id) = ("embeddings".to_owned(), "text", id.clone());
+                        return Err(Error::DuplicateId { place, kind, id, first, second });
+                    }
+                }
+                Ok(Self { ids, vectors })
+            }
             _ => Err(Error::Shape {
                 what: "embeddings".to_owned(),
                 found: format!("{:?} for {} ids", vectors.dims(), ids.len()),

@@ -74,6 +74,14 @@ impl Parameters {
         Ok(Tensor::from_slice(&self.values[entry.range.clone()], entry.shape.as_slice(), &Device::Cpu)?)
     }
 
+    /// The first parameter that holds NaN or infinity, with that number.
+    pub(crate) fn not_finite(&self) -> Option<(&str, f32)> {
+        self.entries.iter().find_map(|entry| {
+            let value = self.values[entry.range.clone()].iter().find(|value| !value.is_finite())?;
+            Some((entry.name.as_str(), *value))
+        })
+    }
+
     /// Sets every gradient to zero, and makes room for them the first time.
     pub fn zero_grads(&mut self) {
         /// Numbers that one task fills.

@@ -24,20 +24,17 @@ pub(super) fn variables(batch: &TokenBatch, vectors: &[f32], dim: usize, dtype: 
     Ok(variables)
 }
 
-/// What a loss sees: the variables, and the scores in their type.
-pub(super) fn loss_batch(batch: &TokenBatch, vectors: &[Var]) -> Result<Batch> {
-    let [queries, positives, negatives @ ..] = vectors else {
-        return Err(Error::Shape {
-            what: "columns of a batch".to_owned(),
-            found: vectors.len().to_string(),
-            expected: "queries, positives and any number of negatives".to_owned(),
-        });
-    };
-    let scores = |scores: &Vec<f32>| Tensor::new(scores.as_slice(), &Device::Cpu)?.to_dtype(queries.dtype());
-    let scores = batch.scores.as_ref().map(scores).transpose()?;
-    let tensor = |variable: &Var| variable.as_tensor().clone();
-    let negatives = negatives.iter().map(tensor).collect();
-    Ok(Batch { queries: tensor(queries), positives: tensor(positives), negatives, scores })
+/// What a loss sees: the variables, and the labels in their type.
+pub(super) fn loss_batch(model: &BiEncoder, batch: &TokenBatch, vectors: &[Var]) -> Result<Batch> {
+    let dtype = vectors.first().map_or(DType::F32, |vectors| vectors.dtype());
+    let labels = batch.labels.as_ref().map(|labels| Ok::<_, Error>(labels.tensor()?.to_dtype(dtype)?)).transpose()?;
+    let guide = |column: &Vec<Vec<f32>>| Ok(Tensor::new(column.clone(), &Device::Cpu)?.to_dtype(dtype)?);
+    Ok(Batch {
+        columns: vectors.iter().map(|variable| variable.as_tensor().clone()).collect(),
+        labels,
+        guide: batch.guide.iter().map(guide).collect::<Result<_>>()?,
+        similarity: model.config().similarity,
+    })
 }
 
 /// The value of a scalar.

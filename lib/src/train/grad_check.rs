@@ -7,6 +7,7 @@ use candle_core::{DType, Var};
 use super::TokenBatch;
 use super::autograd::{loss_batch, loss_value, scalar, variables};
 use super::grad_cache::{embed, parts};
+use crate::data::text_column;
 use crate::loss::Loss;
 use crate::model::BiEncoder;
 use crate::nn::Activations;
@@ -57,7 +58,7 @@ const DIRECTIONS: usize = 12;
 /// # use kensaku::train::grad_check;
 /// # fn main() -> Result<()> {
 /// # let (model, data) = (BiEncoder::load("all-MiniLM-L6-v2")?, rustdoc()?.pairs("train")?);
-/// let loss = loss::custom(|batch| Ok(pairwise_cosine(&batch.queries, &batch.positives)?.neg()?.mean(0)?));
+/// let loss = loss::custom(|batch| Ok(pairwise_cosine(batch.queries()?, batch.positives()?)?.neg()?.mean(0)?));
 /// let trainer = Trainer::new(model.clone(), loss.clone(), TrainConfig::default())?;
 /// let check = grad_check(&model, &loss, &trainer.batch(&data, &[0, 1, 2, 3])?)?;
 /// assert!(check.passes(), "{check}");
@@ -70,13 +71,16 @@ pub fn grad_check(model: &BiEncoder, loss: &dyn Loss, batch: &TokenBatch) -> Res
     let vectors = embed(model, &parts, None, &mut Activations::inference())?;
     let inputs = |dtype| variables(batch, &vectors, model.dim(), dtype);
     let doubles = inputs(DType::F64)?;
-    let precise = loss.loss(&loss_batch(batch, &doubles)?).is_ok();
+    let precise = loss.loss(&loss_batch(model, batch, &doubles)?).is_ok();
     let (inputs, precision) = if precise { (doubles, DType::F64) } else { (inputs(DType::F32)?, DType::F32) };
 
-    let value = loss.loss(&loss_batch(batch, &inputs)?)?;
+    let value = loss.loss(&loss_batch(model, batch, &inputs)?)?;
     let number = loss_value(loss, &value)?;
+    if !number.is_finite() {
+        return Err(Error::NotFinite { step: 0, what: "loss".to_owned(), value: number, rows: batch.rows.clone() });
+    }
     let grads = value.backward()?;
-    let slopes = Slopes { loss, batch, inputs: &inputs, value: number, precision };
+    let slopes = Slopes { model, loss, batch, inputs: &inputs, value: number, precision };
     let mut columns = Vec::new();
     for (index, input) in inputs.iter().enumerate() {
         let gradient = match grads.get(input) {
@@ -99,7 +103,9 @@ impl GradCheck {
 
     /// The largest relative deviation of all columns.
     pub fn largest(&self) -> f64 {
-        self.columns.iter().map(|column| column.deviation).fold(0.0, f64::max)
+        // Unlike the larger of two numbers, NaN is not passed over.
+        let larger = |a: f64, b: f64| if a.is_nan() || a > b { a } else { b };
+        self.columns.iter().map(|column| column.deviation).fold(0.0, larger)
     }
 
     /// Whether no column deviates by more than the limit.
@@ -110,6 +116,7 @@ impl GradCheck {
 
 /// A loss around the embeddings of a batch.
 struct Slopes<'a> {
+    model: &'a BiEncoder,
     loss: &'a dyn Loss,
     batch: &'a TokenBatch,
     inputs: &'a [Var],
@@ -120,7 +127,7 @@ struct Slopes<'a> {
 impl Slopes<'_> {
     /// Compares the gradient of one column with slopes.
     fn check(&self, column: usize, gradient: &[f64]) -> Result<ColumnCheck> {
-        let name = column_name(column);
+        let name = text_column(column);
         let norm = length(gradient);
         let (mut along, mut off, mut steep) = (0.0, 0.0, 0.0);
         let mut rng = Philox::new(column as u64);
@@ -136,12 +143,12 @@ impl Slopes<'_> {
             direction.iter_mut().for_each(|part| *part /= scale);
             let (slope, rounding) = self.slope(column, &direction)?;
             let expected: f64 = gradient.iter().zip(&direction).map(|(grad, part)| grad * part).sum();
-            let difference = ((slope - expected).abs() - rounding).max(0.0);
+            let difference = above_zero((slope - expected).abs() - rounding);
             match probe {
                 0 => along = difference / slope.abs().max(norm),
                 _ => {
                     off += difference.powi(2);
-                    steep += (slope.abs() - rounding).max(0.0).powi(2);
+                    steep += above_zero(slope.abs() - rounding).powi(2);
                 }
             }
         }
@@ -151,7 +158,8 @@ impl Slopes<'_> {
             return Err(Error::CutGradient { column: format!("column `{name}`") });
         }
         let across = if off == 0.0 { 0.0 } else { off / steep.max(norm) };
-        Ok(ColumnCheck { name, norm, deviation: along.max(across) })
+        let deviation = if along > across || along.is_nan() { along } else { across };
+        Ok(ColumnCheck { name, norm, deviation })
     }
 
     /// The slope along a direction of length 1, and how far rounding may have moved it.
@@ -180,16 +188,13 @@ impl Slopes<'_> {
         let shift: Vec<f64> = direction.iter().map(|part| part * step).collect();
         let shift = candle_core::Tensor::from_vec(shift, input.shape(), input.device())?.to_dtype(self.precision)?;
         inputs[column] = Var::from_tensor(&(input + shift)?)?;
-        loss_value(self.loss, &self.loss.loss(&loss_batch(self.batch, &inputs)?)?)
+        loss_value(self.loss, &self.loss.loss(&loss_batch(self.model, self.batch, &inputs)?)?)
     }
 }
 
-fn column_name(column: usize) -> String {
-    match column {
-        0 => "query".to_owned(),
-        1 => "positive".to_owned(),
-        column => crate::data::negative_column(column - 1),
-    }
+/// At least 0, or NaN.
+fn above_zero(number: f64) -> f64 {
+    if number < 0.0 { 0.0 } else { number }
 }
 
 fn length(vector: &[f64]) -> f64 {

@@ -14,6 +14,7 @@ pub(super) struct Plan {
     /// The epoch that is being trained on.
     current: Option<(usize, Epoch)>,
     lone: bool,
+    batches: usize,
 }
 
 /// The number of steps in each epoch.
@@ -46,7 +47,20 @@ impl Plan {
                 (Lengths::Uneven(ends), first)
             }
         };
-        Ok(Self { sampler, accumulate, first_epoch, lengths, current: None, lone: first == texts.rows() })
+        Ok(Self {
+            sampler,
+            accumulate,
+            first_epoch,
+            lengths,
+            current: None,
+            lone: first == texts.rows(),
+            batches: first,
+        })
+    }
+
+    /// The number of batches of the first epoch.
+    pub(super) fn batches(&self) -> usize {
+        self.batches
     }
 
     /// The number of steps.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{Optimizer, TrainConfig, Trainer};
-use crate::data::TextHashes;
+use crate::data::{Labels, TextHashes};
 use crate::model::BiEncoder;
 use crate::nn::Activations;
 use crate::{Error, Result};
@@ -33,14 +33,14 @@ pub(super) struct DataMark {
 }
 
 impl DataMark {
-    pub(super) fn of(texts: &TextHashes, scores: Option<&[f32]>) -> Self {
+    pub(super) fn of(texts: &TextHashes, labels: Option<&Labels>) -> Self {
         let mut hash = Xxh3::new();
         for column in texts.columns() {
             hash.update(&(column.len() as u64).to_le_bytes());
             column.iter().for_each(|text| hash.update(&text.to_le_bytes()));
         }
-        for score in scores.unwrap_or_default() {
-            hash.update(&score.to_le_bytes());
+        for label in labels.map(Labels::values).unwrap_or_default() {
+            hash.update(&label.to_le_bytes());
         }
         Self { examples: texts.rows(), fingerprint: hash.digest() }
     }

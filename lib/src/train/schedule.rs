@@ -202,7 +202,7 @@ impl Schedule {
 impl WarmupStableDecay {
     fn share(&self, step: usize, warmup: usize, total: usize) -> f64 {
         let decay = self.num_decay_steps.unwrap_or(total.div_ceil(10));
-        let stable = self.num_stable_steps.unwrap_or(total.saturating_sub(warmup + decay));
+        let stable = self.num_stable_steps.unwrap_or(total.saturating_sub(warmup.saturating_add(decay)));
         let share = if step < warmup {
             let done = step as f64 / warmup as f64;
             match self.warmup_type {
@@ -210,9 +210,9 @@ impl WarmupStableDecay {
                 Slope::Cosine => 0.5 * (1.0 - (PI * done).cos()),
                 Slope::OneMinusSqrt => 1.0 - (1.0 - done).sqrt(),
             }
-        } else if step < warmup + stable {
+        } else if step < warmup.saturating_add(stable) {
             return 1.0;
-        } else if step < warmup + stable + decay {
+        } else if step < warmup.saturating_add(stable).saturating_add(decay) {
             let done = (step - warmup - stable) as f64 / decay as f64;
             match self.decay_type {
                 Slope::Linear => 1.0 - done,

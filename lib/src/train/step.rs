@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::autograd::{check_reached, gradients, loss_batch, loss_value, not_finite, variables};
 use super::grad_cache::{embed, parts};
 use super::{Evaluation, TokenBatch, Trainer};
+use crate::loss::{Loss, Term, total};
 use crate::nn::Dropout;
 use crate::{Error, Result, interrupt};
 
@@ -19,6 +20,9 @@ pub struct Step {
     /// The number of the last step, if it is known.
     pub total: Option<usize>,
     pub loss: f64,
+    /// The terms of the loss by their names, without their weights, if there are several.
+    #[serde(default)]
+    pub terms: Vec<(String, f64)>,
     pub learning_rate: f64,
     /// The norm of the gradient over all parameters, before clipping.
     pub grad_norm: f64,
@@ -61,7 +65,7 @@ impl Trainer {
         }
         for batch in batches {
             batch.check()?;
-            self.check_scores(batch.scores.as_deref(), Some(&batch.rows))?;
+            self.check_scores(batch.labels.as_ref(), Some(&batch.rows))?;
         }
         let learning_rate = self.learning_rate()?;
         self.claim_folder()?;
@@ -69,14 +73,15 @@ impl Trainer {
         let rows = || batches.iter().flat_map(|batch| batch.rows.clone()).collect::<Vec<_>>();
         let examples: usize = batches.iter().map(TokenBatch::examples).sum();
         self.optimizer.zero_grads(self.model.encoder_mut().parameters_mut());
-        let (mut loss, mut tokens) = (0.0, 0);
+        let (mut loss, mut terms, mut tokens) = (0.0, Vec::new(), 0);
         for batch in batches {
             let share = batch.examples() as f64 / examples.max(1) as f64;
-            let value = self.add_gradient(batch, share, tokens)?;
+            let (value, parts) = self.add_gradient(batch, share, tokens)?;
             if !value.is_finite() {
                 return Err(Error::NotFinite { step, what: "loss".to_owned(), value, rows: rows() });
             }
             loss += share * value;
+            add_terms(&mut terms, share, parts);
             tokens += batch.tokens();
         }
         let grad_norm = self.optimizer.step(self.model.encoder_mut().parameters_mut(), learning_rate)?;
@@ -90,7 +95,7 @@ impl Trainer {
         self.warn_once(batches);
         let total = if planned { self.end() } else { self.config.total_steps };
         let seconds = start.elapsed().as_secs_f64();
-        Ok(Step { step, total, loss, learning_rate, grad_norm, tokens, seconds, evaluation: None })
+        Ok(Step { step, total, loss, terms, learning_rate, grad_norm, tokens, seconds, evaluation: None })
     }
 
     /// The number of the round's last step.
@@ -98,9 +103,9 @@ impl Trainer {
         self.round.map(|round| self.done + round.steps.saturating_sub(round.done))
     }
 
-    /// Adds the gradient of `share * loss(batch)` to the table and returns the loss; a loss that is not
+    /// Adds the gradient of `share * loss(batch)` to the table and returns the loss with its terms; a loss that is not
     /// finite has no gradient. `first_token` tells the masks of this batch from those of others in the step.
-    fn add_gradient(&mut self, batch: &TokenBatch, share: f64, first_token: usize) -> Result<f64> {
+    fn add_gradient(&mut self, batch: &TokenBatch, share: f64, first_token: usize) -> Result<(f64, Terms)> {
         let dropout = Dropout { seed: self.config.seed, step: self.done as u32, first_token: first_token as u32 };
         let dropout = self.config.dropout.then_some(dropout);
         let parts = parts(&self.model, batch, self.config.micro_batch)?;
@@ -113,14 +118,16 @@ impl Trainer {
             parts => (embed(&self.model, parts, dropout, &mut self.inference)?, None),
         };
 
-        let (value, d_vectors) = {
+        let (value, terms, d_vectors) = {
             let variables = variables(batch, &vectors, self.model.dim(), candle_core::DType::F32)?;
-            let loss = self.loss.loss(&loss_batch(batch, &variables)?)?;
+            let terms = self.loss.terms(&loss_batch(&self.model, batch, &variables)?)?;
+            let named = term_values(&*self.loss, &terms)?;
+            let loss = total(&terms)?;
             let value = loss_value(&*self.loss, &loss)?;
             if !value.is_finite() {
-                return Ok(value);
+                return Ok((value, named));
             }
-            (value, gradients(&(loss * share)?, &variables)?)
+            (value, named, gradients(&(loss * share)?, &variables)?)
         };
 
         for part in &parts {
@@ -137,7 +144,7 @@ impl Trainer {
         if self.done == 0 {
             check_reached(&self.model, &self.optimizer, &d_vectors)?;
         }
-        Ok(value)
+        Ok((value, terms))
     }
 
     /// Says once what is not wrong, but hardly meant.
@@ -164,12 +171,34 @@ impl Trainer {
     }
 }
 
+/// The terms of a loss by their names.
+type Terms = Vec<(String, f64)>;
+
+/// The values of several terms; none of a single one, which is the loss.
+fn term_values(loss: &dyn Loss, terms: &[Term]) -> Result<Terms> {
+    if terms.len() < 2 {
+        return Ok(Terms::new());
+    }
+    terms.iter().map(|term| Ok((term.name.clone(), loss_value(loss, &term.value)?))).collect()
+}
+
+/// Adds the terms of one batch of several, with its share.
+fn add_terms(sums: &mut Terms, share: f64, terms: Terms) {
+    if sums.len() != terms.len() {
+        *sums = terms.iter().map(|(name, _)| (name.clone(), 0.0)).collect();
+    }
+    sums.iter_mut().zip(terms).for_each(|((_, sum), (_, value))| *sum += share * value);
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { step, loss, learning_rate, grad_norm, tokens, seconds, .. } = self;
         let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
         write!(f, "step {step}{of}  loss {loss:.4}  lr {learning_rate:.2e}  grad norm {grad_norm:.3}  ")?;
         write!(f, "{tokens} tokens  {seconds:.3} s")?;
+        for (name, value) in &self.terms {
+            write!(f, "  {} {value:.4}", if name.is_empty() { "closure" } else { name })?;
+        }
         match &self.evaluation {
             Some(evaluation) => write!(f, "\n{evaluation}"),
             None => Ok(()),

@@ -3,8 +3,8 @@
 use super::plan::Plan;
 use super::round::DataMark;
 use super::validation::due;
-use super::{Step, TokenBatch, Trainer};
-use crate::data::{TextHashes, Texts, TrainingSet};
+use super::{Step, Trainer};
+use crate::data::{Labels, TextHashes, Texts, TrainingSet};
 use crate::model::BiEncoder;
 use crate::show::{self, Message, Places};
 use crate::{Error, Result, interrupt};
@@ -13,7 +13,7 @@ use crate::{Error, Result, interrupt};
 pub struct Steps<'a> {
     trainer: &'a mut Trainer,
     columns: Vec<Texts>,
-    scores: Option<Vec<f32>>,
+    labels: Option<Labels>,
     plan: Plan,
     /// The progress bars of each validation replace those of the previous one.
     places: Places,
@@ -43,13 +43,14 @@ impl Trainer {
     ///
     /// # Errors
     /// If all steps are done or validation has ended the training: [`Trainer::begin_round`] starts again. (Directly after
-    /// [`Trainer::resume`] the iterator is empty instead, so that a finished script can run again.) If texts or scores do
+    /// [`Trainer::resume`] the iterator is empty instead, so that a finished script can run again.) If texts or labels do
     /// not fit the loss.
     pub fn steps(&mut self, data: &TrainingSet) -> Result<Steps<'_>> {
-        let (columns, scores) = (data.columns(), data.scores()?);
-        self.check_scores(scores.as_deref(), None)?;
+        let (columns, labels) = (data.columns(), data.labels());
+        self.check_fit(columns.len(), labels)?;
+        self.check_validation()?;
         let texts = TextHashes::of(&columns)?;
-        let mark = DataMark::of(&texts, scores.as_deref());
+        let mark = DataMark::of(&texts, labels);
         self.check_resumed(mark)?;
         let mut round = self.round_of(mark);
         let plan = Plan::new(&texts, &self.config, round.first_epoch)?;
@@ -75,7 +76,38 @@ impl Trainer {
             }
             say(problem);
         }
-        Ok(Steps { trainer: self, columns, scores, plan, places: Places::default(), stopped: false })
+        let labels = labels.cloned();
+        Ok(Steps { trainer: self, columns, labels, plan, places: Places::default(), stopped: false })
+    }
+
+    /// All remaining steps at once, with a progress bar, for whom the steps do not interest: the last one, see
+    /// [`Trainer::steps`].
+    ///
+    /// ```no_run
+    /// # use kensaku::prelude::*;
+    /// # fn main() -> Result<()> {
+    /// # let (model, data) = (BiEncoder::load("all-MiniLM-L6-v2")?, rustdoc()?.pairs("train")?);
+    /// let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), TrainConfig::default())?;
+    /// println!("{}", trainer.train(&data)?);
+    /// trainer.into_model().save("my-model")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Trainer::steps`], and of any step.
+    pub fn train(&mut self, data: &TrainingSet) -> Result<Step> {
+        let steps = self.steps(data)?;
+        let bar = show::progress("train", Some(steps.size_hint().1.unwrap_or(0)));
+        let mut last = None;
+        for step in steps {
+            last = Some(step?);
+            bar.inc(1);
+        }
+        last.ok_or_else(|| Error::NothingToTrain {
+            problem: "all steps were done before".to_owned(),
+            expected: "another round with `begin_round`".to_owned(),
+        })
     }
 
     /// After [`Trainer::resume`] the training set must be the one of the checkpoint.
@@ -118,7 +150,11 @@ impl Trainer {
         });
         let patience = self.config.validation.patience.unwrap_or(0);
         let validations = if patience == 1 { "1 validation".to_owned() } else { format!("{patience} validations") };
-        format!("stopped early after step {}: {validations} without improvement{best}", self.done)
+        let by = match self.config.validation.min_delta {
+            0.0 => String::new(),
+            delta => format!(" by more than {delta}"),
+        };
+        format!("stopped early after step {}: {validations} without improvement{by}{best}", self.done)
     }
 }
 
@@ -137,8 +173,7 @@ impl Steps<'_> {
         let done = self.trainer.round.map_or(0, |round| round.done);
         interrupt::check("training")?;
         let Some(batches) = self.plan.step(done)? else { return Ok(None) };
-        let tokens =
-            |rows: &Vec<usize>| TokenBatch::new(&self.trainer.model, &self.columns, self.scores.as_deref(), rows);
+        let tokens = |rows: &Vec<usize>| self.trainer.tokens(&self.columns, self.labels.as_ref(), rows);
         let batches = batches.iter().map(tokens).collect::<Result<Vec<_>>>()?;
         let step = self.trainer.update(&batches, true)?;
         Ok(Some(step))

@@ -1,6 +1,6 @@
 //! A batch of examples as token ids.
 
-use crate::data::Texts;
+use crate::data::{Labels, Texts};
 use crate::model::{BiEncoder, Role};
 use crate::{Error, Result};
 
@@ -15,7 +15,9 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TokenBatch {
     pub columns: Vec<Vec<Vec<u32>>>,
-    pub scores: Option<Vec<f32>>,
+    pub labels: Option<Labels>,
+    /// The vectors of a guide, like `columns`; empty without a guide.
+    pub guide: Vec<Vec<Vec<f32>>>,
     /// The rows of the training set that it is made of, for messages; empty where it is made by hand.
     pub rows: Vec<usize>,
     /// How many of its texts were longer than the model takes, and lost their end.
@@ -24,14 +26,13 @@ pub struct TokenBatch {
 
 impl TokenBatch {
     /// Some rows of the columns of a training set.
-    pub(super) fn new(model: &BiEncoder, columns: &[Texts], scores: Option<&[f32]>, rows: &[usize]) -> Result<Self> {
+    pub(super) fn new(model: &BiEncoder, columns: &[Texts], labels: Option<&Labels>, rows: &[usize]) -> Result<Self> {
         let examples = columns.iter().map(Texts::len).min().unwrap_or(0);
         if let Some(row) = rows.iter().find(|row| **row >= examples) {
             let expected = format!("rows of the training set, which has {examples}");
             return Err(Error::Setting { field: "rows", value: row.to_string(), expected });
         }
-        let scores = scores.map(|scores| rows.iter().map(|row| scores[*row]).collect());
-        let mut batch = Self { scores, rows: rows.to_vec(), ..Self::default() };
+        let mut batch = Self { labels: labels.map(|labels| labels.rows(rows)), rows: rows.to_vec(), ..Self::default() };
         for (index, column) in columns.iter().enumerate() {
             let texts: Vec<&str> = rows.iter().map(|row| &column[*row]).collect();
             let encodings = model.encodings(&texts, role(index))?;

@@ -1,15 +1,16 @@
 //! The trainer: a model, a loss, an optimiser, and how far they have come.
 
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::checkpoint::CheckpointLog;
+use super::guide::Guide;
 use super::round::{Round, arenas};
 use super::steps::Pending;
 use super::validation::Validation;
 use super::{Optimizer, TokenBatch, TrainConfig};
 use crate::Result;
-use crate::data::TrainingSet;
+use crate::data::{Labels, Texts, TrainingSet};
 use crate::loss::Loss;
 use crate::model::BiEncoder;
 use crate::nn::Activations;
@@ -31,8 +32,9 @@ use crate::nn::Activations;
 /// ```
 pub struct Trainer {
     pub(super) model: BiEncoder,
-    pub(super) loss: Rc<dyn Loss>,
+    pub(super) loss: Arc<dyn Loss>,
     pub(super) config: TrainConfig,
+    pub(super) guide: Option<Guide>,
     pub(super) optimizer: Optimizer,
     pub(super) activations: Activations,
     /// For passes without a backward pass: GradCache's first, validation.
@@ -53,11 +55,12 @@ pub struct Trainer {
 impl Trainer {
     /// Takes the model; [`Trainer::into_model`] gives it back.
     pub fn new(model: BiEncoder, loss: impl Loss + 'static, config: TrainConfig) -> Result<Self> {
-        Self::from_parts(model, Rc::new(loss), config)
+        Self::from_parts(model, Arc::new(loss), config)
     }
 
-    pub(super) fn from_parts(model: BiEncoder, loss: Rc<dyn Loss>, config: TrainConfig) -> Result<Self> {
+    pub(super) fn from_parts(model: BiEncoder, loss: Arc<dyn Loss>, config: TrainConfig) -> Result<Self> {
         config.check()?;
+        loss.check()?;
         let optimizer = Optimizer::new(&config, model.encoder().parameters())?;
         let (activations, inference) = arenas(&config, &model, &optimizer);
         Ok(Self {
@@ -66,6 +69,7 @@ impl Trainer {
             model,
             loss,
             config,
+            guide: None,
             inference,
             validation: Validation::default(),
             pending: None,
@@ -79,7 +83,15 @@ impl Trainer {
 
     /// The token ids of some rows of a training set, for [`Trainer::step`]; an error if it has fewer rows.
     pub fn batch(&self, data: &TrainingSet, rows: &[usize]) -> Result<TokenBatch> {
-        TokenBatch::new(&self.model, &data.columns(), data.scores()?.as_deref(), rows)
+        self.tokens(&data.columns(), data.labels(), rows)
+    }
+
+    pub(super) fn tokens(&self, columns: &[Texts], labels: Option<&Labels>, rows: &[usize]) -> Result<TokenBatch> {
+        let mut batch = TokenBatch::new(&self.model, columns, labels, rows)?;
+        if let Some(guide) = &self.guide {
+            batch.guide = guide.vectors(columns, rows)?;
+        }
+        Ok(batch)
     }
 
     /// The model as it is now.

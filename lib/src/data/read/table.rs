@@ -109,8 +109,8 @@ impl Table {
 
     /// Needs columns of texts, by name or by order; see [`TrainingSet`].
     pub fn training_set(mut self) -> Result<TrainingSet> {
-        for name in training::SCORES {
-            if self.frame.schema().contains(name) {
+        for name in training::LABELS {
+            if self.frame.schema().contains(name) && !self.origin().is_nested(name) {
                 self = self.numbers(name)?;
             }
         }

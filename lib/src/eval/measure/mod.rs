@@ -86,6 +86,7 @@ impl FromStr for Measure {
 const LONGEST: usize = 40;
 
 fn parse(name: &str) -> Option<Measure> {
+    let name = name.trim();
     let is = |known: &str, name: &str| !known.is_empty() && known.eq_ignore_ascii_case(name);
     let cutoff = |digits: &str| digits.parse().ok().filter(|k| *k > 0);
     if let Some((name, digits)) = name.split_once('@') {

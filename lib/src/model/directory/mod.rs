@@ -3,6 +3,7 @@
 //!
 //! What changes vectors is honoured and written back, or refused by name.
 
+mod foreign;
 mod read;
 mod replace;
 mod write;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::foreign;
 use crate::loss::Similarity;
 use crate::model::config::{DOC, QUERY};
 use crate::model::{BiEncoder, BiEncoderConfig, Pooling};
@@ -14,7 +15,8 @@ use crate::{Error, Result, folder};
 
 pub(in crate::model) fn read(dir: &Path) -> Result<BiEncoder> {
     if !dir.is_dir() {
-        return Err(unusable(dir, "no such folder", "a sentence-transformers or Hugging Face directory"));
+        let problem = if dir.exists() { "a file, not a folder" } else { "no such folder (nothing is downloaded)" };
+        return Err(unusable(dir, problem, "a sentence-transformers or Hugging Face directory"));
     }
     let modules = Modules::read(dir)?;
     let mut config = BiEncoderConfig { normalize: modules.normalize, ..Default::default() };
@@ -135,9 +137,12 @@ fn read_prompts(dir: &Path, config: &mut BiEncoderConfig) -> Result<()> {
         }
     }
     config.query_prompt = prompts.remove(QUERY).unwrap_or_default();
-    let doc = [DOC, "passage", "corpus"].into_iter().find_map(|name| prompts.get(name).cloned());
-    config.doc_prompt = doc.unwrap_or_default();
-    prompts.remove(DOC);
+    // No other name counts, such as `passage`: there, a prompt for documents is always set, if only to nothing.
+    config.doc_prompt = prompts.remove(DOC).unwrap_or_default();
+    let other = ["passage", "corpus"].into_iter().find(|name| prompts.contains_key(*name));
+    if let Some(name) = other.filter(|_| config.doc_prompt.is_empty()) {
+        log::warn!("the prompt `{name}` is not put before documents, as in Python; `with_prompts` sets one that is");
+    }
     config.prompts = prompts;
     config.default_prompt = stored["default_prompt_name"].as_str().map(str::to_owned);
     config.check_prompts().map_err(|error| error.of_file(&path))?;
@@ -148,6 +153,9 @@ fn read_prompts(dir: &Path, config: &mut BiEncoderConfig) -> Result<()> {
     };
     Ok(())
 }
+
+/// Older versions name a file after the family: `sentence_bert_config.json`.
+pub(super) const FAMILIES: [&str; 7] = ["bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"];
 
 /// What the module of the encoder says about texts.
 struct Transformer {
@@ -161,7 +169,6 @@ impl Transformer {
     /// Older versions store the maximum length in a separate file, once named after the family; newer ones in that of the
     /// tokenizer.
     fn read(dir: &Path) -> Result<Self> {
-        const FAMILIES: [&str; 7] = ["bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"];
         let mut path = folder::file(dir, "tokenizer_config.json")?;
         let tokenizer = folder::optional_json(dir, "tokenizer_config.json")?;
         let mut stored = Value::Null;
@@ -175,6 +182,7 @@ impl Transformer {
                 break;
             }
         }
+        foreign::refuse(dir, &path, &stored)?;
         // Tokenizers without a limit store 1e30, which is no u64.
         let length = stored["max_seq_length"].as_u64().or(tokenizer["model_max_length"].as_u64());
         let max_length = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
@@ -198,6 +206,6 @@ fn check_task(path: &Path, stored: &Value) -> Result<()> {
     Ok(())
 }
 
-fn unusable(path: &Path, problem: impl Into<String>, expected: impl Into<String>) -> Error {
+pub(super) fn unusable(path: &Path, problem: impl Into<String>, expected: impl Into<String>) -> Error {
     Error::Model { path: path.to_owned(), problem: problem.into(), expected: expected.into() }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::read::FAMILIES;
 use crate::files::{exchange, folder_aside, sync_folder};
 use crate::{Error, Result};
 
@@ -15,13 +16,18 @@ const OF_A_MODEL: &str = "
     2_Normalize 3_Normalize onnx openvino";
 
 fn is_of_a_model(name: &str) -> bool {
-    let part = name.starts_with("model-") && name.ends_with(".safetensors");
-    let length = name.starts_with("sentence_") && name.ends_with("_config.json");
+    let within = |start, end| name.strip_prefix(start).and_then(|name| name.strip_suffix(end));
+    // `model-00001-of-00002.safetensors`
+    let part = within("model-", ".safetensors").and_then(|part| part.split_once("-of-"));
+    let part =
+        part.is_some_and(|(part, of)| [part, of].iter().all(|number| number.bytes().all(|c| c.is_ascii_digit())));
+    let length = within("sentence_", "_config.json").is_some_and(|family| FAMILIES.contains(&family));
     part || length || OF_A_MODEL.split_whitespace().any(|own| own == name)
 }
 
 /// Replaces `dir` with a folder that `create` fills. Files that do not belong to the old model are kept, such as an edited
-/// README or the user's notes. If `dir` has no model but other files, the new files are added one by one.
+/// README or the user's notes. If `dir` has no model but other files, the new files are added one by one; an error if one of
+/// them is there.
 pub(super) fn replace(dir: &Path, create: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     if dir.as_os_str().is_empty() {
         return Err(Error::Setting {
@@ -40,6 +46,9 @@ pub(super) fn replace(dir: &Path, create: impl FnOnce(&Path) -> Result<()>) -> R
         None => (folder_aside(&dir, &dir).map_err(Error::io(&dir))?, true),
     };
     create(aside.path())?;
+    if within && !has_model(&dir) {
+        check_free(aside.path(), &dir)?;
+    }
     let placed = match within {
         true => remove_stale(aside.path(), &dir).and_then(|()| put_into(aside.path(), &dir)),
         false => swap(aside.path(), &dir),
@@ -48,7 +57,27 @@ pub(super) fn replace(dir: &Path, create: impl FnOnce(&Path) -> Result<()>) -> R
 }
 
 fn has_model(dir: &Path) -> bool {
-    dir.join("modules.json").exists() || dir.join("config.json").exists()
+    let has = |name: &str| dir.join(name).exists();
+    let weights =
+        ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+    has("modules.json") || has("config.json") && weights.into_iter().any(has)
+}
+
+/// An error if a file of a new model would take the place of one that is of something else.
+fn check_free(new: &Path, dir: &Path) -> Result<()> {
+    for entry in fs::read_dir(new).map_err(Error::io(new))? {
+        let name = entry.map_err(Error::io(new))?.file_name();
+        if name != "README.md" && dir.join(&name).exists() {
+            let name = name.to_string_lossy().into_owned();
+            let problem = format!("`{name}` is there, but no model");
+            return Err(Error::Model {
+                path: dir.to_owned(),
+                problem,
+                expected: "another folder to save to".to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn is_empty(dir: &Path) -> bool {
@@ -80,6 +109,7 @@ fn swap(new: &Path, dir: &Path) -> io::Result<()> {
         }
     }
     sync(new)?;
+    fs::set_permissions(new, fs::metadata(dir)?.permissions())?;
     exchange(new, dir)?;
     sync_folder(dir.parent().unwrap_or(dir))
 }
@@ -89,6 +119,7 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
     let kind = fs::symlink_metadata(from)?.file_type();
     if kind.is_dir() {
         fs::create_dir_all(to)?;
+        fs::set_permissions(to, fs::metadata(from)?.permissions())?;
         return fs::read_dir(from)?.try_for_each(|entry| {
             let entry = entry?;
             link(&entry.path(), &to.join(entry.file_name()))
@@ -224,6 +255,32 @@ mod tests {
         replace(home.path(), model("first")).unwrap();
         assert_eq!(fs::read_to_string(home.path().join("run.trec")).unwrap(), "mine");
         assert_eq!(names(home.path()).len(), FILES.len() + 1);
+        // A file of the same name is not of a model.
+        let home = tempfile::tempdir().unwrap();
+        let mine = ["config.json", "vocab.txt", "model-notes.safetensors", "sentence_split_config.json"];
+        mine.iter().for_each(|name| fs::write(home.path().join(name), "mine").unwrap());
+        let refused = replace(home.path(), model("first")).unwrap_err().to_string();
+        assert!(refused.contains("`config.json` is there, but no model"), "{refused}");
+        assert_eq!(names(home.path()).len(), mine.len());
+        assert!(mine.iter().all(|name| fs::read_to_string(home.path().join(name)).unwrap() == "mine"));
+        assert!(is_of_a_model("model-00001-of-00002.safetensors") && is_of_a_model("sentence_xlm-roberta_config.json"));
+        assert!(!is_of_a_model("model-notes.safetensors") && !is_of_a_model("sentence_split_config.json"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_private_folder_stays_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("model");
+        replace(&dir, model("first")).unwrap();
+        fs::create_dir(dir.join("notes")).unwrap();
+        for path in [dir.clone(), dir.join("notes")] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        replace(&dir, model("second")).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&dir), mode(&dir.join("notes"))), (0o700, 0o700));
     }
 
     #[test]

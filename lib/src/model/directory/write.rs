@@ -17,6 +17,10 @@ pub(in crate::model) fn write(dir: &Path, model: &BiEncoder) -> Result<()> {
 
 /// Writes a model into an empty folder.
 fn create(dir: &Path, model: &BiEncoder) -> Result<()> {
+    if let Some((name, value)) = model.encoder().parameters().not_finite() {
+        let expected = "finite weights: the training has diverged".to_owned();
+        return Err(Error::Model { path: dir.to_owned(), problem: format!("`{name}` holds {value}"), expected });
+    }
     let config = model.config();
     let folder = |name: &str| fs::create_dir_all(dir.join(name)).map_err(Error::io(dir.join(name)));
     let json = |name: &str, value: &Value| files::write_json(&dir.join(name), value);

@@ -95,10 +95,46 @@ pub(super) fn start(dir: &Path) -> Result<()> {
     match list(dir)?.pop() {
         Some(path) => Err(Error::Checkpoint {
             path,
-            problem: "is of another training: resume it, remove the folder or choose another one".to_owned(),
+            problem: "it belongs to another training; `resume` continues that one, or choose another folder".to_owned(),
             before: None,
         }),
         None => fs::create_dir_all(dir).map_err(Error::io(dir)),
+    }
+}
+
+/// The file that says whose folder it is: a stamp that each trainer makes for itself.
+const STAMP: &str = ".training";
+
+/// Marks the folder as that of the training with this stamp.
+pub(super) fn stamp(dir: &Path, stamp: &str) -> Result<()> {
+    fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    files::write(&dir.join(STAMP), stamp.as_bytes())
+}
+
+/// An error if another training has taken the folder since.
+pub(super) fn check_stamp(dir: &Path, own: &str) -> Result<()> {
+    let path = dir.join(STAMP);
+    match fs::read_to_string(&path) {
+        Ok(found) if found == own => Ok(()),
+        // The user has removed the folder.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => stamp(dir, own),
+        Ok(_) => Err(Error::Checkpoint {
+            path: dir.to_owned(),
+            problem: "another training writes its checkpoints here by now; choose a folder for each".to_owned(),
+            before: None,
+        }),
+        Err(error) => Err(Error::io(path)(error)),
+    }
+}
+
+/// If the training has gone back to a step before the best checkpoint, the best one is that of `best`, if it is there.
+pub(super) fn rewind(dir: &Path, step: usize, best: Option<(usize, f64)>) -> Result<()> {
+    if self::best(dir)?.is_none_or(|path| step_of(&path) <= Some(step)) {
+        return Ok(());
+    }
+    match best.filter(|(step, _)| place(dir, *step).is_dir()) {
+        Some((step, score)) => mark_best(dir, step, score),
+        None => fs::remove_file(dir.join(BEST)).map_err(Error::io(dir.join(BEST))),
     }
 }
 
@@ -236,6 +272,6 @@ mod tests {
         assert_eq!(steps(&dir), [5, 10]);
         let left: Vec<PathBuf> = entries(dir.path()).unwrap();
         assert_eq!(left.len(), 3, "{left:?}");
-        assert!(start(dir.path()).unwrap_err().to_string().contains("step-00000010: is of another training"));
+        assert!(start(dir.path()).unwrap_err().to_string().contains("step-00000010: it belongs to another training"));
     }
 }

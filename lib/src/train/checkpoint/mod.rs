@@ -17,7 +17,6 @@ use state::TrainState;
 
 use super::Trainer;
 use crate::model::BiEncoder;
-use crate::nn::Parameter;
 use crate::{Error, Result, files};
 
 pub use folder::CheckpointConfig;
@@ -65,8 +64,7 @@ fn read(path: &Path, trainer: &Trainer) -> Result<Restored, Problem> {
     if stored.entries() != parameters.entries() {
         return Err(Problem::Foreign("its weights are of another model".to_owned()));
     }
-    let broken = |entry: &Parameter| stored.values[entry.range.clone()].iter().find(|value| !value.is_finite());
-    match stored.entries().iter().find_map(|entry| Some((&entry.name, broken(entry)?))) {
+    match stored.not_finite() {
         Some((name, value)) => Err(Problem::Damaged(format!("model.safetensors: `{name}` holds {value}"))),
         None => Ok(Restored { state, model, moments }),
     }

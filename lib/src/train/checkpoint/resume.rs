@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::folder::{self, CheckpointConfig};
 use super::state::TrainState;
@@ -32,6 +34,8 @@ pub(in crate::train) struct CheckpointLog {
     owned: Option<PathBuf>,
     /// The step whose checkpoint was last written to it, or read from it.
     latest: Option<usize>,
+    /// What marks the folder as this training's.
+    stamp: Option<String>,
 }
 
 impl Trainer {
@@ -70,7 +74,7 @@ impl Trainer {
         let mut refused: Vec<(PathBuf, String)> = Vec::new();
         while let Some(path) = candidates.pop() {
             match read(&path, self) {
-                Ok(restored) => return Ok(self.restore(path, restored, &refused)),
+                Ok(restored) => return self.restore(path, restored, &refused),
                 Err(Problem::Damaged(problem)) => refused.push((path, problem)),
                 Err(Problem::Foreign(problem)) => {
                     refused.push((path, problem));
@@ -123,8 +127,14 @@ impl Trainer {
         let Some(CheckpointConfig { dir, .. }) = &self.config.checkpoint else { return Ok(()) };
         if self.log.owned.as_ref() != Some(dir) {
             folder::start(dir)?;
-            (self.log.owned, self.log.latest) = (Some(dir.clone()), None);
+            (self.log.owned, self.log.latest, self.log.stamp) = (Some(dir.clone()), None, None);
         }
+        if let Some(stamp) = &self.log.stamp {
+            return folder::check_stamp(dir, stamp);
+        }
+        let stamp = new_stamp();
+        folder::stamp(dir, &stamp)?;
+        self.log.stamp = Some(stamp);
         Ok(())
     }
 
@@ -134,23 +144,27 @@ impl Trainer {
         if self.config.checkpoint.as_ref().is_some_and(due) { self.checkpoint().map(drop) } else { Ok(()) }
     }
 
-    fn restore(&mut self, path: PathBuf, restored: Restored, refused: &[(PathBuf, String)]) -> Resumed {
+    fn restore(&mut self, path: PathBuf, restored: Restored, refused: &[(PathBuf, String)]) -> Result<Resumed> {
         let Restored { state, model, moments } = restored;
         let TrainState { step, updates, round, evaluations, .. } = state;
+        let real = |path: &Path| path.canonicalize().ok();
+        let own = self.config.checkpoint.as_ref().map(|config| config.dir.clone());
+        let own = own.filter(|dir| real(dir).is_some() && real(dir) == real(folder::of(&path)));
+        if let Some(dir) = &own {
+            let best = evaluations.iter().rev().find(|evaluation| evaluation.best);
+            folder::rewind(dir, step, best.and_then(|best| Some((best.step, self.deciding(best)?.1))))?;
+        }
         let values = &mut self.model.encoder_mut().parameters_mut().values;
         values.copy_from_slice(&model.encoder().parameters().values);
         self.optimizer.restore(updates, moments);
         (self.done, self.round, self.pending) = (step, round, None);
         self.validation.resume(evaluations);
-        let real = |path: &Path| path.canonicalize().ok();
-        let own = self.config.checkpoint.as_ref().map(|config| config.dir.clone());
-        let own = own.filter(|dir| real(dir).is_some() && real(dir) == real(folder::of(&path)));
         let latest = own.as_ref().map(|_| step);
         let expected = round.map(|round| (path.clone(), round.data));
-        self.log = CheckpointLog { expected, owned: own, latest };
+        self.log = CheckpointLog { expected, owned: own, latest, stamp: None };
         let passed_over = refused.iter().map(|(path, problem)| format!("{}: {problem}", path.display())).collect();
         let finished = round.is_some_and(|round| round.done >= round.steps && round.epochs >= self.config.epochs);
-        Resumed { path, step, finished, passed_over }
+        Ok(Resumed { path, step, finished, passed_over })
     }
 
     /// The newest checkpoint before this one that this training can go on from.
@@ -166,6 +180,13 @@ impl Trainer {
             expected: "a folder for checkpoints".to_owned(),
         })
     }
+}
+
+/// A text that no other trainer has: by process, time and a count.
+fn new_stamp() -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+    format!("{} {time} {}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl fmt::Display for Resumed {

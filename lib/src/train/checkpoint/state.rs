@@ -200,7 +200,7 @@ mod tests {
         let triplet = Trainer::new(model.clone(), crate::loss::Triplet::default(), config.clone()).unwrap();
         let refused = state.check(&triplet).unwrap_err();
         assert_eq!(refused, "its loss is `MultipleNegativesRanking`, here it is `Triplet`");
-        let closure = crate::loss::custom(|batch| Ok(batch.queries.sum_all()?));
+        let closure = crate::loss::custom(|batch| Ok(batch.queries()?.sum_all()?));
         let refused = state.check(&Trainer::new(model, closure, config.clone()).unwrap()).unwrap_err();
         assert_eq!(refused, "its loss is `MultipleNegativesRanking`, here it is a closure");
         // As many tokens, but others.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::memory::{ArenaSize, GIB, available, disk_free, training_bytes};
 use super::{Check, CheckState, EXAMPLES};
-use crate::data::{Texts, TrainingSet};
+use crate::data::{Labels, TrainingSet};
+use crate::train::fit::columns_and_labels;
 use crate::train::{KeepBest, MicroBatch, Step, TokenBatch, TrainConfig, Trainer};
 use crate::{Error, Result};
 
@@ -120,32 +121,16 @@ impl Trainer {
         }
     }
 
-    pub(super) fn data_format(&self, columns: &[Texts], scores: Option<&[f32]>) -> Check {
+    pub(super) fn data_format(&self, columns: usize, labels: Option<&Labels>) -> Check {
         let needs = self.loss.needs();
-        let negatives = columns.len().saturating_sub(2);
-        let found = format!(
-            "query, positive{}{}",
-            match negatives {
-                0 => String::new(),
-                1 => ", 1 column of negatives".to_owned(),
-                negatives => format!(", {negatives} columns of negatives"),
-            },
-            if scores.is_some() { ", score" } else { "" }
-        );
+        let found = columns_and_labels(columns, labels.map(Labels::kind));
         let name = if needs.name.is_empty() { "a closure" } else { needs.name };
-        let missing =
-            [(needs.negatives && negatives == 0, "negatives"), (needs.scores && scores.is_none(), "a column `score`")];
-        if let Some((_, what)) = missing.iter().find(|(missing, _)| *missing) {
-            return check("data format", CheckState::Fail, format!("{name} needs {what}; there is: {found}"));
-        }
-        match self.check_scores(scores, None) {
+        match self.check_fit(columns, labels) {
             Err(Error::Row { row, problem, expected, .. }) => {
                 check("data format", CheckState::Fail, format!("row {row}: {problem}; expected {expected}"))
             }
-            _ if scores.is_some() && !needs.scores && !needs.name.is_empty() => {
-                check("data format", CheckState::Warn, format!("{name} does not look at the scores of: {found}"))
-            }
-            _ => check("data format", CheckState::Ok, format!("{name}: {found}")),
+            Err(error) => check("data format", CheckState::Fail, error.to_string()),
+            Ok(()) => check("data format", CheckState::Ok, format!("{name}: {found}")),
         }
     }
 
@@ -172,16 +157,18 @@ impl Trainer {
             (false, 0) if needs.name.is_empty() => {
                 check("negatives", CheckState::Warn, "none but what the closure makes")
             }
-            (false, 0) if needs.negatives => check("negatives", CheckState::Fail, "none; kensaku::mine makes them"),
+            (false, 0) if *needs.columns.start() > 2 => {
+                check("negatives", CheckState::Fail, "none; kensaku::mine makes them")
+            }
             (false, 0) => check("negatives", CheckState::Ok, "none, and none are needed"),
-            (false, _) if needs.negatives || needs.name.is_empty() => check("negatives", CheckState::Ok, each),
+            (false, _) if *needs.columns.end() > 2 => check("negatives", CheckState::Ok, each),
             (false, _) => {
                 check("negatives", CheckState::Warn, format!("{each}, but {} does not look at them", needs.name))
             }
         }
     }
 
-    pub(super) fn effective_batch(&self) -> Check {
+    pub(super) fn effective_batch(&self, rows: usize, batches: usize) -> Check {
         let TrainConfig { batch_size, accumulate, micro_batch, .. } = self.config;
         let parts = match micro_batch {
             None => String::new(),
@@ -189,6 +176,15 @@ impl Trainer {
             Some(MicroBatch::Tokens(tokens)) => format!(", encoded {tokens} tokens at a time"),
         };
         let found = format!("{} examples: {accumulate} x {batch_size}{parts}", batch_size * accumulate);
+        let average = rows as f64 / batches.max(1) as f64;
+        if rows < batch_size {
+            return check("batch", CheckState::Warn, format!("{found}; the training set has {rows}"));
+        }
+        if average < 0.75 * batch_size as f64 && batches > 2 {
+            let found =
+                format!("{found}; {average:.1} on average, as rows that share a text are kept apart (no_duplicates)");
+            return check("batch", CheckState::Warn, found);
+        }
         check("batch", CheckState::Ok, found)
     }
 
@@ -196,7 +192,13 @@ impl Trainer {
         let TrainConfig { schedule, learning_rate, epochs, .. } = &self.config;
         let warmup = self.config.warmup_of(self.config.total_steps.unwrap_or(steps));
         let found = format!("{schedule:?}, {learning_rate:.1e} after {warmup} of {steps} steps; epochs: {epochs}");
-        check("schedule", if steps == 0 { CheckState::Fail } else { CheckState::Ok }, found)
+        match steps {
+            0 => check("schedule", CheckState::Fail, found),
+            steps if warmup >= steps => {
+                check("schedule", CheckState::Warn, format!("{found}; the learning rate never reaches its peak"))
+            }
+            _ => check("schedule", CheckState::Ok, found),
+        }
     }
 }
 
@@ -240,6 +242,7 @@ mod tests {
             grad_norm: 1.0,
             tokens: 100,
             seconds,
+            terms: Vec::new(),
             evaluation: None,
         }
     }

@@ -1,7 +1,7 @@
 //! The smoke test and the plan, before the first step.
 
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use polars::prelude::*;
 
@@ -63,10 +63,12 @@ impl Trainer {
     /// # }
     /// ```
     pub fn preflight(&self, data: &TrainingSet) -> Result<Preflight> {
-        let (columns, scores) = (data.columns(), data.scores()?);
+        let (columns, labels) = (data.columns(), data.labels());
         let texts_of_all = TextHashes::of(&columns)?;
-        let round = self.round_of(DataMark::of(&texts_of_all, scores.as_deref()));
-        let plan = Plan::new(&texts_of_all, &self.config, round.first_epoch)?.steps();
+        let round = self.round_of(DataMark::of(&texts_of_all, labels));
+        let plan = Plan::new(&texts_of_all, &self.config, round.first_epoch)?;
+        let batches = plan.batches();
+        let plan = plan.steps();
         let left = plan.saturating_sub(round.done);
         let sample = self.sample(data, &columns)?;
         let steps = self.smoke_test(data);
@@ -81,12 +83,12 @@ impl Trainer {
         checks.push(time(steps.as_deref().unwrap_or_default(), &sample, left, &self.config));
         checks.push(self.disk());
         checks.push(data_memory(data, columns.len()));
-        checks.push(self.data_format(&columns, scores.as_deref()));
+        checks.push(self.data_format(columns.len(), labels));
         checks.push(self.vectors());
         checks.push(self.negatives(columns.len().saturating_sub(2)));
         checks.push(texts(&sample, self.model.config().max_length));
         checks.push(check("precision", CheckState::Ok, "f32: weights, activations, gradients and moments"));
-        checks.push(self.effective_batch());
+        checks.push(self.effective_batch(data.len(), batches));
         checks.push(self.schedule(plan));
         checks.push(check("seed", CheckState::Ok, format!("{}: order of examples and dropout", self.config.seed)));
         checks.push(check("tracker", CheckState::Ok, "none: each step is what the iterator yields"));
@@ -106,7 +108,8 @@ impl Trainer {
         let validation = ValidationConfig::default();
         let config =
             TrainConfig { epochs: STEPS, total_steps: None, checkpoint: None, validation, ..self.config.clone() };
-        let mut copy = Self::from_parts(self.model.clone(), Rc::clone(&self.loss), config)?;
+        let mut copy = Self::from_parts(self.model.clone(), Arc::clone(&self.loss), config)?;
+        copy.guide.clone_from(&self.guide);
         copy.steps(&sample)?.take(STEPS).collect()
     }
 }

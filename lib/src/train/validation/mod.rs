@@ -48,25 +48,25 @@ struct Evaluator {
     run: Box<Measure>,
 }
 
-type Measure = dyn Fn(&BiEncoder) -> Result<f64>;
+type Measure = dyn Fn(&BiEncoder) -> Result<f64> + Send;
 
 impl Trainer {
     /// Adds the mean loss on held-out examples to each validation, as `loss`: without dropout, in batches as
     /// in training, the same ones every time.
     pub fn validate_on(&mut self, held_out: &TrainingSet) -> Result<()> {
-        let (columns, scores) = (held_out.columns(), held_out.scores()?);
+        let (columns, labels) = (held_out.columns(), held_out.labels());
         let plan = plan_batches(&columns, self.config.batch_size, self.config.no_duplicates, self.config.seed, 0)?;
         if plan.is_empty() {
             let problem = "the held-out set has no rows".to_owned();
             return Err(Error::NothingToTrain { problem, expected: "at least one example".to_owned() });
         }
-        self.check_scores(scores.as_deref(), None)?;
-        let batch = |rows: &Vec<usize>| TokenBatch::new(&self.model, &columns, scores.as_deref(), rows);
+        self.check_fit(columns.len(), labels)?;
+        let batch = |rows: &Vec<usize>| self.tokens(&columns, labels, rows);
         self.validation.held_out = plan.iter().map(batch).collect::<Result<_>>()?;
         Ok(())
     }
 
-    /// Adds a measure, of which more is better, to each validation.
+    /// Adds a measure, of which more is better, to each validation; it replaces one of the same name.
     ///
     /// ```no_run
     /// # use kensaku::prelude::*;
@@ -92,15 +92,41 @@ impl Trainer {
     pub fn validate_with(
         &mut self,
         name: impl Into<String>,
-        evaluator: impl Fn(&BiEncoder) -> Result<f64> + 'static,
+        evaluator: impl Fn(&BiEncoder) -> Result<f64> + Send + 'static,
     ) -> Result<()> {
         let name = name.into();
-        if name == LOSS || self.validation.evaluators.iter().any(|known| known.name == name) {
-            let expected = "a name that no other value of the validation has".to_owned();
+        if name == LOSS {
+            let expected = "another name: that is the held-out loss".to_owned();
             return Err(Error::Setting { field: "name", value: name, expected });
         }
-        self.validation.evaluators.push(Evaluator { name, run: Box::new(evaluator) });
+        let evaluator = Evaluator { name, run: Box::new(evaluator) };
+        match self.validation.evaluators.iter_mut().find(|known| known.name == evaluator.name) {
+            Some(known) => *known = evaluator,
+            None => self.validation.evaluators.push(evaluator),
+        }
         Ok(())
+    }
+
+    /// An error for settings of a validation that will never be, or of another name.
+    pub(super) fn check_validation(&self) -> Result<()> {
+        let ValidationConfig { patience, monitor, .. } = &self.config.validation;
+        let asked = self.validation.asked();
+        if let Some(patience) = patience.filter(|_| !asked) {
+            let expected = "something to validate with: `validate_on` or `validate_with`".to_owned();
+            return Err(Error::Setting { field: "patience", value: patience.to_string(), expected });
+        }
+        let Some(monitor) = monitor else { return Ok(()) };
+        let held_out = (!self.validation.held_out.is_empty()).then_some(LOSS);
+        let names = self.validation.evaluators.iter().map(|evaluator| evaluator.name.as_str()).chain(held_out);
+        let names: Vec<&str> = names.collect();
+        if names.contains(&monitor.as_str()) {
+            return Ok(());
+        }
+        let expected = match asked {
+            true => names.join(" or "),
+            false => "something to validate with: `validate_on` or `validate_with`".to_owned(),
+        };
+        Err(Error::Setting { field: "monitor", value: monitor.clone(), expected })
     }
 
     /// Validates the model as it is now. [`Trainer::steps`] calls it when it is due; called before the first
@@ -185,7 +211,7 @@ impl Trainer {
         for batch in &self.validation.held_out {
             let vectors = embed(&self.model, &parts(&self.model, batch, budget)?, None, &mut self.inference)?;
             let variables = variables(batch, &vectors, self.model.dim(), candle_core::DType::F32)?;
-            let loss = self.loss.loss(&loss_batch(batch, &variables)?)?;
+            let loss = self.loss.loss(&loss_batch(&self.model, batch, &variables)?)?;
             sum += loss_value(&*self.loss, &loss)? * batch.examples() as f64;
             examples += batch.examples();
         }

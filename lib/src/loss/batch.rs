@@ -1,0 +1,157 @@
+//! What a loss sees: the outputs of a model, and what the training set says about them.
+
+use candle_core::Tensor;
+
+use super::Similarity;
+use crate::{Error, Result};
+
+/// The embeddings of one training batch: row `i` of every tensor belongs to example `i`.
+///
+/// ```
+/// use kensaku::loss::Batch;
+/// # use kensaku::candle_core::{Device, Tensor};
+/// # let rows = |x: f32| Tensor::new(&[[1.0, x], [x, 1.0]], &Device::Cpu);
+/// let batch = Batch::new(vec![rows(0.0)?, rows(0.1)?, rows(0.2)?]);
+/// assert_eq!((batch.examples()?, batch.negatives().len()), (2, 1));
+/// // Each query with the documents of all examples: the positives first.
+/// assert_eq!((batch.docs()?.dims(), batch.scores()?.dims()), (&[4, 2][..], &[2, 4][..]));
+/// # Ok::<(), kensaku::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// One tensor `(B, dim)` per column: queries, positives, each column of negatives.
+    pub columns: Vec<Tensor>,
+    /// What the training set says about each example, if anything: a score or a class `(B,)`, or several numbers
+    /// `(B, k)`, such as margins or the vector of a teacher.
+    pub labels: Option<Tensor>,
+    /// The columns as a guide model embeds them, without gradients; empty without a guide.
+    pub guide: Vec<Tensor>,
+    /// How the model compares queries with documents.
+    pub similarity: Similarity,
+}
+
+impl Batch {
+    /// A batch of columns, compared by cosine.
+    pub fn new(columns: Vec<Tensor>) -> Self {
+        Self { columns, ..Self::default() }
+    }
+
+    /// A batch of queries and positives.
+    pub fn pairs(queries: Tensor, positives: Tensor) -> Self {
+        Self::new(vec![queries, positives])
+    }
+
+    /// The first column `(B, dim)`.
+    pub fn queries(&self) -> Result<&Tensor> {
+        self.column(0, "query")
+    }
+
+    /// The second column `(B, dim)`.
+    pub fn positives(&self) -> Result<&Tensor> {
+        self.column(1, "positive")
+    }
+
+    /// All further columns, each `(B, dim)`.
+    pub fn negatives(&self) -> &[Tensor] {
+        self.columns.get(2..).unwrap_or_default()
+    }
+
+    /// The same; an error if there are none.
+    pub(super) fn some_negatives(&self) -> Result<&[Tensor]> {
+        match self.negatives() {
+            [] => Err(self.missing("negative")),
+            negatives => Ok(negatives),
+        }
+    }
+
+    /// The documents of all columns, one column after the other `((1 + negatives) * B, dim)`: row `i`
+    /// is the positive of query `i`.
+    pub fn docs(&self) -> Result<Tensor> {
+        self.positives()?;
+        Ok(Tensor::cat(&self.columns[1..], 0)?)
+    }
+
+    /// How the model scores each query with each of [`Batch::docs`]: `(B, (1 + negatives) * B)`. The score of query
+    /// `i` with its positive is entry `i` of row `i`.
+    pub fn scores(&self) -> Result<Tensor> {
+        self.similarity.of(self.queries()?, &self.docs()?)
+    }
+
+    /// Each query with its own documents alone, the positive first: `(B, 1 + negatives)`.
+    pub fn own_scores(&self) -> Result<Tensor> {
+        self.own_scores_by(self.similarity)
+    }
+
+    pub(super) fn own_scores_by(&self, similarity: Similarity) -> Result<Tensor> {
+        let (queries, _) = (self.queries()?, self.positives()?);
+        let scores: Vec<Tensor> =
+            self.columns[1..].iter().map(|docs| similarity.pairwise(queries, docs)).collect::<Result<_>>()?;
+        Ok(Tensor::stack(&scores, 1)?)
+    }
+
+    /// The labels.
+    pub fn labels(&self) -> Result<&Tensor> {
+        self.labels.as_ref().ok_or_else(|| self.missing("label"))
+    }
+
+    /// One label per example `(B,)`.
+    pub(super) fn numbers(&self) -> Result<&Tensor> {
+        let labels = self.labels()?;
+        match labels.rank() {
+            1 => Ok(labels),
+            _ => Err(Error::Shape {
+                what: "labels of a batch".to_owned(),
+                found: format!("{:?}", labels.dims()),
+                expected: "one number per example".to_owned(),
+            }),
+        }
+    }
+
+    /// `B`; an error if there is no example, or if the tensors do not belong together.
+    pub fn examples(&self) -> Result<usize> {
+        let queries = self.queries()?;
+        let shape = |tensor: &Tensor| format!("{:?}", tensor.dims());
+        let problem = |what: &str, found: String, expected: String| {
+            Err(Error::Shape { what: format!("{what} of a batch"), found, expected })
+        };
+        let &[examples, _] = queries.dims() else {
+            return problem("queries", shape(queries), "(B, dim)".to_owned());
+        };
+        if examples == 0 {
+            return problem("queries", shape(queries), "at least one example".to_owned());
+        }
+        for (index, docs) in self.columns.iter().enumerate().skip(1) {
+            if docs.dims() != queries.dims() {
+                let what = if index == 1 { "positives" } else { "negatives" };
+                return problem(what, shape(docs), format!("that of the queries, {}", shape(queries)));
+            }
+        }
+        if let Some(guide) = self.guide.iter().find(|guide| guide.dims().first() != Some(&examples)) {
+            return problem("guide's vectors", shape(guide), format!("({examples}, dim), one row per example"));
+        }
+        match &self.labels {
+            Some(labels) if labels.dims().first() != Some(&examples) => {
+                problem("labels", shape(labels), format!("[{examples}], one per example"))
+            }
+            _ => Ok(examples),
+        }
+    }
+
+    fn column(&self, index: usize, name: &str) -> Result<&Tensor> {
+        self.columns.get(index).ok_or_else(|| self.missing(name))
+    }
+
+    fn missing(&self, column: &str) -> Error {
+        let names = (0..self.columns.len()).map(crate::data::text_column).collect::<Vec<_>>();
+        Error::MissingColumn {
+            place: "batch".to_owned(),
+            column: column.to_owned(),
+            found: if names.is_empty() { "no columns".to_owned() } else { names.join(", ") },
+            expected: match column {
+                "negative" => "a training set with negatives (kensaku::mine makes them)",
+                _ => "a training set that has it",
+            }
+            .to_owned(),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! A closure as a loss.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use serde_json::Value;
+
+use super::{Batch, Loss, Needs, Term};
+use crate::Result;
+
+/// A closure as a value with a name, so that a notebook can keep it from one cell to the next.
+#[derive(Clone)]
+pub struct Custom(Arc<dyn Loss>);
+
+/// Makes a loss of a closure, see the [module](super).
+pub fn custom(loss: impl Fn(&Batch) -> Result<Tensor> + Send + Sync + 'static) -> Custom {
+    Custom(Arc::new(loss))
+}
+
+impl<F: Fn(&Batch) -> Result<Tensor> + Send + Sync> Loss for F {
+    fn loss(&self, batch: &Batch) -> Result<Tensor> {
+        self(batch)
+    }
+}
+
+impl Deref for Custom {
+    type Target = dyn Loss;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+/// Everything as the loss inside has it.
+macro_rules! forwards {
+    ($($holder:ty),*) => {$(
+        impl Loss for $holder {
+            fn loss(&self, batch: &Batch) -> Result<Tensor> {
+                (**self).loss(batch)
+            }
+
+            fn check(&self) -> Result<()> {
+                (**self).check()
+            }
+
+            fn terms(&self, batch: &Batch) -> Result<Vec<Term>> {
+                (**self).terms(batch)
+            }
+
+            fn needs(&self) -> Needs {
+                (**self).needs()
+            }
+
+            fn settings(&self) -> Value {
+                (**self).settings()
+            }
+
+            fn objection(&self, dim: usize, unit: bool) -> Option<String> {
+                (**self).objection(dim, unit)
+            }
+        }
+    )*};
+}
+
+forwards!(Custom, Box<dyn Loss>);
+
+impl fmt::Debug for Custom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Custom(|batch| ..)")
+    }
+}

@@ -1,0 +1,207 @@
+//! What each loss asks of a training set: one table.
+
+use std::ops::RangeInclusive;
+
+use crate::data::LabelKind;
+
+/// What a loss asks of the training set. The default asks for nothing, as a closure does, of which nothing
+/// is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Needs {
+    /// The name, for messages; empty for a closure.
+    pub name: &'static str,
+    /// How many columns of texts it can use: 1 is texts alone, 2 pairs, 3 triples.
+    pub columns: RangeInclusive<usize>,
+    pub labels: Labelled,
+    /// The least and the largest score that it can reach.
+    pub score_range: Option<(f32, f32)>,
+    /// Other examples of the batch, as negatives.
+    pub in_batch: bool,
+    /// A guide model.
+    pub guide: bool,
+}
+
+/// The labels that a loss needs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Labelled {
+    /// It may look at them or not, as a closure.
+    #[default]
+    Unknown,
+    /// It ignores them.
+    No,
+    /// A number for each example.
+    Score,
+    /// Scores if there are any.
+    Optional,
+    /// 0 or 1.
+    Binary,
+    /// The number of a class.
+    Class,
+    /// A teacher's margin per negative, or its score per document.
+    Margins,
+    /// A teacher's score per document.
+    Teacher,
+    /// The vector of a teacher.
+    Vector,
+}
+
+/// Any number of columns, from this one.
+const fn from(columns: usize) -> RangeInclusive<usize> {
+    columns..=usize::MAX
+}
+
+impl Default for Needs {
+    fn default() -> Self {
+        Self::closure()
+    }
+}
+
+impl Needs {
+    const fn closure() -> Self {
+        let columns = from(1);
+        Self { name: "", columns, labels: Labelled::Unknown, score_range: None, in_batch: false, guide: false }
+    }
+
+    const fn of(name: &'static str, columns: RangeInclusive<usize>, labels: Labelled) -> Self {
+        Self { name, columns, labels, ..Self::closure() }
+    }
+
+    const fn in_batch(self) -> Self {
+        Self { in_batch: true, ..self }
+    }
+
+    const fn guided(self) -> Self {
+        Self { guide: true, ..self }
+    }
+
+    const fn within(self, low: f32, high: f32) -> Self {
+        Self { score_range: Some((low, high)), ..self }
+    }
+
+    /// What each loss of the library needs, in the order of names.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        TABLE.iter()
+    }
+
+    /// The line of the table.
+    pub(super) fn named(name: &str) -> Self {
+        TABLE.iter().find(|needs| needs.name == name).cloned().unwrap_or_default()
+    }
+
+    /// Whether a training set with so many columns of texts, and labels or none, has what the loss needs.
+    pub fn fits(&self, columns: usize, labels: Option<LabelKind>) -> bool {
+        self.columns.contains(&columns) && self.labels.fits(columns, labels)
+    }
+
+    /// The names of the library's losses that fit such a training set.
+    pub fn fitting(columns: usize, labels: Option<LabelKind>) -> Vec<&'static str> {
+        TABLE.iter().filter(|needs| needs.fits(columns, labels)).map(|needs| needs.name).collect()
+    }
+
+    /// What it needs in words: `pairs, and a score for each`. That it takes no labels is only said of `labelled` data.
+    pub(crate) fn spoken(&self, labelled: bool) -> String {
+        let columns = match (self.columns.start(), self.columns.end()) {
+            (1, 1) => "one column of texts".to_owned(),
+            (2, 2) => "pairs".to_owned(),
+            (1, _) => "any columns".to_owned(),
+            (2, _) => "pairs, with or without negatives".to_owned(),
+            _ => "pairs with negatives".to_owned(),
+        };
+        match self.labels {
+            Labelled::No if labelled => format!("{columns}, without labels"),
+            Labelled::Unknown | Labelled::No => columns,
+            labels => format!("{columns}, and {}", labels.spoken()),
+        }
+    }
+}
+
+impl Labelled {
+    fn fits(self, columns: usize, labels: Option<LabelKind>) -> bool {
+        let negatives = columns.saturating_sub(2);
+        match (self, labels) {
+            (Self::Unknown, _) | (Self::No, None) => true,
+            // Pairs labelled 0 would be trained as positives.
+            (Self::No, Some(_)) => false,
+            // Negatives tell as much as scores.
+            (Self::Optional, None) => negatives > 0,
+            (_, None) => false,
+            (Self::Score | Self::Optional, Some(labels)) => !matches!(labels, LabelKind::List(_)),
+            (Self::Binary, Some(labels)) => labels == LabelKind::Binary,
+            (Self::Class, Some(labels)) => matches!(labels, LabelKind::Binary | LabelKind::Class),
+            (Self::Margins, Some(LabelKind::List(width))) => width == negatives || width == negatives + 1,
+            (Self::Margins, Some(_)) => negatives == 1,
+            (Self::Teacher, Some(labels)) => labels == LabelKind::List(negatives + 1),
+            (Self::Vector, Some(labels)) => matches!(labels, LabelKind::List(_)),
+        }
+    }
+
+    fn spoken(self) -> &'static str {
+        match self {
+            Self::Unknown | Self::No => "no labels",
+            Self::Optional => "scores or none",
+            Self::Score => "a score for each",
+            Self::Binary => "a label of 0 or 1 for each",
+            Self::Class => "the number of a class for each",
+            Self::Margins => "a teacher's margin per negative, or its score per document",
+            Self::Teacher => "a teacher's score per document",
+            Self::Vector => "a teacher's vector for each",
+        }
+    }
+}
+
+use Labelled::{Binary, Class, Margins, No, Optional, Score, Teacher, Vector};
+
+/// All losses of the library.
+const TABLE: &[Needs] = &[
+    Needs::of("AnglE", from(2), Optional),
+    Needs::of("BatchAllTriplet", 1..=1, Class).in_batch(),
+    Needs::of("BatchHardSoftMarginTriplet", 1..=1, Class).in_batch(),
+    Needs::of("BatchHardTriplet", 1..=1, Class).in_batch(),
+    Needs::of("BatchSemiHardTriplet", 1..=1, Class).in_batch(),
+    Needs::of("Contrastive", 2..=2, Binary),
+    Needs::of("CoSENT", 2..=2, Score).in_batch(),
+    Needs::of("CosineSimilarity", 2..=2, Score).within(-1.0, 1.0),
+    Needs::of("DistillKLDiv", from(3), Teacher),
+    Needs::of("EmbedDistill", from(1), Vector),
+    Needs::of("GISTEmbed", from(2), No).in_batch().guided(),
+    Needs::of("GlobalOrthogonalRegularization", from(1), No).in_batch(),
+    Needs::of("InfoNCE", from(2), No).in_batch(),
+    Needs::of("MarginMSE", from(3), Margins),
+    Needs::of("MegaBatchMargin", 2..=2, No).in_batch(),
+    Needs::of("MSE", from(1), Vector),
+    Needs::of("MultipleNegativesRanking", from(2), No).in_batch(),
+    Needs::of("NTXent", 2..=2, No).in_batch(),
+    Needs::of("OnlineContrastive", 2..=2, Binary),
+    Needs::of("Triplet", from(3), No),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_are_found_by_columns_and_labels() {
+        assert_eq!(
+            Needs::fitting(2, None),
+            [
+                "GISTEmbed",
+                "GlobalOrthogonalRegularization",
+                "InfoNCE",
+                "MegaBatchMargin",
+                "MultipleNegativesRanking",
+                "NTXent",
+            ]
+        );
+        assert_eq!(Needs::fitting(1, Some(LabelKind::Class)).len(), 4);
+        assert_eq!(Needs::fitting(2, Some(LabelKind::Score)), ["AnglE", "CoSENT", "CosineSimilarity"]);
+        assert_eq!(Needs::fitting(4, Some(LabelKind::List(2))), ["EmbedDistill", "MarginMSE", "MSE"]);
+        assert!(!Needs::named("MarginMSE").fits(4, Some(LabelKind::List(4))));
+        assert!(Needs::default().fits(7, None), "nothing is known of a closure");
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_names_are_unique() {
+        let names: Vec<String> = TABLE.iter().map(|needs| needs.name.to_lowercase()).collect();
+        assert!(names.is_sorted() && names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+    }
+}

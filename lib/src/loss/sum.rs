@@ -1,0 +1,185 @@
+//! Sums of losses: `0.7 * a + 0.3 * b`.
+
+use std::fmt;
+use std::ops::{Add, Mul};
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use serde_json::{Value, json};
+
+use super::needs::Labelled;
+use super::{
+    AnglE, Batch, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet, CoSENT,
+    Contrastive, CosineSimilarity, Custom, DistillKLDiv, EmbedDistill, GISTEmbed, GlobalOrthogonalRegularization,
+    InfoNCE, Loss, MSE, MarginMSE, Matryoshka, MegaBatchMargin, MultipleNegativesRanking, NTXent, Needs,
+    OnlineContrastive, Term, Triplet, setting, total,
+};
+use crate::Result;
+
+/// Losses that are added, each with its weight. A step reports every term.
+///
+/// ```
+/// use kensaku::loss::{Batch, Loss, MegaBatchMargin, MultipleNegativesRanking};
+/// # use kensaku::candle_core::{Device, Tensor};
+///
+/// let sum = 0.7 * MultipleNegativesRanking::default() + 0.3 * MegaBatchMargin::default();
+/// let rows = Tensor::new(&[[1.0f32, 0.0], [0.6, 0.8]], &Device::Cpu)?;
+/// let terms = sum.terms(&Batch::pairs(rows.clone(), rows))?;
+/// assert_eq!((terms[0].name.as_str(), terms[1].weight), ("MultipleNegativesRanking", 0.3));
+/// # Ok::<(), kensaku::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Sum(Vec<(f64, Arc<dyn Loss>)>);
+
+impl Sum {
+    fn of(weight: f64, loss: impl Loss + 'static) -> Self {
+        Self(vec![(weight, Arc::new(loss))])
+    }
+}
+
+impl Loss for Sum {
+    fn loss(&self, batch: &Batch) -> Result<Tensor> {
+        total(&self.terms(batch)?)
+    }
+
+    fn terms(&self, batch: &Batch) -> Result<Vec<Term>> {
+        let mut all = Vec::new();
+        for (weight, loss) in &self.0 {
+            let terms = loss.terms(batch)?;
+            all.extend(terms.into_iter().map(|term| Term { weight: weight * term.weight, ..term }));
+        }
+        Ok(all)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.0.iter().try_for_each(|(weight, loss)| {
+            setting("weight", *weight, "a finite number", weight.is_finite())?;
+            loss.check()
+        })
+    }
+
+    /// What all of them need.
+    fn needs(&self) -> Needs {
+        self.0.iter().map(|(_, loss)| loss.needs()).reduce(Needs::and).unwrap_or_default()
+    }
+
+    fn settings(&self) -> Value {
+        let terms = self
+            .0
+            .iter()
+            .map(|(weight, loss)| json!({ "weight": weight, "name": loss.needs().name, "settings": loss.settings() }));
+        json!({ "sum": terms.collect::<Vec<_>>() })
+    }
+
+    fn objection(&self, dim: usize, unit: bool) -> Option<String> {
+        self.0.iter().find_map(|(_, loss)| loss.objection(dim, unit))
+    }
+}
+
+impl Needs {
+    fn and(self, other: Self) -> Self {
+        let labels = match (self.labels, other.labels) {
+            (Labelled::No | Labelled::Unknown | Labelled::Optional, labels) if labels != Labelled::No => labels,
+            (labels, _) => labels,
+        };
+        let columns = *self.columns.start().max(other.columns.start())..=*self.columns.end().min(other.columns.end());
+        Self {
+            name: "a sum of losses",
+            columns,
+            labels,
+            score_range: self.score_range.or(other.score_range),
+            in_batch: self.in_batch || other.in_batch,
+            guide: self.guide || other.guide,
+        }
+    }
+}
+
+impl<R: Loss + 'static> Add<R> for Sum {
+    type Output = Self;
+
+    fn add(mut self, other: R) -> Self {
+        self.0.extend(Self::of(1.0, other).0);
+        self
+    }
+}
+
+impl Mul<Sum> for f64 {
+    type Output = Sum;
+
+    fn mul(self, mut sum: Sum) -> Sum {
+        sum.0.iter_mut().for_each(|(weight, _)| *weight *= self);
+        sum
+    }
+}
+
+impl<L: Loss + 'static> Mul<Matryoshka<L>> for f64 {
+    type Output = Sum;
+
+    fn mul(self, loss: Matryoshka<L>) -> Sum {
+        Sum::of(self, loss)
+    }
+}
+
+impl<L: Loss + 'static, R: Loss + 'static> Add<R> for Matryoshka<L> {
+    type Output = Sum;
+
+    fn add(self, other: R) -> Sum {
+        Sum::of(1.0, self) + other
+    }
+}
+
+/// Rust has no weight times any loss: one by one.
+macro_rules! terms {
+    ($($loss:ty),* $(,)?) => {$(
+        impl Mul<$loss> for f64 {
+            type Output = Sum;
+
+            fn mul(self, loss: $loss) -> Sum {
+                Sum::of(self, loss)
+            }
+        }
+
+        impl<R: Loss + 'static> Add<R> for $loss {
+            type Output = Sum;
+
+            fn add(self, other: R) -> Sum {
+                Sum::of(1.0, self) + other
+            }
+        }
+    )*};
+}
+
+terms!(
+    AnglE,
+    BatchAllTriplet,
+    BatchHardSoftMarginTriplet,
+    BatchHardTriplet,
+    BatchSemiHardTriplet,
+    CoSENT,
+    Contrastive,
+    CosineSimilarity,
+    Custom,
+    DistillKLDiv,
+    EmbedDistill,
+    GISTEmbed,
+    GlobalOrthogonalRegularization,
+    InfoNCE,
+    MSE,
+    MarginMSE,
+    MegaBatchMargin,
+    MultipleNegativesRanking,
+    NTXent,
+    OnlineContrastive,
+    Triplet,
+);
+
+impl fmt::Debug for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (weight, loss)) in self.0.iter().enumerate() {
+            let name = loss.needs().name;
+            let name = if name.is_empty() { "a closure" } else { name };
+            write!(f, "{}{weight} * {name}", if index == 0 { "" } else { " + " })?;
+        }
+        Ok(())
+    }
+}
