@@ -6,7 +6,7 @@ use crate::golden::{self, json};
 use crate::shared::{Trials, shared, test};
 use kensaku::Result;
 use kensaku::data::Qrels;
-use kensaku::eval::{EvalConfig, Measure, Report, Run, evaluate_with};
+use kensaku::eval::{EvalConfig, Hit, Measure, Report, Run, evaluate_with};
 
 const TOLERANCE: f64 = 1e-6;
 
@@ -169,6 +169,13 @@ fn a_report_says_what_it_does_not_hold() -> Result<()> {
     assert_eq!(report.mean("MAP").unwrap_err().to_string(), message);
     assert!(report.per_query("MAPS").unwrap_err().to_string().starts_with("unknown measure `MAPS`"));
     assert_eq!(report.measures(), ["nDCG@10".parse::<Measure>()?, "RR".parse()?]);
+    let nothing = evaluate_with(&qrels, &run, &[] as &[&str], EvalConfig::default()).unwrap_err().to_string();
+    assert_eq!(nothing, "measures = []: expected at least one, such as `nDCG@10`");
+    let mut broken = Run::new();
+    let query_id = &report.query_ids()[0];
+    broken.insert(query_id, vec![Hit { doc_id: "a".to_owned(), score: f64::NAN }]);
+    let error = evaluate_with(&qrels, &broken, &["RR"], EvalConfig::default()).unwrap_err().to_string();
+    assert_eq!(error, format!("score = NaN of document `a` for query `{query_id}`: expected a number"));
     let frame = report.frame()?;
     assert_eq!(frame.get_column_names(), ["query_id", "nDCG@10", "RR"]);
     assert_eq!(frame.height(), report.query_ids().len());

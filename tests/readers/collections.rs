@@ -17,6 +17,8 @@ pub(super) fn integer_ids() {
     assert!(qrels.is_relevant("1", "7") && !qrels.is_relevant("1", "10"));
     let floats = df!("doc_id" => [7.0], "text" => ["x"]).unwrap();
     assert_eq!(Corpus::new(floats).unwrap_err().to_string(), "corpus: column `doc_id` is f64; expected strings");
+    let beir = Corpus::new(df!("_id" => ["a"], "text" => ["x"]).unwrap()).unwrap_err().to_string();
+    assert!(beir.ends_with("expected a column of strings or integers; rename `_id` if it is that"), "{beir}");
     let twice = file("{\"query_id\": 1, \"text\": \"x\"}\n\n{\"query_id\": 1, \"text\": \"y\"}\n");
     let message = read::jsonl(twice.path()).unwrap().queries().unwrap_err().to_string();
     assert!(message.contains("duplicate query id `1`, as in line 1"), "{message}");

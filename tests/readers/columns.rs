@@ -51,7 +51,9 @@ pub(super) fn unused_columns() {
     let told = |frame: PolarsResult<DataFrame>| TrainingSet::new(frame.unwrap()).unwrap_err().to_string();
     let message = told(df!("query" => ["q"], "positive" => ["p"], "negatives" => ["n"], "margin" => [0.5]));
     assert!(
-        message.starts_with("training set: nothing would be trained on `negatives`, `margin`; expected `negative`"),
+        message.starts_with(
+            "training set: no use for `negatives`, `margin` (the query is `query`, the positive `positive`); expected"
+        ),
         "{message}"
     );
     assert!(told(df!("question" => ["q"], "answer" => ["p"], "url" => ["n"])).contains("`url`"));

@@ -165,12 +165,26 @@ impl fmt::Debug for Queries {
 
 /// The named column, or an error that says which columns there are.
 pub(crate) fn column<'a>(origin: Origin, frame: &'a DataFrame, name: &str, expected: &str) -> Result<&'a Column> {
-    frame.column(name).map_err(|_| Error::MissingColumn {
-        place: origin.name(),
-        column: name.to_owned(),
-        found: columns(frame),
-        expected: expected.to_owned(),
+    frame.column(name).map_err(|_| {
+        let meant = synonyms(name).iter().find(|other| frame.schema().contains(other));
+        Error::MissingColumn {
+            place: origin.name(),
+            column: name.to_owned(),
+            found: columns(frame),
+            expected: meant.map_or(expected.to_owned(), |meant| format!("{expected}; rename `{meant}` if it is that")),
+        }
     })
+}
+
+/// Names that other data sets have for a column.
+fn synonyms(name: &str) -> &'static [&'static str] {
+    match name {
+        "doc_id" => &["_id", "corpus-id", "corpus_id", "docid", "document_id", "passage_id", "pid", "id"],
+        "query_id" => &["_id", "query-id", "qid", "id"],
+        "grade" => &["relevance", "rel", "score", "label", "rating"],
+        "text" => &["body", "content", "contents", "passage", "document", "query", "question"],
+        _ => &[],
+    }
 }
 
 /// The names of the columns: `doc_id, title, text`; of very many the first ones.
@@ -202,7 +216,7 @@ pub(crate) fn texts<'a>(origin: Origin, frame: &'a DataFrame, name: &str) -> Res
 
 /// The named column if it holds ids; integers are written as strings.
 pub(crate) fn ids<'a>(origin: Origin, frame: &'a DataFrame, name: &str) -> Result<Cow<'a, StringChunked>> {
-    let column = column(origin, frame, name, "a column of strings")?;
+    let column = column(origin, frame, name, "a column of strings or integers")?;
     if column.dtype().is_integer() {
         return Ok(Cow::Owned(column.cast(&DataType::String)?.str()?.clone()));
     }

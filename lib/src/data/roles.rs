@@ -55,7 +55,9 @@ impl Roles {
         if rest.is_empty() {
             return Ok(());
         }
-        Err(Error::UnusedColumns { place: origin.name(), columns: rest.join(", ") })
+        let positive = self.positive.as_ref().map(|name| format!(", the positive `{name}`")).unwrap_or_default();
+        let roles = format!("the query is `{}`{positive}", self.query);
+        Err(Error::UnusedColumns { place: origin.name(), columns: rest.join(", "), roles })
     }
 }
 

@@ -67,11 +67,15 @@ pub fn evaluate_with(
         let (field, value) = ("relevance_level", config.relevance_level.to_string());
         return Err(Error::Setting { field, value, expected: "a grade of at least 1".to_owned() });
     }
+    if measures.is_empty() {
+        let (field, value) = ("measures", "[]".to_owned());
+        return Err(Error::Setting { field, value, expected: "at least one, such as `nDCG@10`".to_owned() });
+    }
     let measures = distinct(measures)?;
     let queries = evaluated_queries(qrels, run, config)?;
     let values = queries.par_iter().map(|(query_id, judgements, hits)| {
         interrupt::check("evaluation")?;
-        check_unique(query_id, hits)?;
+        check_hits(query_id, hits)?;
         let ranking = Ranking::new(hits, judgements, config.relevance_level);
         Ok(measures.iter().map(|measure| measure.value(&ranking)).collect())
     });
@@ -107,12 +111,16 @@ fn evaluated_queries<'a>(qrels: &'a Qrels, run: &'a Run, config: &EvalConfig) ->
     Ok(queries)
 }
 
-fn check_unique(query_id: &str, hits: &[Hit]) -> Result<()> {
+fn check_hits(query_id: &str, hits: &[Hit]) -> Result<()> {
     let mut rows = PlHashMap::with_capacity_and_hasher(hits.len(), Default::default());
     for (row, hit) in hits.iter().enumerate() {
         if let Some(first) = rows.insert(hit.doc_id.as_str(), row) {
             let (place, id) = (format!("run, query `{query_id}`"), hit.doc_id.clone());
             return Err(Error::DuplicateId { place, kind: "document", id, first, second: row });
+        }
+        if hit.score.is_nan() {
+            let value = format!("NaN of document `{}` for query `{query_id}`", hit.doc_id);
+            return Err(Error::Setting { field: "score", value, expected: "a number".to_owned() });
         }
     }
     Ok(())

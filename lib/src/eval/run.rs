@@ -130,7 +130,14 @@ impl Run {
                 let _ = writeln!(lines, "{query_id} Q0 {doc_id} {rank} {score} {tag}");
             }
         }
-        files::write(path.as_ref(), lines.as_bytes())
+        let (path, without) = (path.as_ref(), self.iter().filter(|(_, hits)| hits.is_empty()).count());
+        if without > 0 {
+            log::warn!(
+                "{without} queries without hits have no line in {}; `EvalConfig {{ all_queries: true, .. }}` counts them",
+                path.display()
+            );
+        }
+        files::write(path, lines.as_bytes())
     }
 }
 

@@ -35,6 +35,13 @@ impl Similarity {
 /// Dot product of every query with every document: `(n, dim)`, `(m, dim)` -> `(n, m)`.
 pub fn dot(queries: &Tensor, docs: &Tensor) -> Result<Tensor> {
     floats(queries)?;
+    if queries.rank() != 2 || docs.rank() != 2 || queries.dim(1)? != docs.dim(1)? {
+        return Err(Error::Shape {
+            what: "embeddings of queries and documents".to_owned(),
+            found: format!("{:?} and {:?}", queries.dims(), docs.dims()),
+            expected: "(n, dim) and (m, dim)".to_owned(),
+        });
+    }
     Ok(queries.matmul(&docs.t()?)?)
 }
 

@@ -67,6 +67,9 @@ static FAMILIES: [Family; 6] = [
     Family { name: "Success", alias: "", trec: ["", "success"], without_cutoff: false, value: success::success },
 ];
 
+/// What others call success: ranx, and sentence-transformers.
+const SUCCESS: [&str; 4] = ["hits", "hit_rate", "HR", "accuracy"];
+
 impl Measure {
     pub(super) fn value(&self, ranking: &Ranking) -> f64 {
         // The sum of no numbers is -0, which would print its sign.
@@ -78,7 +81,14 @@ impl FromStr for Measure {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        parse(name).ok_or_else(|| Error::UnknownMeasure { name: shorten(name, LONGEST), known: known() })
+        parse(name).ok_or_else(|| match parse(&format!("{}@10", name.trim())) {
+            Some(cut) => Error::Setting {
+                field: "measure",
+                value: name.trim().to_owned(),
+                expected: format!("a number of documents, as in `{cut}`"),
+            },
+            None => Error::UnknownMeasure { name: shorten(name, LONGEST), known: known() },
+        })
     }
 }
 
@@ -90,6 +100,7 @@ fn parse(name: &str) -> Option<Measure> {
     let is = |known: &str, name: &str| !known.is_empty() && known.eq_ignore_ascii_case(name);
     let cutoff = |digits: &str| digits.parse().ok().filter(|k| *k > 0);
     if let Some((name, digits)) = name.split_once('@') {
+        let name = if SUCCESS.iter().any(|other| is(other, name)) { "Success" } else { name };
         let family = FAMILIES.iter().find(|family| is(family.name, name) || is(family.alias, name))?;
         return Some(Measure { family, cutoff: Some(cutoff(digits)?) });
     }
@@ -159,7 +170,8 @@ mod tests {
             ("AP@100", &["MAP@100", "map_cut_100"]),
             ("R@100", &["Recall@100", "recall@100", "recall_100", "r@100"]),
             ("P@5", &["Precision@5", "precision@5", "p@5", "P_5"]),
-            ("Success@1", &["success@1", "success_1"]),
+            ("Success@1", &["success@1", "success_1", "Accuracy@1", "hit_rate@1", "hits@1"]),
+            ("AP@3", &[" MAP@3\n"]),
         ] {
             for name in names {
                 assert_eq!(name.parse::<Measure>().unwrap().to_string(), canonical, "{name}");
@@ -169,8 +181,8 @@ mod tests {
 
     #[test]
     fn what_is_no_measure_is_answered_with_the_list() {
-        let odd = "nDCG@|nDCG@0|nDCG@-1|nDCG@1.5|@10|AP@10@5|ndcg_cut|ndcg_cut_0|recip_rank_10|rr_10|_10|.|Accuracy@1";
-        for name in ["", "P", "R", "Success", "MAPP", "nDCG(dcg='exp-log2')@10"].into_iter().chain(odd.split('|')) {
+        let odd = "nDCG@|nDCG@0|nDCG@-1|nDCG@1.5|@10|AP@10@5|ndcg_cut|ndcg_cut_0|recip_rank_10|rr_10|_10|.|Accurate@1";
+        for name in ["", "MAPP", "nDCG(dcg='exp-log2')@10"].into_iter().chain(odd.split('|')) {
             let message = name.parse::<Measure>().unwrap_err().to_string();
             assert_eq!(
                 message,
@@ -179,6 +191,10 @@ mod tests {
                      (as in \"nDCG@10\")"
                 )
             );
+        }
+        for (name, whole) in [("P", "P@10"), ("recall", "R@10"), ("Success", "Success@10")] {
+            let message = name.parse::<Measure>().unwrap_err().to_string();
+            assert_eq!(message, format!("measure = {name}: expected a number of documents, as in `{whole}`"));
         }
         let long = "nDCG".repeat(25_000).parse::<Measure>().unwrap_err().to_string();
         assert!(long.starts_with("unknown measure `nDCGnDCG") && long.len() < 200, "{long}");

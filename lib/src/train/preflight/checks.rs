@@ -29,9 +29,13 @@ pub(super) fn device() -> Check {
 pub(super) fn smoke_test(steps: &[Step]) -> Check {
     let losses: Vec<String> = steps.iter().map(|step| format!("{:.4}", step.loss)).collect();
     let still = steps.iter().all(|step| step.grad_norm == 0.0);
-    let state = if still { CheckState::Fail } else { CheckState::Ok };
     let found = format!("{} steps, loss {}", steps.len(), losses.join(", "));
-    check("smoke test", state, if still { format!("{found}; the gradient is 0") } else { found })
+    let rises = steps.first().zip(steps.last()).is_some_and(|(first, last)| last.loss > 1.5 * first.loss.abs());
+    match () {
+        () if still => check("smoke test", CheckState::Fail, format!("{found}; the gradient is 0")),
+        () if rises => check("smoke test", CheckState::Warn, format!("{found}: it rises; try a lower learning_rate")),
+        () => check("smoke test", CheckState::Ok, found),
+    }
 }
 
 /// The median of the smoke test's seconds per token, times the tokens of all steps. What a loss takes beyond
@@ -137,7 +141,7 @@ impl Trainer {
     /// Whether the loss can learn from vectors as the model makes them.
     pub(super) fn vectors(&self) -> Check {
         let (dim, unit) = (self.model.dim(), self.model.config().normalize);
-        let found = format!("{dim} numbers{}", if unit { ", scaled to length 1" } else { "" });
+        let found = format!("{dim} dimensions{}", if unit { ", scaled to length 1" } else { "" });
         match self.loss.objection(dim, unit) {
             None => check("vectors", CheckState::Ok, found),
             Some(problem) => check("vectors", CheckState::Warn, format!("{found}; {problem}")),
@@ -146,7 +150,10 @@ impl Trainer {
 
     pub(super) fn negatives(&self, columns: usize) -> Check {
         let needs = self.loss.needs();
-        let each = format!("{columns} per example");
+        let each = match columns {
+            0 => "none of its own".to_owned(),
+            columns => format!("{columns} per example"),
+        };
         match (needs.in_batch, columns) {
             (true, columns) => {
                 let others = (self.config.batch_size - 1) * (columns + 1);
@@ -245,6 +252,15 @@ mod tests {
             terms: Vec::new(),
             evaluation: None,
         }
+    }
+
+    #[test]
+    fn a_loss_that_rises_warns() {
+        let with = |loss: f64| smoke_test(&[step(1.0), Step { loss, ..step(1.0) }]);
+        assert_eq!(with(1.2).state, CheckState::Ok);
+        let rising = with(1.6);
+        assert_eq!(rising.state, CheckState::Warn);
+        assert_eq!(rising.found, "2 steps, loss 1.0000, 1.6000: it rises; try a lower learning_rate");
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Trainer {
         checks.push(self.effective_batch(data.len(), batches));
         checks.push(self.schedule(plan));
         checks.push(check("seed", CheckState::Ok, format!("{}: order of examples and dropout", self.config.seed)));
-        checks.push(check("tracker", CheckState::Ok, "none: each step is what the iterator yields"));
+        checks.push(check("tracker", CheckState::Ok, "none"));
         Ok(Preflight { checks })
     }
 

@@ -228,13 +228,14 @@ impl Trainer {
         let monitor = self.monitor();
         match values.iter().find(|(name, _)| name == monitor) {
             Some((name, value)) => Ok(if name == LOSS { -value } else { *value }),
+            None if values.is_empty() => {
+                let expected = "something to validate with: `validate_on` or `validate_with`".to_owned();
+                Err(Error::Setting { field: "validation", value: "none".to_owned(), expected })
+            }
             None => Err(Error::Setting {
                 field: "monitor",
                 value: monitor.to_owned(),
-                expected: match values {
-                    [] => "something to validate with: `validate_on` or `validate_with`".to_owned(),
-                    values => values.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" or "),
-                },
+                expected: values.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" or "),
             }),
         }
     }
