@@ -154,10 +154,9 @@ fn links() {
 
 fn no_content() {
     let dir = model();
-    fs::write(dir.path().join("1_Pooling/config.json"), r#"{"password": "hunter2", "pooling_mode_max_tokens": true}"#)
-        .unwrap();
+    fs::write(dir.path().join("1_Pooling/config.json"), r#"{"password": "hunter2", "pooling_mode": "power"}"#).unwrap();
     let error = BiEncoder::load(dir.path()).unwrap_err().to_string();
-    assert!(error.contains("pooling max") && !error.contains("hunter2"), "{error}");
+    assert!(error.contains("pooling power") && !error.contains("hunter2"), "{error}");
 }
 
 fn devices() {

@@ -13,13 +13,19 @@ const EMBEDDING: f64 = 1e-5;
 pub fn trials() -> Trials {
     let models = [
         "st53_bi_cls",
+        "st53_bi_mean_max_16",
         "st53_bi_mean_normalize",
         "st53_bi_prompts_excluded",
         "st62_bi_cls",
+        "st62_bi_concat_pooling",
+        "st62_bi_lasttoken",
+        "st62_bi_max",
         "st62_bi_max_seq_length_16",
         "st62_bi_mean_normalize",
+        "st62_bi_mean_sqrt_len_tokens",
         "st62_bi_prompts",
         "st62_bi_prompts_excluded",
+        "st62_bi_weightedmean",
     ];
     let mut trials = Vec::from(models.map(|name| {
         test(&format!("models::{name}_equals_sentence_transformers"), move || {

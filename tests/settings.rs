@@ -299,7 +299,7 @@ fn prompt_tokens() {
 fn no_tokens() {
     for pooling in [Pooling::Mean, Pooling::Cls] {
         for normalize in [true, false] {
-            let config = BiEncoderConfig { max_length: 16, pooling, normalize, ..Default::default() };
+            let config = BiEncoderConfig { max_length: 16, pooling: pooling.clone(), normalize, ..Default::default() };
             let model = BiEncoder::new(encoder(), bare_tokenizer(), config, 1).unwrap();
             assert_eq!(model.encode_texts(&[""]).unwrap().to_vec2::<f32>().unwrap(), [[0.0; 32]]);
             let mixed = model.encode_texts(&["", "red"]).unwrap().to_vec2::<f32>().unwrap();

@@ -107,15 +107,17 @@ fn models() -> Result<Vec<(&'static str, BiEncoder)>> {
     let excluded = BiEncoderConfig { include_prompt: false, normalize: false, ..prompted.clone() };
     let first =
         BiEncoderConfig { pooling: Pooling::Cls, similarity: Similarity::Dot, normalize: false, ..plain.clone() };
+    let pooled = |pooling: Pooling, config: &BiEncoderConfig| BiEncoderConfig { pooling, ..config.clone() };
+    let several = Pooling::Concat(vec![Pooling::Cls, Pooling::Max, Pooling::Mean]);
     let (pieces, words) = (word_pieces(true)?, words()?);
     Ok(vec![
         ("bert", BiEncoder::new(bert, pieces.clone(), prompted, 1)?),
-        ("distilbert", BiEncoder::new(distilbert, pieces.clone(), plain.clone(), 2)?),
+        ("distilbert", BiEncoder::new(distilbert, pieces.clone(), pooled(several, &plain), 2)?),
         ("electra", lower_cased(BiEncoder::new(electra, word_pieces(false)?, first, 3)?)?),
         ("modernbert", BiEncoder::new(modernbert, pieces, excluded.clone(), 4)?),
-        ("mpnet", BiEncoder::new(mpnet, words.clone(), plain.clone(), 5)?),
-        ("roberta", BiEncoder::new(roberta, words.clone(), excluded, 6)?),
-        ("xlm-roberta", BiEncoder::new(xlm_roberta, words, plain, 7)?),
+        ("mpnet", BiEncoder::new(mpnet, words.clone(), pooled(Pooling::WeightedMean, &plain), 5)?),
+        ("roberta", BiEncoder::new(roberta, words.clone(), pooled(Pooling::MeanSqrtLen, &excluded), 6)?),
+        ("xlm-roberta", BiEncoder::new(xlm_roberta, words, pooled(Pooling::LastToken, &plain), 7)?),
     ])
 }
 

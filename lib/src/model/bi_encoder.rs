@@ -129,6 +129,7 @@ impl BiEncoder {
                 expected: format!("2 to {longest}, the longest input of the encoder"),
             });
         }
+        config.pooling.check()?;
         config.check_prompts()?;
         self.config = config;
         [Role::Query, Role::Doc, Role::Plain].into_iter().try_for_each(|role| self.check_room(role))?;
@@ -176,7 +177,7 @@ impl BiEncoder {
 
     /// The width of a vector.
     pub fn dim(&self) -> usize {
-        self.encoder.config().hidden_size()
+        self.encoder.config().hidden_size() * self.config.pooling.width()
     }
 
     /// The first half of a training step: the vectors of a batch. `skip` has for each of its texts the number of
@@ -188,7 +189,8 @@ impl BiEncoder {
     }
 
     pub(super) fn pool(&self, batch: &PackedBatch, skip: &[usize], activations: &Activations) -> Pooled {
-        self.config.pooling.forward(activations.hidden(), self.dim(), batch, skip, self.config.normalize)
+        let width = self.encoder.config().hidden_size();
+        self.config.pooling.forward(activations.hidden(), width, batch, skip, self.config.normalize)
     }
 
     /// The second half: from the gradient of the vectors to that of every parameter.

@@ -84,18 +84,25 @@ impl Modules {
 fn read_pooling(dir: &Path, config: &mut BiEncoderConfig) -> Result<()> {
     let path = folder::file(dir, "config.json")?;
     let stored: Value = folder::read_json(dir, "config.json")?;
-    config.pooling = match &modes(&stored)[..] {
-        [mode] if mode == "mean" => Pooling::Mean,
-        [mode] if mode == "cls" => Pooling::Cls,
-        modes => {
-            let problem =
-                if modes.is_empty() { "no pooling".to_owned() } else { format!("pooling {}", modes.join(", ")) };
-            return Err(unusable(&path, problem, "`mean` or `cls`"));
-        }
-    };
+    let modes = modes(&stored);
+    config.pooling = Pooling::named(&modes).ok_or_else(|| {
+        let problem = if modes.is_empty() { "no pooling".to_owned() } else { format!("pooling {}", modes.join(", ")) };
+        let known = "cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken, each at most once";
+        unusable(&path, problem, known)
+    })?;
     config.include_prompt = stored["include_prompt"].as_bool().unwrap_or(true);
     Ok(())
 }
+
+/// The poolings of the older schema, in the order in which it puts them one after the other.
+pub(super) const MODES: [(&str, &str); 6] = [
+    ("pooling_mode_cls_token", "cls"),
+    ("pooling_mode_max_tokens", "max"),
+    ("pooling_mode_mean_tokens", "mean"),
+    ("pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens"),
+    ("pooling_mode_weightedmean_tokens", "weightedmean"),
+    ("pooling_mode_lasttoken", "lasttoken"),
+];
 
 /// The names of the poolings that a file asks for, in either schema.
 fn modes(stored: &Value) -> Vec<String> {
@@ -104,15 +111,7 @@ fn modes(stored: &Value) -> Vec<String> {
         Value::Array(modes) => modes.iter().map(|mode| mode.as_str().unwrap_or_default().to_owned()).collect(),
         _ => {
             let asked = |key: &str| stored[key].as_bool().unwrap_or(false);
-            let names = [
-                ("pooling_mode_cls_token", "cls"),
-                ("pooling_mode_mean_tokens", "mean"),
-                ("pooling_mode_max_tokens", "max"),
-                ("pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens"),
-                ("pooling_mode_weightedmean_tokens", "weightedmean"),
-                ("pooling_mode_lasttoken", "lasttoken"),
-            ];
-            names.into_iter().filter(|(key, _)| asked(key)).map(|(_, name)| name.to_owned()).collect()
+            MODES.into_iter().filter(|(key, _)| asked(key)).map(|(_, name)| name.to_owned()).collect()
         }
     }
 }

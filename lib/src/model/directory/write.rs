@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::read::MODES;
 use super::replace::replace;
 use crate::model::config::{DOC, QUERY};
 use crate::model::{BiEncoder, BiEncoderConfig, Pooling};
@@ -59,16 +60,19 @@ Trained with kensaku. Loads with `SentenceTransformer(path)` in Python and `BiEn
 
 fn pooling(model: &BiEncoder) -> Value {
     let config = model.config();
-    json!({
-        "word_embedding_dimension": model.dim(),
-        "pooling_mode_cls_token": config.pooling == Pooling::Cls,
-        "pooling_mode_mean_tokens": config.pooling == Pooling::Mean,
-        "pooling_mode_max_tokens": false,
-        "pooling_mode_mean_sqrt_len_tokens": false,
-        "pooling_mode_weightedmean_tokens": false,
-        "pooling_mode_lasttoken": false,
-        "include_prompt": config.include_prompt,
-    })
+    let names: Vec<&str> = config.pooling.parts().iter().map(Pooling::name).collect();
+    let width = model.encoder().config().hidden_size();
+    let older = MODES.into_iter().filter(|(_, name)| names.contains(name)).map(|(_, name)| name);
+    if !older.eq(names.iter().copied()) {
+        // Another order than the older schema's: only the newer one has it.
+        let include = config.include_prompt;
+        return json!({ "embedding_dimension": width, "pooling_mode": names, "include_prompt": include });
+    }
+    let mut stored = json!({ "word_embedding_dimension": width, "include_prompt": config.include_prompt });
+    for (key, name) in MODES {
+        stored[key] = names.contains(&name).into();
+    }
+    stored
 }
 
 fn prompts(config: &BiEncoderConfig) -> Value {
