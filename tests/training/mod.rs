@@ -1,6 +1,7 @@
 //! The trainer: against sentence-transformers, over its whole course, and where it refuses.
 
 mod course;
+mod labels;
 mod large;
 mod peer;
 mod refusals;
@@ -35,6 +36,11 @@ pub fn trials() -> Trials {
         test("training::says_what_is_wrong", || refusals::mistakes().unwrap()),
         test("training::refuses_batches_that_cannot_be", || refusals::odd_batches().unwrap()),
         test("training::refuses_settings_that_cannot_be_meant", || refusals::odd_settings().unwrap()),
+        test("training::labels_may_be_lists", || labels::lists().unwrap()),
+        test("training::labels_are_lists_in_files", || labels::files().unwrap()),
+        test("training::labels_may_be_classes_of_single_texts", || labels::classes().unwrap()),
+        test("training::a_guide_sees_the_texts", || labels::guide().unwrap()),
+        test("training::a_step_reports_every_term", || labels::terms().unwrap()),
         large::five_million(),
     ]
 }
