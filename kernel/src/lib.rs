@@ -19,6 +19,7 @@ mod jupyter;
 mod lab;
 mod run;
 mod rustc;
+mod rustup;
 mod session;
 mod toolchain;
 mod units;
@@ -35,6 +36,8 @@ pub use dylib::Dylib;
 
 /// The entry point of the binary.
 pub fn main() -> ExitCode {
+    // Safety: there is no other thread yet.
+    unsafe { rustup::choose() };
     if child::is_child() {
         child::run();
     }
