@@ -20,6 +20,7 @@ from lab import DARK, LIGHT, Notebook, browser, find_chromium, notebook, server,
 
 TRAINING = "for step in trainer.steps"
 LAST = "nDCG@10 after loading"
+PROBE = "trainer.steps(&triples)?.next().transpose()?.map(|step| step.step)"
 
 
 def quickstart(book: Notebook) -> None:
@@ -39,7 +40,7 @@ def quickstart(book: Notebook) -> None:
     print(f"  interrupted after {time.monotonic() - start:.1f} s, {len(changes)} versions of the chart so far")
     wait_until(lambda: len(book.errors()) == 1, "the error that ends an interrupted cell", 10)
     book.picture("2-interrupted", training)
-    probe = book.add_below(training, "trainer.steps(&triples)?.next().transpose()?.map(|step| step.step)")
+    probe = book.add_below(training, PROBE)
     book.page.keyboard.press("Control+Enter")
     book.finish(probe)
     step = int(probe.locator(".jp-OutputArea-output").inner_text().strip().removeprefix("Some(").removesuffix(")"))
@@ -66,7 +67,9 @@ def quickstart(book: Notebook) -> None:
     book.page.locator(".jp-Dialog .jp-mod-accept").click()
     book.idle()
     first = book.cell("let data = rustdoc()")
-    book.run(book.cell("trainer.steps(&triples)?.next()"))
+    probe = book.add_below(training, PROBE)
+    book.page.keyboard.press("Control+Enter")
+    book.finish(probe)
     assert "cannot find value `trainer`" in book.errors()[0]
     book.run(first)
     assert book.prompt(first) == "[2]:", book.prompt(first)
