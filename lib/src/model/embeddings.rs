@@ -53,3 +53,21 @@ impl fmt::Debug for Embeddings {
         write!(f, "Embeddings {:?} {:?}", self.vectors.dims(), self.vectors.dtype())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+
+    #[test]
+    fn an_id_is_there_once() {
+        let of = |ids: [&str; 3]| {
+            let vectors = Tensor::zeros((3, 2), DType::F32, &Device::Cpu).unwrap();
+            Embeddings::new(ids.map(str::to_owned).to_vec(), vectors)
+        };
+        assert_eq!(of(["a", "b", "c"]).unwrap().len(), 3);
+        let message = of(["a", "b", "a"]).unwrap_err().to_string();
+        assert_eq!(message, "embeddings: duplicate text id `a` (rows 0 and 2)");
+    }
+}

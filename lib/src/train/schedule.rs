@@ -263,4 +263,13 @@ mod tests {
         let lowest = Schedule::CosineWithMinLr { num_cycles: 0.5, min_lr_rate: 1.5 };
         assert_eq!(message(lowest), "min_lr_rate = 1.5: expected a share from 0 to 1");
     }
+
+    #[test]
+    fn steps_beyond_all_numbers_are_the_last_part() {
+        let stable = WarmupStableDecay { num_stable_steps: Some(usize::MAX), ..Default::default() };
+        assert_eq!(stable.share(7, 2, 10), 1.0);
+        let decay =
+            WarmupStableDecay { num_stable_steps: Some(3), num_decay_steps: Some(usize::MAX), ..Default::default() };
+        assert!(decay.share(9, 2, 10) > 0.99);
+    }
 }
