@@ -217,3 +217,8 @@ impl std::fmt::Debug for ProgramError {
         formatter.write_str(&self.0)
     }
 }
+
+/// An error that names the field, unless it `holds`.
+pub(crate) fn expect(field: &'static str, value: impl ToString, expected: &str, holds: bool) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Setting { field, value: value.to_string(), expected: expected.to_owned() }) }
+}

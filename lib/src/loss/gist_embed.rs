@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::functions::{cross_entropy, mask, without};
 use super::similarity::cosine;
-use super::{Batch, Loss, Needs, positive, setting, settings};
+use super::{Batch, Loss, Needs, positive, settings};
+use crate::error::expect;
 use crate::{Error, Result};
 
 /// [`MultipleNegativesRanking`](super::MultipleNegativesRanking) without false negatives: candidates that a guide model
@@ -105,7 +106,7 @@ impl Loss for GISTEmbed {
 
     fn check(&self) -> Result<()> {
         positive("temperature", self.temperature)?;
-        setting("margin", self.margin, "a finite number", self.margin.is_finite())
+        expect("margin", self.margin, "a finite number", self.margin.is_finite())
     }
 
     fn needs(&self) -> Needs {

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::contrastive::Reduction;
 use super::functions::mask;
-use super::{Batch, Loss, Needs, Similarity, Term, not_negative, setting, settings};
+use super::{Batch, Loss, Needs, Similarity, Term, not_negative, settings};
 use crate::Result;
+use crate::error::expect;
 
 /// `w_1 m_1² + w_2 max(m_2 - 1 / dim, 0)`, with the means `m_1` of the similarities and `m_2` of their squares over all
 /// pairs of different texts of a column: both are 0 for vectors spread evenly over the sphere.
@@ -79,7 +80,7 @@ impl Loss for GlobalOrthogonalRegularization {
         not_negative("mean_weight", self.mean_weight)?;
         not_negative("second_moment_weight", self.second_moment_weight)?;
         let trains = self.mean_weight + self.second_moment_weight > 0.0;
-        setting("mean_weight", self.mean_weight, "a weight above 0 for one of the terms", trains)
+        expect("mean_weight", self.mean_weight, "a weight above 0 for one of the terms", trains)
     }
 
     fn needs(&self) -> Needs {

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::classes::largest;
 use super::functions::mask;
 use super::similarity::cosine;
-use super::{Batch, Loss, Needs, setting, settings};
+use super::{Batch, Loss, Needs, settings};
 use crate::Result;
+use crate::error::expect;
 
 /// `mean_i [max(m+ - cos(q_i, p_i), 0) + max(max_{j != i} cos(q_i, p_j) - m-, 0)]`: each pair above one margin, the most
 /// similar positive of another query below the other.
@@ -57,8 +58,8 @@ impl Loss for MegaBatchMargin {
 
     fn check(&self) -> Result<()> {
         let cosine = |value: f64| (-1.0..=1.0).contains(&value);
-        setting("positive_margin", self.positive_margin, "a cosine", cosine(self.positive_margin))?;
-        setting("negative_margin", self.negative_margin, "a cosine", cosine(self.negative_margin))
+        expect("positive_margin", self.positive_margin, "a cosine", cosine(self.positive_margin))?;
+        expect("negative_margin", self.negative_margin, "a cosine", cosine(self.negative_margin))
     }
 
     fn needs(&self) -> Needs {

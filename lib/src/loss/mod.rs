@@ -55,6 +55,7 @@ use candle_core::Tensor;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::error::expect;
 use crate::{Error, Result};
 
 pub use angle::AnglE;
@@ -124,16 +125,12 @@ pub struct Term {
 
 /// An error that names the field, unless it is above 0.
 fn positive(field: &'static str, value: f64) -> Result<()> {
-    setting(field, value, "a number above 0", value > 0.0 && value.is_finite())
+    expect(field, value, "a number above 0", value > 0.0 && value.is_finite())
 }
 
 /// An error that names the field, unless it is finite and at least 0.
 fn not_negative(field: &'static str, value: f64) -> Result<()> {
-    setting(field, value, "0 or more", value >= 0.0 && value.is_finite())
-}
-
-fn setting(field: &'static str, value: f64, expected: &str, holds: bool) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::Setting { field, value: value.to_string(), expected: expected.to_owned() }) }
+    expect(field, value, "0 or more", value >= 0.0 && value.is_finite())
 }
 
 /// The weighted sum.

@@ -12,9 +12,10 @@ use super::{
     AnglE, Batch, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet, CoSENT,
     Contrastive, CosineSimilarity, Custom, DistillKLDiv, EmbedDistill, GISTEmbed, GlobalOrthogonalRegularization,
     InfoNCE, Loss, MSE, MarginMSE, Matryoshka, MegaBatchMargin, MultipleNegativesRanking, NTXent, Needs,
-    OnlineContrastive, Term, Triplet, setting, total,
+    OnlineContrastive, Term, Triplet, total,
 };
 use crate::Result;
+use crate::error::expect;
 
 /// Losses that are added, each with its weight. A step reports every term.
 ///
@@ -53,7 +54,7 @@ impl Loss for Sum {
 
     fn check(&self) -> Result<()> {
         self.0.iter().try_for_each(|(weight, loss)| {
-            setting("weight", *weight, "a finite number", weight.is_finite())?;
+            expect("weight", *weight, "a finite number", weight.is_finite())?;
             loss.check()
         })
     }

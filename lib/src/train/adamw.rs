@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::expect;
 use super::optimizer::{Piece, Slices, shares};
 use crate::Result;
+use crate::error::expect;
 
 /// Settings of AdamW (Loshchilov and Hutter 2019); the defaults are PyTorch's.
 ///

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{CheckpointConfig, GradNorm, MicroBatch, OptimizerConfig, Schedule, ValidationConfig};
+use crate::Result;
+use crate::error::expect;
 use crate::nn::Memory;
-use crate::{Error, Result};
 
 /// How a model is trained. The defaults fine-tune a pretrained encoder; a small one from scratch wants a
 /// `learning_rate` of 1e-3.
@@ -132,9 +133,4 @@ const MOST_EPOCHS: usize = 1_000_000;
 fn within(field: &'static str, value: usize, most: usize) -> Result<()> {
     expect(field, value, "at least 1", value > 0)?;
     expect(field, value, &format!("at most {most}"), value <= most)
-}
-
-/// An error that names the field, unless it `holds`.
-pub(super) fn expect(field: &'static str, value: impl ToString, expected: &str, holds: bool) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::Setting { field, value: value.to_string(), expected: expected.to_owned() }) }
 }

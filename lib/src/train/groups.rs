@@ -2,7 +2,8 @@
 
 use regex::Regex;
 
-use super::{TrainConfig, expect};
+use super::TrainConfig;
+use crate::error::expect;
 use crate::nn::Parameters;
 use crate::{Error, Result};
 

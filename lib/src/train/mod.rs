@@ -26,7 +26,6 @@ pub use adamw::AdamWConfig;
 pub use checkpoint::{CheckpointConfig, Resumed};
 pub use clip::GradNorm;
 pub use config::TrainConfig;
-use config::expect;
 pub use grad_cache::MicroBatch;
 pub use grad_check::{ColumnCheck, GradCheck, grad_check};
 pub use optimizer::{Optimizer, OptimizerConfig};

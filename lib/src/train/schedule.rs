@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
-use super::expect;
+use crate::error::expect;
 use crate::{Error, Result};
 
 /// How the learning rate rises and falls. Names, settings, defaults and values are those of transformers'

@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::expect;
 use super::optimizer::{Piece, Slices, shares};
 use crate::Result;
+use crate::error::expect;
 
 /// Settings of SGD. The formulas are PyTorch's, with dampening 0; its default momentum is 0.
 ///

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::manifest;
-use crate::train::expect;
+use crate::error::expect;
 use crate::{Error, Result, files};
 
 /// Where and how often a training writes checkpoints.

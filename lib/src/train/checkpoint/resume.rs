@@ -8,8 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::folder::{self, CheckpointConfig};
 use super::state::TrainState;
 use super::{Problem, Restored, read, write};
+use crate::error::expect;
+use crate::train::Trainer;
 use crate::train::round::DataMark;
-use crate::train::{Trainer, expect};
 use crate::{Error, Result};
 
 /// What [`Trainer::resume`] resumed from.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::train::expect;
+use crate::error::expect;
 
 /// When a model is validated, when the training stops for it, and where the best model is kept. It takes
 /// effect once there is something to look at: [`Trainer::validate_on`](crate::train::Trainer::validate_on),
