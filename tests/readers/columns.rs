@@ -106,6 +106,9 @@ pub(super) fn null_texts() {
     let joined = df!("query" => [Some("q"), None], "positive" => ["p", "p"]).unwrap();
     let message = TrainingSet::new(joined).unwrap_err().to_string();
     assert_eq!(message, "training set: row 1 of column `query`: null; expected a text");
+    let nan = df!("query" => ["q", "r"], "positive" => ["p", "p"], "score" => [1.0, f64::NAN]).unwrap();
+    let message = TrainingSet::new(nan).unwrap_err().to_string();
+    assert_eq!(message, "training set: row 1 of column `score`: NaN; expected a finite number");
     let scores = df!("query" => ["q", "r"], "positive" => ["p", "p"], "score" => [Some(1.0), None]).unwrap();
     let message = TrainingSet::new(scores).unwrap_err().to_string();
     assert_eq!(message, "training set: row 1 of column `score`: null; expected a number");

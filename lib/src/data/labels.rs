@@ -6,6 +6,7 @@ use polars::prelude::*;
 use super::frames::column;
 use super::origin::Origin;
 use crate::Result;
+use crate::error::expect;
 
 /// The labels of a training set: one number per example, such as a score or the number of a class, or several, such as the
 /// margins or the vector of a teacher.
@@ -14,7 +15,7 @@ use crate::Result;
 /// use kensaku::data::{LabelKind, Labels};
 ///
 /// assert_eq!(Labels::from(vec![0.0, 3.0]).kind(), LabelKind::Class);
-/// let margins = Labels::lists(vec![0.5, 1.5, 2.0, 3.0], 2);
+/// let margins = Labels::lists(vec![0.5, 1.5, 2.0, 3.0], 2)?;
 /// assert_eq!((margins.len(), margins.kind()), (2, LabelKind::List(2)));
 /// assert_eq!(margins.rows(&[1]).tensor()?.to_vec2::<f32>()?, [[2.0, 3.0]]);
 /// # Ok::<(), kensaku::Error>(())
@@ -35,15 +36,23 @@ pub enum LabelKind {
     Class,
     /// Any numbers.
     Score,
-    /// Lists of so many numbers.
+    /// Lists, all of this length.
     List(usize),
 }
 
 impl Labels {
-    /// `width` numbers per example, one example after the other; what is left over is dropped.
-    pub fn lists(mut values: Vec<f32>, width: usize) -> Self {
-        values.truncate(values.len() / width.max(1) * width.max(1));
-        Self { values, width: Some(width.max(1)) }
+    /// `width` numbers per example, one example after the other.
+    ///
+    /// # Errors
+    /// If the last example has fewer.
+    pub fn lists(values: Vec<f32>, width: usize) -> Result<Self> {
+        expect(
+            "width",
+            width,
+            &format!("a divisor of {} numbers", values.len()),
+            width > 0 && values.len().is_multiple_of(width),
+        )?;
+        Ok(Self { values, width: Some(width) })
     }
 
     /// The number of examples.
@@ -60,6 +69,7 @@ impl Labels {
         &self.values
     }
 
+    /// What they look like.
     pub fn kind(&self) -> LabelKind {
         let whole = |most: f32| self.values.iter().all(|value| value.fract() == 0.0 && (0.0..=most).contains(value));
         match self.width {
@@ -103,7 +113,11 @@ impl Labels {
         }
         match labels.dtype() {
             dtype if dtype.is_primitive_numeric() || dtype.is_bool() => {
-                Ok(numbers(labels.as_materialized_series())?.into())
+                let values = numbers(labels.as_materialized_series())?;
+                match values.iter().position(|value| !value.is_finite()) {
+                    Some(row) => Err(origin.row(row, name, values[row].to_string(), "a finite number")),
+                    None => Ok(values.into()),
+                }
             }
             DataType::List(inner) | DataType::Array(inner, _) if inner.is_primitive_numeric() => {
                 let lists = labels.cast(&DataType::List(Box::new(DataType::Float32)))?;
@@ -151,5 +165,19 @@ fn equal_lists(origin: Origin, name: &str, lists: impl Iterator<Item = Result<Ve
         }
         values.extend(list);
     }
-    Ok(Labels::lists(values, width.unwrap_or(1)))
+    Labels::lists(values, width.unwrap_or(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_whole() {
+        let message = |width| Labels::lists(vec![1.0; 5], width).unwrap_err().to_string();
+        assert_eq!(message(2), "width = 2: expected a divisor of 5 numbers");
+        assert_eq!(message(0), "width = 0: expected a divisor of 5 numbers");
+        assert_eq!(Labels::lists(vec![1.0; 5], 5).unwrap().len(), 1);
+        assert!(Labels::lists(Vec::new(), 3).unwrap().is_empty());
+    }
 }
