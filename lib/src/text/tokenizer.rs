@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use tokenizers::normalizers::{Lowercase, Sequence};
+use tokenizers::normalizers::{BertNormalizer, Lowercase, Sequence};
 use tokenizers::{Encoding, NormalizerWrapper, TruncationDirection};
 
 use super::tokenizer_file::{self, guarded};
@@ -150,6 +150,14 @@ impl Tokenizer {
     /// Whether an id is that of a special token, such as `[SEP]`.
     pub(crate) fn is_special(&self, id: u32) -> bool {
         self.inner.get_added_tokens_decoder().get(&id).is_some_and(|token| token.special)
+    }
+
+    /// How texts are normalised, if that is done as BERT does it.
+    pub(crate) fn bert_normalizer(&self) -> Option<&BertNormalizer> {
+        match self.inner.get_normalizer()? {
+            NormalizerWrapper::BertNormalizer(bert) => Some(bert),
+            _ => None,
+        }
     }
 
     /// The same tokenizer for lower-cased texts.

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::read::unusable;
+use crate::text::Tokenizer;
 use crate::{Result, folder};
 
 /// What is passed on to transformers and changes no vector.
@@ -39,28 +40,23 @@ pub(super) fn refuse(dir: &Path, path: &Path, stored: &Value) -> Result<()> {
     if let Some(length) = Some(&stored["max_seq_length"]).filter(|length| !length.is_null() && !length.is_u64()) {
         return Err(unusable(path, format!("`max_seq_length` is {length}"), "a number of tokens"));
     }
-    refuse_of_tokenizer(dir)
+    Ok(())
 }
 
-/// Older versions change the tokenizer by these keys, newer ones do not.
-fn refuse_of_tokenizer(dir: &Path) -> Result<()> {
+/// The same for what older versions change in a tokenizer by these keys, and newer ones do not.
+pub(super) fn refuse_of_tokenizer(dir: &Path, tokenizer: &Tokenizer) -> Result<()> {
     const NAME: &str = "tokenizer_config.json";
     let (path, config) = (folder::file(dir, NAME)?, folder::optional_json(dir, NAME)?);
     if config["truncation_side"] == "left" {
         return Err(unusable(&path, "`truncation_side` is \"left\"", "\"right\": long texts lose their end"));
     }
-    let tokenizer = folder::optional_json(dir, "tokenizer.json")?;
-    let normalizer = &tokenizer["normalizer"];
-    if normalizer["type"] != "BertNormalizer" {
-        return Ok(());
-    }
-    for (key, own) in [
-        ("do_lower_case", "lowercase"),
-        ("strip_accents", "strip_accents"),
-        ("tokenize_chinese_chars", "handle_chinese_chars"),
+    let Some(bert) = tokenizer.bert_normalizer() else { return Ok(()) };
+    for (key, is) in [
+        ("do_lower_case", json!(bert.lowercase)),
+        ("strip_accents", json!(bert.strip_accents)),
+        ("tokenize_chinese_chars", json!(bert.handle_chinese_chars)),
     ] {
-        let (asked, is) = (&config[key], &normalizer[own]);
-        if config.get(key).is_some() && asked != is {
+        if let Some(asked) = config.get(key).filter(|asked| **asked != is) {
             return Err(unusable(&path, format!("`{key}` is {asked}"), format!("{is}, as in tokenizer.json")));
         }
     }

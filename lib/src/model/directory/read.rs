@@ -27,6 +27,7 @@ pub(in crate::model) fn read(dir: &Path) -> Result<BiEncoder> {
     let transformer = Transformer::read(&modules.transformer)?;
     let encoder = Encoder::load(&modules.transformer)?;
     let mut tokenizer = Tokenizer::load(&modules.transformer)?;
+    foreign::refuse_of_tokenizer(&modules.transformer, &tokenizer)?;
     if transformer.lowercase {
         // As sentence-transformers 6 does it: the tokenizer that is saved lower-cases by itself.
         tokenizer = tokenizer.lowercased()?;
