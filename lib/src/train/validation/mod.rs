@@ -34,6 +34,9 @@ pub struct Evaluation {
 /// The name of the held-out loss.
 const LOSS: &str = "loss";
 
+/// What a validation needs.
+const MEANS: &str = "something to validate with: `validate_on` or `validate_with`";
+
 /// What a trainer validates with, and what it found.
 #[derive(Default)]
 pub(super) struct Validation {
@@ -112,7 +115,7 @@ impl Trainer {
         let ValidationConfig { patience, monitor, .. } = &self.config.validation;
         let asked = self.validation.asked();
         if let Some(patience) = patience.filter(|_| !asked) {
-            let expected = "something to validate with: `validate_on` or `validate_with`".to_owned();
+            let expected = MEANS.to_owned();
             return Err(Error::Setting { field: "patience", value: patience.to_string(), expected });
         }
         let Some(monitor) = monitor else { return Ok(()) };
@@ -124,7 +127,7 @@ impl Trainer {
         }
         let expected = match asked {
             true => names.join(" or "),
-            false => "something to validate with: `validate_on` or `validate_with`".to_owned(),
+            false => MEANS.to_owned(),
         };
         Err(Error::Setting { field: "monitor", value: monitor.clone(), expected })
     }
@@ -229,7 +232,7 @@ impl Trainer {
         match values.iter().find(|(name, _)| name == monitor) {
             Some((name, value)) => Ok(if name == LOSS { -value } else { *value }),
             None if values.is_empty() => {
-                let expected = "something to validate with: `validate_on` or `validate_with`".to_owned();
+                let expected = MEANS.to_owned();
                 Err(Error::Setting { field: "validation", value: "none".to_owned(), expected })
             }
             None => Err(Error::Setting {
