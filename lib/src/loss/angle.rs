@@ -4,7 +4,7 @@ use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::functions::pairwise_ranking;
-use super::{Batch, Loss, Needs, positive, settings};
+use super::{Batch, Loss, positive};
 use crate::{Error, Result};
 
 /// [`CoSENT`](super::CoSENT) with the difference of angles instead of the cosine, whose gradient does not vanish where
@@ -62,13 +62,7 @@ impl Loss for AnglE {
         positive("scale", self.scale)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("AnglE")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("AnglE");
 }
 
 /// `|sum (re + im)|` of the quotient of both rows as complex numbers, divided by the quotient of their lengths.

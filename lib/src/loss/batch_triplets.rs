@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::classes::{Classes, largest, smallest};
 use super::functions::softplus;
-use super::{Batch, Distance, Loss, Needs, not_negative, settings};
+use super::{Batch, Distance, Loss, not_negative};
 use crate::Result;
 
 /// The mean of `max(d(a, p) - d(a, n) + margin, 0)` over the triplets of the batch for which it is above 0: all texts
@@ -144,13 +144,7 @@ impl Loss for BatchAllTriplet {
         not_negative("margin", self.margin)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("BatchAllTriplet")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("BatchAllTriplet");
 
     fn objection(&self, dim: usize, unit: bool) -> Option<String> {
         self.distance.objection("BatchAllTriplet", self.margin, dim, unit)
@@ -176,13 +170,7 @@ impl Loss for BatchHardTriplet {
         not_negative("margin", self.margin)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("BatchHardTriplet")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("BatchHardTriplet");
 
     fn objection(&self, dim: usize, unit: bool) -> Option<String> {
         self.distance.objection("BatchHardTriplet", self.margin, dim, unit)
@@ -194,13 +182,7 @@ impl Loss for BatchHardSoftMarginTriplet {
         Ok(softplus(&hardest(self.distance, batch)?)?.mean(0)?)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("BatchHardSoftMarginTriplet")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("BatchHardSoftMarginTriplet");
 }
 
 impl Loss for BatchSemiHardTriplet {
@@ -225,13 +207,7 @@ impl Loss for BatchSemiHardTriplet {
         not_negative("margin", self.margin)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("BatchSemiHardTriplet")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("BatchSemiHardTriplet");
 
     fn objection(&self, dim: usize, unit: bool) -> Option<String> {
         self.distance.objection("BatchSemiHardTriplet", self.margin, dim, unit)

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Batch, Distance, Loss, Needs, not_negative, settings};
+use super::{Batch, Distance, Loss, not_negative};
 use crate::Result;
 
 /// `f_i [y_i d_i² + (1 - y_i) max(margin - d_i, 0)²] / 2` of the distances `d` of query and positive, with labels `y`
@@ -66,13 +66,7 @@ impl Loss for Contrastive {
         not_negative("margin", self.margin)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("Contrastive")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("Contrastive");
 
     fn objection(&self, dim: usize, unit: bool) -> Option<String> {
         self.distance.objection("Contrastive", self.margin, dim, unit)

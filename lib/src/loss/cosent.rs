@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::functions::pairwise_ranking;
-use super::{Batch, Loss, Needs, Similarity, positive, settings};
+use super::{Batch, Loss, Similarity, positive};
 use crate::Result;
 
 /// `log (1 + sum exp(scale (s_i - s_j)))` over all pairs `i`, `j` of examples whose scores say that `j` is the more
@@ -51,11 +51,5 @@ impl Loss for CoSENT {
         positive("scale", self.scale)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("CoSENT")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("CoSENT");
 }

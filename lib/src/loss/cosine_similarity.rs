@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::similarity::pairwise_cosine;
-use super::{Batch, Loss, Needs, settings};
+use super::{Batch, Loss};
 use crate::Result;
 
 /// `mean_i f(cos(query_i, positive_i) - score_i)` with `f` the square or the absolute value.
@@ -52,11 +52,5 @@ impl Loss for CosineSimilarity {
         .mean(0)?)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("CosineSimilarity")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("CosineSimilarity");
 }

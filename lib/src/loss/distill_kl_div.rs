@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::functions::kl_divergence;
 use super::margin_mse::teacher_scores;
-use super::{Batch, Loss, Needs, Similarity, positive, settings};
+use super::{Batch, Loss, Similarity, positive};
 use crate::{Error, Result};
 
 /// `T_s² mean_i KL(softmax(teacher_i / T_t) || softmax(s_i / T_s))` over the positive and the negatives of example `i`.
@@ -62,11 +62,5 @@ impl Loss for DistillKLDiv {
         positive("teacher_temperature", self.teacher_temperature)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("DistillKLDiv")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("DistillKLDiv");
 }

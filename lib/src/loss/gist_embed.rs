@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::functions::{cross_entropy, mask, without};
 use super::similarity::cosine;
-use super::{Batch, Loss, Needs, positive, settings};
+use super::{Batch, Loss, positive};
 use crate::error::expect;
 use crate::{Error, Result};
 
@@ -109,11 +109,5 @@ impl Loss for GISTEmbed {
         expect("margin", self.margin, "a finite number", self.margin.is_finite())
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("GISTEmbed")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("GISTEmbed");
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::contrastive::Reduction;
 use super::functions::mask;
-use super::{Batch, Loss, Needs, Similarity, Term, not_negative, settings};
+use super::{Batch, Loss, Similarity, Term, not_negative};
 use crate::Result;
 use crate::error::expect;
 
@@ -83,11 +83,5 @@ impl Loss for GlobalOrthogonalRegularization {
         expect("mean_weight", self.mean_weight, "a weight above 0 for one of the terms", trains)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("GlobalOrthogonalRegularization")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("GlobalOrthogonalRegularization");
 }

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::functions::{cross_entropy, mask, without};
-use super::{Batch, Loss, Needs, positive, settings};
+use super::{Batch, Loss, positive};
 use crate::Result;
 
 /// `-mean_i log (exp(s_ii / T) / sum_j exp(s_ij / T))`: each query must find its positive among the documents of the
@@ -73,13 +73,7 @@ impl Loss for InfoNCE {
         positive("temperature", self.temperature)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("InfoNCE")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("InfoNCE");
 }
 
 impl Loss for NTXent {
@@ -96,11 +90,5 @@ impl Loss for NTXent {
         positive("temperature", self.temperature)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("NTXent")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("NTXent");
 }

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Batch, Loss, Needs, Similarity, settings};
+use super::{Batch, Loss, Similarity};
 use crate::{Error, Result};
 
 /// `mean_ij ((s_i+ - s_ij) - margin_ij)²`: how much better the positive scores than each negative, as a teacher has it.
@@ -48,13 +48,7 @@ impl Loss for MarginMSE {
         Ok((margins_of(batch, self.similarity)? - margins)?.sqr()?.mean_all()?)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("MarginMSE")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("MarginMSE");
 }
 
 fn margins_of(batch: &Batch, similarity: Similarity) -> Result<Tensor> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::classes::largest;
 use super::functions::mask;
 use super::similarity::cosine;
-use super::{Batch, Loss, Needs, settings};
+use super::{Batch, Loss};
 use crate::Result;
 use crate::error::expect;
 
@@ -62,11 +62,5 @@ impl Loss for MegaBatchMargin {
         expect("negative_margin", self.negative_margin, "a cosine", cosine(self.negative_margin))
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("MegaBatchMargin")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("MegaBatchMargin");
 }

@@ -26,6 +26,19 @@
 //! [`Batch::scores`] are those of the model, however it compares, so that a loss written with them suits any model.
 //! Losses add up: `0.7 * a + 0.3 * b`, and [`Matryoshka`] is one of any other.
 
+/// The line of a loss in the table of needs, and its fields as settings.
+macro_rules! described {
+    ($name:literal) => {
+        fn needs(&self) -> $crate::loss::Needs {
+            $crate::loss::Needs::named($name)
+        }
+
+        fn settings(&self) -> serde_json::Value {
+            serde_json::to_value(self).unwrap_or_default()
+        }
+    };
+}
+
 mod angle;
 mod batch;
 mod batch_triplets;
@@ -52,7 +65,6 @@ mod sum;
 mod triplet;
 
 use candle_core::Tensor;
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::expect;
@@ -142,9 +154,4 @@ pub(crate) fn total(terms: &[Term]) -> Result<Tensor> {
         expected: "at least one".to_owned(),
     })?;
     rest.try_fold(weighted(first)?, |sum, term| Ok((sum + weighted(term)?)?))
-}
-
-/// Settings as [`Loss::settings`] returns them.
-fn settings(loss: &impl Serialize) -> Value {
-    serde_json::to_value(loss).unwrap_or_default()
 }

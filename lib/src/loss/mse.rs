@@ -4,7 +4,7 @@ use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::similarity::pairwise_cosine;
-use super::{Batch, Loss, Needs, settings};
+use super::{Batch, Loss};
 use crate::{Error, Result};
 
 /// `mean (x - teacher)²` over all numbers of all columns: makes a model embed texts as its teacher does, in other
@@ -65,13 +65,7 @@ impl Loss for MSE {
         EmbedDistill { distance: TeacherDistance::Mse }.loss(batch)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("MSE")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("MSE");
 }
 
 impl Loss for EmbedDistill {
@@ -89,13 +83,7 @@ impl Loss for EmbedDistill {
         Ok(Tensor::stack(&losses.collect::<Result<Vec<_>>>()?, 0)?.mean(0)?)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("EmbedDistill")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("EmbedDistill");
 }
 
 /// The teacher's vectors for a column.

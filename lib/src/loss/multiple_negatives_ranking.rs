@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::functions::{log_sum_exp, mask, without};
-use super::{Batch, Loss, Needs, Similarity, not_negative, positive, settings};
+use super::{Batch, Loss, Similarity, not_negative, positive};
 use crate::{Error, Result};
 
 /// InfoNCE with in-batch negatives: each query must find its positive among the documents of all
@@ -157,13 +157,7 @@ impl Loss for MultipleNegativesRanking {
         positive("scale", self.scale)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("MultipleNegativesRanking")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("MultipleNegativesRanking");
 }
 
 impl Hardness {

@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::contrastive::pulled_and_pushed;
-use super::{Batch, Distance, Loss, Needs, not_negative, settings};
+use super::{Batch, Distance, Loss, not_negative};
 use crate::Result;
 
 /// The sum of `d²` over pairs of label 1 that are further apart than the nearest pair of label 0, and of
@@ -67,13 +67,7 @@ impl Loss for OnlineContrastive {
         not_negative("margin", self.margin)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("OnlineContrastive")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("OnlineContrastive");
 
     fn objection(&self, dim: usize, unit: bool) -> Option<String> {
         self.distance.objection("OnlineContrastive", self.margin, dim, unit)

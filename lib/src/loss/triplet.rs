@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Batch, Distance, Loss, Needs, not_negative, settings};
+use super::{Batch, Distance, Loss, not_negative};
 use crate::Result;
 
 /// `mean_i max(d(query_i, positive_i) - d(query_i, negative_i) + margin, 0)`, the mean over all columns
@@ -55,13 +55,7 @@ impl Loss for Triplet {
         not_negative("margin", self.margin)
     }
 
-    fn needs(&self) -> Needs {
-        Needs::named("Triplet")
-    }
-
-    fn settings(&self) -> serde_json::Value {
-        settings(self)
-    }
+    described!("Triplet");
 
     fn objection(&self, dim: usize, unit: bool) -> Option<String> {
         self.distance.objection("Triplet", self.margin, dim, unit)
