@@ -122,7 +122,10 @@ fn against() -> Result<()> {
     let shared = TrainingSet::new(df!("query" => queries, "positive" => shared)?)?;
     let shared = preflight(MultipleNegativesRanking::default(), config(), &shared)?;
     let batch = state_of(&shared, "batch");
-    assert!(batch.state == CheckState::Warn && batch.found.contains("2.0 on average, as rows that share"), "{shared}");
+    assert!(
+        batch.state == CheckState::Warn && batch.found.contains("2.0 on average, because rows that share"),
+        "{shared}"
+    );
     let three = TrainingSet::new(data.frame().head(Some(3)))?;
     let three = preflight(MultipleNegativesRanking::default(), config(), &three)?;
     assert!(state_of(&three, "batch").found.ends_with("the training set has 3"), "{three}");

@@ -323,11 +323,11 @@ fn not_finite() {
 fn room() {
     let model = small(true, BiEncoderConfig::default());
     let error = model.clone().with_max_length(2).unwrap_err().to_string();
-    assert_eq!(error, "max_length = 2: expected more than the 2 tokens that special tokens take");
+    assert_eq!(error, "max_length = 2: expected more than 2, the number of special tokens");
     let filled = model.clone().with_prompts("where is the red house", "").and_then(|model| model.with_max_length(7));
     let error = filled.unwrap_err().to_string();
     assert!(
-        error.starts_with("max_length = 7: expected more than the 7 tokens that special tokens and `where is"),
+        error.starts_with("max_length = 7: expected more than 7, the number of tokens of the prompt `where is"),
         "{error}"
     );
     assert!(model.with_max_length(3).is_ok());

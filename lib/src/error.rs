@@ -23,12 +23,12 @@ pub enum Error {
     ColumnType { place: String, column: String, found: String, expected: String },
     /// Columns of a training set that look like data, but have no role in it.
     #[error(
-        "{place}: no use for {} ({roles}); expected `negative`, `negative_1`, .. for hard negatives, `score` or `label` for \
-         what is said of an example, and no other columns but ids: rename them, or `select` those to keep",
+        "{place}: unused columns {} ({roles}); expected `negative`, `negative_1`, .. for hard negatives, `score` or `label` \
+         for labels, and no other columns but ids: rename them, or `select` those to keep",
         short(columns)
     )]
     UnusedColumns { place: String, columns: String, roles: String },
-    /// A loss that cannot be computed of the columns of a training set.
+    /// A loss that cannot be computed from the columns of a training set.
     #[error(
         "the loss {loss} needs {needs}; found {found}{}",
         if fitting.is_empty() { String::new() } else { format!("; losses that fit: {}", fitting.join(", ")) }

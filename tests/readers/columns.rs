@@ -52,7 +52,7 @@ pub(super) fn unused_columns() {
     let message = told(df!("query" => ["q"], "positive" => ["p"], "negatives" => ["n"], "margin" => [0.5]));
     assert!(
         message.starts_with(
-            "training set: no use for `negatives`, `margin` (the query is `query`, the positive `positive`); expected"
+            "training set: unused columns `negatives`, `margin` (the query is `query`, the positive `positive`); expected"
         ),
         "{message}"
     );

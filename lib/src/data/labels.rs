@@ -1,4 +1,4 @@
-//! What a training set says about each example.
+//! The labels of a training set.
 
 use candle_core::{Device, Tensor};
 use polars::prelude::*;

@@ -21,7 +21,7 @@ pub(crate) use super::roles::{LABELS, negative_column, text_column};
 /// | query | `query`, `anchor`, `sentence1` or `text1` |
 /// | positive | `positive`, `sentence2` or `text2` |
 /// | hard negatives, any number | `negative`, `negative_1`, `negative_2`, ..; or one column of lists |
-/// | what is said of the example: a number or a list of numbers, see [`Labels`] | `score`, `label` or `labels` |
+/// | the label: a number or a list of numbers, see [`Labels`] | `score`, `label` or `labels` |
 ///
 /// Texts under other names are query and positive by their order, as in `question`, `answer`. Columns
 /// of ids (`id`, `query_id`, ..) are kept. Anything else is an error, as it would not be trained on, and
@@ -95,7 +95,8 @@ impl TrainingSet {
         self.texts.clone()
     }
 
-    /// Some examples held out, at random: the rest, and `share` of the examples, each in the order of the rows.
+    /// Splits off `share` of the examples at random: the training set without them, and the held-out ones, both in the order
+    /// of their rows.
     ///
     /// ```
     /// # use kensaku::data::TrainingSet;
@@ -108,7 +109,7 @@ impl TrainingSet {
     /// ```
     ///
     /// # Errors
-    /// If one of both would be empty.
+    /// If either would be empty.
     pub fn split(&self, share: f64, seed: u64) -> Result<(Self, Self)> {
         let count = (self.len() as f64 * share).round() as usize;
         if !(0.0..=1.0).contains(&share) || count == 0 || count >= self.len() {

@@ -133,7 +133,7 @@ impl Run {
         let (path, without) = (path.as_ref(), self.iter().filter(|(_, hits)| hits.is_empty()).count());
         if without > 0 {
             log::warn!(
-                "{without} queries without hits have no line in {}; `EvalConfig {{ all_queries: true, .. }}` counts them",
+                "{without} queries without hits have no lines in {}; `EvalConfig {{ all_queries: true, .. }}` counts them",
                 path.display()
             );
         }

@@ -21,7 +21,7 @@ use crate::{Error, Result};
 pub struct Batch {
     /// One tensor `(B, dim)` per column: queries, positives, each column of negatives.
     pub columns: Vec<Tensor>,
-    /// What the training set says about each example, if anything: a score or a class `(B,)`, or several numbers
+    /// The label of each example, if there are any: a score or a class `(B,)`, or several numbers
     /// `(B, k)`, such as margins or the vector of a teacher.
     pub labels: Option<Tensor>,
     /// The columns as a guide model embeds them, without gradients; empty without a guide.

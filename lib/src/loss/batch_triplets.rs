@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::classes::{Classes, largest, smallest};
-use super::functions::softplus;
+use super::functions::{number, softplus};
 use super::{Batch, Distance, Loss, not_negative};
 use crate::Result;
 
@@ -156,7 +156,7 @@ impl Loss for BatchAllTriplet {
 fn hardest(distance: Distance, batch: &Batch) -> Result<Tensor> {
     batch.examples()?;
     let (classes, distances) = (Classes::of(batch)?, distance.matrix(batch.queries()?)?);
-    let most = super::functions::number(&distances.max_all()?)?;
+    let most = number(&distances.max_all()?)?;
     let positive = largest(&distances, &classes.same, 0.0)?;
     Ok((positive - smallest(&distances, &classes.different, 2.0 * most)?)?)
 }
@@ -199,7 +199,7 @@ impl Loss for BatchSemiHardTriplet {
         let inside = largest(&distances, &classes.different, 0.0)?.unsqueeze(1)?.broadcast_as((count, count))?;
         let negative = (outside + (inside * any.affine(-1.0, 1.0)?)?)?;
         let losses = ((&distances - negative)?.affine(1.0, self.margin)?.relu()? * &classes.same)?;
-        let pairs = super::functions::number(&classes.same.sum_all()?)?;
+        let pairs = number(&classes.same.sum_all()?)?;
         Ok((losses.sum_all()? / pairs.max(1.0))?)
     }
 

@@ -3,6 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use super::Batch;
+use super::functions::mask;
 use crate::Result;
 
 /// Of all pairs of texts of a batch: `(B, B)`, 1 or 0.
@@ -17,8 +18,7 @@ impl Classes {
     pub(super) fn of(batch: &Batch) -> Result<Self> {
         let texts = batch.queries()?;
         let labels: Vec<f64> = batch.numbers()?.to_dtype(DType::F64)?.to_vec1()?;
-        let pairs =
-            |holds: &dyn Fn(usize, usize) -> bool| super::functions::mask(labels.len(), labels.len(), texts, holds);
+        let pairs = |holds: &dyn Fn(usize, usize) -> bool| mask(labels.len(), labels.len(), texts, holds);
         Ok(Self {
             same: pairs(&|row, column| row != column && labels[row] == labels[column])?,
             different: pairs(&|row, column| labels[row] != labels[column])?,

@@ -4,6 +4,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::functions::{cross_entropy, mask, without};
+use super::similarity::cosine;
 use super::{Batch, Loss, positive};
 use crate::Result;
 
@@ -80,7 +81,7 @@ impl Loss for NTXent {
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
         let examples = batch.examples()?;
         let texts = Tensor::cat(&[batch.queries()?, batch.positives()?], 0)?;
-        let scores = (super::cosine(&texts, &texts)? / self.temperature)?;
+        let scores = (cosine(&texts, &texts)? / self.temperature)?;
         let itself = mask(2 * examples, 2 * examples, &texts, |row, column| row == column)?;
         let other: Vec<u32> = (0..2 * examples).map(|text| ((text + examples) % (2 * examples)) as u32).collect();
         cross_entropy(&without(&scores, &itself)?, &other)

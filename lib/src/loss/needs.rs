@@ -88,7 +88,7 @@ impl Needs {
         TABLE.iter().find(|needs| needs.name == name).cloned().unwrap_or_default()
     }
 
-    /// Whether a training set with so many columns of texts, and labels or none, has what the loss needs.
+    /// Whether a training set with this number of text columns, and these labels, has what the loss needs.
     pub fn fits(&self, columns: usize, labels: Option<LabelKind>) -> bool {
         self.columns.contains(&columns) && self.labels.fits(columns, labels)
     }

@@ -229,11 +229,11 @@ impl BiEncoder {
             return Ok(());
         }
         let what =
-            if prompt.is_empty() { "special tokens".to_owned() } else { format!("special tokens and `{prompt}`") };
+            if prompt.is_empty() { "special tokens".to_owned() } else { format!("tokens of the prompt `{prompt}`") };
         Err(Error::Setting {
             field: "max_length",
             value: self.config.max_length.to_string(),
-            expected: format!("more than the {taken} tokens that {what} take"),
+            expected: format!("more than {taken}, the number of {what}"),
         })
     }
 

@@ -6,7 +6,7 @@ use crate::loss::{Labelled, Needs};
 use crate::{Error, Result};
 
 impl Trainer {
-    /// An error if the loss cannot be computed of so many columns of texts and these labels.
+    /// An error if the loss cannot be computed from this number of text columns and these labels.
     pub(super) fn check_fit(&self, columns: usize, labels: Option<&Labels>) -> Result<()> {
         let needs = self.loss.needs();
         let kind = labels.map(Labels::kind);

@@ -80,8 +80,7 @@ impl Trainer {
         Ok(Steps { trainer: self, columns, labels, plan, places: Places::default(), stopped: false })
     }
 
-    /// All remaining steps at once, with a progress bar, for whom the steps do not interest: the last one, see
-    /// [`Trainer::steps`].
+    /// Runs all remaining steps of [`Trainer::steps`] with a progress bar, and returns the last one.
     ///
     /// ```no_run
     /// # use kensaku::prelude::*;
@@ -105,7 +104,7 @@ impl Trainer {
             bar.inc(1);
         }
         last.ok_or_else(|| Error::NothingToTrain {
-            problem: "all steps were done before".to_owned(),
+            problem: "all steps are done".to_owned(),
             expected: "another round with `begin_round`".to_owned(),
         })
     }

@@ -69,7 +69,7 @@ fn check_free(new: &Path, dir: &Path) -> Result<()> {
         let name = entry.map_err(Error::io(new))?.file_name();
         if name != "README.md" && dir.join(&name).exists() {
             let name = name.to_string_lossy().into_owned();
-            let problem = format!("`{name}` is there, but no model");
+            let problem = format!("`{name}` is there, but it is not part of a model");
             return Err(Error::Model {
                 path: dir.to_owned(),
                 problem,
@@ -260,7 +260,7 @@ mod tests {
         let mine = ["config.json", "vocab.txt", "model-notes.safetensors", "sentence_split_config.json"];
         mine.iter().for_each(|name| fs::write(home.path().join(name), "mine").unwrap());
         let refused = replace(home.path(), model("first")).unwrap_err().to_string();
-        assert!(refused.contains("`config.json` is there, but no model"), "{refused}");
+        assert!(refused.contains("`config.json` is there, but it is not part of a model"), "{refused}");
         assert_eq!(names(home.path()).len(), mine.len());
         assert!(mine.iter().all(|name| fs::read_to_string(home.path().join(name)).unwrap() == "mine"));
         assert!(is_of_a_model("model-00001-of-00002.safetensors") && is_of_a_model("sentence_xlm-roberta_config.json"));

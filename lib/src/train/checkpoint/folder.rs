@@ -120,7 +120,7 @@ pub(super) fn check_stamp(dir: &Path, own: &str) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => stamp(dir, own),
         Ok(_) => Err(Error::Checkpoint {
             path: dir.to_owned(),
-            problem: "another training writes its checkpoints here by now; choose a folder for each".to_owned(),
+            problem: "another training now writes its checkpoints here; give each its own folder".to_owned(),
             before: None,
         }),
         Err(error) => Err(Error::io(path)(error)),

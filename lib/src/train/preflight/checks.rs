@@ -151,7 +151,7 @@ impl Trainer {
     pub(super) fn negatives(&self, columns: usize) -> Check {
         let needs = self.loss.needs();
         let each = match columns {
-            0 => "none of its own".to_owned(),
+            0 => "no hard negatives".to_owned(),
             columns => format!("{columns} per example"),
         };
         match (needs.in_batch, columns) {
@@ -188,8 +188,9 @@ impl Trainer {
             return check("batch", CheckState::Warn, format!("{found}; the training set has {rows}"));
         }
         if average < 0.75 * batch_size as f64 && batches > 2 {
-            let found =
-                format!("{found}; {average:.1} on average, as rows that share a text are kept apart (no_duplicates)");
+            let found = format!(
+                "{found}; {average:.1} on average, because rows that share a text are kept apart (no_duplicates)"
+            );
             return check("batch", CheckState::Warn, found);
         }
         check("batch", CheckState::Ok, found)
