@@ -1,0 +1,87 @@
+//! Values and gradients of the losses against sentence-transformers, and what holds for all of them.
+
+mod golden;
+mod properties;
+
+use kensaku::loss::{
+    AnglE, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet, Direction, Distance,
+    Loss, MarginMSE, MegaBatchMargin, MultipleNegativesRanking, OnlineContrastive, Partition, Similarity, Triplet,
+};
+use serde_json::Value;
+
+use crate::shared::{Trials, test};
+
+/// A loss with the parameters of a case.
+type Make = fn(&Value) -> Box<dyn Loss>;
+
+pub fn trials() -> Trials {
+    let golden: Vec<(&str, usize, Make)> = vec![
+        ("multiple_negatives_ranking", 16, |params| Box::new(golden::mnrl(params))),
+        ("cached_multiple_negatives_ranking", 16, |params| Box::new(golden::mnrl(params))),
+        ("multiple_negatives_symmetric_ranking", 2, |_| Box::new(symmetric())),
+        ("gist_embed", 9, |params| Box::new(golden::gist(params))),
+        ("cached_gist_embed", 10, |params| Box::new(golden::gist(params))),
+        ("cosent", 5, |params| Box::new(golden::cosent(params))),
+        ("angle", 6, |params| Box::new(AnglE { scale: golden::number(params, "scale", 20.0) })),
+        ("cosine_similarity", 3, golden::cosine_similarity),
+        ("contrastive", 5, |params| Box::new(golden::contrastive(params))),
+        ("online_contrastive", 5, |params| {
+            Box::new(OnlineContrastive {
+                distance: golden::distance(params, Distance::Cosine),
+                margin: golden::number(params, "margin", 0.5),
+            })
+        }),
+        ("triplet", 4, |params| {
+            let margin = golden::number(params, "triplet_margin", Triplet::default().margin);
+            Box::new(Triplet { distance: golden::distance(params, Distance::Euclidean), margin })
+        }),
+        ("batch_all_triplet", 4, |params| {
+            let margin = golden::number(params, "margin", 5.0);
+            Box::new(BatchAllTriplet { distance: golden::distance(params, Distance::Euclidean), margin })
+        }),
+        ("batch_hard_triplet", 4, |params| {
+            let margin = golden::number(params, "margin", 5.0);
+            Box::new(BatchHardTriplet { distance: golden::distance(params, Distance::Euclidean), margin })
+        }),
+        ("batch_semi_hard_triplet", 4, |params| {
+            let margin = golden::number(params, "margin", 5.0);
+            Box::new(BatchSemiHardTriplet { distance: golden::distance(params, Distance::Euclidean), margin })
+        }),
+        ("batch_hard_soft_margin_triplet", 2, |params| {
+            Box::new(BatchHardSoftMarginTriplet { distance: golden::distance(params, Distance::Euclidean) })
+        }),
+        ("mega_batch_margin", 4, |params| {
+            Box::new(MegaBatchMargin {
+                positive_margin: golden::number(params, "positive_margin", 0.8),
+                negative_margin: golden::number(params, "negative_margin", 0.3),
+            })
+        }),
+        ("mse_and_embed_distill", 6, golden::distillation),
+        ("margin_mse", 5, |params| Box::new(MarginMSE { similarity: golden::similarity(params, Similarity::Dot) })),
+        ("distill_kl_div", 5, |params| Box::new(golden::kl_div(params))),
+        ("global_orthogonal_regularization", 4, |params| Box::new(golden::orthogonal(params))),
+        ("matryoshka", 7, golden::matryoshka),
+    ];
+    let mut trials: Trials = golden
+        .into_iter()
+        .map(|(name, count, loss)| {
+            test(&format!("losses::{name}"), move || assert_eq!(golden::cases(&format!("dense_{name}"), loss), count))
+        })
+        .collect();
+    trials.extend([
+        test("losses::settings_are_checked", properties::settings),
+        test("losses::refuse_batches_that_cannot_be", properties::odd_batches),
+        test("losses::are_finite_for_a_single_example", properties::single),
+        test("losses::sums_are_sums_of_their_terms", properties::sums),
+        test("losses::gradients_are_slopes", properties::slopes),
+    ]);
+    trials
+}
+
+fn symmetric() -> MultipleNegativesRanking {
+    MultipleNegativesRanking {
+        directions: vec![Direction::QueryToDoc, Direction::DocToQuery],
+        partition: Partition::PerDirection,
+        ..Default::default()
+    }
+}
