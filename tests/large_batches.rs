@@ -10,7 +10,7 @@ use kensaku::loss::{
     Partition, Similarity, Triplet,
 };
 use kensaku::model::BiEncoder;
-use kensaku::nn::{BertConfig, EncoderConfig, Memory, Storage};
+use kensaku::nn::{BertConfig, EncoderConfig, Memory, PackedBatch, Storage};
 use kensaku::random::Philox;
 use kensaku::train::{MicroBatch, TokenBatch, TrainConfig, Trainer};
 use kensaku::{Error, Result, interrupt};
@@ -105,14 +105,14 @@ fn tokens(model: &BiEncoder, examples: usize) -> TokenBatch {
     let mut rng = Philox::new(3);
     let vocab = model.encoder().config().vocab_size();
     let text = |rng: &mut Philox| (0..2 + rng.below(20)).map(|_| rng.below(vocab) as u32).collect::<Vec<_>>();
-    let columns = (0..4).map(|_| (0..examples).map(|_| text(&mut rng)).collect()).collect();
+    let columns = (0..4).map(|_| PackedBatch::new((0..examples).map(|_| text(&mut rng)))).collect();
     let labels: Vec<f32> = (0..examples).map(|example| example as f32 / examples as f32).collect();
     TokenBatch { columns, labels: Some(labels.into()), ..Default::default() }
 }
 
 fn part_of(batch: &TokenBatch, rows: std::ops::Range<usize>) -> TokenBatch {
     TokenBatch {
-        columns: batch.columns.iter().map(|column| column[rows.clone()].to_vec()).collect(),
+        columns: batch.columns.iter().map(|column| column.slice(rows.clone())).collect(),
         labels: batch.labels.as_ref().map(|labels| labels.rows(&rows.collect::<Vec<_>>())),
         ..Default::default()
     }

@@ -8,6 +8,7 @@ use kensaku::eval::evaluate;
 use kensaku::index::FlatIndex;
 use kensaku::loss::MultipleNegativesRanking;
 use kensaku::model::{BiEncoder, Role};
+use kensaku::nn::PackedBatch;
 use kensaku::train::{TokenBatch, TrainConfig, Trainer};
 use libtest_mimic::Trial;
 
@@ -55,7 +56,8 @@ fn training(folder: &Path, model: BiEncoder) {
     let tensors = Tensors::read(&folder.join("minilm.safetensors"));
     let column =
         |name: &str| tensors.unpadded(&format!("train.{name}.input_ids"), &format!("train.{name}.attention_mask"));
-    let batch = TokenBatch { columns: vec![column("q"), column("p")], ..Default::default() };
+    let batch =
+        TokenBatch { columns: ["q", "p"].map(|name| PackedBatch::new(column(name))).to_vec(), ..Default::default() };
     let config = TrainConfig {
         learning_rate: 2e-5,
         // Two warm-up steps of five.

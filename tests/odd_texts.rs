@@ -2,6 +2,7 @@
 
 use kensaku::data::TrainingSet;
 use kensaku::loss::{CosineSimilarity, MultipleNegativesRanking, custom, dot};
+use kensaku::model::{Model, Part};
 use kensaku::nn::{Activations, PackedBatch};
 use kensaku::train::{TrainConfig, Trainer};
 use kensaku::{Error, Result};
@@ -34,7 +35,7 @@ fn long() -> Result<()> {
     trainer.steps(&data)?.try_for_each(|step| step.map(|_| ()))?;
     assert_eq!(trainer.truncated(), 4, "two texts, twice");
     let batch = trainer.batch(&data, &[0, 1])?;
-    assert_eq!((batch.truncated, batch.columns[1][0].len()), (1, trainer.model().config().max_length));
+    assert_eq!((batch.truncated, batch.columns[1].lengths().next().unwrap()), (1, trainer.model().config().max_length));
     Ok(())
 }
 
@@ -44,12 +45,12 @@ fn empty() -> Result<()> {
     assert!(step.loss.is_finite() && step.grad_norm > 0.0, "{step}");
     // A tokenizer without special tokens leaves nothing of an empty text: its vector is 0.
     let mut model = small(&words()?, 1)?;
-    let batch = PackedBatch::new([vec![], vec![]] as [Vec<u32>; 2]);
+    let part = Part { batch: PackedBatch::new([vec![], vec![]] as [Vec<u32>; 2]), columns: vec![0; 2] };
     let mut activations = Activations::training();
-    let pooled = model.forward(&batch, &[0, 0], &mut activations)?;
-    assert_eq!(pooled.vectors, vec![0.0; 2 * model.dim()]);
+    let outputs = model.forward(&part, &mut activations)?;
+    assert_eq!(outputs.values, vec![0.0; 2 * model.dim()]);
     let ones = vec![1.0; 2 * model.dim()];
-    model.backward(&batch, &[0, 0], &mut activations, &pooled, &ones)?;
+    model.backward(&part, &mut activations, &outputs, &ones)?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use kensaku::data::TrainingSet;
 use kensaku::loss::{CosineSimilarity, Distance, Loss, MultipleNegativesRanking, Triplet, custom};
+use kensaku::nn::PackedBatch;
 use kensaku::train::{Check, CheckState, MicroBatch, Preflight, TrainConfig, Trainer, batch_sizes};
 use kensaku::{Result, show::Show};
 use polars::prelude::*;
@@ -169,7 +170,7 @@ fn arena() -> Result<()> {
             let mut trainer =
                 Trainer::new(model.clone(), custom(|batch| Ok(batch.queries()?.sqr()?.mean_all()?)), config())?;
             let mut batch = trainer.batch(&data, &[0])?;
-            batch.columns = vec![vec![vec![5; length]; texts - 1], vec![vec![5; length]]];
+            batch.columns = [texts - 1, 1].map(|texts| PackedBatch::new(vec![vec![5; length]; texts])).to_vec();
             trainer.step(&batch)?;
             Ok(trainer.arena_bytes() + parameters)
         };

@@ -95,11 +95,15 @@ fn bi_encoder(
     let mut trainer = Trainer::new(BiEncoder::load(model)?, loss, config)?;
     let rows = plan["batches"].as_array().context("no batches in the plan")?;
     let batch = |(features, rows): (&Value, &Value)| -> Result<Record> {
-        let columns = features.as_array().context("no columns")?.iter().map(|column| unpadded(column, "input_ids"));
+        let columns = features
+            .as_array()
+            .context("no columns")?
+            .iter()
+            .map(|column| Ok(PackedBatch::new(unpadded(column, "input_ids")?)));
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let margins = rows.as_array().into_iter().flatten().filter_map(|row| Some(row["margin"].as_f64()? as f32));
         let labels = (plan["loss"] == "margin_mse").then(|| margins.collect::<Vec<f32>>().into());
-        let lengths = columns.iter().flatten().map(Vec::len).collect();
+        let lengths = columns.iter().flat_map(PackedBatch::lengths).collect();
         let step = trainer.step(&TokenBatch { columns, labels, ..Default::default() })?;
         eprintln!("{step}");
         Ok(Record { seconds: step.seconds, loss: step.loss, grad_norm: step.grad_norm, lengths })

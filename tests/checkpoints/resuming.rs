@@ -219,6 +219,6 @@ pub(super) fn foreign() -> Result<()> {
     let text = fs::read_to_string(newer.join("checkpoint.json")).unwrap();
     fs::write(newer.join("checkpoint.json"), text.replace("kensaku checkpoint", "torch")).unwrap();
     let error = trainer(&data, 1, config())?.resume(&newer).unwrap_err().to_string();
-    assert!(error.contains("its format is `torch` 2; expected `kensaku checkpoint` 2"), "{error}");
+    assert!(error.contains("its format is `torch` 3; expected `kensaku checkpoint` 3"), "{error}");
     Ok(())
 }

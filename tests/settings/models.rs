@@ -1,7 +1,7 @@
 //! Settings of a model, and vectors at their limits.
 
 use kensaku::loss::Similarity;
-use kensaku::model::{BiEncoder, BiEncoderConfig, Pooling, Precision, Role};
+use kensaku::model::{BiEncoder, BiEncoderConfig, Model, Part, Pooling, Precision, Role};
 use kensaku::nn::{Activations, PackedBatch};
 
 use super::{TEXTS, bare_tokenizer, encoder, small, vectors};
@@ -116,11 +116,12 @@ pub(super) fn windows() {
 
 pub(super) fn lengths() {
     let mut model = small(true, BiEncoderConfig::default());
-    let batch = PackedBatch::new([vec![2, 5, 3], vec![2, 3]]);
+    let part = Part { batch: PackedBatch::new([vec![2, 5, 3], vec![2, 3]]), columns: vec![0; 2] };
     let mut activations = Activations::training();
-    let error = model.forward(&batch, &[0], &mut activations).unwrap_err().to_string();
-    assert_eq!(error, "numbers of tokens to skip: found shape 1; expected 2");
-    let pooled = model.forward(&batch, &[0, 0], &mut activations).unwrap();
-    assert!(model.backward(&batch, &[0, 0], &mut activations, &pooled, &[0.0; 32]).is_err());
-    assert!(model.backward(&batch, &[0, 0], &mut activations, &pooled, &[0.0; 64]).is_ok());
+    let short = Part { columns: vec![0], ..part.clone() };
+    let error = model.forward(&short, &mut activations).unwrap_err().to_string();
+    assert_eq!(error, "columns of the sequences: found shape 1; expected 2");
+    let outputs = model.forward(&part, &mut activations).unwrap();
+    assert!(model.backward(&part, &mut activations, &outputs, &[0.0; 32]).is_err());
+    assert!(model.backward(&part, &mut activations, &outputs, &[0.0; 64]).is_ok());
 }

@@ -2,6 +2,7 @@
 
 use kensaku::loss::MultipleNegativesRanking;
 use kensaku::model::BiEncoder;
+use kensaku::nn::PackedBatch;
 use kensaku::train::{MicroBatch, TokenBatch, TrainConfig, Trainer};
 
 use crate::golden::{Tensors, distance, fixture, json, relative_distance, within};
@@ -18,7 +19,8 @@ pub(super) fn chain(name: &str, micro_batch: Option<MicroBatch>) {
     let golden = json(&fixture("training").join(format!("{name}.json")));
     let tensors = Tensors::read(&fixture("training").join(format!("{name}.safetensors")));
     let model = BiEncoder::load(fixture("models/st62_bi_mean_normalize")).unwrap();
-    let columns = (0..3).map(|n| tensors.unpadded(&format!("in.{n}.input_ids"), &format!("in.{n}.attention_mask")));
+    let column = |n: usize| tensors.unpadded(&format!("in.{n}.input_ids"), &format!("in.{n}.attention_mask"));
+    let columns = (0..3).map(|n| PackedBatch::new(column(n)));
     let batch = TokenBatch { columns: columns.collect(), ..Default::default() };
     // A constant rate: the golden run has no schedule.
     let config =

@@ -2,10 +2,10 @@
 
 use candle_core::Tensor;
 
-use super::Similarity;
+use super::Scoring;
 use crate::{Error, Result};
 
-/// The embeddings of one training batch: row `i` of every tensor belongs to example `i`.
+/// What a model makes of one training batch: row `i` of every tensor belongs to example `i`.
 ///
 /// ```
 /// use kensaku::loss::Batch;
@@ -19,15 +19,16 @@ use crate::{Error, Result};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
-    /// One tensor `(B, dim)` per column: queries, positives, each column of negatives.
+    /// One tensor `(B, dim)` per column: queries, positives, each column of negatives. Of a cross-encoder `(B, labels)` per
+    /// column of documents, each read with the queries: positives, each column of negatives.
     pub columns: Vec<Tensor>,
     /// The label of each example, if there are any: a score or a class `(B,)`, or several numbers
     /// `(B, k)`, such as margins or the vector of a teacher.
     pub labels: Option<Tensor>,
     /// The columns as a guide model embeds them, without gradients; empty without a guide.
     pub guide: Vec<Tensor>,
-    /// How the model compares queries with documents.
-    pub similarity: Similarity,
+    /// How the model scores a query with a document.
+    pub scoring: Scoring,
 }
 
 impl Batch {
@@ -36,19 +37,36 @@ impl Batch {
         Self { columns, ..Self::default() }
     }
 
+    /// A batch of pairs that a cross-encoder has read: one column `(B, labels)` per document of an example.
+    pub fn read_pairs(columns: Vec<Tensor>) -> Self {
+        Self { columns, scoring: Scoring::Pairs, ..Self::default() }
+    }
+
     /// A batch of queries and positives.
     pub fn pairs(queries: Tensor, positives: Tensor) -> Self {
         Self::new(vec![queries, positives])
     }
 
-    /// The first column `(B, dim)`.
+    /// The vectors of the first column `(B, dim)`. A cross-encoder has none.
     pub fn queries(&self) -> Result<&Tensor> {
         self.column(0, "query")
     }
 
-    /// The second column `(B, dim)`.
+    /// The vectors of the second column `(B, dim)`. A cross-encoder has none.
     pub fn positives(&self) -> Result<&Tensor> {
         self.column(1, "positive")
+    }
+
+    /// The scores of each example's first pair, one per label `(B, labels)`, of a cross-encoder.
+    pub fn logits(&self) -> Result<&Tensor> {
+        match (self.scoring, self.columns.first()) {
+            (Scoring::Pairs, Some(logits)) => Ok(logits),
+            _ => Err(Error::Shape {
+                what: "logits of a batch".to_owned(),
+                found: "vectors".to_owned(),
+                expected: "the outputs of a cross-encoder; `batch.scores()` are those of any model".to_owned(),
+            }),
+        }
     }
 
     /// All further columns, each `(B, dim)`.
@@ -71,24 +89,6 @@ impl Batch {
         Ok(Tensor::cat(&self.columns[1..], 0)?)
     }
 
-    /// How the model scores each query with each of [`Batch::docs`]: `(B, (1 + negatives) * B)`. The score of query
-    /// `i` with its positive is entry `i` of row `i`.
-    pub fn scores(&self) -> Result<Tensor> {
-        self.similarity.of(self.queries()?, &self.docs()?)
-    }
-
-    /// Each query with its own documents alone, the positive first: `(B, 1 + negatives)`.
-    pub fn own_scores(&self) -> Result<Tensor> {
-        self.own_scores_by(self.similarity)
-    }
-
-    pub(super) fn own_scores_by(&self, similarity: Similarity) -> Result<Tensor> {
-        let (queries, _) = (self.queries()?, self.positives()?);
-        let scores: Vec<Tensor> =
-            self.columns[1..].iter().map(|docs| similarity.pairwise(queries, docs)).collect::<Result<_>>()?;
-        Ok(Tensor::stack(&scores, 1)?)
-    }
-
     /// The labels.
     pub fn labels(&self) -> Result<&Tensor> {
         self.labels.as_ref().ok_or_else(|| self.missing("label"))
@@ -109,7 +109,7 @@ impl Batch {
 
     /// `B`; an error if there is no example, or if the tensors do not belong together.
     pub fn examples(&self) -> Result<usize> {
-        let queries = self.queries()?;
+        let queries = self.columns.first().ok_or_else(|| self.missing("query"))?;
         let shape = |tensor: &Tensor| format!("{:?}", tensor.dims());
         let problem = |what: &str, found: String, expected: String| {
             Err(Error::Shape { what: format!("{what} of a batch"), found, expected })
@@ -138,6 +138,13 @@ impl Batch {
     }
 
     fn column(&self, index: usize, name: &str) -> Result<&Tensor> {
+        if self.scoring == Scoring::Pairs {
+            return Err(Error::Shape {
+                what: format!("vectors of column `{name}`"),
+                found: "scores of pairs, as a cross-encoder makes them".to_owned(),
+                expected: "a model that has vectors, or a loss of `batch.scores()`".to_owned(),
+            });
+        }
         self.columns.get(index).ok_or_else(|| self.missing(name))
     }
 

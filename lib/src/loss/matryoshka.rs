@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::needs::Labelled;
 use super::similarity::normalize;
-use super::{Batch, Loss, Needs, Term, total};
+use super::{Batch, Loss, Needs, Reads, Term, total};
 use crate::{Error, Result};
 
 /// `sum_d w_d loss(first d numbers of each vector, scaled to length 1)`: trains vectors that can be cut short.
@@ -84,7 +84,7 @@ impl<L: Loss> Loss for Matryoshka<L> {
     }
 
     fn needs(&self) -> Needs {
-        self.loss.needs()
+        Needs { reads: Reads::Vectors, ..self.loss.needs() }
     }
 
     fn settings(&self) -> Value {

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::functions::{log_sum_exp, mask, without};
+use super::functions::{cross_entropy, log_sum_exp, mask, without};
 use super::{Batch, Loss, Similarity, not_negative, positive};
 use crate::{Error, Result};
 
@@ -15,7 +15,8 @@ use crate::{Error, Result};
 /// 2018, Henderson et al. 2017. All four directions together are GTE's loss (Li et al. 2023), query to
 /// document and back with one partition each the symmetric loss of CLIP (Radford et al. 2021).
 ///
-/// Needs queries and positives; takes any number of negatives. Values and gradients equal
+/// Needs queries and positives; takes any number of negatives. A cross-encoder, which has no vectors to compare, needs
+/// negatives, and knows no other direction than query to document. Values and gradients equal
 /// sentence-transformers 6.2.
 ///
 /// ```
@@ -41,6 +42,7 @@ use crate::{Error, Result};
 pub struct MultipleNegativesRanking {
     /// One over the temperature.
     pub scale: f64,
+    /// How vectors are compared; what has none is scored by its model.
     pub similarity: Similarity,
     /// Which similarities are candidates. Must hold [`Direction::QueryToDoc`].
     pub directions: Vec<Direction>,
@@ -102,6 +104,10 @@ impl Default for MultipleNegativesRanking {
 impl Loss for MultipleNegativesRanking {
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
         self.check()?;
+        if self.directions == [Direction::QueryToDoc] && self.hardness.is_none() {
+            let own = batch.own()?;
+            return cross_entropy(&(batch.scores_by(self.similarity)? * self.scale)?, &own);
+        }
         let examples = batch.examples()?;
         let (queries, positives, docs) = (batch.queries()?, batch.positives()?, batch.docs()?);
         let count = docs.dim(0)?;

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use super::Scoring;
 use crate::data::LabelKind;
 
 /// What a loss asks of the training set. The default asks for nothing, as a closure does, of which nothing
@@ -19,6 +20,19 @@ pub struct Needs {
     pub in_batch: bool,
     /// A guide model.
     pub guide: bool,
+    pub reads: Reads,
+}
+
+/// The outputs of a model that a loss can be computed from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reads {
+    /// Any that scores can be made of.
+    #[default]
+    Scores,
+    /// A vector per text.
+    Vectors,
+    /// The scores of pairs that a cross-encoder has read.
+    Pairs,
 }
 
 /// The labels that a loss needs.
@@ -59,7 +73,15 @@ impl Default for Needs {
 impl Needs {
     const fn closure() -> Self {
         let columns = from(1);
-        Self { name: "", columns, labels: Labelled::Unknown, score_range: None, in_batch: false, guide: false }
+        Self {
+            name: "",
+            columns,
+            labels: Labelled::Unknown,
+            score_range: None,
+            in_batch: false,
+            guide: false,
+            reads: Reads::Scores,
+        }
     }
 
     const fn of(name: &'static str, columns: RangeInclusive<usize>, labels: Labelled) -> Self {
@@ -68,6 +90,10 @@ impl Needs {
 
     const fn in_batch(self) -> Self {
         Self { in_batch: true, ..self }
+    }
+
+    const fn of_vectors(self) -> Self {
+        Self { reads: Reads::Vectors, ..self }
     }
 
     const fn guided(self) -> Self {
@@ -93,9 +119,10 @@ impl Needs {
         self.columns.contains(&columns) && self.labels.fits(columns, labels)
     }
 
-    /// The names of the library's losses that fit such a training set.
-    pub fn fitting(columns: usize, labels: Option<LabelKind>) -> Vec<&'static str> {
-        TABLE.iter().filter(|needs| needs.fits(columns, labels)).map(|needs| needs.name).collect()
+    /// The names of the library's losses that fit such a training set, and a model that scores so.
+    pub fn fitting(columns: usize, labels: Option<LabelKind>, scoring: Scoring) -> Vec<&'static str> {
+        let fits = |needs: &&Self| needs.reads.fits(scoring) && needs.fits(columns, labels);
+        TABLE.iter().filter(fits).map(|needs| needs.name).collect()
     }
 
     /// What it needs in words: `pairs, and a score for each`. That it takes no labels is only said of `labelled` data.
@@ -111,6 +138,17 @@ impl Needs {
             Labelled::No if labelled => format!("{columns}, without labels"),
             Labelled::Unknown | Labelled::No => columns,
             labels => format!("{columns}, and {}", labels.spoken()),
+        }
+    }
+}
+
+impl Reads {
+    /// Whether it can be computed from what a model makes.
+    pub fn fits(self, scoring: Scoring) -> bool {
+        match self {
+            Self::Scores => true,
+            Self::Vectors => matches!(scoring, Scoring::Vectors(_)),
+            Self::Pairs => scoring == Scoring::Pairs,
         }
     }
 }
@@ -153,26 +191,26 @@ use Labelled::{Binary, Class, Margins, No, Optional, Score, Teacher, Vector};
 
 /// All losses of the library.
 const TABLE: &[Needs] = &[
-    Needs::of("AnglE", from(2), Optional),
-    Needs::of("BatchAllTriplet", 1..=1, Class).in_batch(),
-    Needs::of("BatchHardSoftMarginTriplet", 1..=1, Class).in_batch(),
-    Needs::of("BatchHardTriplet", 1..=1, Class).in_batch(),
-    Needs::of("BatchSemiHardTriplet", 1..=1, Class).in_batch(),
-    Needs::of("Contrastive", 2..=2, Binary),
-    Needs::of("CoSENT", 2..=2, Score).in_batch(),
-    Needs::of("CosineSimilarity", 2..=2, Score).within(-1.0, 1.0),
+    Needs::of("AnglE", from(2), Optional).of_vectors(),
+    Needs::of("BatchAllTriplet", 1..=1, Class).in_batch().of_vectors(),
+    Needs::of("BatchHardSoftMarginTriplet", 1..=1, Class).in_batch().of_vectors(),
+    Needs::of("BatchHardTriplet", 1..=1, Class).in_batch().of_vectors(),
+    Needs::of("BatchSemiHardTriplet", 1..=1, Class).in_batch().of_vectors(),
+    Needs::of("Contrastive", 2..=2, Binary).of_vectors(),
+    Needs::of("CoSENT", 2..=2, Score).in_batch().of_vectors(),
+    Needs::of("CosineSimilarity", 2..=2, Score).within(-1.0, 1.0).of_vectors(),
     Needs::of("DistillKLDiv", from(3), Teacher),
-    Needs::of("EmbedDistill", from(1), Vector),
-    Needs::of("GISTEmbed", from(2), No).in_batch().guided(),
-    Needs::of("GlobalOrthogonalRegularization", from(1), No).in_batch(),
-    Needs::of("InfoNCE", from(2), No).in_batch(),
+    Needs::of("EmbedDistill", from(1), Vector).of_vectors(),
+    Needs::of("GISTEmbed", from(2), No).in_batch().guided().of_vectors(),
+    Needs::of("GlobalOrthogonalRegularization", from(1), No).in_batch().of_vectors(),
+    Needs::of("InfoNCE", from(2), No).in_batch().of_vectors(),
     Needs::of("MarginMSE", from(3), Margins),
-    Needs::of("MegaBatchMargin", 2..=2, No).in_batch(),
-    Needs::of("MSE", from(1), Vector),
+    Needs::of("MegaBatchMargin", 2..=2, No).in_batch().of_vectors(),
+    Needs::of("MSE", from(1), Vector).of_vectors(),
     Needs::of("MultipleNegativesRanking", from(2), No).in_batch(),
-    Needs::of("NTXent", 2..=2, No).in_batch(),
-    Needs::of("OnlineContrastive", 2..=2, Binary),
-    Needs::of("Triplet", from(3), No),
+    Needs::of("NTXent", 2..=2, No).in_batch().of_vectors(),
+    Needs::of("OnlineContrastive", 2..=2, Binary).of_vectors(),
+    Needs::of("Triplet", from(3), No).of_vectors(),
 ];
 
 #[cfg(test)]
@@ -182,7 +220,7 @@ mod tests {
     #[test]
     fn losses_are_found_by_columns_and_labels() {
         assert_eq!(
-            Needs::fitting(2, None),
+            Needs::fitting(2, None, Scoring::default()),
             [
                 "GISTEmbed",
                 "GlobalOrthogonalRegularization",
@@ -192,9 +230,15 @@ mod tests {
                 "NTXent",
             ]
         );
-        assert_eq!(Needs::fitting(1, Some(LabelKind::Class)).len(), 4);
-        assert_eq!(Needs::fitting(2, Some(LabelKind::Score)), ["AnglE", "CoSENT", "CosineSimilarity"]);
-        assert_eq!(Needs::fitting(4, Some(LabelKind::List(2))), ["EmbedDistill", "MarginMSE", "MSE"]);
+        assert_eq!(Needs::fitting(1, Some(LabelKind::Class), Scoring::default()).len(), 4);
+        assert_eq!(
+            Needs::fitting(2, Some(LabelKind::Score), Scoring::default()),
+            ["AnglE", "CoSENT", "CosineSimilarity"]
+        );
+        assert_eq!(
+            Needs::fitting(4, Some(LabelKind::List(2)), Scoring::default()),
+            ["EmbedDistill", "MarginMSE", "MSE"]
+        );
         assert!(!Needs::named("MarginMSE").fits(4, Some(LabelKind::List(4))));
         assert!(Needs::default().fits(7, None), "nothing is known of a closure");
     }

@@ -12,7 +12,7 @@ use super::{
     AnglE, Batch, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet, CoSENT,
     Contrastive, CosineSimilarity, Custom, DistillKLDiv, EmbedDistill, GISTEmbed, GlobalOrthogonalRegularization,
     InfoNCE, Loss, MSE, MarginMSE, Matryoshka, MegaBatchMargin, MultipleNegativesRanking, NTXent, Needs,
-    OnlineContrastive, Term, Triplet, total,
+    OnlineContrastive, Reads, Term, Triplet, total,
 };
 use crate::Result;
 use crate::error::expect;
@@ -91,6 +91,7 @@ impl Needs {
             score_range: self.score_range.or(other.score_range),
             in_batch: self.in_batch || other.in_batch,
             guide: self.guide || other.guide,
+            reads: if self.reads == Reads::Scores { other.reads } else { self.reads },
         }
     }
 }

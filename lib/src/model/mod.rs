@@ -2,13 +2,13 @@
 //! `new`, `load`, `encode_queries`, `encode_docs`, `save`.
 
 mod bi_encoder;
-mod config;
 mod directory;
 mod embeddings;
-mod encode;
+mod interface;
 mod pooling;
 
-pub use bi_encoder::BiEncoder;
-pub use config::{BiEncoderConfig, Precision, Role};
+pub use bi_encoder::{BiEncoder, BiEncoderConfig, Precision, Role};
 pub use embeddings::Embeddings;
-pub use pooling::{Pooled, Pooling};
+pub use interface::{Model, Outputs, Part, Tokens};
+pub(crate) use interface::{as_type, downcast};
+pub use pooling::Pooling;

@@ -37,11 +37,9 @@ pub enum Pooling {
     Concat(Vec<Self>),
 }
 
-/// The vectors of a batch and what their gradient needs.
-#[derive(Clone)]
-pub struct Pooled {
-    /// `(B, dim)`, row-major.
-    pub vectors: Vec<f32>,
+/// What the gradient of pooled vectors needs, beside the vectors.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Pooled {
     /// The lengths before normalisation `(B,)`; empty where nothing was normalised.
     lengths: Vec<f32>,
     /// The row of each largest number, `(B, H)`; empty without [`Pooling::Max`].
@@ -61,12 +59,12 @@ const SHORTEST: f32 = 1e-12;
 
 impl Pooling {
     /// Which hidden states it reads.
-    pub(crate) fn read(&self) -> Read {
+    pub(super) fn read(&self) -> Read {
         if *self.parts() == [Self::Cls] { Read::First } else { Read::All }
     }
 
     /// How many times the width of the encoder a vector has.
-    pub(crate) fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         self.parts().len()
     }
 
@@ -111,14 +109,14 @@ impl Pooling {
 
     /// Pools the hidden states that it reads, `(T, width)` or `(R, width)`. `skip` tokens at the start of each sequence are
     /// left out of all but `[CLS]` (a prompt that is read but not pooled). A text without tokens has the vector 0.
-    pub(crate) fn forward(
+    pub(super) fn forward(
         &self,
         hidden: &[f32],
         width: usize,
         batch: &PackedBatch,
         skip: &[usize],
         normalize: bool,
-    ) -> Pooled {
+    ) -> (Vec<f32>, Pooled) {
         let (parts, dim) = (self.parts(), self.width() * width);
         let mut vectors = vec![0.0; batch.sequences() * dim];
         let mut largest = Vec::new();
@@ -141,13 +139,13 @@ impl Pooling {
                 lengths.push(length);
             }
         }
-        Pooled { vectors, lengths, largest }
+        (vectors, Pooled { lengths, largest })
     }
 
     /// From the gradient of the vectors `(B, dim)`: that of the hidden states that it reads, in `d_hidden`'s memory.
-    pub(crate) fn backward(
+    pub(super) fn backward(
         &self,
-        pooled: &Pooled,
+        (vectors, pooled): (&[f32], &Pooled),
         d_vectors: &[f32],
         batch: &PackedBatch,
         skip: &[usize],
@@ -161,7 +159,7 @@ impl Pooling {
             let row = index * dim..(index + 1) * dim;
             let mut d = d_vectors[row.clone()].to_vec();
             if let Some(length) = pooled.lengths.get(index) {
-                let unit = &pooled.vectors[row];
+                let unit = &vectors[row];
                 let along: f32 = unit.iter().zip(&d).map(|(unit, d)| unit * d).sum();
                 d.iter_mut().zip(unit).for_each(|(d, unit)| *d = (*d - unit * along) / length);
             }
@@ -240,12 +238,6 @@ impl fmt::Display for Pooling {
     }
 }
 
-impl fmt::Debug for Pooled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pooled ({} numbers)", self.vectors.len())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,7 +264,7 @@ mod tests {
     fn poolings_are_what_their_names_say() {
         let batch = PackedBatch::new([vec![5; 2], vec![5; 1]]);
         let hidden = [1.0, 8.0, 3.0, 2.0, 7.0, 7.0];
-        let of = |pooling: &Pooling| pooling.forward(&hidden, 2, &batch, &[0, 0], false).vectors;
+        let of = |pooling: &Pooling| pooling.forward(&hidden, 2, &batch, &[0, 0], false).0;
         assert_eq!(of(&Pooling::Mean), [2.0, 5.0, 7.0, 7.0]);
         assert_eq!(of(&Pooling::Max), [3.0, 8.0, 7.0, 7.0]);
         assert_eq!(of(&Pooling::LastToken), [3.0, 2.0, 7.0, 7.0]);
@@ -290,13 +282,13 @@ mod tests {
             for normalize in [false, true] {
                 let rows = pooling.height(&batch);
                 let hidden = numbers(rows * WIDTH, 1);
-                let pooled = pooling.forward(&hidden, WIDTH, &batch, &skip, normalize);
-                let upstream = numbers(pooled.vectors.len(), 2);
+                let (vectors, pooled) = pooling.forward(&hidden, WIDTH, &batch, &skip, normalize);
+                let upstream = numbers(vectors.len(), 2);
                 let mut d_hidden = Vec::new();
-                pooling.backward(&pooled, &upstream, &batch, &skip, &mut d_hidden);
+                pooling.backward((&vectors, &pooled), &upstream, &batch, &skip, &mut d_hidden);
                 assert_eq!(d_hidden.len(), hidden.len());
                 let value = |hidden: &[f32]| -> f64 {
-                    let vectors = pooling.forward(hidden, WIDTH, &batch, &skip, normalize).vectors;
+                    let vectors = pooling.forward(hidden, WIDTH, &batch, &skip, normalize).0;
                     vectors.iter().zip(&upstream).map(|(value, d)| f64::from(*value) * f64::from(*d)).sum()
                 };
                 for index in 0..hidden.len() {

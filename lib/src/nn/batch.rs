@@ -1,5 +1,7 @@
 //! Sequences of token ids, packed one after the other.
 
+use std::ops::Range;
+
 use crate::{Error, Result};
 
 /// A batch without padding. `T` tokens in all, `B` sequences.
@@ -38,6 +40,51 @@ impl PackedBatch {
         batch
     }
 
+    /// The sequences of several batches, one batch after the other.
+    ///
+    /// ```
+    /// use kensaku::nn::PackedBatch;
+    ///
+    /// let (queries, docs) = (PackedBatch::new([[2, 7, 3]]), PackedBatch::new([vec![2, 3], vec![2, 9, 8, 3]]));
+    /// let all = PackedBatch::concat([&queries, &docs]);
+    /// assert_eq!(all.bounds, [0, 3, 5, 9]);
+    /// assert_eq!(all.slice(1..3), docs);
+    /// ```
+    pub fn concat<'a>(batches: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut all = Self { bounds: vec![0], ..Self::default() };
+        for batch in batches {
+            // Those before have no list as long as all of their tokens are attended to.
+            if !(batch.attended.is_empty() && all.attended.is_empty()) {
+                all.attended = (0..all.sequences()).map(|sequence| all.attended_of(sequence)).collect();
+                all.attended.extend((0..batch.sequences()).map(|sequence| batch.attended_of(sequence)));
+            }
+            let start = all.tokens();
+            all.ids.extend(&batch.ids);
+            all.token_types.extend(&batch.token_types);
+            all.positions.extend(&batch.positions);
+            all.bounds.extend(batch.bounds.iter().skip(1).map(|bound| start + bound));
+        }
+        all
+    }
+
+    /// Some of its sequences.
+    pub fn slice(&self, sequences: Range<usize>) -> Self {
+        let bounds = &self.bounds[sequences.start..=sequences.end];
+        let (start, end) = (self.bounds[sequences.start], self.bounds[sequences.end]);
+        Self {
+            ids: self.ids[start..end].to_vec(),
+            token_types: self.token_types[start..end].to_vec(),
+            positions: self.positions[start..end].to_vec(),
+            bounds: bounds.iter().map(|bound| bound - start).collect(),
+            attended: self.attended.get(sequences).map(<[usize]>::to_vec).unwrap_or_default(),
+        }
+    }
+
+    /// The number of tokens of each sequence.
+    pub fn lengths(&self) -> impl Iterator<Item = usize> + '_ {
+        self.ranges().map(|range| range.len())
+    }
+
     /// `T`, the number of tokens.
     pub fn tokens(&self) -> usize {
         self.ids.len()
@@ -49,7 +96,7 @@ impl PackedBatch {
     }
 
     /// The tokens of each sequence, as ranges of `0..T`.
-    pub fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
+    pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         self.bounds.windows(2).map(|bounds| bounds[0]..bounds[1])
     }
 

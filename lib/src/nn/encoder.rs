@@ -11,7 +11,7 @@ use super::checkpoint::Tensors;
 use super::layout::{Layout, lay_out};
 use super::spec::{Positions, Spec};
 use super::{EncoderConfig, LoadReport, Parameter, Parameters, checkpoint, init};
-use crate::Result;
+use crate::{Error, Result};
 
 /// A transformer encoder of any family of [`EncoderConfig`], without the pooler that some have: search
 /// models pool the hidden states themselves.
@@ -135,6 +135,18 @@ impl Encoder {
             [_, key, _] => name.ends_with(&format!("{key}.bias")),
             _ => false,
         }
+    }
+
+    /// The error for a parameter that no gradient reaches.
+    pub(crate) fn unreached(&self, name: &str) -> Error {
+        if self.spec.layers.is_empty() && name.starts_with("encoder.") {
+            return Error::Setting {
+                field: "num_hidden_layers",
+                value: "0".to_owned(),
+                expected: format!("at least 1: `{name}` belongs to the layers; or freeze it"),
+            };
+        }
+        Error::MissingGradient { parameter: name.to_owned() }
     }
 
     /// All parameters in their order, without memory.

@@ -4,28 +4,33 @@ use candle_core::{DType, Device, Tensor, Var};
 
 use super::{Optimizer, TokenBatch};
 use crate::loss::{Batch, Loss};
-use crate::model::BiEncoder;
+use crate::model::{Model, Outputs};
 use crate::nn::Parameters;
 use crate::{Error, Result};
 
 /// What rounding leaves of a gradient that is zero.
 const ROUNDING: f32 = 1e-6;
 
-/// One candle variable `(B, dim)` per column.
-pub(super) fn variables(batch: &TokenBatch, vectors: &[f32], dim: usize, dtype: DType) -> Result<Vec<Var>> {
-    let mut rest = vectors;
+/// One candle variable `(rows, width)` per column.
+pub(super) fn variables(batch: &TokenBatch, outputs: &Outputs, width: usize, dtype: DType) -> Result<Vec<Var>> {
+    let mut rest = outputs.values.as_slice();
+    let mut first = 0;
     let mut variables = Vec::with_capacity(batch.columns.len());
     for column in &batch.columns {
-        let (own, others) = rest.split_at(column.len() * dim);
-        variables
-            .push(Var::from_tensor(&Tensor::from_slice(own, (column.len(), dim), &Device::Cpu)?.to_dtype(dtype)?)?);
-        rest = others;
+        let last = first + column.sequences();
+        let rows = match outputs.bounds.as_slice() {
+            [] => last - first,
+            bounds => bounds[last] - bounds[first],
+        };
+        let (own, others) = rest.split_at(rows * width);
+        variables.push(Var::from_tensor(&Tensor::from_slice(own, (rows, width), &Device::Cpu)?.to_dtype(dtype)?)?);
+        (rest, first) = (others, last);
     }
     Ok(variables)
 }
 
 /// What a loss sees: the variables, and the labels in their type.
-pub(super) fn loss_batch(model: &BiEncoder, batch: &TokenBatch, vectors: &[Var]) -> Result<Batch> {
+pub(super) fn loss_batch(model: &dyn Model, batch: &TokenBatch, vectors: &[Var]) -> Result<Batch> {
     let dtype = vectors.first().map_or(DType::F32, |vectors| vectors.dtype());
     let labels = batch.labels.as_ref().map(|labels| Ok::<_, Error>(labels.tensor()?.to_dtype(dtype)?)).transpose()?;
     let guide = |column: &Vec<Vec<f32>>| Ok(Tensor::new(column.clone(), &Device::Cpu)?.to_dtype(dtype)?);
@@ -33,7 +38,7 @@ pub(super) fn loss_batch(model: &BiEncoder, batch: &TokenBatch, vectors: &[Var])
         columns: vectors.iter().map(|variable| variable.as_tensor().clone()).collect(),
         labels,
         guide: batch.guide.iter().map(guide).collect::<Result<_>>()?,
-        similarity: model.config().similarity,
+        scoring: model.scoring(),
     })
 }
 
@@ -71,29 +76,25 @@ pub(super) fn gradients(loss: &Tensor, vectors: &[Var]) -> Result<Vec<f32>> {
             None => d_vectors.resize(d_vectors.len() + variable.elem_count(), 0.0),
         }
     }
-    let parameter = || "embeddings of queries and documents".to_owned();
-    if reached { Ok(d_vectors) } else { Err(Error::MissingGradient { parameter: parameter() }) }
+    if reached { Ok(d_vectors) } else { Err(nothing_reached()) }
+}
+
+/// The error for a loss of which no output of the model is a part.
+pub(super) fn nothing_reached() -> Error {
+    Error::MissingGradient { parameter: "outputs of the model".to_owned() }
 }
 
 /// An error if the gradient of the vectors is not zero, but that of a parameter is: it would never train. One that
 /// is frozen need not.
-pub(super) fn check_reached(model: &BiEncoder, optimizer: &Optimizer, d_vectors: &[f32]) -> Result<()> {
+pub(super) fn check_reached(model: &dyn Model, optimizer: &Optimizer, d_vectors: &[f32]) -> Result<()> {
     if d_vectors.iter().all(|d| d.abs() < ROUNDING) {
         return Ok(());
     }
-    let (parameters, no_layers) = (model.encoder().parameters(), model.encoder().config().layers() == 0);
+    let parameters = model.parameters();
     for (index, entry) in parameters.entries().iter().enumerate() {
-        // A constant added to all keys of a row cancels in the softmax: the gradient is zero by nature.
-        let exempt = model.encoder().cancels(&entry.name) || optimizer.is_frozen(index);
-        if !exempt && no_layers && entry.name.starts_with("encoder.") {
-            return Err(Error::Setting {
-                field: "num_hidden_layers",
-                value: "0".to_owned(),
-                expected: format!("at least 1: `{}` belongs to the layers; or freeze it", entry.name),
-            });
-        }
+        let exempt = model.cancels(&entry.name) || optimizer.is_frozen(index);
         if !exempt && parameters.grads[entry.range.clone()].iter().all(|grad| *grad == 0.0) {
-            return Err(Error::MissingGradient { parameter: entry.name.clone() });
+            return Err(model.unreached(&entry.name));
         }
     }
     Ok(())

@@ -1,22 +1,34 @@
 //! Whether a training set has what the loss needs.
 
-use super::Trainer;
+use super::trainer::Training;
 use crate::data::{LabelKind, Labels, text_column};
-use crate::loss::{Labelled, Needs};
+use crate::loss::{Labelled, Needs, Reads};
 use crate::{Error, Result};
 
-impl Trainer {
+impl Training {
     /// An error if the loss cannot be computed from this number of text columns and these labels.
     pub(super) fn check_fit(&self, columns: usize, labels: Option<&Labels>) -> Result<()> {
         let needs = self.loss.needs();
-        let kind = labels.map(Labels::kind);
+        let (kind, scoring) = (labels.map(Labels::kind), self.model.scoring());
         if !needs.fits(columns, kind) {
             let (loss, found) = (needs.name, columns_and_labels(columns, kind));
             return Err(Error::LossUnfit {
                 loss,
                 needs: needs.spoken(kind.is_some()),
                 found,
-                fitting: Needs::fitting(columns, kind),
+                fitting: Needs::fitting(columns, kind, scoring),
+            });
+        }
+        if !needs.reads.fits(scoring) {
+            let [needed, found] = match needs.reads {
+                Reads::Pairs => ["scores of pairs, as a cross-encoder makes them", "vectors"],
+                _ => ["a vector per text", "scores of pairs, as a cross-encoder makes them"],
+            };
+            return Err(Error::LossUnfit {
+                loss: needs.name,
+                needs: needed.to_owned(),
+                found: found.to_owned(),
+                fitting: Needs::fitting(columns, kind, scoring),
             });
         }
         if needs.guide && self.guide.is_none() {

@@ -5,8 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::TokenBatch;
-use super::token_batch::role;
-use crate::model::{BiEncoder, Pooled};
+use crate::model::{self, Model, Outputs};
 use crate::nn::{Activations, Dropout, PackedBatch};
 use crate::{Result, interrupt};
 
@@ -46,76 +45,84 @@ impl MicroBatch {
     }
 }
 
-/// Texts of a batch that pass through the encoder together.
+/// Sequences of a batch that pass through the encoder together.
 pub(super) struct Part {
-    packed: PackedBatch,
-    skip: Vec<usize>,
+    own: model::Part,
     /// The number of its first token in the whole batch.
     first_token: usize,
-    /// Which texts of the batch it holds, columns one after the other.
-    texts: Range<usize>,
+    /// Which sequences of the batch it holds, columns one after the other.
+    sequences: Range<usize>,
 }
 
 /// Cuts a batch, in its order, into parts of at most `size`.
-pub(super) fn parts(model: &BiEncoder, batch: &TokenBatch, size: Option<MicroBatch>) -> Result<Vec<Part>> {
-    let texts: Vec<&[u32]> = batch.columns.iter().flatten().map(Vec::as_slice).collect();
-    let mut skip = Vec::with_capacity(texts.len());
-    for (index, column) in batch.columns.iter().enumerate() {
-        skip.extend(std::iter::repeat_n(model.prompt_tokens(role(index)), column.len()));
-    }
-    let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
-    let mut first_token = 0;
-    let part = |range: Range<usize>| {
-        let packed = PackedBatch::new(&texts[range.clone()]);
-        let part = Part { skip: skip[range.clone()].to_vec(), first_token, texts: range, packed };
-        first_token += part.packed.tokens();
-        part
+pub(super) fn parts(batch: &TokenBatch, size: Option<MicroBatch>) -> Vec<Part> {
+    let all = PackedBatch::concat(&batch.columns);
+    let columns = batch.columns.iter().enumerate();
+    let columns: Vec<usize> = columns.flat_map(|(index, column)| vec![index; column.sequences()]).collect();
+    let lengths: Vec<usize> = all.lengths().collect();
+    let part = |sequences: Range<usize>| Part {
+        own: model::Part { batch: all.slice(sequences.clone()), columns: columns[sequences.clone()].to_vec() },
+        first_token: all.bounds[sequences.start],
+        sequences,
     };
-    Ok(cut(&lengths, size).into_iter().map(part).collect())
+    cut(&lengths, size).into_iter().map(part).collect()
 }
 
-/// The embeddings of all texts `(B, dim)`: nothing else is kept.
+/// The outputs of all sequences: nothing else is kept.
 pub(super) fn embed(
-    model: &BiEncoder,
+    model: &dyn Model,
     parts: &[Part],
     dropout: Option<Dropout>,
     activations: &mut Activations,
-) -> Result<Vec<f32>> {
-    let mut vectors = Vec::new();
+) -> Result<Outputs> {
+    let mut outputs = Outputs::default();
     for part in parts {
         interrupt::check("training")?;
-        vectors.extend(part.forward(model, dropout, activations)?.vectors);
+        outputs.extend(part.forward(model, dropout, activations)?);
     }
-    Ok(vectors)
+    Ok(outputs)
 }
 
 impl Part {
-    /// The embeddings of its texts, with the masks that the whole batch draws for them.
+    /// The outputs of its sequences, with the masks that the whole batch draws for them.
     pub(super) fn forward(
         &self,
-        model: &BiEncoder,
+        model: &dyn Model,
         dropout: Option<Dropout>,
         activations: &mut Activations,
-    ) -> Result<Pooled> {
+    ) -> Result<Outputs> {
         let shifted = |dropout: Dropout| Dropout {
             first_token: dropout.first_token.wrapping_add(self.first_token as u32),
             ..dropout
         };
         activations.set_dropout(dropout.map(shifted));
-        model.forward(&self.packed, &self.skip, activations)
+        model.forward(&self.own, activations)
     }
 
-    /// Adds the gradient of the parameters, from that of the whole batch's embeddings.
+    /// Adds the gradient of the parameters, from that of the whole batch's outputs.
     pub(super) fn backward(
         &self,
-        model: &mut BiEncoder,
+        model: &mut dyn Model,
         activations: &mut Activations,
-        pooled: &Pooled,
-        d_vectors: &[f32],
+        outputs: &Outputs,
+        gradient: &Gradient,
     ) -> Result<()> {
-        let width = model.dim();
-        let own = &d_vectors[self.texts.start * width..self.texts.end * width];
-        model.backward(&self.packed, &self.skip, activations, pooled, own)
+        let width = model.width();
+        let [start, end] = [self.sequences.start, self.sequences.end].map(|sequence| gradient.row(sequence) * width);
+        model.backward(&self.own, activations, outputs, &gradient.values[start..end])
+    }
+}
+
+/// The gradient of the outputs of a whole batch.
+pub(super) struct Gradient {
+    /// As [`Outputs::values`] and [`Outputs::bounds`].
+    pub(super) values: Vec<f32>,
+    pub(super) bounds: Vec<usize>,
+}
+
+impl Gradient {
+    fn row(&self, sequence: usize) -> usize {
+        self.bounds.get(sequence).copied().unwrap_or(sequence)
     }
 }
 

@@ -5,11 +5,11 @@ use std::fmt;
 use candle_core::{DType, Var};
 
 use super::TokenBatch;
-use super::autograd::{loss_batch, loss_value, scalar, variables};
+use super::autograd::{loss_batch, loss_value, nothing_reached, scalar, variables};
 use super::grad_cache::{embed, parts};
 use crate::data::text_column;
 use crate::loss::Loss;
-use crate::model::BiEncoder;
+use crate::model::Model;
 use crate::nn::Activations;
 use crate::random::Philox;
 use crate::{Error, Result};
@@ -65,11 +65,10 @@ const DIRECTIONS: usize = 12;
 /// # Ok(())
 /// # }
 /// ```
-pub fn grad_check(model: &BiEncoder, loss: &dyn Loss, batch: &TokenBatch) -> Result<GradCheck> {
+pub fn grad_check(model: &dyn Model, loss: &dyn Loss, batch: &TokenBatch) -> Result<GradCheck> {
     batch.check()?;
-    let parts = parts(model, batch, None)?;
-    let vectors = embed(model, &parts, None, &mut Activations::inference())?;
-    let inputs = |dtype| variables(batch, &vectors, model.dim(), dtype);
+    let outputs = embed(model, &parts(batch, None), None, &mut Activations::inference())?;
+    let inputs = |dtype| variables(batch, &outputs, model.width(), dtype);
     let doubles = inputs(DType::F64)?;
     let precise = loss.loss(&loss_batch(model, batch, &doubles)?).is_ok();
     let (inputs, precision) = if precise { (doubles, DType::F64) } else { (inputs(DType::F32)?, DType::F32) };
@@ -90,7 +89,7 @@ pub fn grad_check(model: &BiEncoder, loss: &dyn Loss, batch: &TokenBatch) -> Res
         columns.push(slopes.check(index, &gradient)?);
     }
     if columns.iter().all(|column| column.norm == 0.0) {
-        return Err(Error::MissingGradient { parameter: "embeddings of queries and documents".to_owned() });
+        return Err(nothing_reached());
     }
     Ok(GradCheck { loss: slopes.value, columns, precision })
 }
@@ -116,7 +115,7 @@ impl GradCheck {
 
 /// A loss around the embeddings of a batch.
 struct Slopes<'a> {
-    model: &'a BiEncoder,
+    model: &'a dyn Model,
     loss: &'a dyn Loss,
     batch: &'a TokenBatch,
     inputs: &'a [Var],

@@ -7,6 +7,7 @@ use candle_core::{DType, Tensor};
 
 use super::Trainer;
 use crate::data::Texts;
+use crate::model::Model;
 use crate::{Error, Result};
 
 type Embed = dyn Fn(&[&str]) -> Result<Tensor> + Send + Sync;
@@ -15,7 +16,7 @@ type Embed = dyn Fn(&[&str]) -> Result<Tensor> + Send + Sync;
 #[derive(Clone)]
 pub(super) struct Guide(Arc<Embed>);
 
-impl Trainer {
+impl<M: Model> Trainer<M> {
     /// Sets the model that guides the loss, as [`GISTEmbed`](crate::loss::GISTEmbed) needs: any function from texts to
     /// vectors `(n, dim)`. It embeds the texts of each batch.
     ///
@@ -30,7 +31,7 @@ impl Trainer {
     /// # }
     /// ```
     pub fn set_guide(&mut self, embed: impl Fn(&[&str]) -> Result<Tensor> + Send + Sync + 'static) {
-        self.guide = Some(Guide(Arc::new(embed)));
+        self.training.guide = Some(Guide(Arc::new(embed)));
     }
 }
 

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::trainer::Training;
 use super::{Optimizer, TrainConfig, Trainer};
 use crate::data::{Labels, TextHashes};
-use crate::model::BiEncoder;
+use crate::model::Model;
 use crate::nn::Activations;
 use crate::{Error, Result};
 
@@ -46,7 +47,7 @@ impl DataMark {
     }
 }
 
-impl Trainer {
+impl<M: Model> Trainer<M> {
     /// Changes the settings and begins a new round: the next call of [`Trainer::steps`] starts at the first epoch of its
     /// training set, even if the trainer has seen the set before, with a new schedule.
     /// The model, the moments of the optimiser, the number of steps and the validations so far are kept.
@@ -71,6 +72,12 @@ impl Trainer {
     /// # }
     /// ```
     pub fn begin_round(&mut self, config: TrainConfig) -> Result<()> {
+        self.training.begin_round(config)
+    }
+}
+
+impl Training {
+    fn begin_round(&mut self, config: TrainConfig) -> Result<()> {
         config.check()?;
         let fixed = |field, value: String, held: String, same| match same {
             true => Ok(()),
@@ -85,9 +92,9 @@ impl Trainer {
         fixed("optimizer", value, held, new.optimizer == old.optimizer)?;
         let [value, held] = [new, old].map(|config| format!("{:?}", config.freeze));
         fixed("freeze", value, held, new.freeze == old.freeze)?;
-        self.optimizer.set(&config, self.model.encoder().parameters())?;
+        self.optimizer.set(&config, self.model.parameters())?;
         if config.memory != self.config.memory {
-            (self.activations, self.inference) = arenas(&config, &self.model, &self.optimizer);
+            (self.activations, self.inference) = arenas(&config, &*self.model, &self.optimizer);
         }
         self.config = config;
         (self.pending, self.log.expected) = (None, None);
@@ -119,7 +126,7 @@ impl Trainer {
         self.rate_of(step, total)
     }
 
-    /// The rate of the last step of a round, as [`Trainer::learning_rate`].
+    /// The rate of the last step of a round, as [`Training::learning_rate`].
     pub(super) fn last_rate(&self, round: &Round) -> Result<f64> {
         let left = round.steps.saturating_sub(round.done).saturating_sub(1);
         match self.config.total_steps {
@@ -151,8 +158,8 @@ impl Trainer {
 
 /// The memory of passes with and without a backward pass. Both round the same, so that the vectors which GradCache
 /// computes first are those that it sends a gradient back to.
-pub(super) fn arenas(config: &TrainConfig, model: &BiEncoder, optimizer: &Optimizer) -> (Activations, Activations) {
+pub(super) fn arenas(config: &TrainConfig, model: &dyn Model, optimizer: &Optimizer) -> (Activations, Activations) {
     let mut activations = Activations::with(config.memory);
-    activations.set_frozen(model.encoder().parameters(), |index| optimizer.is_frozen(index));
+    activations.set_frozen(model.parameters(), |index| optimizer.is_frozen(index));
     (activations, Activations::inference_with(config.memory.storage))
 }

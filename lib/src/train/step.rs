@@ -6,9 +6,11 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::autograd::{check_reached, gradients, loss_batch, loss_value, not_finite, variables};
-use super::grad_cache::{embed, parts};
+use super::grad_cache::{Gradient, embed, parts};
+use super::trainer::Training;
 use super::{Evaluation, TokenBatch, Trainer};
 use crate::loss::{Loss, Term, total};
+use crate::model::Model;
 use crate::nn::Dropout;
 use crate::{Error, Result, interrupt};
 
@@ -34,7 +36,7 @@ pub struct Step {
     pub evaluation: Option<Evaluation>,
 }
 
-impl Trainer {
+impl<M: Model> Trainer<M> {
     /// One step: encode, loss, backward, update. This is all there is to it:
     ///
     /// 1. all texts of the batch are packed into one forward pass of the encoder;
@@ -51,11 +53,14 @@ impl Trainer {
     ///
     /// Manual steps belong to no round: [`Trainer::steps`] continues where it was.
     pub fn accumulated_step(&mut self, batches: &[TokenBatch]) -> Result<Step> {
-        let step = self.update(batches, false)?;
-        self.checkpoint_if_due(self.config.total_steps == Some(self.done))?;
+        let training = &mut self.training;
+        let step = training.update(batches, false)?;
+        training.checkpoint_if_due(training.config.total_steps == Some(training.done))?;
         Ok(step)
     }
+}
 
+impl Training {
     /// A step without its checkpoint, of the round's plan or by hand.
     pub(super) fn update(&mut self, batches: &[TokenBatch], planned: bool) -> Result<Step> {
         let start = Instant::now();
@@ -72,7 +77,7 @@ impl Trainer {
         let step = self.done + 1;
         let rows = || batches.iter().flat_map(|batch| batch.rows.clone()).collect::<Vec<_>>();
         let examples: usize = batches.iter().map(TokenBatch::examples).sum();
-        self.optimizer.zero_grads(self.model.encoder_mut().parameters_mut());
+        self.optimizer.zero_grads(self.model.parameters_mut());
         let (mut loss, mut terms, mut tokens) = (0.0, Vec::new(), 0);
         for batch in batches {
             let share = batch.examples() as f64 / examples.max(1) as f64;
@@ -84,9 +89,9 @@ impl Trainer {
             add_terms(&mut terms, share, parts);
             tokens += batch.tokens();
         }
-        let grad_norm = self.optimizer.step(self.model.encoder_mut().parameters_mut(), learning_rate)?;
+        let grad_norm = self.optimizer.step(self.model.parameters_mut(), learning_rate)?;
         if !grad_norm.is_finite() {
-            return Err(not_finite(self.model.encoder().parameters(), step, grad_norm, rows()));
+            return Err(not_finite(self.model.parameters(), step, grad_norm, rows()));
         }
         self.done = step;
         if let Some(round) = self.round.as_mut().filter(|_| planned) {
@@ -108,41 +113,38 @@ impl Trainer {
     fn add_gradient(&mut self, batch: &TokenBatch, share: f64, first_token: usize) -> Result<(f64, Terms)> {
         let dropout = Dropout { seed: self.config.seed, step: self.done as u32, first_token: first_token as u32 };
         let dropout = self.config.dropout.then_some(dropout);
-        let parts = parts(&self.model, batch, self.config.micro_batch)?;
+        let parts = parts(batch, self.config.micro_batch);
         // A batch of one part is not encoded twice.
-        let (vectors, mut kept) = match parts.as_slice() {
-            [whole] => {
-                let pooled = whole.forward(&self.model, dropout, &mut self.activations)?;
-                (pooled.vectors.clone(), Some(pooled))
-            }
-            parts => (embed(&self.model, parts, dropout, &mut self.inference)?, None),
+        let outputs = match parts.as_slice() {
+            [whole] => whole.forward(&*self.model, dropout, &mut self.activations)?,
+            parts => embed(&*self.model, parts, dropout, &mut self.inference)?,
         };
 
-        let (value, terms, d_vectors) = {
-            let variables = variables(batch, &vectors, self.model.dim(), candle_core::DType::F32)?;
-            let terms = self.loss.terms(&loss_batch(&self.model, batch, &variables)?)?;
+        let (value, terms, gradient) = {
+            let variables = variables(batch, &outputs, self.model.width(), candle_core::DType::F32)?;
+            let terms = self.loss.terms(&loss_batch(&*self.model, batch, &variables)?)?;
             let named = term_values(&*self.loss, &terms)?;
             let loss = total(&terms)?;
             let value = loss_value(&*self.loss, &loss)?;
             if !value.is_finite() {
                 return Ok((value, named));
             }
-            (value, named, gradients(&(loss * share)?, &variables)?)
+            let values = gradients(&(loss * share)?, &variables)?;
+            (value, named, Gradient { values, bounds: outputs.bounds.clone() })
         };
 
-        for part in &parts {
-            let pooled = match kept.take() {
-                Some(pooled) => pooled,
-                None => {
-                    // A step of many parts takes minutes; one that is broken off changes nothing.
-                    interrupt::check("training")?;
-                    part.forward(&self.model, dropout, &mut self.activations)?
-                }
-            };
-            part.backward(&mut self.model, &mut self.activations, &pooled, &d_vectors)?;
+        if let [whole] = parts.as_slice() {
+            whole.backward(&mut *self.model, &mut self.activations, &outputs, &gradient)?;
+        } else {
+            for part in &parts {
+                // A step of many parts takes minutes; one that is broken off changes nothing.
+                interrupt::check("training")?;
+                let outputs = part.forward(&*self.model, dropout, &mut self.activations)?;
+                part.backward(&mut *self.model, &mut self.activations, &outputs, &gradient)?;
+            }
         }
         if self.done == 0 {
-            check_reached(&self.model, &self.optimizer, &d_vectors)?;
+            check_reached(&*self.model, &self.optimizer, &gradient.values)?;
         }
         Ok((value, terms))
     }
@@ -151,8 +153,8 @@ impl Trainer {
     fn warn_once(&mut self, batches: &[TokenBatch]) {
         let (step, cut) = (self.done, batches.iter().map(|batch| batch.truncated).sum::<usize>());
         if self.truncated == 0 && cut > 0 {
-            let texts: usize = batches.iter().flat_map(|batch| &batch.columns).map(Vec::len).sum();
-            let most = self.model.config().max_length;
+            let texts: usize = batches.iter().map(TokenBatch::sequences).sum();
+            let most = self.model.max_length();
             log::warn!(
                 "step {step}: {cut} of {texts} texts are longer than max_length = {most} tokens and lost their end \
                  (said once; `trainer.truncated()` counts on)"

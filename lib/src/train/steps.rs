@@ -1,17 +1,26 @@
 //! Training as an iterator of steps.
 
+use std::marker::PhantomData;
+
 use super::plan::Plan;
 use super::round::DataMark;
+use super::trainer::Training;
 use super::validation::due;
 use super::{Step, Trainer};
 use crate::data::{Labels, TextHashes, Texts, TrainingSet};
-use crate::model::BiEncoder;
+use crate::model::{BiEncoder, Model, as_type};
 use crate::show::{self, Message, Places};
 use crate::{Error, Result, interrupt};
 
 /// The iterator of [`Trainer::steps`].
-pub struct Steps<'a> {
-    trainer: &'a mut Trainer,
+pub struct Steps<'a, M = BiEncoder> {
+    rest: Rest<'a>,
+    model: PhantomData<fn() -> M>,
+}
+
+/// The rest of a round, for any model.
+pub(super) struct Rest<'a> {
+    trainer: &'a mut Training,
     columns: Vec<Texts>,
     labels: Option<Labels>,
     plan: Plan,
@@ -28,7 +37,7 @@ pub(super) struct Pending {
     finished: bool,
 }
 
-impl Trainer {
+impl<M: Model> Trainer<M> {
     /// The remaining steps of all epochs over a training set, as an iterator: each `next` is one step, and the
     /// validation after it where one is due ([`ValidationConfig`](super::ValidationConfig)).
     ///
@@ -45,7 +54,32 @@ impl Trainer {
     /// If all steps are done or validation has ended the training: [`Trainer::begin_round`] starts again. (Directly after
     /// [`Trainer::resume`] the iterator is empty instead, so that a finished script can run again.) If texts or labels do
     /// not fit the loss.
-    pub fn steps(&mut self, data: &TrainingSet) -> Result<Steps<'_>> {
+    pub fn steps(&mut self, data: &TrainingSet) -> Result<Steps<'_, M>> {
+        Ok(Steps { rest: self.training.steps(data)?, model: PhantomData })
+    }
+
+    /// Runs all remaining steps of [`Trainer::steps`] with a progress bar, and returns the last one.
+    ///
+    /// ```no_run
+    /// # use kensaku::prelude::*;
+    /// # fn main() -> Result<()> {
+    /// # let (model, data) = (BiEncoder::load("all-MiniLM-L6-v2")?, rustdoc()?.pairs("train")?);
+    /// let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), TrainConfig::default())?;
+    /// println!("{}", trainer.train(&data)?);
+    /// trainer.into_model().save("my-model")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Trainer::steps`], and of any step.
+    pub fn train(&mut self, data: &TrainingSet) -> Result<Step> {
+        self.training.train(data)
+    }
+}
+
+impl Training {
+    pub(super) fn steps(&mut self, data: &TrainingSet) -> Result<Rest<'_>> {
         let (columns, labels) = (data.columns(), data.labels());
         self.check_fit(columns.len(), labels)?;
         self.check_validation()?;
@@ -77,25 +111,10 @@ impl Trainer {
             say(problem);
         }
         let labels = labels.cloned();
-        Ok(Steps { trainer: self, columns, labels, plan, places: Places::default(), stopped: false })
+        Ok(Rest { trainer: self, columns, labels, plan, places: Places::default(), stopped: false })
     }
 
-    /// Runs all remaining steps of [`Trainer::steps`] with a progress bar, and returns the last one.
-    ///
-    /// ```no_run
-    /// # use kensaku::prelude::*;
-    /// # fn main() -> Result<()> {
-    /// # let (model, data) = (BiEncoder::load("all-MiniLM-L6-v2")?, rustdoc()?.pairs("train")?);
-    /// let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), TrainConfig::default())?;
-    /// println!("{}", trainer.train(&data)?);
-    /// trainer.into_model().save("my-model")?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// Those of [`Trainer::steps`], and of any step.
-    pub fn train(&mut self, data: &TrainingSet) -> Result<Step> {
+    pub(super) fn train(&mut self, data: &TrainingSet) -> Result<Step> {
         let steps = self.steps(data)?;
         let bar = show::progress("train", Some(steps.size_hint().1.unwrap_or(0)));
         let mut last = None;
@@ -157,17 +176,19 @@ impl Trainer {
     }
 }
 
-impl Steps<'_> {
+impl<M: Model> Steps<'_, M> {
     /// The number of the last step, finished ones and those of earlier training sets included.
     pub fn total(&self) -> usize {
-        self.trainer.end().unwrap_or(self.trainer.done)
+        self.rest.trainer.end().unwrap_or(self.rest.trainer.done)
     }
 
     /// The model between two steps, to evaluate it.
-    pub fn model(&self) -> &BiEncoder {
-        self.trainer.model()
+    pub fn model(&self) -> &M {
+        as_type(&*self.rest.trainer.model)
     }
+}
 
+impl Rest<'_> {
     fn step(&mut self) -> Result<Option<Step>> {
         let done = self.trainer.round.map_or(0, |round| round.done);
         interrupt::check("training")?;
@@ -207,7 +228,19 @@ impl Steps<'_> {
     }
 }
 
-impl Iterator for Steps<'_> {
+impl<M> Iterator for Steps<'_, M> {
+    type Item = Result<Step>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.rest.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.rest.size_hint()
+    }
+}
+
+impl Iterator for Rest<'_> {
     type Item = Result<Step>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -1,22 +1,26 @@
 //! A batch of examples as token ids.
 
 use crate::data::{Labels, Texts};
-use crate::model::{BiEncoder, Role};
+use crate::model::Model;
+use crate::nn::PackedBatch;
 use crate::{Error, Result};
 
-/// The token ids of a batch: column (query, positive, negatives..), row, ids.
+/// The token ids of a batch: a column of sequences for queries, one for positives, one for each column of negatives. A
+/// cross-encoder has a column of pairs for each column of documents.
 ///
 /// ```
+/// use kensaku::nn::PackedBatch;
 /// use kensaku::train::TokenBatch;
-/// let columns = vec![vec![vec![2, 7, 3]], vec![vec![2, 9, 8, 3]]];
+///
+/// let columns = vec![PackedBatch::new([[2, 7, 3]]), PackedBatch::new([[2, 9, 8, 3]])];
 /// let batch = TokenBatch { columns, ..Default::default() };
 /// assert_eq!((batch.examples(), batch.tokens()), (1, 7));
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TokenBatch {
-    pub columns: Vec<Vec<Vec<u32>>>,
+    pub columns: Vec<PackedBatch>,
     pub labels: Option<Labels>,
-    /// The vectors of a guide, like `columns`; empty without a guide.
+    /// The vectors of a guide, by column and row; empty without a guide.
     pub guide: Vec<Vec<Vec<f32>>>,
     /// The rows of the training set that it is made of, for messages; empty where it is made by hand.
     pub rows: Vec<usize>,
@@ -26,19 +30,16 @@ pub struct TokenBatch {
 
 impl TokenBatch {
     /// Some rows of the columns of a training set.
-    pub(super) fn new(model: &BiEncoder, columns: &[Texts], labels: Option<&Labels>, rows: &[usize]) -> Result<Self> {
+    pub(super) fn new(model: &dyn Model, columns: &[Texts], labels: Option<&Labels>, rows: &[usize]) -> Result<Self> {
         let examples = columns.iter().map(Texts::len).min().unwrap_or(0);
         if let Some(row) = rows.iter().find(|row| **row >= examples) {
             let expected = format!("rows of the training set, which has {examples}");
             return Err(Error::Setting { field: "rows", value: row.to_string(), expected });
         }
         let mut batch = Self { labels: labels.map(|labels| labels.rows(rows)), rows: rows.to_vec(), ..Self::default() };
-        for (index, column) in columns.iter().enumerate() {
-            let texts: Vec<&str> = rows.iter().map(|row| &column[*row]).collect();
-            let encodings = model.encodings(&texts, role(index))?;
-            batch.truncated += encodings.truncated;
-            batch.columns.push(encodings.ids);
-        }
+        let texts = columns.iter().map(|column| rows.iter().map(|row| &column[*row]).collect());
+        let tokens = model.tokenize(&texts.collect::<Vec<Vec<&str>>>())?;
+        (batch.columns, batch.truncated) = (tokens.columns, tokens.truncated);
         Ok(batch)
     }
 
@@ -53,16 +54,16 @@ impl TokenBatch {
 
     /// The number of examples.
     pub fn examples(&self) -> usize {
-        self.columns.first().map_or(0, Vec::len)
+        self.columns.first().map_or(0, PackedBatch::sequences)
     }
 
     /// Tokens of all texts.
     pub fn tokens(&self) -> usize {
-        self.columns.iter().flatten().map(Vec::len).sum()
+        self.columns.iter().map(PackedBatch::tokens).sum()
     }
-}
 
-/// The first column holds queries, all others documents.
-pub(super) fn role(column: usize) -> Role {
-    if column == 0 { Role::Query } else { Role::Doc }
+    /// Sequences of all columns.
+    pub(super) fn sequences(&self) -> usize {
+        self.columns.iter().map(PackedBatch::sequences).sum()
+    }
 }

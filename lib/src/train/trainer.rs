@@ -1,6 +1,7 @@
 //! The trainer: a model, a loss, an optimiser, and how far they have come.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::checkpoint::CheckpointLog;
@@ -12,10 +13,10 @@ use super::{Optimizer, TokenBatch, TrainConfig};
 use crate::Result;
 use crate::data::{Labels, Texts, TrainingSet};
 use crate::loss::Loss;
-use crate::model::BiEncoder;
+use crate::model::{BiEncoder, Model, as_type, downcast};
 use crate::nn::Activations;
 
-/// Trains a [`BiEncoder`] with any [`Loss`].
+/// Trains a model of any architecture with any [`Loss`].
 ///
 /// ```no_run
 /// # use kensaku::prelude::*;
@@ -30,8 +31,15 @@ use crate::nn::Activations;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Trainer {
-    pub(super) model: BiEncoder,
+pub struct Trainer<M = BiEncoder> {
+    pub(super) training: Training,
+    model: PhantomData<fn() -> M>,
+}
+
+/// A [`Trainer`] that knows of its model no more than any model has. All work is done here, so that it is compiled once
+/// and not in the cells that use it.
+pub(super) struct Training {
+    pub(super) model: Box<dyn Model>,
     pub(super) loss: Arc<dyn Loss>,
     pub(super) config: TrainConfig,
     pub(super) guide: Option<Guide>,
@@ -52,17 +60,50 @@ pub struct Trainer {
     pub(super) lone_pairs: usize,
 }
 
-impl Trainer {
+impl<M: Model> Trainer<M> {
     /// Takes the model; [`Trainer::into_model`] gives it back.
-    pub fn new(model: BiEncoder, loss: impl Loss + 'static, config: TrainConfig) -> Result<Self> {
-        Self::from_parts(model, Arc::new(loss), config)
+    pub fn new(model: M, loss: impl Loss + 'static, config: TrainConfig) -> Result<Self> {
+        let training = Training::new(Box::new(model), Arc::new(loss), config)?;
+        Ok(Self { training, model: PhantomData })
     }
 
-    pub(super) fn from_parts(model: BiEncoder, loss: Arc<dyn Loss>, config: TrainConfig) -> Result<Self> {
+    /// The token ids of some rows of a training set, for [`Trainer::step`]; an error if it has fewer rows.
+    pub fn batch(&self, data: &TrainingSet, rows: &[usize]) -> Result<TokenBatch> {
+        self.training.tokens(&data.columns(), data.labels(), rows)
+    }
+
+    /// The model as it is now.
+    pub fn model(&self) -> &M {
+        as_type(&*self.training.model)
+    }
+
+    pub fn config(&self) -> &TrainConfig {
+        &self.training.config
+    }
+
+    /// Ends the training.
+    pub fn into_model(self) -> M {
+        downcast(self.training.model)
+    }
+
+    /// Bytes that activations and scratch hold between steps.
+    pub fn arena_bytes(&self) -> usize {
+        self.training.activations.bytes() + self.training.inference.bytes()
+    }
+
+    /// How many texts were longer than the model's `max_length` so far and lost their end; a text counts
+    /// each time it is seen.
+    pub fn truncated(&self) -> usize {
+        self.training.truncated
+    }
+}
+
+impl Training {
+    pub(super) fn new(model: Box<dyn Model>, loss: Arc<dyn Loss>, config: TrainConfig) -> Result<Self> {
         config.check()?;
         loss.check()?;
-        let optimizer = Optimizer::new(&config, model.encoder().parameters())?;
-        let (activations, inference) = arenas(&config, &model, &optimizer);
+        let optimizer = Optimizer::new(&config, model.parameters())?;
+        let (activations, inference) = arenas(&config, &*model, &optimizer);
         Ok(Self {
             optimizer,
             activations,
@@ -81,47 +122,18 @@ impl Trainer {
         })
     }
 
-    /// The token ids of some rows of a training set, for [`Trainer::step`]; an error if it has fewer rows.
-    pub fn batch(&self, data: &TrainingSet, rows: &[usize]) -> Result<TokenBatch> {
-        self.tokens(&data.columns(), data.labels(), rows)
-    }
-
     pub(super) fn tokens(&self, columns: &[Texts], labels: Option<&Labels>, rows: &[usize]) -> Result<TokenBatch> {
-        let mut batch = TokenBatch::new(&self.model, columns, labels, rows)?;
+        let mut batch = TokenBatch::new(&*self.model, columns, labels, rows)?;
         if let Some(guide) = &self.guide {
             batch.guide = guide.vectors(columns, rows)?;
         }
         Ok(batch)
     }
-
-    /// The model as it is now.
-    pub fn model(&self) -> &BiEncoder {
-        &self.model
-    }
-
-    pub fn config(&self) -> &TrainConfig {
-        &self.config
-    }
-
-    /// Ends the training.
-    pub fn into_model(self) -> BiEncoder {
-        self.model
-    }
-
-    /// Bytes that activations and scratch hold between steps.
-    pub fn arena_bytes(&self) -> usize {
-        self.activations.bytes() + self.inference.bytes()
-    }
-
-    /// How many texts were longer than the model's `max_length` so far and lost their end; a text counts
-    /// each time it is seen.
-    pub fn truncated(&self) -> usize {
-        self.truncated
-    }
 }
 
-impl fmt::Debug for Trainer {
+impl<M: Model> fmt::Debug for Trainer<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Trainer after {} steps of {:?}\n{:?}", self.done, self.model, self.config)
+        let Training { done, model, config, .. } = &self.training;
+        write!(f, "Trainer after {done} steps of {model:?}\n{config:?}")
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::foreign;
 use crate::loss::Similarity;
-use crate::model::config::{DOC, QUERY};
+use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::{BiEncoder, BiEncoderConfig, Pooling};
 use crate::nn::Encoder;
 use crate::text::Tokenizer;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::read::MODES;
 use super::replace::replace;
-use crate::model::config::{DOC, QUERY};
+use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::{BiEncoder, BiEncoderConfig, Pooling};
 use crate::text::Tokenizer;
 use crate::{Error, Result, files};

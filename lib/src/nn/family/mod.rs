@@ -174,6 +174,15 @@ impl EncoderConfig {
         }
     }
 
+    /// The keys of `config.json` and the settings of a model around the encoder in one table.
+    pub(crate) fn table(&self, own: &impl Serialize) -> serde_json::Result<Value> {
+        let (mut all, own) = (self.to_json()?, serde_json::from_str(&serde_json::to_string(own)?)?);
+        if let (Value::Object(all), Value::Object(own)) = (&mut all, own) {
+            all.extend(own);
+        }
+        Ok(all)
+    }
+
     /// The `config.json`, with every key that a version of transformers reads.
     pub(crate) fn to_json(&self) -> serde_json::Result<Value> {
         let text = match self {

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 pub(super) const NAME: &str = "checkpoint.json";
 
 const FORMAT: &str = "kensaku checkpoint";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Manifest {
@@ -148,8 +148,8 @@ mod tests {
         fs::remove_file(dir.path().join("part/numbers")).unwrap();
         assert!(problem().starts_with("part/numbers: "), "{}", problem());
         let text = fs::read_to_string(dir.path().join(NAME)).unwrap();
-        fs::write(dir.path().join(NAME), text.replace("\"version\": 2", "\"version\": 3")).unwrap();
-        assert_eq!(problem(), "its format is `kensaku checkpoint` 3; expected `kensaku checkpoint` 2");
+        fs::write(dir.path().join(NAME), text.replace("\"version\": 3", "\"version\": 4")).unwrap();
+        assert_eq!(problem(), "its format is `kensaku checkpoint` 4; expected `kensaku checkpoint` 3");
         fs::remove_file(dir.path().join(NAME)).unwrap();
         assert_eq!(problem(), "there is no checkpoint.json: it was never finished");
         let empty = tempfile::tempdir().unwrap();

@@ -15,8 +15,8 @@ use std::path::Path;
 use moments::NAME as MOMENTS;
 use state::TrainState;
 
-use super::Trainer;
-use crate::model::BiEncoder;
+use super::trainer::Training;
+use crate::model::Model;
 use crate::{Error, Result, files};
 
 pub use folder::CheckpointConfig;
@@ -28,7 +28,7 @@ const STATE: &str = "state.json";
 /// A checkpoint that was read.
 struct Restored {
     state: TrainState,
-    model: BiEncoder,
+    model: Box<dyn Model>,
     moments: Vec<Vec<f32>>,
 }
 
@@ -42,25 +42,25 @@ enum Problem {
 }
 
 /// Writes a checkpoint to `path`, in place of one that may be there.
-fn write(path: &Path, trainer: &Trainer) -> Result<()> {
+fn write(path: &Path, trainer: &Training) -> Result<()> {
     files::write_folder(path, |aside| {
-        trainer.model.save(aside)?;
-        moments::write(&aside.join(MOMENTS), &trainer.optimizer, trainer.model.encoder().parameters())?;
+        trainer.model.save_to(aside)?;
+        moments::write(&aside.join(MOMENTS), &trainer.optimizer, trainer.model.parameters())?;
         files::write_json(&aside.join(STATE), &TrainState::of(trainer)?)?;
         manifest::write(aside)
     })
 }
 
 /// Reads a checkpoint for a trainer, which it does not touch.
-fn read(path: &Path, trainer: &Trainer) -> Result<Restored, Problem> {
+fn read(path: &Path, trainer: &Training) -> Result<Restored, Problem> {
     manifest::check(path, &[STATE, MOMENTS]).map_err(Problem::Damaged)?;
     let damaged = |error: Error| Problem::Damaged(error.to_string());
     let state: TrainState = files::read_json(&path.join(STATE)).map_err(damaged)?;
     state.check(trainer).map_err(Problem::Foreign)?;
-    let parameters = trainer.model.encoder().parameters();
+    let parameters = trainer.model.parameters();
     let moments = moments::read(&path.join(MOMENTS), &trainer.optimizer, parameters).map_err(Problem::Damaged)?;
-    let model = BiEncoder::load(path).map_err(damaged)?;
-    let stored = model.encoder().parameters();
+    let model = trainer.model.load_from(path).map_err(damaged)?;
+    let stored = model.parameters();
     if stored.entries() != parameters.entries() {
         return Err(Problem::Foreign("its weights are of another model".to_owned()));
     }
@@ -76,10 +76,10 @@ mod tests {
 
     use super::*;
     use crate::loss::MultipleNegativesRanking;
-    use crate::model::BiEncoderConfig;
+    use crate::model::{BiEncoder, BiEncoderConfig};
     use crate::nn::BertConfig;
     use crate::text::{Tokenizer, WordPieceConfig};
-    use crate::train::TrainConfig;
+    use crate::train::{TrainConfig, Trainer};
 
     pub(super) fn trainer(loss: MultipleNegativesRanking, words: &str, config: TrainConfig) -> Trainer {
         let tokenizer = Tokenizer::train_wordpiece(&[words], &WordPieceConfig::default()).unwrap();
@@ -94,9 +94,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let trainer = trainer(MultipleNegativesRanking::default(), "a few words", TrainConfig::default());
         let path = dir.path().join("step-00000003");
-        write(&path, &trainer).unwrap();
-        let read = || read(&path, &trainer);
-        assert_eq!(read().ok().unwrap().state, TrainState::of(&trainer).unwrap());
+        write(&path, &trainer.training).unwrap();
+        let read = || read(&path, &trainer.training);
+        assert_eq!(read().ok().unwrap().state, TrainState::of(&trainer.training).unwrap());
         let whole = fs::read(path.join(MOMENTS)).unwrap();
         let text = String::from_utf8_lossy(&whole).replace("[8,8]", "[8,9]");
         let longer = |length: u64| [&length.to_le_bytes(), &whole[8..]].concat();

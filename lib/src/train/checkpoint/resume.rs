@@ -9,8 +9,10 @@ use super::folder::{self, CheckpointConfig};
 use super::state::TrainState;
 use super::{Problem, Restored, read, write};
 use crate::error::expect;
+use crate::model::Model;
 use crate::train::Trainer;
 use crate::train::round::DataMark;
+use crate::train::trainer::Training;
 use crate::{Error, Result};
 
 /// What [`Trainer::resume`] resumed from.
@@ -39,7 +41,7 @@ pub(in crate::train) struct CheckpointLog {
     stamp: Option<String>,
 }
 
-impl Trainer {
+impl<M: Model> Trainer<M> {
     /// Resumes from a checkpoint, or from the newest whole one of a folder: after it, [`Trainer::steps`] with
     /// the same training set gives the steps that would have followed, bit for bit.
     ///
@@ -69,7 +71,32 @@ impl Trainer {
     /// # }
     /// ```
     pub fn resume(&mut self, dir: impl AsRef<Path>) -> Result<Resumed> {
-        let dir = dir.as_ref();
+        self.training.resume(dir.as_ref())
+    }
+
+    /// Writes a checkpoint of the training as it is now, and returns where. With
+    /// [`TrainConfig::checkpoint`](crate::train::TrainConfig::checkpoint) it happens by itself. An error if the folder
+    /// holds the checkpoints of another training.
+    ///
+    /// The folder is a model directory, too: `BiEncoder::load` and Python read it.
+    pub fn checkpoint(&mut self) -> Result<PathBuf> {
+        self.training.checkpoint()
+    }
+
+    /// Keeps the model as it is now as the best one: its checkpoint is written if it is not there, and not
+    /// removed until another one is the best. `score` is noted with it.
+    pub fn mark_best(&mut self, score: f64) -> Result<PathBuf> {
+        self.training.mark_best(score)
+    }
+
+    /// The checkpoint that was marked as the best, if there is one.
+    pub fn best_checkpoint(&self) -> Result<Option<PathBuf>> {
+        self.training.best_checkpoint()
+    }
+}
+
+impl Training {
+    fn resume(&mut self, dir: &Path) -> Result<Resumed> {
         let one = folder::is_one(dir);
         let mut candidates = if one { vec![dir.to_owned()] } else { folder::list(dir)? };
         let mut refused: Vec<(PathBuf, String)> = Vec::new();
@@ -89,12 +116,7 @@ impl Trainer {
         Err(Error::Checkpoint { path, problem, before })
     }
 
-    /// Writes a checkpoint of the training as it is now, and returns where. With
-    /// [`TrainConfig::checkpoint`](crate::train::TrainConfig::checkpoint) it happens by itself. An error if the folder
-    /// holds the checkpoints of another training.
-    ///
-    /// The folder is a model directory, too: `BiEncoder::load` and Python read it.
-    pub fn checkpoint(&mut self) -> Result<PathBuf> {
+    pub(in crate::train) fn checkpoint(&mut self) -> Result<PathBuf> {
         self.claim_folder()?;
         let CheckpointConfig { dir, keep, .. } = self.checkpoint_config()?;
         let path = folder::place(dir, self.done);
@@ -104,9 +126,7 @@ impl Trainer {
         Ok(path)
     }
 
-    /// Keeps the model as it is now as the best one: its checkpoint is written if it is not there, and not
-    /// removed until another one is the best. `score` is noted with it.
-    pub fn mark_best(&mut self, score: f64) -> Result<PathBuf> {
+    pub(in crate::train) fn mark_best(&mut self, score: f64) -> Result<PathBuf> {
         expect("score", score, "a finite number", score.is_finite())?;
         self.claim_folder()?;
         if self.log.latest != Some(self.done) {
@@ -118,8 +138,7 @@ impl Trainer {
         Ok(folder::place(dir, self.done))
     }
 
-    /// The checkpoint that was marked as the best, if there is one.
-    pub fn best_checkpoint(&self) -> Result<Option<PathBuf>> {
+    pub(in crate::train) fn best_checkpoint(&self) -> Result<Option<PathBuf>> {
         self.config.checkpoint.as_ref().map_or(Ok(None), |config| folder::best(&config.dir))
     }
 
@@ -155,8 +174,8 @@ impl Trainer {
             let best = evaluations.iter().rev().find(|evaluation| evaluation.best);
             folder::rewind(dir, step, best.and_then(|best| Some((best.step, self.deciding(best)?.1))))?;
         }
-        let values = &mut self.model.encoder_mut().parameters_mut().values;
-        values.copy_from_slice(&model.encoder().parameters().values);
+        let values = &mut self.model.parameters_mut().values;
+        values.copy_from_slice(&model.parameters().values);
         self.optimizer.restore(updates, moments);
         (self.done, self.round, self.pending) = (step, round, None);
         self.validation.resume(evaluations);

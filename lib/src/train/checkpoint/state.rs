@@ -6,10 +6,10 @@ use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::STATE;
-use crate::model::{BiEncoderConfig, Precision};
-use crate::nn::{EncoderConfig, Parameters};
+use crate::nn::Parameters;
 use crate::train::round::Round;
-use crate::train::{Evaluation, TrainConfig, Trainer};
+use crate::train::trainer::Training;
+use crate::train::{Evaluation, TrainConfig};
 use crate::{Error, Result};
 
 /// What a training needs to go on, except weights and moments.
@@ -26,8 +26,7 @@ pub(super) struct TrainState {
     pub(super) evaluations: Vec<Evaluation>,
     config: TrainConfig,
     loss: LossMark,
-    encoder: Value,
-    model: BiEncoderConfig,
+    model: Value,
     /// A hash of `tokenizer.json`.
     tokenizer: String,
     /// Name and shape of every parameter.
@@ -42,9 +41,8 @@ struct LossMark {
 }
 
 impl TrainState {
-    pub(super) fn of(trainer: &Trainer) -> Result<Self> {
-        let Trainer { model, loss, config, .. } = trainer;
-        let encoder = model.encoder().config().to_json();
+    pub(super) fn of(trainer: &Training) -> Result<Self> {
+        let Training { model, loss, config, .. } = trainer;
         Ok(Self {
             step: trainer.done,
             updates: trainer.optimizer.updates(),
@@ -52,18 +50,17 @@ impl TrainState {
             evaluations: reread(&trainer.evaluations().to_vec())?,
             config: reread(config)?,
             loss: LossMark { name: loss.needs().name.to_owned(), settings: reread(&loss.settings())? },
-            encoder: encoder.map_err(|source| Error::Json { path: STATE.into(), source })?,
-            model: reread(model.config())?,
+            model: model.settings().map_err(json)?,
             tokenizer: format!("{:016x}", xxh3_64(model.tokenizer().to_json()?.as_bytes())),
-            parameters: shapes(model.encoder().parameters()),
+            parameters: shapes(model.parameters()),
         })
     }
 
     /// Whether a trainer may go on from here; the error says what is in the way.
-    pub(super) fn check(&self, trainer: &Trainer) -> Result<(), String> {
+    pub(super) fn check(&self, trainer: &Training) -> Result<(), String> {
         let ours = Self::of(trainer).map_err(|error| error.to_string())?;
         self.check_shapes(&ours)?;
-        let settings = |state: &Self| state.model_settings().map_err(|error| error.to_string());
+        let settings = |state: &Self| trainer.model.complete(&state.model).map_err(|error| error.to_string());
         if let Some((key, theirs, ours)) = difference(&settings(self)?, &settings(&ours)?) {
             return Err(format!("its model has `{key}: {theirs}`, this one `{key}: {ours}`"));
         }
@@ -104,19 +101,6 @@ impl TrainState {
             return Err("its model has parameters that this one lacks, or another order of them".to_owned());
         }
         Ok(())
-    }
-
-    /// The settings of the model in one table. What an older version did not write yet has its default.
-    fn model_settings(&self) -> Result<Value> {
-        let json = |source| Error::Json { path: STATE.into(), source };
-        let encoder = EncoderConfig::deserialize(&self.encoder).and_then(|config| config.to_json()).map_err(json)?;
-        // How `encode` does its work changes nothing.
-        let model = BiEncoderConfig { encode_tokens: 0, precision: Precision::default(), ..self.model.clone() };
-        let (mut all, own) = (encoder, serde_json::to_value(model).map_err(json)?);
-        if let (Value::Object(all), Value::Object(own)) = (&mut all, own) {
-            all.extend(own);
-        }
-        Ok(all)
     }
 }
 
@@ -159,7 +143,7 @@ mod tests {
     use super::*;
     use crate::loss::MultipleNegativesRanking;
     use crate::nn::{Memory, Storage};
-    use crate::train::{CheckpointConfig, Every, MicroBatch, ValidationConfig};
+    use crate::train::{CheckpointConfig, Every, MicroBatch, Trainer, ValidationConfig};
 
     const WORDS: &str = "a few words";
 
@@ -171,9 +155,9 @@ mod tests {
     fn settings_that_do_not_change_the_course_may_differ() {
         let config = TrainConfig { epochs: 3, ..Default::default() };
         let mut first = trainer(ranking(), WORDS, config.clone());
-        first.round = Some(Round { data: None, done: 3, steps: 9, epochs: 3, first_epoch: 0, validations: 0 });
-        let state = TrainState::of(&first).unwrap();
-        let check = |config| state.check(&trainer(ranking(), WORDS, config));
+        first.training.round = Some(Round { data: None, done: 3, steps: 9, epochs: 3, first_epoch: 0, validations: 0 });
+        let state = TrainState::of(&first.training).unwrap();
+        let check = |config| state.check(&trainer(ranking(), WORDS, config).training);
         let other = TrainConfig {
             checkpoint: Some(CheckpointConfig::default()),
             total_steps: Some(9),
@@ -192,33 +176,33 @@ mod tests {
     #[test]
     fn another_loss_and_another_tokenizer_are_refused() {
         let config = TrainConfig::default();
-        let state = TrainState::of(&trainer(ranking(), WORDS, config.clone())).unwrap();
+        let state = TrainState::of(&trainer(ranking(), WORDS, config.clone()).training).unwrap();
         let scaled = MultipleNegativesRanking { scale: 30.0, ..ranking() };
-        let refused = state.check(&trainer(scaled, WORDS, config.clone())).unwrap_err();
+        let refused = state.check(&trainer(scaled, WORDS, config.clone()).training).unwrap_err();
         assert_eq!(refused, "its loss has `scale: 20.0`, this one `scale: 30.0`");
         let model = trainer(ranking(), WORDS, config.clone()).into_model();
         let triplet = Trainer::new(model.clone(), crate::loss::Triplet::default(), config.clone()).unwrap();
-        let refused = state.check(&triplet).unwrap_err();
+        let refused = state.check(&triplet.training).unwrap_err();
         assert_eq!(refused, "its loss is `MultipleNegativesRanking`, here it is `Triplet`");
         let closure = crate::loss::custom(|batch| Ok(batch.queries()?.sum_all()?));
-        let refused = state.check(&Trainer::new(model, closure, config.clone()).unwrap()).unwrap_err();
+        let refused = state.check(&Trainer::new(model, closure, config.clone()).unwrap().training).unwrap_err();
         assert_eq!(refused, "its loss is `MultipleNegativesRanking`, here it is a closure");
         // As many tokens, but others.
         let other = trainer(ranking(), "a few worms", config.clone());
         let words = trainer(ranking(), WORDS, config);
         assert_eq!(other.model().tokenizer().vocab_size(), words.model().tokenizer().vocab_size());
-        assert_eq!(state.check(&other), Err("its model has another tokenizer".to_owned()));
+        assert_eq!(state.check(&other.training), Err("its model has another tokenizer".to_owned()));
     }
 
     /// A setting that a later version adds is not in older files.
     #[test]
     fn a_setting_that_is_missing_has_its_default() {
         let ours = trainer(ranking(), WORDS, TrainConfig::default());
-        let mut file = serde_json::to_value(TrainState::of(&ours).unwrap()).unwrap();
-        for (part, key) in [("config", "clip_norm"), ("model", "include_prompt"), ("encoder", "layer_norm_eps")] {
+        let mut file = serde_json::to_value(TrainState::of(&ours.training).unwrap()).unwrap();
+        for (part, key) in [("config", "clip_norm"), ("model", "include_prompt"), ("model", "layer_norm_eps")] {
             assert!(file[part].as_object_mut().unwrap().remove(key).is_some(), "{part} has no {key}");
         }
         let state: TrainState = serde_json::from_value(file).unwrap();
-        assert_eq!(state.check(&ours), Ok(()));
+        assert_eq!(state.check(&ours.training), Ok(()));
     }
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::memory::{ArenaSize, GIB, available, disk_free, training_bytes};
 use super::{Check, CheckState, EXAMPLES};
 use crate::data::{Labels, TrainingSet};
+use crate::nn::PackedBatch;
 use crate::train::fit::columns_and_labels;
-use crate::train::{KeepBest, MicroBatch, Step, TokenBatch, TrainConfig, Trainer};
+use crate::train::trainer::Training;
+use crate::train::{KeepBest, MicroBatch, Step, TokenBatch, TrainConfig};
 use crate::{Error, Result};
 
 const LONG: Duration = Duration::from_secs(24 * 3600);
@@ -74,10 +76,10 @@ fn spoken(time: Duration) -> String {
     }
 }
 
-impl Trainer {
+impl Training {
     pub(super) fn memory(&self, sample: &TokenBatch) -> Result<Check> {
-        let arena = ArenaSize::measure(&self.model, self.config.memory, |index| self.optimizer.is_frozen(index))?;
-        let lengths = || sample.columns.iter().flatten().map(Vec::len);
+        let arena = ArenaSize::measure(&*self.model, self.config.memory, |index| self.optimizer.is_frozen(index))?;
+        let lengths = || sample.columns.iter().flat_map(PackedBatch::lengths);
         let per_text = lengths().sum::<usize>() as f64 / lengths().count().max(1) as f64;
         let longest = lengths().max().unwrap_or(0);
         let (batch, columns) = (self.config.batch_size, sample.columns.len());
@@ -90,8 +92,8 @@ impl Trainer {
         let side = batch as f64;
         let docs = columns.saturating_sub(1) as f64;
         let matrix = if self.loss.needs().in_batch { side * side * docs * MATRIX_COPIES } else { 0.0 };
-        let vectors = 8.0 * side * (columns * self.model.dim()) as f64;
-        let parameters = self.model.encoder().parameters().len();
+        let vectors = 8.0 * side * (columns * self.model.width()) as f64;
+        let parameters = self.model.parameters().len();
         let (trained, moments) = (self.optimizer.trained(), self.optimizer.moments().len());
         let fixed = training_bytes(parameters, trained, moments) as f64 + size_of::<f32>() as f64 * (matrix + vectors);
         let needed = |length: f64| (fixed + arena.bytes(pass(length))) / GIB;
@@ -116,7 +118,7 @@ impl Trainer {
     /// Checkpoints: those that are kept, the best one, and the one that is being written.
     pub(super) fn disk(&self) -> Check {
         let number = size_of::<f32>() as f64;
-        let model = number * self.model.encoder().parameters().len() as f64;
+        let model = number * self.model.parameters().len() as f64;
         let one = model + number * (self.optimizer.trained() * self.optimizer.moments().len()) as f64;
         match (&self.config.checkpoint, &self.config.validation.keep_best) {
             (Some(config), _) => enough_disk(&config.dir, one * (config.keep as f64 + 2.0)),
@@ -140,7 +142,7 @@ impl Trainer {
 
     /// Whether the loss can learn from vectors as the model makes them.
     pub(super) fn vectors(&self) -> Check {
-        let (dim, unit) = (self.model.dim(), self.model.config().normalize);
+        let (dim, unit) = (self.model.width(), self.model.unit());
         let found = format!("{dim} dimensions{}", if unit { ", scaled to length 1" } else { "" });
         match self.loss.objection(dim, unit) {
             None => check("vectors", CheckState::Ok, found),
@@ -232,7 +234,7 @@ pub(super) fn data_memory(data: &TrainingSet, columns: usize) -> Check {
 }
 
 pub(super) fn texts(sample: &TokenBatch, max_length: usize) -> Check {
-    let texts = sample.columns.iter().map(Vec::len).sum::<usize>();
+    let texts = sample.sequences();
     let found = format!("{} of {texts} texts of the sample are longer than {max_length} tokens", sample.truncated);
     check("text length", if sample.truncated * 10 > texts { CheckState::Warn } else { CheckState::Ok }, found)
 }
@@ -267,7 +269,7 @@ mod tests {
     #[test]
     fn a_training_of_more_than_a_day_warns() {
         // Ten examples of 20 tokens in two columns; the first step is slow, because it warms up.
-        let columns = vec![vec![vec![1; 10]; 10]; 2];
+        let columns = vec![PackedBatch::new(vec![vec![1; 10]; 10]); 2];
         let sample = TokenBatch { columns, ..Default::default() };
         let steps = [step(50.0), step(1.0), step(1.1)];
         let config = TrainConfig { batch_size: 50, accumulate: 2, ..Default::default() };

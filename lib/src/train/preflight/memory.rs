@@ -5,7 +5,7 @@ use std::path::Path;
 use polars::prelude::*;
 
 use crate::Result;
-use crate::model::BiEncoder;
+use crate::model::{Model, Part};
 use crate::nn::{Activations, Memory, PackedBatch};
 
 /// Bytes in a GiB.
@@ -29,13 +29,13 @@ pub(super) const GIB: f64 = (1 << 30) as f64;
 /// assert_eq!(table.shape(), (4, 4));
 /// # Ok::<(), kensaku::Error>(())
 /// ```
-pub fn batch_sizes(models: &[(&str, &BiEncoder)], lengths: &[usize], gib: &[f64]) -> Result<DataFrame> {
+pub fn batch_sizes(models: &[(&str, &dyn Model)], lengths: &[usize], gib: &[f64]) -> Result<DataFrame> {
     let (mut names, mut tokens, mut memories, mut texts) = (vec![], vec![], vec![], vec![]);
     for (name, model) in models {
-        let arena = ArenaSize::measure(model, Memory::default(), |_| false)?;
+        let arena = ArenaSize::measure(*model, Memory::default(), |_| false)?;
         for length in lengths {
-            let length = (*length).clamp(1, model.config().max_length);
-            let parameters = model.encoder().parameters().len();
+            let length = (*length).clamp(1, model.max_length());
+            let parameters = model.parameters().len();
             let fixed = training_bytes(parameters, parameters, 2);
             for memory in gib {
                 names.push(*name);
@@ -63,12 +63,13 @@ pub(super) struct ArenaSize {
 
 impl ArenaSize {
     /// Encodes one text and two of the same length, and looks at what the arena holds then.
-    pub(super) fn measure(model: &BiEncoder, memory: Memory, frozen: impl Fn(usize) -> bool) -> Result<Self> {
-        let length = model.config().max_length.min(64);
+    pub(super) fn measure(model: &dyn Model, memory: Memory, frozen: impl Fn(usize) -> bool) -> Result<Self> {
+        let length = model.max_length().min(64);
         let bytes = |texts: usize| -> Result<usize> {
             let mut activations = Activations::with(memory);
-            activations.set_frozen(model.encoder().parameters(), &frozen);
-            model.forward(&PackedBatch::new(vec![vec![0_u32; length]; texts]), &vec![0; texts], &mut activations)?;
+            activations.set_frozen(model.parameters(), &frozen);
+            let batch = PackedBatch::new(vec![vec![0_u32; length]; texts]);
+            model.forward(&Part { batch, columns: vec![0; texts] }, &mut activations)?;
             Ok(activations.bytes())
         };
         let (one, two) = (bytes(1)?, bytes(2)?);

@@ -7,8 +7,10 @@ use polars::prelude::*;
 
 use super::plan::Plan;
 use super::round::DataMark;
+use super::trainer::Training;
 use super::{Step, TokenBatch, TrainConfig, Trainer, ValidationConfig};
 use crate::data::{TextHashes, Texts, TrainingSet};
+use crate::model::Model;
 use crate::{Error, Result};
 
 mod checks;
@@ -46,7 +48,7 @@ pub enum CheckState {
 pub(super) const EXAMPLES: usize = 100;
 const STEPS: usize = 3;
 
-impl Trainer {
+impl<M: Model> Trainer<M> {
     /// Trains a copy of the model for a few steps on 100 examples, evenly spread over `data`, and tells what
     /// the whole training would take and what is in its way. The trainer itself stays as it is.
     ///
@@ -63,6 +65,12 @@ impl Trainer {
     /// # }
     /// ```
     pub fn preflight(&self, data: &TrainingSet) -> Result<Preflight> {
+        self.training.preflight(data)
+    }
+}
+
+impl Training {
+    fn preflight(&self, data: &TrainingSet) -> Result<Preflight> {
         let (columns, labels) = (data.columns(), data.labels());
         let texts_of_all = TextHashes::of(&columns)?;
         let round = self.round_of(DataMark::of(&texts_of_all, labels));
@@ -86,7 +94,7 @@ impl Trainer {
         checks.push(self.data_format(columns.len(), labels));
         checks.push(self.vectors());
         checks.push(self.negatives(columns.len().saturating_sub(2)));
-        checks.push(texts(&sample, self.model.config().max_length));
+        checks.push(texts(&sample, self.model.max_length()));
         checks.push(check("precision", CheckState::Ok, "f32: weights, activations, gradients and moments"));
         checks.push(self.effective_batch(data.len(), batches));
         checks.push(self.schedule(plan));
@@ -97,7 +105,7 @@ impl Trainer {
 
     /// The examples of the smoke test as tokens.
     fn sample(&self, data: &TrainingSet, columns: &[Texts]) -> Result<TokenBatch> {
-        TokenBatch::new(&self.model, columns, None, &spread(data.len()))
+        TokenBatch::new(&*self.model, columns, None, &spread(data.len()))
     }
 
     /// A few steps of a copy.
@@ -108,7 +116,7 @@ impl Trainer {
         let validation = ValidationConfig::default();
         let config =
             TrainConfig { epochs: STEPS, total_steps: None, checkpoint: None, validation, ..self.config.clone() };
-        let mut copy = Self::from_parts(self.model.clone(), Arc::clone(&self.loss), config)?;
+        let mut copy = Self::new(self.model.boxed(), Arc::clone(&self.loss), config)?;
         copy.guide.clone_from(&self.guide);
         copy.steps(&sample)?.take(STEPS).collect()
     }

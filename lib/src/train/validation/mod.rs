@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::autograd::{loss_batch, loss_value, variables};
 use super::grad_cache::{embed, parts};
+use super::trainer::Training;
 use super::{MicroBatch, TokenBatch, Trainer};
 use crate::data::{TrainingSet, plan_batches};
-use crate::model::BiEncoder;
+use crate::model::{Model, as_type, downcast};
 use crate::{Error, Result};
 
 mod config;
@@ -51,22 +52,13 @@ struct Evaluator {
     run: Box<Measure>,
 }
 
-type Measure = dyn Fn(&BiEncoder) -> Result<f64> + Send;
+type Measure = dyn Fn(&dyn Model) -> Result<f64> + Send;
 
-impl Trainer {
+impl<M: Model> Trainer<M> {
     /// Adds the mean loss on held-out examples to each validation, as `loss`: without dropout, in batches as
     /// in training, the same ones every time.
     pub fn validate_on(&mut self, held_out: &TrainingSet) -> Result<()> {
-        let (columns, labels) = (held_out.columns(), held_out.labels());
-        let plan = plan_batches(&columns, self.config.batch_size, self.config.no_duplicates, self.config.seed, 0)?;
-        if plan.is_empty() {
-            let problem = "the held-out set has no rows".to_owned();
-            return Err(Error::NothingToTrain { problem, expected: "at least one example".to_owned() });
-        }
-        self.check_fit(columns.len(), labels)?;
-        let batch = |rows: &Vec<usize>| self.tokens(&columns, labels, rows);
-        self.validation.held_out = plan.iter().map(batch).collect::<Result<_>>()?;
-        Ok(())
+        self.training.validate_on(held_out)
     }
 
     /// Adds a measure, of which more is better, to each validation; it replaces one of the same name.
@@ -95,14 +87,55 @@ impl Trainer {
     pub fn validate_with(
         &mut self,
         name: impl Into<String>,
-        evaluator: impl Fn(&BiEncoder) -> Result<f64> + Send + 'static,
+        evaluator: impl Fn(&M) -> Result<f64> + Send + 'static,
     ) -> Result<()> {
-        let name = name.into();
+        self.training.validate_with(name.into(), Box::new(move |model| evaluator(as_type(model))))
+    }
+
+    /// Validates the model as it is now. [`Trainer::steps`] calls it when it is due; called before the first
+    /// step it tells where the training starts from. The best one's checkpoint, if there are checkpoints, is
+    /// marked as such.
+    pub fn evaluate(&mut self) -> Result<Evaluation> {
+        self.training.evaluate()
+    }
+
+    /// Every validation so far.
+    pub fn evaluations(&self) -> &[Evaluation] {
+        self.training.evaluations()
+    }
+
+    /// The best validation so far.
+    pub fn best(&self) -> Option<&Evaluation> {
+        self.training.best()
+    }
+
+    /// Ends the training with the model of the [best](Self::best) validation, or with the last one if
+    /// nothing was validated. Fails if the best one was kept nowhere.
+    pub fn into_best_model(self) -> Result<M> {
+        self.training.into_best_model().map(downcast)
+    }
+}
+
+impl Training {
+    fn validate_on(&mut self, held_out: &TrainingSet) -> Result<()> {
+        let (columns, labels) = (held_out.columns(), held_out.labels());
+        let plan = plan_batches(&columns, self.config.batch_size, self.config.no_duplicates, self.config.seed, 0)?;
+        if plan.is_empty() {
+            let problem = "the held-out set has no rows".to_owned();
+            return Err(Error::NothingToTrain { problem, expected: "at least one example".to_owned() });
+        }
+        self.check_fit(columns.len(), labels)?;
+        let batch = |rows: &Vec<usize>| self.tokens(&columns, labels, rows);
+        self.validation.held_out = plan.iter().map(batch).collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    fn validate_with(&mut self, name: String, run: Box<Measure>) -> Result<()> {
         if name == LOSS {
             let expected = "another name: that is the held-out loss".to_owned();
             return Err(Error::Setting { field: "name", value: name, expected });
         }
-        let evaluator = Evaluator { name, run: Box::new(evaluator) };
+        let evaluator = Evaluator { name, run };
         match self.validation.evaluators.iter_mut().find(|known| known.name == evaluator.name) {
             Some(known) => *known = evaluator,
             None => self.validation.evaluators.push(evaluator),
@@ -132,17 +165,41 @@ impl Trainer {
         Err(Error::Setting { field: "monitor", value: monitor.clone(), expected })
     }
 
-    /// Validates the model as it is now. [`Trainer::steps`] calls it when it is due; called before the first
-    /// step it tells where the training starts from. The best one's checkpoint, if there are checkpoints, is
-    /// marked as such.
-    pub fn evaluate(&mut self) -> Result<Evaluation> {
+    pub(super) fn evaluations(&self) -> &[Evaluation] {
+        &self.validation.history
+    }
+
+    pub(super) fn best(&self) -> Option<&Evaluation> {
+        self.validation.history.iter().rev().find(|evaluation| evaluation.best)
+    }
+
+    fn into_best_model(mut self) -> Result<Box<dyn Model>> {
+        if self.best().is_none_or(|best| best.step == self.done) {
+            return Ok(self.model);
+        }
+        if let Some(values) = self.validation.best.take() {
+            self.model.parameters_mut().values = values;
+            return Ok(self.model);
+        }
+        match (&self.config.validation.keep_best, self.best_checkpoint()?) {
+            (KeepBest::Directory(dir), _) => self.model.load_from(dir),
+            (KeepBest::Nowhere | KeepBest::Memory, Some(checkpoint)) => self.model.load_from(&checkpoint),
+            (KeepBest::Nowhere | KeepBest::Memory, None) => Err(Error::Setting {
+                field: "keep_best",
+                value: "nowhere".to_owned(),
+                expected: "memory or a directory, from the start of the training".to_owned(),
+            }),
+        }
+    }
+
+    pub(super) fn evaluate(&mut self) -> Result<Evaluation> {
         let start = Instant::now();
         let mut values = Vec::new();
         if !self.validation.held_out.is_empty() {
             values.push((LOSS.to_owned(), self.held_out_loss()?));
         }
         for Evaluator { name, run } in &self.validation.evaluators {
-            values.push((name.clone(), run(&self.model)?));
+            values.push((name.clone(), run(&*self.model)?));
         }
         for (name, value) in &values {
             if !value.is_finite() {
@@ -163,37 +220,6 @@ impl Trainer {
         Ok(evaluation)
     }
 
-    /// Every validation so far.
-    pub fn evaluations(&self) -> &[Evaluation] {
-        &self.validation.history
-    }
-
-    /// The best validation so far.
-    pub fn best(&self) -> Option<&Evaluation> {
-        self.validation.history.iter().rev().find(|evaluation| evaluation.best)
-    }
-
-    /// Ends the training with the model of the [best](Self::best) validation, or with the last one if
-    /// nothing was validated. Fails if the best one was kept nowhere.
-    pub fn into_best_model(mut self) -> Result<BiEncoder> {
-        if self.best().is_none_or(|best| best.step == self.done) {
-            return Ok(self.model);
-        }
-        if let Some(values) = self.validation.best.take() {
-            self.model.encoder_mut().parameters_mut().values = values;
-            return Ok(self.model);
-        }
-        match (&self.config.validation.keep_best, self.best_checkpoint()?) {
-            (KeepBest::Directory(dir), _) => BiEncoder::load(dir),
-            (KeepBest::Nowhere | KeepBest::Memory, Some(checkpoint)) => BiEncoder::load(checkpoint),
-            (KeepBest::Nowhere | KeepBest::Memory, None) => Err(Error::Setting {
-                field: "keep_best",
-                value: "nowhere".to_owned(),
-                expected: "memory or a directory, from the start of the training".to_owned(),
-            }),
-        }
-    }
-
     /// Whether too many validations of this round have passed without improvement.
     pub(super) fn out_of_patience(&self) -> bool {
         let ValidationConfig { patience, min_delta, .. } = self.config.validation;
@@ -209,12 +235,12 @@ impl Trainer {
     }
 
     fn held_out_loss(&mut self) -> Result<f64> {
-        let budget = Some(MicroBatch::Tokens(self.model.config().encode_tokens));
+        let budget = Some(MicroBatch::Tokens(self.model.pass_tokens()));
         let (mut sum, mut examples) = (0.0, 0);
         for batch in &self.validation.held_out {
-            let vectors = embed(&self.model, &parts(&self.model, batch, budget)?, None, &mut self.inference)?;
-            let variables = variables(batch, &vectors, self.model.dim(), candle_core::DType::F32)?;
-            let loss = self.loss.loss(&loss_batch(&self.model, batch, &variables)?)?;
+            let outputs = embed(&*self.model, &parts(batch, budget), None, &mut self.inference)?;
+            let variables = variables(batch, &outputs, self.model.width(), candle_core::DType::F32)?;
+            let loss = self.loss.loss(&loss_batch(&*self.model, batch, &variables)?)?;
             sum += loss_value(&*self.loss, &loss)? * batch.examples() as f64;
             examples += batch.examples();
         }
@@ -252,10 +278,10 @@ impl Trainer {
     fn keep_best(&mut self) -> Result<()> {
         match &self.config.validation.keep_best {
             KeepBest::Memory => {
-                let values = &self.model.encoder().parameters().values;
+                let values = &self.model.parameters().values;
                 self.validation.best.get_or_insert_default().clone_from(values);
             }
-            KeepBest::Directory(dir) => self.model.save(dir)?,
+            KeepBest::Directory(dir) => self.model.save_to(dir)?,
             KeepBest::Nowhere => {}
         }
         Ok(())

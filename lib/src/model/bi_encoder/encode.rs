@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 
-use super::{BiEncoder, Embeddings, Precision, Role};
+use super::{BiEncoder, Precision, Role};
 use crate::data::{Corpus, Queries};
+use crate::model::Embeddings;
 use crate::nn::{Activations, PackedBatch};
 use crate::text::Encodings;
 use crate::{Error, Result, interrupt, show};
@@ -106,8 +107,8 @@ impl BiEncoder {
             interrupt::check("encoding")?;
             let batch = PackedBatch::new(chunk.iter().map(|index| &tokens[*index]));
             self.encoder.forward_for(self.config.pooling.read(), &batch, activations, int8)?;
-            let pooled = self.pool(&batch, &vec![skip; batch.sequences()], activations);
-            for (index, vector) in chunk.iter().zip(pooled.vectors.chunks_exact(width)) {
+            let (pooled, _) = self.pool(&batch, &vec![skip; batch.sequences()], activations);
+            for (index, vector) in chunk.iter().zip(pooled.chunks_exact(width)) {
                 if let Some(value) = vector.iter().find(|value| !value.is_finite()) {
                     return Err(Error::VectorNotFinite { text: *index, value: *value });
                 }

@@ -1,5 +1,9 @@
 //! The bi-encoder: one vector per query, one per document, compared by cosine or dot product.
 
+mod config;
+mod encode;
+mod passes;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,11 +11,14 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::Tensor;
 
-use super::{BiEncoderConfig, Pooled, Precision, Role, directory};
+use super::directory;
 use crate::loss::Similarity;
-use crate::nn::{Activations, Encoder, EncoderConfig, Int8Weights, PackedBatch};
+use crate::nn::{Encoder, EncoderConfig, Int8Weights};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
+
+pub use config::{BiEncoderConfig, Precision, Role};
+pub(super) use config::{DOC, QUERY};
 
 /// A bi-encoder (Reimers and Gurevych 2019, Karpukhin et al. 2020).
 ///
@@ -26,9 +33,9 @@ use crate::{Error, Result};
 /// ```
 #[derive(Clone)]
 pub struct BiEncoder {
-    pub(super) encoder: Encoder,
-    pub(super) tokenizer: Tokenizer,
-    pub(super) config: BiEncoderConfig,
+    encoder: Encoder,
+    tokenizer: Tokenizer,
+    config: BiEncoderConfig,
     /// The tokens at the start of a text that a mean leaves out: of a query, a document, a plain text.
     prompt_tokens: [usize; 3],
     /// The encoder's weights as they are now, made when they are asked for.
@@ -55,7 +62,11 @@ impl BiEncoder {
         directory::read(dir.as_ref())
     }
 
-    pub(crate) fn from_parts(encoder: Encoder, tokenizer: Tokenizer, config: BiEncoderConfig) -> Result<Self> {
+    pub(in crate::model) fn from_parts(
+        encoder: Encoder,
+        tokenizer: Tokenizer,
+        config: BiEncoderConfig,
+    ) -> Result<Self> {
         let mut model = Self {
             encoder,
             tokenizer,
@@ -180,42 +191,6 @@ impl BiEncoder {
         self.encoder.config().hidden_size() * self.config.pooling.width()
     }
 
-    /// The first half of a training step: the vectors of a batch. `skip` has for each of its texts the number of
-    /// tokens at the start that a mean leaves out, [`BiEncoder::prompt_tokens`].
-    pub fn forward(&self, batch: &PackedBatch, skip: &[usize], activations: &mut Activations) -> Result<Pooled> {
-        check_length("numbers of tokens to skip", skip.len(), batch.sequences())?;
-        self.encoder.forward_for(self.config.pooling.read(), batch, activations, None)?;
-        Ok(self.pool(batch, skip, activations))
-    }
-
-    pub(super) fn pool(&self, batch: &PackedBatch, skip: &[usize], activations: &Activations) -> Pooled {
-        let width = self.encoder.config().hidden_size();
-        self.config.pooling.forward(activations.hidden(), width, batch, skip, self.config.normalize)
-    }
-
-    /// The second half: from the gradient of the vectors to that of every parameter.
-    pub fn backward(
-        &mut self,
-        batch: &PackedBatch,
-        skip: &[usize],
-        activations: &mut Activations,
-        pooled: &Pooled,
-        d_vectors: &[f32],
-    ) -> Result<()> {
-        let size = batch.sequences() * self.dim();
-        check_length("numbers of tokens to skip", skip.len(), batch.sequences())?;
-        check_length("numbers of the vectors", pooled.vectors.len(), size)?;
-        check_length("numbers of their gradient", d_vectors.len(), size)?;
-        if batch.tokens() == 0 {
-            return Ok(());
-        }
-        let mut d_hidden = std::mem::take(activations.d_hidden());
-        self.config.pooling.backward(pooled, d_vectors, batch, skip, &mut d_hidden);
-        let done = self.encoder.backward(batch, activations, &d_hidden);
-        *activations.d_hidden() = d_hidden;
-        done
-    }
-
     /// How many tokens at the start of a text a mean leaves out.
     pub fn prompt_tokens(&self, role: Role) -> usize {
         self.prompt_tokens[role as usize]
@@ -268,11 +243,4 @@ impl fmt::Debug for BiEncoder {
         let Self { encoder, tokenizer, config, .. } = self;
         write!(f, "BiEncoder ({}; {tokenizer:?})\n{config:?}", encoder.shape())
     }
-}
-
-fn check_length(what: &str, found: usize, expected: usize) -> Result<()> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(Error::Shape { what: what.to_owned(), found: found.to_string(), expected: expected.to_string() })
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Pooling;
 use crate::loss::Similarity;
+use crate::model::Pooling;
 use crate::{Error, Result};
 
 /// How texts become vectors.
@@ -74,8 +74,8 @@ pub enum Role {
 }
 
 /// The names under which directories keep the prompts of queries and documents.
-pub(super) const QUERY: &str = "query";
-pub(super) const DOC: &str = "document";
+pub(in crate::model) const QUERY: &str = "query";
+pub(in crate::model) const DOC: &str = "document";
 
 impl BiEncoderConfig {
     /// What is put before a text.
@@ -89,7 +89,7 @@ impl BiEncoderConfig {
     }
 
     /// An error for names of prompts that mean nothing, or two things.
-    pub(super) fn check_prompts(&self) -> Result<()> {
+    pub(in crate::model) fn check_prompts(&self) -> Result<()> {
         let known = |name: &str| name == QUERY || name == DOC || self.prompts.contains_key(name);
         if let Some(name) = self.default_prompt.as_deref().filter(|name| !known(name)) {
             let names = [QUERY, DOC].into_iter().chain(self.prompts.keys().map(String::as_str));

@@ -1,0 +1,96 @@
+//! How the outputs of a model become scores.
+
+use candle_core::{D, Tensor};
+
+use super::{Batch, Similarity};
+use crate::{Error, Result};
+
+/// What the outputs of a model are, and so how a query is scored with a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scoring {
+    /// A vector per text.
+    Vectors(Similarity),
+    /// The scores of a pair, one per label: the model has read query and document together.
+    Pairs,
+}
+
+impl Default for Scoring {
+    fn default() -> Self {
+        Self::Vectors(Similarity::default())
+    }
+}
+
+impl Batch {
+    /// How the model scores queries with documents: `(B, docs)`. [`Batch::own`] tells which of the documents is the
+    /// positive of each query.
+    ///
+    /// For vectors these are all documents of the batch, as [`Batch::docs`] has them. A cross-encoder has read each query
+    /// with its own documents alone: `(B, 1 + negatives)`.
+    pub fn scores(&self) -> Result<Tensor> {
+        match self.scoring {
+            Scoring::Vectors(similarity) => similarity.of(self.queries()?, &self.docs()?),
+            Scoring::Pairs => self.own_scores(),
+        }
+    }
+
+    /// The same, with vectors compared in a loss's own way.
+    pub(super) fn scores_by(&self, similarity: Similarity) -> Result<Tensor> {
+        match self.scoring {
+            Scoring::Vectors(_) => similarity.of(self.queries()?, &self.docs()?),
+            _ => self.scores(),
+        }
+    }
+
+    /// The number of each query's positive among its [`Batch::scores`].
+    ///
+    /// ```
+    /// use kensaku::loss::{self, Batch};
+    /// # use kensaku::candle_core::{Device, Tensor};
+    /// # let rows = Tensor::new(&[[1.0f32, 0.0], [0.0, 1.0]], &Device::Cpu)?;
+    /// # let batch = Batch::pairs(rows.clone(), rows);
+    /// // The loss most retrievers are trained with, for any model.
+    /// let loss = loss::cross_entropy(&(batch.scores()? * 20.0)?, &batch.own()?)?;
+    /// # assert!(loss.to_scalar::<f32>()? < 1e-6);
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
+    pub fn own(&self) -> Result<Vec<u32>> {
+        let examples = self.examples()?;
+        Ok(match self.scoring {
+            Scoring::Vectors(_) => (0..examples as u32).collect(),
+            Scoring::Pairs => vec![0; examples],
+        })
+    }
+
+    /// Each query with its own documents alone, the positive first: `(B, 1 + negatives)`.
+    pub fn own_scores(&self) -> Result<Tensor> {
+        match self.scoring {
+            Scoring::Vectors(similarity) => self.own_similarities(similarity),
+            Scoring::Pairs => {
+                let one = |logits: &Tensor| match logits.dims() {
+                    [_, 1] => Ok(logits.squeeze(D::Minus1)?),
+                    dims => Err(Error::Shape {
+                        what: "scores of a cross-encoder".to_owned(),
+                        found: format!("{dims:?}"),
+                        expected: "one per pair: a model with one label".to_owned(),
+                    }),
+                };
+                Ok(Tensor::stack(&self.columns.iter().map(one).collect::<Result<Vec<_>>>()?, 1)?)
+            }
+        }
+    }
+
+    /// The same, with vectors compared in a loss's own way.
+    pub(super) fn own_scores_by(&self, similarity: Similarity) -> Result<Tensor> {
+        match self.scoring {
+            Scoring::Vectors(_) => self.own_similarities(similarity),
+            _ => self.own_scores(),
+        }
+    }
+
+    fn own_similarities(&self, similarity: Similarity) -> Result<Tensor> {
+        let (queries, _) = (self.queries()?, self.positives()?);
+        let scores: Vec<Tensor> =
+            self.columns[1..].iter().map(|docs| similarity.pairwise(queries, docs)).collect::<Result<_>>()?;
+        Ok(Tensor::stack(&scores, 1)?)
+    }
+}

@@ -1,0 +1,165 @@
+//! What a trainer asks of a model. Adding an architecture is one file with these methods.
+
+use std::any::Any;
+use std::fmt;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::loss::Scoring;
+use crate::nn::{Activations, PackedBatch, Parameters};
+use crate::text::Tokenizer;
+use crate::{Error, Result};
+
+/// A model that can be trained: it turns columns of texts into sequences of tokens, those into rows of numbers, and takes
+/// the gradient of these numbers back to its parameters.
+///
+/// Training, GradCache, checkpoints, validation and gradient checks are written with these methods alone. Everything that
+/// is particular to an architecture (prompts, pairs, pooling, which tokens count) is behind them.
+pub trait Model: Any + fmt::Debug + Send + Sync {
+    /// The sequences of each column that a loss will see, for columns of as many texts each: queries, positives,
+    /// negatives.
+    fn tokenize(&self, columns: &[Vec<&str>]) -> Result<Tokens>;
+
+    /// The first half of a step: rows of numbers for each sequence.
+    fn forward(&self, part: &Part, activations: &mut Activations) -> Result<Outputs>;
+
+    /// The second half, after a forward pass of the same part with the same `activations`: from the gradient of
+    /// `outputs.values`, adds that of every parameter to the table.
+    fn backward(
+        &mut self,
+        part: &Part,
+        activations: &mut Activations,
+        outputs: &Outputs,
+        gradient: &[f32],
+    ) -> Result<()>;
+
+    /// The numbers in a row of the outputs.
+    fn width(&self) -> usize;
+
+    /// How outputs become scores.
+    fn scoring(&self) -> Scoring;
+
+    /// Whether rows have length 1.
+    fn unit(&self) -> bool {
+        false
+    }
+
+    /// The most tokens of a sequence.
+    fn max_length(&self) -> usize;
+
+    /// Tokens in one forward pass of inference.
+    fn pass_tokens(&self) -> usize {
+        4_096
+    }
+
+    /// The parameter table.
+    fn parameters(&self) -> &Parameters;
+
+    fn parameters_mut(&mut self) -> &mut Parameters;
+
+    /// Whether the gradient of a parameter is zero by nature.
+    fn cancels(&self, _parameter: &str) -> bool {
+        false
+    }
+
+    /// The error for a parameter that no gradient reaches.
+    fn unreached(&self, parameter: &str) -> Error {
+        Error::MissingGradient { parameter: parameter.to_owned() }
+    }
+
+    fn tokenizer(&self) -> &Tokenizer;
+
+    /// The settings that decide what it computes, as one table.
+    fn settings(&self) -> serde_json::Result<Value>;
+
+    /// The settings of a checkpoint, with the defaults of what it lacks because its version did not have it yet.
+    fn complete(&self, settings: &Value) -> serde_json::Result<Value>;
+
+    /// Writes a directory that Python loads.
+    fn save_to(&self, dir: &Path) -> Result<()>;
+
+    /// Reads a directory of the same architecture.
+    fn load_from(&self, dir: &Path) -> Result<Box<dyn Model>>;
+
+    fn boxed(&self) -> Box<dyn Model>;
+}
+
+/// What [`Model::tokenize`] makes of a batch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tokens {
+    pub columns: Vec<PackedBatch>,
+    /// How many texts were longer than the model takes, and lost their end.
+    pub truncated: usize,
+}
+
+/// Sequences of a batch that pass through a model together.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Part {
+    pub batch: PackedBatch,
+    /// The column of each sequence.
+    pub columns: Vec<usize>,
+}
+
+/// What a model makes of sequences.
+#[derive(Default)]
+pub struct Outputs {
+    /// `(rows, width)`, row-major.
+    pub values: Vec<f32>,
+    /// Where the rows of each sequence begin, and the end of the last; empty where each sequence has one row.
+    pub bounds: Vec<usize>,
+    /// What the model's backward pass needs beside the values.
+    pub kept: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl Outputs {
+    /// One row per sequence, and what the backward pass needs.
+    pub(crate) fn rows(values: Vec<f32>, kept: impl Any + Send + Sync) -> Self {
+        Self { values, bounds: Vec::new(), kept: Some(Box::new(kept)) }
+    }
+
+    /// What the forward pass has kept.
+    pub(crate) fn kept<T: Any>(&self) -> Result<&T> {
+        self.kept.as_ref().and_then(|kept| kept.downcast_ref()).ok_or_else(|| Error::Shape {
+            what: "outputs of a backward pass".to_owned(),
+            found: "those of another model".to_owned(),
+            expected: "those of the forward pass before".to_owned(),
+        })
+    }
+
+    /// Adds those of further sequences; nothing is kept for a backward pass.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.values.extend(other.values);
+        if let [_, bounds @ ..] = other.bounds.as_slice() {
+            if self.bounds.is_empty() {
+                self.bounds.push(0);
+            }
+            let rows = self.bounds.last().copied().unwrap_or(0);
+            self.bounds.extend(bounds.iter().map(|bound| rows + bound));
+        }
+    }
+}
+
+impl fmt::Debug for Outputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outputs ({} numbers)", self.values.len())
+    }
+}
+
+/// A model as the type that it is.
+///
+/// # Panics
+/// If it is of another, which no trainer lets happen.
+pub(crate) fn as_type<M: Model>(model: &dyn Model) -> &M {
+    let model: &dyn Any = model;
+    model.downcast_ref().expect("the type that the trainer was made with")
+}
+
+/// The same, owned.
+///
+/// # Panics
+/// As [`as_type`].
+pub(crate) fn downcast<M: Model>(model: Box<dyn Model>) -> M {
+    let model: Box<dyn Any> = model;
+    *model.downcast().expect("the type that the trainer was made with")
+}
