@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use kensaku::Result;
 use tempfile::TempDir;
@@ -36,6 +37,10 @@ pub fn model(file: &str, bytes: &[u8]) {
 
 /// Works in one folder a process, in memory where there is such a place.
 fn within(write: impl FnOnce(&Path), work: impl FnOnce(&Path)) {
+    // libFuzzer's hook ends the process at any panic. Those of libraries below are caught and become errors; one that is
+    // not caught still ends the process, behind the target.
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| drop(std::panic::take_hook()));
     thread_local!(static FOLDER: RefCell<Option<TempDir>> = const { RefCell::new(None) });
     FOLDER.with_borrow_mut(|folder| {
         let folder = folder.get_or_insert_with(|| {

@@ -77,6 +77,9 @@ pub enum Error {
     /// A text whose vector is NaN or infinite.
     #[error("the vector of text {text} is {value}; expected finite numbers")]
     VectorNotFinite { text: usize, value: f32 },
+    /// A pair whose score is NaN or infinite.
+    #[error("the score of pair {pair} is {value}; expected finite numbers")]
+    ScoreNotFinite { pair: usize, value: f32 },
     /// Tensors whose shapes do not go together.
     #[error("{what}: found shape {found}; expected {expected}")]
     Shape { what: String, found: String, expected: String },
@@ -137,7 +140,7 @@ impl Error {
                 "compute the loss with candle's operations, from what the model gives, without `detach`"
             }
             Self::NotFinite { .. } => "lower the learning rate, or look at the texts of this step",
-            Self::VectorNotFinite { .. } => {
+            Self::VectorNotFinite { .. } | Self::ScoreNotFinite { .. } => {
                 "look at the weights and the settings of the model: did its training diverge?"
             }
             Self::Checkpoint { .. } => {

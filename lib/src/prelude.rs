@@ -22,7 +22,9 @@ pub use crate::loss::{
     self, CosineSimilarity, Distance, Loss, MultipleNegativesRanking, Similarity, Triplet, cosine, dot, pairwise_cosine,
 };
 pub use crate::mine::{self, MineConfig, RandomConfig, bm25_negatives, hard_negatives, random_negatives};
-pub use crate::model::{BiEncoder, BiEncoderConfig, Embeddings, Pooling, Precision, Role};
+pub use crate::model::{
+    BiEncoder, BiEncoderConfig, CrossEncoder, CrossEncoderConfig, Embeddings, Pooling, Precision, Role,
+};
 pub use crate::nn::{BertConfig, DistilBertConfig, EncoderConfig, ModernBertConfig, MpnetConfig, RobertaConfig};
 pub use crate::show::{self, Chart, LossCurve, Message, bars, display};
 pub use crate::text::{Analyzer, Tokenizer, WordPieceConfig};

@@ -21,7 +21,6 @@ pub(super) fn cases(file: &str, loss: impl Fn(&Value) -> Box<dyn Loss>) -> usize
     let tensors = Tensors::read(&dir.join(format!("{file}.safetensors")));
     let cases = golden["cases"].as_array().unwrap();
     for case in cases {
-        let name = case["name"].as_str().unwrap();
         let inputs = case["inputs"].as_array().unwrap().iter().map(|input| input.as_str().unwrap());
         let (guide, inputs): (Vec<&str>, Vec<&str>) = inputs.partition(|input| input.starts_with("in.g_"));
         let variables: Vec<Var> = inputs.iter().map(|input| Var::from_tensor(tensors.tensor(input)).unwrap()).collect();
@@ -31,22 +30,29 @@ pub(super) fn cases(file: &str, loss: impl Fn(&Value) -> Box<dyn Loss>) -> usize
             guide: guide.iter().map(|input| tensors.tensor(input).clone()).collect(),
             ..Batch::new(variables.iter().map(|variable| variable.as_tensor().clone()).collect())
         };
-        let value = loss(&case["params"]).loss(&batch).unwrap();
-        let expected = case["loss"].as_f64().unwrap();
-        let found = f64::from(value.to_scalar::<f32>().unwrap());
-        let deviation = if expected == 0.0 { found.abs() } else { (found / expected - 1.0).abs() };
-        within(&format!("{name}: loss {found}, expected {expected}"), deviation, LOSS);
-        let grads = value.backward().unwrap();
-        for (input, variable) in inputs.iter().zip(&variables) {
-            let ours = floats(grads.get(variable).unwrap());
-            let theirs = tensors.floats(case["grads"][*input].as_str().unwrap());
-            for (ours, theirs) in ours.iter().zip(theirs) {
-                let limit = GRADIENT.0 + GRADIENT.1 * f64::from(theirs.abs());
-                within(&format!("{name}: gradient of {input}"), (ours - theirs).abs(), limit);
-            }
-        }
+        let inputs: Vec<(&str, &Var)> = inputs.into_iter().zip(&variables).collect();
+        compare(case, &tensors, &*loss(&case["params"]), &batch, &inputs);
     }
     cases.len()
+}
+
+/// Value and gradients of one case.
+pub(super) fn compare(case: &Value, tensors: &Tensors, loss: &dyn Loss, batch: &Batch, inputs: &[(&str, &Var)]) {
+    let name = case["name"].as_str().unwrap();
+    let value = loss.loss(batch).unwrap();
+    let expected = case["loss"].as_f64().unwrap();
+    let found = f64::from(value.to_scalar::<f32>().unwrap());
+    let deviation = if expected == 0.0 { found.abs() } else { (found / expected - 1.0).abs() };
+    within(&format!("{name}: loss {found}, expected {expected}"), deviation, LOSS);
+    let grads = value.backward().unwrap();
+    for (input, variable) in inputs {
+        let ours = floats(grads.get(variable).unwrap());
+        let theirs = tensors.floats(case["grads"][*input].as_str().unwrap());
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            let limit = GRADIENT.0 + GRADIENT.1 * f64::from(theirs.abs());
+            within(&format!("{name}: gradient of {input}"), (ours - theirs).abs(), limit);
+        }
+    }
 }
 
 pub(super) fn number(params: &Value, name: &str, default: f64) -> f64 {

@@ -1,6 +1,7 @@
 //! Values and gradients of the losses against sentence-transformers, and what holds for all of them.
 
 mod golden;
+mod pairs;
 mod properties;
 
 use kensaku::loss::{
@@ -62,12 +63,14 @@ pub fn trials() -> Trials {
         ("global_orthogonal_regularization", 4, |params| Box::new(golden::orthogonal(params))),
         ("matryoshka", 7, golden::matryoshka),
     ];
-    let mut trials: Trials = golden
+    let mut trials = pairs::trials();
+    let dense: Trials = golden
         .into_iter()
         .map(|(name, count, loss)| {
             test(&format!("losses::{name}"), move || assert_eq!(golden::cases(&format!("dense_{name}"), loss), count))
         })
         .collect();
+    trials.extend(dense);
     trials.extend([
         test("losses::settings_are_checked", properties::settings),
         test("losses::refuse_batches_that_cannot_be", properties::odd_batches),

@@ -3,11 +3,11 @@
 use candle_core::{DType, Device, Tensor, Var};
 use kensaku::data::{LabelKind, Labels};
 use kensaku::loss::{
-    AnglE, Batch, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet, CoSENT,
-    Contrastive, CosineSimilarity, Direction, Distance, DistillKLDiv, EmbedDistill, GISTEmbed,
-    GlobalOrthogonalRegularization, InfoNCE, Loss, MSE, MarginMSE, Matryoshka, MegaBatchMargin,
-    MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, Partition, TeacherDistance, Triplet, cosine, custom,
-    pairwise_cosine,
+    ADRMSE, AnglE, Batch, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet,
+    BinaryCrossEntropy, CoSENT, Contrastive, CosineSimilarity, CrossEntropy, Direction, Distance, DistillKLDiv,
+    EmbedDistill, GISTEmbed, GlobalOrthogonalRegularization, InfoNCE, LambdaLoss, ListMLE, ListNet, Loss, MSE,
+    MarginMSE, Matryoshka, MegaBatchMargin, MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, PListMLE,
+    Partition, RankNet, Reads, Scoring, TeacherDistance, Triplet, cosine, custom, pairwise_cosine,
 };
 use kensaku::random::Philox;
 
@@ -139,6 +139,14 @@ pub(super) fn slopes() {
     let teacher = Some(random(9, rows).narrow(1, 0, 2).unwrap().contiguous().unwrap());
     let guide: Vec<Tensor> = (20..23).map(|seed| random(seed, rows)).collect();
     let losses: Vec<(Box<dyn Loss>, usize, Option<Tensor>)> = vec![
+        (Box::new(ADRMSE::default()), 3, teacher.clone()),
+        (Box::new(BinaryCrossEntropy { pos_weight: 3.0 }), 2, binary.clone()),
+        (Box::new(CrossEntropy { label_smoothing: 0.1 }), 2, classes.clone()),
+        (Box::new(LambdaLoss::default()), 3, teacher.clone()),
+        (Box::new(ListMLE::default()), 3, None),
+        (Box::new(ListNet), 3, teacher.clone()),
+        (Box::new(PListMLE { respect_input_order: false, ..Default::default() }), 3, teacher.clone()),
+        (Box::new(RankNet::default()), 3, teacher.clone()),
         (Box::new(AnglE { scale: 2.0 }), 2, scores.clone()),
         (Box::new(AnglE { scale: 2.0 }), 3, None),
         (Box::new(BatchAllTriplet::default()), 1, classes.clone()),
@@ -169,16 +177,22 @@ pub(super) fn slopes() {
             [_, width] => LabelKind::List(*width),
             _ => Labels::from(floats(labels)).kind(),
         });
-        assert!(loss.needs().fits(columns, kind), "{name} with {columns} columns and {kind:?}");
-        let inputs: Vec<Var> = (0..columns).map(|seed| Var::from_tensor(&random(seed as u64, rows)).unwrap()).collect();
+        let pairs = loss.needs().reads == Reads::Pairs;
+        let scoring = if pairs { Scoring::Pairs } else { Scoring::default() };
+        assert!(loss.needs().fits(columns, kind, scoring), "{name} with {columns} columns and {kind:?}");
+        // Of two columns a cross-encoder makes one, of pairs.
+        let width = if name == "BinaryCrossEntropy" { 1 } else { 6 };
+        let input = |seed| random(seed as u64, rows).narrow(1, 0, width).unwrap().contiguous().unwrap();
+        let count = columns - usize::from(pairs);
+        let inputs: Vec<Var> = (0..count).map(|seed| Var::from_tensor(&input(seed)).unwrap()).collect();
         let value = |inputs: &[Tensor]| {
             let guide = if loss.needs().guide { guide.clone() } else { Vec::new() };
-            loss.loss(&Batch { labels: labels.clone(), guide, ..Batch::new(inputs.to_vec()) }).unwrap()
+            loss.loss(&Batch { labels: labels.clone(), guide, scoring, ..Batch::new(inputs.to_vec()) }).unwrap()
         };
         let tensors: Vec<Tensor> = inputs.iter().map(|input| input.as_tensor().clone()).collect();
         let grads = value(&tensors).backward().unwrap();
         for (index, input) in inputs.iter().enumerate() {
-            let direction = random(50 + index as u64, rows);
+            let direction = random(50 + index as u64, rows).narrow(1, 0, width).unwrap().contiguous().unwrap();
             let moved = |step: f64| {
                 let mut moved = tensors.iter().map(Tensor::detach).collect::<Vec<_>>();
                 moved[index] = (&moved[index] + (&direction * step).unwrap()).unwrap();

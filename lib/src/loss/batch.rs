@@ -27,6 +27,9 @@ pub struct Batch {
     pub labels: Option<Tensor>,
     /// The columns as a guide model embeds them, without gradients; empty without a guide.
     pub guide: Vec<Tensor>,
+    /// Where the documents of each query begin among the pairs of a cross-encoder's only column, and the end of the last;
+    /// empty where there is a column for each document of a query.
+    pub lists: Vec<usize>,
     /// How the model scores a query with a document.
     pub scoring: Scoring,
 }

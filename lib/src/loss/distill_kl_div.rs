@@ -45,7 +45,8 @@ impl Loss for DistillKLDiv {
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
         batch.examples()?;
         batch.some_negatives()?;
-        let (student, teacher) = (batch.own_scores_by(self.similarity)?, teacher_scores(batch)?);
+        let student = batch.own_scores_by(self.similarity)?;
+        let teacher = teacher_scores(batch, student.dim(1)?)?;
         if student.dims() != teacher.dims() {
             return Err(Error::Shape {
                 what: "labels of a batch".to_owned(),

@@ -38,21 +38,20 @@ impl Default for MarginMSE {
 impl Loss for MarginMSE {
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
         batch.examples()?;
-        batch.some_negatives()?;
-        let teacher = teacher_scores(batch)?;
-        let negatives = batch.negatives().len();
+        let own = batch.own_scores_by(self.similarity)?;
+        let documents = own.dim(1)?;
+        if documents < 2 {
+            batch.some_negatives()?;
+        }
+        let teacher = teacher_scores(batch, documents)?;
         let margins = match teacher.dim(1)? {
-            width if width == negatives => teacher,
+            width if width + 1 == documents => teacher,
             _ => margins(&teacher)?,
         };
-        Ok((margins_of(batch, self.similarity)? - margins)?.sqr()?.mean_all()?)
+        Ok((self::margins(&own)? - margins)?.sqr()?.mean_all()?)
     }
 
     described!("MarginMSE");
-}
-
-fn margins_of(batch: &Batch, similarity: Similarity) -> Result<Tensor> {
-    margins(&batch.own_scores_by(similarity)?)
 }
 
 /// The first column less each other one: `(B, 1 + n)` -> `(B, n)`.
@@ -62,8 +61,8 @@ fn margins(scores: &Tensor) -> Result<Tensor> {
 }
 
 /// What a teacher says of each example `(B, n)`: a number per negative or per document.
-pub(super) fn teacher_scores(batch: &Batch) -> Result<Tensor> {
-    let (labels, documents) = (batch.labels()?, batch.columns.len() - 1);
+pub(super) fn teacher_scores(batch: &Batch, documents: usize) -> Result<Tensor> {
+    let labels = batch.labels()?;
     let labels = if labels.rank() == 1 { labels.unsqueeze(1)? } else { labels.clone() };
     match labels.dims() {
         [_, width] if *width == documents || *width + 1 == documents => Ok(labels),

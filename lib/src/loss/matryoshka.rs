@@ -52,7 +52,7 @@ impl<L: Loss> Matryoshka<L> {
         };
         let columns = batch.columns.iter().map(|column| normalize(&first(column)?)).collect::<Result<_>>()?;
         let labels = match (&batch.labels, self.loss.needs().labels) {
-            (Some(vectors), Labelled::Vector) => Some(first(vectors)?),
+            (Some(vectors), Labelled::Target | Labelled::Vector) => Some(first(vectors)?),
             (labels, _) => labels.clone(),
         };
         Ok(Batch { columns, labels, ..batch.clone() })

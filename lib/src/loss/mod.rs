@@ -39,13 +39,17 @@ macro_rules! described {
     };
 }
 
+mod activated;
+mod adr_mse;
 mod angle;
 mod batch;
 mod batch_triplets;
+mod binary_cross_entropy;
 mod classes;
 mod contrastive;
 mod cosent;
 mod cosine_similarity;
+mod cross_entropy;
 mod custom;
 mod distance;
 mod distill_kl_div;
@@ -53,6 +57,10 @@ mod functions;
 mod gist_embed;
 mod global_orthogonal;
 mod info_nce;
+mod lambda;
+mod list_mle;
+mod list_net;
+mod lists;
 mod margin_mse;
 mod matryoshka;
 mod mega_batch_margin;
@@ -71,12 +79,16 @@ use serde_json::Value;
 use crate::error::expect;
 use crate::{Error, Result};
 
+pub use activated::{Sigmoid, sigmoid};
+pub use adr_mse::ADRMSE;
 pub use angle::AnglE;
 pub use batch::Batch;
 pub use batch_triplets::{BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet};
+pub use binary_cross_entropy::BinaryCrossEntropy;
 pub use contrastive::{Contrastive, Reduction};
 pub use cosent::CoSENT;
 pub use cosine_similarity::{CosineSimilarity, Difference};
+pub use cross_entropy::CrossEntropy;
 pub use custom::{Custom, custom};
 pub use distance::Distance;
 pub use distill_kl_div::DistillKLDiv;
@@ -84,6 +96,9 @@ pub use functions::{cross_entropy, kl_divergence, log_softmax, log_sum_exp, pair
 pub use gist_embed::{GISTEmbed, MarginStrategy};
 pub use global_orthogonal::GlobalOrthogonalRegularization;
 pub use info_nce::{InfoNCE, NTXent};
+pub use lambda::{LambdaLoss, Logarithm, PairWeight, RankNet};
+pub use list_mle::{ListMLE, PListMLE, RankWeight};
+pub use list_net::ListNet;
 pub use margin_mse::MarginMSE;
 pub use matryoshka::Matryoshka;
 pub use mega_batch_margin::MegaBatchMargin;

@@ -4,14 +4,14 @@ use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::similarity::pairwise_cosine;
-use super::{Batch, Loss};
+use super::{Batch, Loss, Scoring};
 use crate::{Error, Result};
 
 /// `mean (x - teacher)²` over all numbers of all columns: makes a model embed texts as its teacher does, in other
 /// languages, too.
 ///
 /// Labels are the teacher's vector of each example `(B, dim)`, the same for all columns, or one per column
-/// `(B, columns, dim)`. Source: Reimers and Gurevych 2020. Values and gradients equal sentence-transformers 6.2.
+/// `(B, columns, dim)`. Of a cross-encoder they are a score per pair `(B,)`. Source: Reimers and Gurevych 2020. Values and gradients equal sentence-transformers 6.2.
 ///
 /// ```
 /// use kensaku::loss::{Batch, Loss, MSE};
@@ -62,7 +62,10 @@ pub enum TeacherDistance {
 
 impl Loss for MSE {
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
-        EmbedDistill { distance: TeacherDistance::Mse }.loss(batch)
+        match batch.scoring {
+            Scoring::Pairs => Ok((batch.pair_scores()? - batch.numbers()?)?.sqr()?.mean(0)?),
+            _ => EmbedDistill { distance: TeacherDistance::Mse }.loss(batch),
+        }
     }
 
     described!("MSE");

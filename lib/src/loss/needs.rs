@@ -57,6 +57,10 @@ pub enum Labelled {
     Teacher,
     /// The vector of a teacher.
     Vector,
+    /// The vector of a teacher, or its score of a pair that a cross-encoder reads.
+    Target,
+    /// A score per document, or none.
+    Order,
 }
 
 /// Any number of columns, from this one.
@@ -96,6 +100,10 @@ impl Needs {
         Self { reads: Reads::Vectors, ..self }
     }
 
+    const fn of_pairs(self) -> Self {
+        Self { reads: Reads::Pairs, ..self }
+    }
+
     const fn guided(self) -> Self {
         Self { guide: true, ..self }
     }
@@ -114,23 +122,34 @@ impl Needs {
         TABLE.iter().find(|needs| needs.name == name).cloned().unwrap_or_default()
     }
 
-    /// Whether a training set with this number of text columns, and these labels, has what the loss needs.
-    pub fn fits(&self, columns: usize, labels: Option<LabelKind>) -> bool {
-        self.columns.contains(&columns) && self.labels.fits(columns, labels)
+    /// Whether a training set with this number of text columns, and these labels, has what the loss needs, with a model
+    /// that scores so.
+    pub fn fits(&self, columns: usize, labels: Option<LabelKind>, scoring: Scoring) -> bool {
+        // A cross-encoder reads no query with the documents of another one.
+        let negatives = self.in_batch && scoring == Scoring::Pairs;
+        self.columns.contains(&columns)
+            && (columns > 2 || !negatives)
+            && self.labels.fits(columns, labels, scoring)
+            && self.reads.fits(scoring)
     }
 
     /// The names of the library's losses that fit such a training set, and a model that scores so.
     pub fn fitting(columns: usize, labels: Option<LabelKind>, scoring: Scoring) -> Vec<&'static str> {
-        let fits = |needs: &&Self| needs.reads.fits(scoring) && needs.fits(columns, labels);
-        TABLE.iter().filter(fits).map(|needs| needs.name).collect()
+        TABLE.iter().filter(|needs| needs.fits(columns, labels, scoring)).map(|needs| needs.name).collect()
     }
 
     /// What it needs in words: `pairs, and a score for each`. That it takes no labels is only said of `labelled` data.
-    pub(crate) fn spoken(&self, labelled: bool) -> String {
+    pub(crate) fn spoken(&self, labelled: bool, scoring: Scoring) -> String {
+        match self.reads {
+            Reads::Vectors if scoring == Scoring::Pairs => return "a model with a vector per text".to_owned(),
+            Reads::Pairs if scoring != Scoring::Pairs => return "a cross-encoder".to_owned(),
+            _ => {}
+        }
         let columns = match (self.columns.start(), self.columns.end()) {
             (1, 1) => "one column of texts".to_owned(),
             (2, 2) => "pairs".to_owned(),
             (1, _) => "any columns".to_owned(),
+            (2, _) if self.in_batch && scoring == Scoring::Pairs => "pairs with negatives".to_owned(),
             (2, _) => "pairs, with or without negatives".to_owned(),
             _ => "pairs with negatives".to_owned(),
         };
@@ -154,12 +173,13 @@ impl Reads {
 }
 
 impl Labelled {
-    fn fits(self, columns: usize, labels: Option<LabelKind>) -> bool {
+    fn fits(self, columns: usize, labels: Option<LabelKind>, scoring: Scoring) -> bool {
         let negatives = columns.saturating_sub(2);
         match (self, labels) {
             (Self::Unknown, _) | (Self::No, None) => true,
             // Pairs labelled 0 would be trained as positives.
             (Self::No, Some(_)) => false,
+            (Self::Order, None) => true,
             // Negatives tell as much as scores.
             (Self::Optional, None) => negatives > 0,
             (_, None) => false,
@@ -170,6 +190,8 @@ impl Labelled {
             (Self::Margins, Some(_)) => negatives == 1,
             (Self::Teacher, Some(labels)) => labels == LabelKind::List(negatives + 1),
             (Self::Vector, Some(labels)) => matches!(labels, LabelKind::List(_)),
+            (Self::Target, Some(labels)) => matches!(labels, LabelKind::List(_)) != (scoring == Scoring::Pairs),
+            (Self::Order, Some(labels)) => labels == LabelKind::List(negatives + 1),
         }
     }
 
@@ -183,33 +205,43 @@ impl Labelled {
             Self::Margins => "a teacher's margin per negative, or its score per document",
             Self::Teacher => "a teacher's score per document",
             Self::Vector => "a teacher's vector for each",
+            Self::Target => "a teacher's vector for each, or its score of each pair for a cross-encoder",
+            Self::Order => "a score per document, or documents in order",
         }
     }
 }
 
-use Labelled::{Binary, Class, Margins, No, Optional, Score, Teacher, Vector};
+use Labelled::{Binary, Class, Margins, No, Optional, Order, Score, Target, Teacher, Vector};
 
-/// All losses of the library.
+/// All losses of the library, in the order of their names.
 const TABLE: &[Needs] = &[
+    Needs::of("ADRMSE", from(3), Teacher),
     Needs::of("AnglE", from(2), Optional).of_vectors(),
     Needs::of("BatchAllTriplet", 1..=1, Class).in_batch().of_vectors(),
     Needs::of("BatchHardSoftMarginTriplet", 1..=1, Class).in_batch().of_vectors(),
     Needs::of("BatchHardTriplet", 1..=1, Class).in_batch().of_vectors(),
     Needs::of("BatchSemiHardTriplet", 1..=1, Class).in_batch().of_vectors(),
+    Needs::of("BinaryCrossEntropy", 2..=2, Score).within(0.0, 1.0).of_pairs(),
     Needs::of("Contrastive", 2..=2, Binary).of_vectors(),
     Needs::of("CoSENT", 2..=2, Score).in_batch().of_vectors(),
     Needs::of("CosineSimilarity", 2..=2, Score).within(-1.0, 1.0).of_vectors(),
+    Needs::of("CrossEntropy", 2..=2, Class).of_pairs(),
     Needs::of("DistillKLDiv", from(3), Teacher),
     Needs::of("EmbedDistill", from(1), Vector).of_vectors(),
     Needs::of("GISTEmbed", from(2), No).in_batch().guided().of_vectors(),
     Needs::of("GlobalOrthogonalRegularization", from(1), No).in_batch().of_vectors(),
     Needs::of("InfoNCE", from(2), No).in_batch().of_vectors(),
+    Needs::of("LambdaLoss", from(3), Teacher),
+    Needs::of("ListMLE", from(3), Order),
+    Needs::of("ListNet", from(3), Teacher),
     Needs::of("MarginMSE", from(3), Margins),
     Needs::of("MegaBatchMargin", 2..=2, No).in_batch().of_vectors(),
-    Needs::of("MSE", from(1), Vector).of_vectors(),
+    Needs::of("MSE", from(1), Target),
     Needs::of("MultipleNegativesRanking", from(2), No).in_batch(),
     Needs::of("NTXent", 2..=2, No).in_batch().of_vectors(),
     Needs::of("OnlineContrastive", 2..=2, Binary).of_vectors(),
+    Needs::of("PListMLE", from(3), Order),
+    Needs::of("RankNet", from(3), Teacher),
     Needs::of("Triplet", from(3), No).of_vectors(),
 ];
 
@@ -239,8 +271,8 @@ mod tests {
             Needs::fitting(4, Some(LabelKind::List(2)), Scoring::default()),
             ["EmbedDistill", "MarginMSE", "MSE"]
         );
-        assert!(!Needs::named("MarginMSE").fits(4, Some(LabelKind::List(4))));
-        assert!(Needs::default().fits(7, None), "nothing is known of a closure");
+        assert!(!Needs::named("MarginMSE").fits(4, Some(LabelKind::List(4)), Scoring::default()));
+        assert!(Needs::default().fits(7, None, Scoring::default()), "nothing is known of a closure");
     }
 
     #[test]

@@ -65,17 +65,7 @@ impl Batch {
     pub fn own_scores(&self) -> Result<Tensor> {
         match self.scoring {
             Scoring::Vectors(similarity) => self.own_similarities(similarity),
-            Scoring::Pairs => {
-                let one = |logits: &Tensor| match logits.dims() {
-                    [_, 1] => Ok(logits.squeeze(D::Minus1)?),
-                    dims => Err(Error::Shape {
-                        what: "scores of a cross-encoder".to_owned(),
-                        found: format!("{dims:?}"),
-                        expected: "one per pair: a model with one label".to_owned(),
-                    }),
-                };
-                Ok(Tensor::stack(&self.columns.iter().map(one).collect::<Result<Vec<_>>>()?, 1)?)
-            }
+            Scoring::Pairs => Ok(Tensor::stack(&self.columns.iter().map(one_label).collect::<Result<Vec<_>>>()?, 1)?),
         }
     }
 
@@ -87,10 +77,28 @@ impl Batch {
         }
     }
 
+    /// The score of each example's first pair `(B,)`, of a cross-encoder with one label.
+    pub(super) fn pair_scores(&self) -> Result<Tensor> {
+        self.examples()?;
+        one_label(self.logits()?)
+    }
+
     fn own_similarities(&self, similarity: Similarity) -> Result<Tensor> {
         let (queries, _) = (self.queries()?, self.positives()?);
         let scores: Vec<Tensor> =
             self.columns[1..].iter().map(|docs| similarity.pairwise(queries, docs)).collect::<Result<_>>()?;
         Ok(Tensor::stack(&scores, 1)?)
+    }
+}
+
+/// Of pairs that have one number each: `(B, 1)` -> `(B,)`.
+fn one_label(logits: &Tensor) -> Result<Tensor> {
+    match logits.dims() {
+        [_, 1] => Ok(logits.squeeze(D::Minus1)?),
+        dims => Err(Error::Shape {
+            what: "scores of a cross-encoder".to_owned(),
+            found: format!("{dims:?}"),
+            expected: "one per pair: a model with one label".to_owned(),
+        }),
     }
 }

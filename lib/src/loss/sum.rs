@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use super::needs::Labelled;
 use super::{
-    AnglE, Batch, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet, CoSENT,
-    Contrastive, CosineSimilarity, Custom, DistillKLDiv, EmbedDistill, GISTEmbed, GlobalOrthogonalRegularization,
-    InfoNCE, Loss, MSE, MarginMSE, Matryoshka, MegaBatchMargin, MultipleNegativesRanking, NTXent, Needs,
-    OnlineContrastive, Reads, Term, Triplet, total,
+    ADRMSE, AnglE, Batch, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet,
+    BinaryCrossEntropy, CoSENT, Contrastive, CosineSimilarity, CrossEntropy, Custom, DistillKLDiv, EmbedDistill,
+    GISTEmbed, GlobalOrthogonalRegularization, InfoNCE, LambdaLoss, ListMLE, ListNet, Loss, MSE, MarginMSE, Matryoshka,
+    MegaBatchMargin, MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, PListMLE, RankNet, Reads, Term,
+    Triplet, total,
 };
 use crate::Result;
 use crate::error::expect;
@@ -152,26 +153,34 @@ macro_rules! terms {
 }
 
 terms!(
+    ADRMSE,
     AnglE,
     BatchAllTriplet,
     BatchHardSoftMarginTriplet,
     BatchHardTriplet,
     BatchSemiHardTriplet,
+    BinaryCrossEntropy,
     CoSENT,
     Contrastive,
     CosineSimilarity,
+    CrossEntropy,
     Custom,
     DistillKLDiv,
     EmbedDistill,
     GISTEmbed,
     GlobalOrthogonalRegularization,
     InfoNCE,
+    LambdaLoss,
+    ListMLE,
+    ListNet,
     MSE,
     MarginMSE,
     MegaBatchMargin,
     MultipleNegativesRanking,
     NTXent,
     OnlineContrastive,
+    PListMLE,
+    RankNet,
     Triplet,
 );
 

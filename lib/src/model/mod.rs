@@ -2,12 +2,14 @@
 //! `new`, `load`, `encode_queries`, `encode_docs`, `save`.
 
 mod bi_encoder;
+mod cross_encoder;
 mod directory;
 mod embeddings;
 mod interface;
 mod pooling;
 
 pub use bi_encoder::{BiEncoder, BiEncoderConfig, Precision, Role};
+pub use cross_encoder::{Activation, CrossEncoder, CrossEncoderConfig, Ranked};
 pub use embeddings::Embeddings;
 pub use interface::{Model, Outputs, Part, Tokens};
 pub(crate) use interface::{as_type, downcast};

@@ -20,7 +20,7 @@ use crate::{Error, Result, files, folder, interrupt};
 /// environment variable `TOKENIZERS_PARALLELISM`.
 #[derive(Clone)]
 pub struct Tokenizer {
-    inner: Arc<tokenizers::Tokenizer>,
+    pub(super) inner: Arc<tokenizers::Tokenizer>,
     vocab_size: usize,
 }
 
@@ -196,7 +196,7 @@ impl Tokenizer {
 
     /// Encodes as much of a text as gives more than `tokens` tokens, or all of it. A long text is not read to its end
     /// only to be cut.
-    fn encode_start(&self, text: &str, tokens: usize) -> Result<Encoding> {
+    pub(super) fn encode_start(&self, text: &str, tokens: usize) -> Result<Encoding> {
         // Without a pre-tokenizer the whole text is one word, whose tokens may depend on its end.
         let mut bytes = match self.inner.get_pre_tokenizer() {
             Some(_) => tokens.saturating_mul(BYTES_PER_TOKEN).max(SHORT_TEXT),

@@ -2,7 +2,7 @@
 
 use super::trainer::Training;
 use crate::data::{LabelKind, Labels, text_column};
-use crate::loss::{Labelled, Needs, Reads};
+use crate::loss::{Labelled, Needs, Scoring};
 use crate::{Error, Result};
 
 impl Training {
@@ -10,24 +10,12 @@ impl Training {
     pub(super) fn check_fit(&self, columns: usize, labels: Option<&Labels>) -> Result<()> {
         let needs = self.loss.needs();
         let (kind, scoring) = (labels.map(Labels::kind), self.model.scoring());
-        if !needs.fits(columns, kind) {
-            let (loss, found) = (needs.name, columns_and_labels(columns, kind));
+        if !needs.fits(columns, kind, scoring) {
+            let (loss, found) = (needs.name, found(columns, kind, scoring));
             return Err(Error::LossUnfit {
                 loss,
-                needs: needs.spoken(kind.is_some()),
+                needs: needs.spoken(kind.is_some(), scoring),
                 found,
-                fitting: Needs::fitting(columns, kind, scoring),
-            });
-        }
-        if !needs.reads.fits(scoring) {
-            let [needed, found] = match needs.reads {
-                Reads::Pairs => ["scores of pairs, as a cross-encoder makes them", "vectors"],
-                _ => ["a vector per text", "scores of pairs, as a cross-encoder makes them"],
-            };
-            return Err(Error::LossUnfit {
-                loss: needs.name,
-                needs: needed.to_owned(),
-                found: found.to_owned(),
                 fitting: Needs::fitting(columns, kind, scoring),
             });
         }
@@ -38,11 +26,22 @@ impl Training {
         self.check_scores(labels, None)
     }
 
+    /// Whether other examples of a batch are negatives.
+    pub(super) fn in_batch(&self) -> bool {
+        self.loss.needs().in_batch && self.model.scoring() != Scoring::Pairs
+    }
+
     /// An error that names the first score outside the loss's range, and the line that mends it. `rows` of the training
     /// set are those that the scores belong to; `None` for all.
     pub(super) fn check_scores(&self, labels: Option<&Labels>, rows: Option<&[usize]>) -> Result<()> {
         labels.map_or(Ok(()), |labels| check(&self.loss.needs(), labels.values(), rows))
     }
+}
+
+/// What there is: `query, positive and a cross-encoder`.
+fn found(columns: usize, labels: Option<LabelKind>, scoring: Scoring) -> String {
+    let columns = columns_and_labels(columns, labels);
+    if scoring == Scoring::Pairs { format!("{columns} and a cross-encoder") } else { columns }
 }
 
 /// `query, positive, 2 columns of negatives, score`

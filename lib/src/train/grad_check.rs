@@ -8,7 +8,7 @@ use super::TokenBatch;
 use super::autograd::{loss_batch, loss_value, nothing_reached, scalar, variables};
 use super::grad_cache::{embed, parts};
 use crate::data::text_column;
-use crate::loss::Loss;
+use crate::loss::{Loss, Scoring};
 use crate::model::Model;
 use crate::nn::Activations;
 use crate::random::Philox;
@@ -126,7 +126,8 @@ struct Slopes<'a> {
 impl Slopes<'_> {
     /// Compares the gradient of one column with slopes.
     fn check(&self, column: usize, gradient: &[f64]) -> Result<ColumnCheck> {
-        let name = text_column(column);
+        // A cross-encoder has no column of queries alone.
+        let name = text_column(column + usize::from(self.model.scoring() == Scoring::Pairs));
         let norm = length(gradient);
         let (mut along, mut off, mut steep) = (0.0, 0.0, 0.0);
         let mut rng = Philox::new(column as u64);

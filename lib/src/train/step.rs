@@ -162,7 +162,7 @@ impl Training {
         }
         self.truncated += cut;
         let lone = |batch: &TokenBatch| batch.examples() == 1 && batch.columns.len() == 2;
-        if self.loss.needs().in_batch && batches.iter().any(lone) {
+        if self.in_batch() && batches.iter().any(lone) {
             if self.lone_pairs == 0 {
                 log::warn!(
                     "step {step}: a batch of one pair has no negatives: its loss is 0 and trains nothing (said once)"

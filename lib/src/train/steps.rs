@@ -146,7 +146,7 @@ impl Training {
             let problem = "the training set has no rows".to_owned();
             return Err(Error::NothingToTrain { problem, expected: "at least one example".to_owned() });
         }
-        if !self.loss.needs().in_batch || columns.len() > 2 || !plan.lone() {
+        if !self.in_batch() || columns.len() > 2 || !plan.lone() {
             return Ok(());
         }
         if self.config.batch_size == 1 {

@@ -20,6 +20,9 @@ use crate::{Error, Result};
 pub struct TokenBatch {
     pub columns: Vec<PackedBatch>,
     pub labels: Option<Labels>,
+    /// Where the documents of each query begin among the pairs of a cross-encoder's only column, and the end of the last;
+    /// empty where there is a column for each document of a query.
+    pub lists: Vec<usize>,
     /// The vectors of a guide, by column and row; empty without a guide.
     pub guide: Vec<Vec<Vec<f32>>>,
     /// The rows of the training set that it is made of, for messages; empty where it is made by hand.

@@ -6,7 +6,10 @@
 mod foreign;
 mod read;
 mod replace;
+mod text;
 mod write;
 
-pub(super) use read::read;
-pub(super) use write::write;
+pub(super) use read::{read, unusable};
+pub(super) use replace::replace;
+pub(super) use text::TextSettings;
+pub(super) use write::{check_finite, write, write_tokenizer};

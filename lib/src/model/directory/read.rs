@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::foreign;
+use super::TextSettings;
 use crate::loss::Similarity;
 use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::{BiEncoder, BiEncoderConfig, Pooling};
 use crate::nn::Encoder;
-use crate::text::Tokenizer;
 use crate::{Error, Result, folder};
 
 pub(in crate::model) fn read(dir: &Path) -> Result<BiEncoder> {
@@ -24,17 +23,12 @@ pub(in crate::model) fn read(dir: &Path) -> Result<BiEncoder> {
         read_pooling(pooling, &mut config)?;
     }
     read_prompts(dir, &mut config)?;
-    let transformer = Transformer::read(&modules.transformer)?;
+    let text = TextSettings::read(&modules.transformer, "feature-extraction")?;
     let encoder = Encoder::load(&modules.transformer)?;
-    let mut tokenizer = Tokenizer::load(&modules.transformer)?;
-    foreign::refuse_of_tokenizer(&modules.transformer, &tokenizer)?;
-    if transformer.lowercase {
-        // As sentence-transformers 6 does it: the tokenizer that is saved lower-cases by itself.
-        tokenizer = tokenizer.lowercased()?;
-    }
+    let tokenizer = text.tokenizer(&modules.transformer)?;
     let longest = encoder.config().longest();
-    config.max_length = transformer.max_length.unwrap_or(longest).min(longest);
-    BiEncoder::from_parts(encoder, tokenizer, config).map_err(|error| error.of_file(&transformer.path))
+    config.max_length = text.max_length.unwrap_or(longest).min(longest);
+    BiEncoder::from_parts(encoder, tokenizer, config).map_err(|error| error.of_file(&text.path))
 }
 
 /// The folders of the modules.
@@ -154,58 +148,6 @@ fn read_prompts(dir: &Path, config: &mut BiEncoderConfig) -> Result<()> {
     Ok(())
 }
 
-/// Older versions name a file after the family: `sentence_bert_config.json`.
-pub(super) const FAMILIES: [&str; 7] = ["bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"];
-
-/// What the module of the encoder says about texts.
-struct Transformer {
-    /// The file that names the maximum length.
-    path: PathBuf,
-    max_length: Option<usize>,
-    lowercase: bool,
-}
-
-impl Transformer {
-    /// Older versions store the maximum length in a separate file, once named after the family; newer ones in that of the
-    /// tokenizer.
-    fn read(dir: &Path) -> Result<Self> {
-        let mut path = folder::file(dir, "tokenizer_config.json")?;
-        let tokenizer = folder::optional_json(dir, "tokenizer_config.json")?;
-        let mut stored = Value::Null;
-        for family in FAMILIES {
-            let name = format!("sentence_{family}_config.json");
-            let own = folder::file(dir, &name)?;
-            if own.exists() {
-                stored = folder::read_json(dir, &name)?;
-                check_task(&own, &stored)?;
-                path = own;
-                break;
-            }
-        }
-        foreign::refuse(dir, &path, &stored)?;
-        // Tokenizers without a limit store 1e30, which is no u64.
-        let length = stored["max_seq_length"].as_u64().or(tokenizer["model_max_length"].as_u64());
-        let max_length = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
-        Ok(Self { path, max_length, lowercase: stored["do_lower_case"].as_bool().unwrap_or(false) })
-    }
-}
-
-/// The newer schema can name other outputs than the hidden states of all tokens.
-fn check_task(path: &Path, stored: &Value) -> Result<()> {
-    let text = &stored["modality_config"]["text"];
-    for (name, value, expected) in [
-        ("transformer_task", &stored["transformer_task"], "feature-extraction"),
-        ("method", &text["method"], "forward"),
-        ("method_output_name", &text["method_output_name"], "last_hidden_state"),
-        ("module_output_name", &stored["module_output_name"], "token_embeddings"),
-    ] {
-        if !(value.is_null() || value == expected) {
-            return Err(unusable(path, format!("`{name}` is {value}"), format!("`{expected}`")));
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn unusable(path: &Path, problem: impl Into<String>, expected: impl Into<String>) -> Error {
+pub(in crate::model) fn unusable(path: &Path, problem: impl Into<String>, expected: impl Into<String>) -> Error {
     Error::Model { path: path.to_owned(), problem: problem.into(), expected: expected.into() }
 }

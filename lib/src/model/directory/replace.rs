@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::read::FAMILIES;
+use super::text::FAMILIES;
 use crate::files::{exchange, folder_aside, sync_folder};
 use crate::{Error, Result};
 
@@ -28,7 +28,7 @@ fn is_of_a_model(name: &str) -> bool {
 /// Replaces `dir` with a folder that `create` fills. Files that do not belong to the old model are kept, such as an edited
 /// README or the user's notes. If `dir` has no model but other files, the new files are added one by one; an error if one of
 /// them is there.
-pub(super) fn replace(dir: &Path, create: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+pub(in crate::model) fn replace(dir: &Path, create: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     if dir.as_os_str().is_empty() {
         return Err(Error::Setting {
             field: "dir",

@@ -86,12 +86,20 @@ impl Classifier {
 
     /// Writes what `AutoModelForSequenceClassification.from_pretrained` and [`Classifier::load`] read.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
+        self.save_with(dir.as_ref(), json!({}))
+    }
+
+    /// The same with further keys in `config.json`.
+    pub(crate) fn save_with(&self, dir: &Path, keys: Value) -> Result<()> {
         let names = self.labels.iter().enumerate();
         let by_id: serde_json::Map<String, Value> =
             names.clone().map(|(id, name)| (id.to_string(), json!(name))).collect();
         let by_name: serde_json::Map<String, Value> = names.map(|(id, name)| (name.clone(), json!(id))).collect();
-        let head = json!({ "id2label": by_id, "label2id": by_name });
-        self.encoder.save_with_head(dir.as_ref(), "ForSequenceClassification", head)
+        let mut head = json!({ "id2label": by_id, "label2id": by_name });
+        if let (Value::Object(head), Value::Object(keys)) = (&mut head, keys) {
+            head.extend(keys);
+        }
+        self.encoder.save_with_head(dir, "ForSequenceClassification", head)
     }
 
     /// The encoder, whose table holds the head's parameters too.
@@ -107,6 +115,11 @@ impl Classifier {
     pub fn into_encoder(mut self) -> Encoder {
         self.encoder.remove_head();
         self.encoder
+    }
+
+    /// Whether a parameter is added to the numbers of every sequence alike, which a loss of their differences does not see.
+    pub(crate) fn is_out_bias(&self, name: &str) -> bool {
+        name.strip_suffix(".bias") == Some(self.spec.out)
     }
 
     /// What the checkpoint held beyond this model, and what was drawn anew.

@@ -91,7 +91,7 @@ impl Training {
         // In f64: a batch may be any number.
         let side = batch as f64;
         let docs = columns.saturating_sub(1) as f64;
-        let matrix = if self.loss.needs().in_batch { side * side * docs * MATRIX_COPIES } else { 0.0 };
+        let matrix = if self.in_batch() { side * side * docs * MATRIX_COPIES } else { 0.0 };
         let vectors = 8.0 * side * (columns * self.model.width()) as f64;
         let parameters = self.model.parameters().len();
         let (trained, moments) = (self.optimizer.trained(), self.optimizer.moments().len());
@@ -156,7 +156,7 @@ impl Training {
             0 => "no hard negatives".to_owned(),
             columns => format!("{columns} per example"),
         };
-        match (needs.in_batch, columns) {
+        match (self.in_batch(), columns) {
             (true, columns) => {
                 let others = (self.config.batch_size - 1) * (columns + 1);
                 let found = format!("in-batch, {others} of other examples; {each}");
