@@ -6,12 +6,13 @@
 //! cargo run --release -p kensaku --example directories -- check FOLDER
 //! ```
 //!
-//! A folder has a directory of every family, with the vectors that its writer computed in `expected.json`.
+//! A folder has a directory of every family, with what its writer computed in `expected.json`.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
+use kensaku::model::Activation;
 use kensaku::prelude::*;
 use kensaku::serde_json::{self, Value, json};
 
@@ -43,13 +44,62 @@ fn main() -> Result<()> {
     }
 }
 
+/// A model of any architecture.
+enum Model {
+    Bi(BiEncoder),
+    Cross(CrossEncoder),
+}
+
+impl Model {
+    fn load(kind: &str, dir: &Path) -> Result<Self> {
+        Ok(match kind {
+            "bi-encoder" => Self::Bi(BiEncoder::load(dir)?),
+            "cross-encoder" => Self::Cross(CrossEncoder::load(dir)?),
+            other => bail!("{}: unknown kind {other}", dir.display()),
+        })
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Bi(_) => "bi-encoder",
+            Self::Cross(_) => "cross-encoder",
+        }
+    }
+
+    fn save(&self, dir: &Path) -> Result<()> {
+        match self {
+            Self::Bi(model) => model.save(dir)?,
+            Self::Cross(model) => model.save(dir)?,
+        }
+        Ok(())
+    }
+
+    /// What the model computes of the texts, by name.
+    fn outputs(&self) -> Result<Vec<(String, Vec<f32>)>> {
+        let flat = |tensor: Tensor| Ok::<_, anyhow::Error>(tensor.flatten_all()?.to_vec1::<f32>()?);
+        match self {
+            Self::Bi(model) => {
+                let named = |(key, role): &(&str, Role)| Ok(((*key).to_owned(), flat(model.encode(&TEXTS, *role)?)?));
+                ROLES.iter().map(named).collect()
+            }
+            Self::Cross(model) => Ok(vec![("scores".to_owned(), flat(model.predict(&pairs())?)?)]),
+        }
+    }
+}
+
+/// Every text with the next one.
+fn pairs() -> Vec<(&'static str, &'static str)> {
+    (0..TEXTS.len()).map(|index| (TEXTS[index], TEXTS[(index + 1) % TEXTS.len()])).collect()
+}
+
 fn save(folder: &Path) -> Result<()> {
     for (name, model) in models()? {
         let dir = folder.join(name);
         model.save(&dir)?;
-        let vectors = ROLES.map(|(key, role)| Ok::<_, anyhow::Error>((key.to_owned(), json!(encode(&model, role)?))));
-        let vectors = vectors.into_iter().collect::<Result<serde_json::Map<String, Value>>>()?;
-        fs::write(dir.join("expected.json"), json!({ "texts": TEXTS, "vectors": vectors }).to_string())?;
+        let outputs: serde_json::Map<String, Value> =
+            model.outputs()?.into_iter().map(|(key, numbers)| (key, json!(numbers))).collect();
+        let expected = json!({ "kind": model.kind(), "texts": TEXTS, "pairs": pairs(), "outputs": outputs });
+        fs::write(dir.join("expected.json"), expected.to_string())?;
     }
     Ok(())
 }
@@ -57,31 +107,26 @@ fn save(folder: &Path) -> Result<()> {
 fn check(folder: &Path) -> Result<()> {
     let mut names: Vec<_> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     names.sort();
-    ensure!(names.len() == models()?.len(), "{} directories in {}", names.len(), folder.display());
+    ensure!(!names.is_empty(), "no directories in {}", folder.display());
     for dir in names {
         let expected: Value = serde_json::from_slice(&fs::read(dir.join("expected.json"))?)?;
-        let model = BiEncoder::load(&dir)?;
+        let model = Model::load(expected["kind"].as_str().unwrap_or_default(), &dir)?;
         let mut most = 0.0_f32;
-        for (key, role) in ROLES {
-            let theirs: Vec<Vec<f32>> = serde_json::from_value(expected["vectors"][key].clone())?;
-            let ours = encode(&model, role)?;
-            ensure!(ours.len() == theirs.len(), "{}: {} vectors", dir.display(), theirs.len());
-            for (ours, theirs) in ours.iter().flatten().zip(theirs.iter().flatten()) {
+        for (key, ours) in model.outputs()? {
+            let theirs: Vec<f32> = serde_json::from_value(expected["outputs"][&key].clone())?;
+            ensure!(ours.len() == theirs.len(), "{}: {} numbers of {key}", dir.display(), theirs.len());
+            for (ours, theirs) in ours.iter().zip(theirs) {
                 most = most.max((ours - theirs).abs());
             }
         }
         println!("{:<60} largest difference {most:.1e}", dir.display());
-        ensure!(most <= TOLERANCE, "{}: vectors differ by {most}", dir.display());
+        ensure!(most <= TOLERANCE, "{}: outputs differ by {most}", dir.display());
     }
     Ok(())
 }
 
-fn encode(model: &BiEncoder, role: Role) -> Result<Vec<Vec<f32>>> {
-    Ok(model.encode(&TEXTS, role)?.to_vec2::<f32>()?)
-}
-
-/// A small model of every family, each with other settings.
-fn models() -> Result<Vec<(&'static str, BiEncoder)>> {
+/// A small model of every family and every architecture, each with other settings.
+fn models() -> Result<Vec<(&'static str, Model)>> {
     let bert = BertConfig { initializer_range: 0.2, hidden_size: 32, ..Default::default() };
     let distilbert = DistilBertConfig { initializer_range: 0.2, dim: 32, ..Default::default() };
     let electra = BertConfig { model_type: "electra".to_owned(), embedding_size: Some(16), ..bert.clone() };
@@ -110,15 +155,25 @@ fn models() -> Result<Vec<(&'static str, BiEncoder)>> {
     let pooled = |pooling: Pooling, config: &BiEncoderConfig| BiEncoderConfig { pooling, ..config.clone() };
     let several = Pooling::Concat(vec![Pooling::Cls, Pooling::Max, Pooling::Mean]);
     let (pieces, words) = (word_pieces(true)?, words()?);
-    Ok(vec![
-        ("bert", BiEncoder::new(bert, pieces.clone(), prompted, 1)?),
-        ("distilbert", BiEncoder::new(distilbert, pieces.clone(), pooled(several, &plain), 2)?),
+    let cross = CrossEncoderConfig { max_length: 24, ..Default::default() };
+    let three = CrossEncoderConfig { activation: Activation::Identity, ..cross.clone() };
+    let bi = [
+        ("bert", BiEncoder::new(bert.clone(), pieces.clone(), prompted, 1)?),
+        ("distilbert", BiEncoder::new(distilbert.clone(), pieces.clone(), pooled(several, &plain), 2)?),
         ("electra", lower_cased(BiEncoder::new(electra, word_pieces(false)?, first, 3)?)?),
-        ("modernbert", BiEncoder::new(modernbert, pieces, excluded.clone(), 4)?),
+        ("modernbert", BiEncoder::new(modernbert.clone(), pieces.clone(), excluded.clone(), 4)?),
         ("mpnet", BiEncoder::new(mpnet, words.clone(), pooled(Pooling::WeightedMean, &plain), 5)?),
-        ("roberta", BiEncoder::new(roberta, words.clone(), pooled(Pooling::MeanSqrtLen, &excluded), 6)?),
-        ("xlm-roberta", BiEncoder::new(xlm_roberta, words, pooled(Pooling::LastToken, &plain), 7)?),
-    ])
+        ("roberta", BiEncoder::new(roberta.clone(), words.clone(), pooled(Pooling::MeanSqrtLen, &excluded), 6)?),
+        ("xlm-roberta", BiEncoder::new(xlm_roberta, words.clone(), pooled(Pooling::LastToken, &plain), 7)?),
+    ];
+    let cross = [
+        ("cross-bert", CrossEncoder::new(bert, pieces.clone(), 1, cross.clone(), 8)?),
+        ("cross-distilbert", CrossEncoder::new(distilbert, pieces.clone(), 3, three, 9)?),
+        ("cross-modernbert", CrossEncoder::new(modernbert, pieces, 1, cross.clone(), 10)?),
+        ("cross-roberta", CrossEncoder::new(roberta, words, 1, cross, 11)?),
+    ];
+    let bi = bi.into_iter().map(|(name, model)| (name, Model::Bi(model)));
+    Ok(bi.chain(cross.into_iter().map(|(name, model)| (name, Model::Cross(model)))).collect())
 }
 
 /// The same model as one that older versions have written to be used with lower-cased texts.

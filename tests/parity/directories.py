@@ -1,5 +1,5 @@
-"""Loads the directories of a folder in sentence-transformers, compares its vectors with those that their writer
-computed, and writes each anew into another folder, with the vectors of this version.
+"""Loads the directories of a folder in sentence-transformers, compares what they compute with what their
+writer did, and writes each anew into another folder, with the numbers of this version.
 
     directories.py FOLDER OUT
 """
@@ -14,7 +14,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import numpy as np
 import sentence_transformers
 import transformers
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
 
 TOLERANCE = 1e-5
 
@@ -23,29 +23,38 @@ transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 
 
-def vectors(model, texts):
-    return {
-        "plain": model.encode(texts),
-        "query": model.encode_query(texts),
-        "document": model.encode_document(texts),
-    }
+CLASSES = {"bi-encoder": SentenceTransformer, "cross-encoder": CrossEncoder}
+
+
+def outputs(kind, model, expected):
+    texts = expected["texts"]
+    match kind:
+        case "bi-encoder":
+            return {
+                "plain": model.encode(texts),
+                "query": model.encode_query(texts),
+                "document": model.encode_document(texts),
+            }
+        case "cross-encoder":
+            return {"scores": model.predict([tuple(pair) for pair in expected["pairs"]])}
 
 
 def main(folder, out):
     print(f"sentence-transformers {sentence_transformers.__version__}, transformers {transformers.__version__}")
     directories = sorted(path for path in folder.iterdir() if path.is_dir())
-    assert len(directories) == 7, directories
+    assert len(directories) == 11, directories
     for directory in directories:
         expected = json.loads((directory / "expected.json").read_text())
-        model = SentenceTransformer(str(directory), device="cpu")
-        found = vectors(model, expected["texts"])
-        most = max(np.abs(found[key] - np.array(expected["vectors"][key], np.float32)).max() for key in found)
-        print(f"{directory.name:<16} {type(model[0].auto_model).__name__:<18} largest difference {most:.1e}")
-        assert most <= TOLERANCE, f"{directory}: vectors differ by {most}"
+        kind = expected["kind"]
+        model = CLASSES[kind](str(directory), device="cpu")
+        found = {key: np.ravel(numbers) for key, numbers in outputs(kind, model, expected).items()}
+        most = max(np.abs(found[key] - np.array(expected["outputs"][key], np.float32)).max() for key in found)
+        print(f"{directory.name:<20} {kind:<14} largest difference {most:.1e}")
+        assert most <= TOLERANCE, f"{directory}: outputs differ by {most}"
         anew = out / directory.name
         model.save_pretrained(str(anew))
-        found = {key: value.tolist() for key, value in found.items()}
-        (anew / "expected.json").write_text(json.dumps({"texts": expected["texts"], "vectors": found}))
+        found = {key: numbers.tolist() for key, numbers in found.items()}
+        (anew / "expected.json").write_text(json.dumps({**expected, "outputs": found}))
 
 
 main(*map(Path, sys.argv[1:]))
