@@ -6,9 +6,12 @@ mod directory;
 mod embeddings;
 mod interface;
 mod pooling;
+mod splade;
+mod texts;
 
 pub use bi_encoder::{BiEncoder, BiEncoderConfig, Precision, Role};
 pub use embeddings::Embeddings;
 pub use interface::{Model, Outputs, Part, Tokens};
 pub(crate) use interface::{as_type, downcast};
 pub use pooling::Pooling;
+pub use splade::{SparseEmbeddings, SparseVectors, Splade, SpladeConfig};

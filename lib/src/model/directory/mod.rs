@@ -6,7 +6,9 @@
 mod foreign;
 mod read;
 mod replace;
+mod splade;
 mod write;
 
 pub(super) use read::read;
+pub(super) use splade::{read as read_splade, write as write_splade};
 pub(super) use write::write;

@@ -3,6 +3,7 @@
 
 mod classifier;
 mod masked_lm;
+mod sparse;
 pub(crate) mod spec;
 mod transform;
 
@@ -13,6 +14,8 @@ use super::spec::site_of;
 
 pub use classifier::Classifier;
 pub use masked_lm::MaskedLm;
+pub use sparse::WordPooling;
+pub(crate) use sparse::{Saturation, Winners};
 
 /// What a head keeps for its backward pass, and the scratch of both. `n` rows, `E` its inner width.
 #[derive(Debug, Default)]
