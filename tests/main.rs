@@ -25,6 +25,7 @@ mod preflight;
 mod readers;
 mod settings;
 mod shared;
+mod splade;
 mod tokenizer;
 mod training;
 mod validation;
@@ -59,6 +60,7 @@ fn main() {
         preflight::trials(),
         readers::trials(),
         settings::trials(),
+        splade::trials(),
         tokenizer::trials(),
         training::trials(),
         validation::trials(),

@@ -201,6 +201,7 @@ const TABLE: &[Needs] = &[
     Needs::of("CosineSimilarity", 2..=2, Score).within(-1.0, 1.0).of_vectors(),
     Needs::of("DistillKLDiv", from(3), Teacher),
     Needs::of("EmbedDistill", from(1), Vector).of_vectors(),
+    Needs::of("Flops", from(1), No).of_vectors(),
     Needs::of("GISTEmbed", from(2), No).in_batch().guided().of_vectors(),
     Needs::of("GlobalOrthogonalRegularization", from(1), No).in_batch().of_vectors(),
     Needs::of("InfoNCE", from(2), No).in_batch().of_vectors(),
@@ -222,6 +223,7 @@ mod tests {
         assert_eq!(
             Needs::fitting(2, None, Scoring::default()),
             [
+                "Flops",
                 "GISTEmbed",
                 "GlobalOrthogonalRegularization",
                 "InfoNCE",
