@@ -6,8 +6,8 @@ use kensaku::loss::{
     AnglE, Batch, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet, CoSENT,
     Contrastive, CosineSimilarity, Direction, Distance, DistillKLDiv, EmbedDistill, Flops, GISTEmbed,
     GlobalOrthogonalRegularization, InfoNCE, Loss, MSE, MarginMSE, Matryoshka, MegaBatchMargin,
-    MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, Partition, SpladeLoss, TeacherDistance, Triplet,
-    cosine, custom, pairwise_cosine,
+    MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, Partition, RegularizerWarmup, SpladeLoss,
+    TeacherDistance, Triplet, cosine, custom, pairwise_cosine,
 };
 use kensaku::random::Philox;
 
@@ -35,6 +35,13 @@ pub(super) fn settings() {
         (
             Box::new(SpladeLoss { use_document_regularizer_only: true, ..Default::default() }),
             "query_regularizer_weight = 0.00005",
+        ),
+        (
+            Box::new(SpladeLoss {
+                regularizer_warmup: Some(RegularizerWarmup { ratio: 0.0, ..Default::default() }),
+                ..Default::default()
+            }),
+            "ratio = 0",
         ),
         (Box::new(SpladeLoss::new(Triplet { margin: -1.0, ..Default::default() }, 1.0, None)), "margin = -1"),
         (Box::new(f64::NAN * MSE), "weight = NaN"),

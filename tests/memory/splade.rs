@@ -37,9 +37,11 @@ pub(super) fn step() -> Result<()> {
     let batch = TokenBatch { columns: vec![column(), column()], ..Default::default() };
     // Gradients and both moments.
     let fixed = 3 * size_of::<f32>() * model.parameters().len();
-    let mut trainer = Trainer::new(model, SpladeLoss::default(), TrainConfig::default())?;
-    let (first, taken) = peak(|| trainer.step(&batch));
-    let first = first?;
+    let (trained, taken) = peak(|| {
+        let mut trainer = Trainer::new(model, SpladeLoss::default(), TrainConfig::default())?;
+        Ok::<_, kensaku::Error>((trainer.step(&batch)?, trainer))
+    });
+    let (first, mut trainer) = trained?;
     let beyond = taken.saturating_sub(fixed);
     let (second, again) = peak(|| trainer.step(&batch));
     let mib = |bytes: usize| bytes >> 20;

@@ -97,7 +97,7 @@ pub use needs::{Labelled, Needs, Reads};
 pub use online_contrastive::OnlineContrastive;
 pub use scoring::Scoring;
 pub use similarity::{Similarity, cosine, dot, normalize, pairwise_cosine};
-pub use splade::SpladeLoss;
+pub use splade::{Ramp, RegularizerWarmup, SpladeLoss};
 pub use sum::Sum;
 pub use triplet::Triplet;
 

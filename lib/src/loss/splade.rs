@@ -1,9 +1,11 @@
 //! A loss of sparse vectors that keeps them sparse.
 
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Batch, Flops, Loss, MultipleNegativesRanking, Needs, Reads, Similarity, Term, not_negative, total};
+use crate::error::expect;
 use crate::{Error, Result};
 
 /// `loss + l_d FLOPS(documents) + l_q FLOPS(queries)`: a loss that trains on examples, and regularisers that leave few
@@ -39,6 +41,55 @@ pub struct SpladeLoss<L = MultipleNegativesRanking> {
     pub query_regularizer_threshold: Option<usize>,
     /// Regularise all texts together as documents: for pairs of texts of one kind.
     pub use_document_regularizer_only: bool,
+    /// How the weights of the regularisers grow at the beginning of a training; `None`: they are whole from the first step.
+    pub regularizer_warmup: Option<RegularizerWarmup>,
+}
+
+/// Weights of regularisers that grow from 0 over the first part of a training: a model that has to be sparse before it
+/// ranks may lose all words (Formal et al. 2021). Whole where no end of the training is known
+/// ([`Batch::progress`]).
+///
+/// ```
+/// use kensaku::loss::{Ramp, RegularizerWarmup};
+///
+/// let warmup = RegularizerWarmup { ramp: Ramp::Quadratic, ratio: 0.5 };
+/// assert_eq!([0.0, 0.25, 0.5, 0.9].map(|progress| warmup.factor(Some(progress))), [0.0, 0.25, 1.0, 1.0]);
+/// assert_eq!(warmup.factor(None), 1.0);
+/// ```
+#[doc(alias = "SpladeRegularizerWeightSchedulerCallback")]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RegularizerWarmup {
+    pub ramp: Ramp,
+    /// The share of all steps after which weights are whole.
+    pub ratio: f64,
+}
+
+/// How weights grow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ramp {
+    Linear,
+    #[default]
+    Quadratic,
+}
+
+impl Default for RegularizerWarmup {
+    /// As sentence-transformers trains: quadratic, over a third.
+    fn default() -> Self {
+        Self { ramp: Ramp::Quadratic, ratio: 1.0 / 3.0 }
+    }
+}
+
+impl RegularizerWarmup {
+    /// What weights are multiplied by.
+    pub fn factor(self, progress: Option<f64>) -> f64 {
+        let share = progress.map_or(1.0, |progress| (progress / self.ratio).min(1.0));
+        match self.ramp {
+            Ramp::Linear => share,
+            Ramp::Quadratic => share * share,
+        }
+    }
 }
 
 impl Default for SpladeLoss {
@@ -58,6 +109,7 @@ impl<L: Loss> SpladeLoss<L> {
             document_regularizer_threshold: None,
             query_regularizer_threshold: None,
             use_document_regularizer_only: false,
+            regularizer_warmup: None,
         }
     }
 }
@@ -75,13 +127,15 @@ impl<L: Loss> Loss for SpladeLoss<L> {
             Flops { threshold: self.query_regularizer_threshold },
         );
         let texts = if self.use_document_regularizer_only { Tensor::cat(&batch.columns, 0)? } else { batch.docs()? };
+        let factor = self.regularizer_warmup.map_or(1.0, |warmup| warmup.factor(batch.progress));
         terms.push(Term {
             name: "document regularizer".to_owned(),
-            weight: self.document_regularizer_weight,
+            weight: factor * self.document_regularizer_weight,
             value: docs.of(&texts)?,
         });
         if let Some(weight) = self.query_regularizer_weight {
-            terms.push(Term { name: "query regularizer".to_owned(), weight, value: queries.of(batch.queries()?)? });
+            let (name, weight) = ("query regularizer".to_owned(), factor * weight);
+            terms.push(Term { name, weight, value: queries.of(batch.queries()?)? });
         }
         Ok(terms)
     }
@@ -95,6 +149,9 @@ impl<L: Loss> Loss for SpladeLoss<L> {
                 value: weight.to_string(),
                 expected: "None: with `use_document_regularizer_only` queries count as documents".to_owned(),
             });
+        }
+        if let Some(RegularizerWarmup { ratio, .. }) = self.regularizer_warmup {
+            expect("ratio", ratio, "a share above 0, up to 1", ratio > 0.0 && ratio <= 1.0)?;
         }
         self.loss.check()
     }
@@ -111,6 +168,7 @@ impl<L: Loss> Loss for SpladeLoss<L> {
                 "document_regularizer_threshold": self.document_regularizer_threshold,
                 "query_regularizer_threshold": self.query_regularizer_threshold,
                 "use_document_regularizer_only": self.use_document_regularizer_only,
+                "regularizer_warmup": self.regularizer_warmup,
             },
             "loss": self.loss.settings(),
         })

@@ -39,6 +39,7 @@ pub(super) fn loss_batch(model: &dyn Model, batch: &TokenBatch, vectors: &[Var])
         labels,
         guide: batch.guide.iter().map(guide).collect::<Result<_>>()?,
         scoring: model.scoring(),
+        progress: None,
     })
 }
 

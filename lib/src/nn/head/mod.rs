@@ -30,6 +30,8 @@ pub(crate) struct HeadCache {
     pub(crate) output: Vec<f32>,
     /// `(n, labels)`
     pub(crate) logits: Vec<f32>,
+    /// `(n, words)` the scores of a block of words.
+    pub(crate) block: Vec<f32>,
     /// `(n, E)`
     pub(crate) d_output: Vec<f32>,
     /// `(n, H)`
@@ -52,8 +54,8 @@ impl HeadCache {
 
     /// Bytes that it holds.
     pub(crate) fn bytes(&self) -> usize {
-        let Self { input, pre, activated, norm, output, logits, d_output, d_input, d_hidden } = self;
-        let buffers = [input, pre, activated, output, logits, d_output, d_input, d_hidden];
+        let Self { input, pre, activated, norm, output, logits, block, d_output, d_input, d_hidden } = self;
+        let buffers = [input, pre, activated, output, logits, block, d_output, d_input, d_hidden];
         size_of::<f32>() * buffers.into_iter().map(Vec::capacity).sum::<usize>() + norm.bytes()
     }
 }
