@@ -6,7 +6,8 @@
 //! cargo run --release -p kensaku --example directories -- check FOLDER
 //! ```
 //!
-//! A folder has a directory of every family, with the vectors that its writer computed in `expected.json`.
+//! A folder has a directory of every family, and of SPLADE models, with the vectors that its writer computed in
+//! `expected.json`.
 
 use std::fs;
 use std::path::Path;
@@ -34,6 +35,35 @@ const TEXTS: [&str; 8] = [
 const ROLES: [(&str, Role); 3] = [("plain", Role::Plain), ("query", Role::Query), ("document", Role::Doc)];
 const TOLERANCE: f32 = 1e-5;
 
+/// A model of any architecture.
+enum Any {
+    Dense(BiEncoder),
+    Sparse(Splade),
+}
+
+impl Any {
+    fn load(dir: &Path) -> Result<Self> {
+        let sparse = dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with("splade"));
+        Ok(if sparse { Self::Sparse(Splade::load(dir)?) } else { Self::Dense(BiEncoder::load(dir)?) })
+    }
+
+    fn save(&self, dir: &Path) -> Result<()> {
+        match self {
+            Self::Dense(model) => model.save(dir)?,
+            Self::Sparse(model) => model.save(dir)?,
+        }
+        Ok(())
+    }
+
+    fn encode(&self, role: Role) -> Result<Vec<Vec<f32>>> {
+        let vectors = match self {
+            Self::Dense(model) => model.encode(&TEXTS, role)?,
+            Self::Sparse(model) => model.encode(&TEXTS, role)?.to_dense()?,
+        };
+        Ok(vectors.to_vec2::<f32>()?)
+    }
+}
+
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
@@ -47,7 +77,7 @@ fn save(folder: &Path) -> Result<()> {
     for (name, model) in models()? {
         let dir = folder.join(name);
         model.save(&dir)?;
-        let vectors = ROLES.map(|(key, role)| Ok::<_, anyhow::Error>((key.to_owned(), json!(encode(&model, role)?))));
+        let vectors = ROLES.map(|(key, role)| Ok::<_, anyhow::Error>((key.to_owned(), json!(model.encode(role)?))));
         let vectors = vectors.into_iter().collect::<Result<serde_json::Map<String, Value>>>()?;
         fs::write(dir.join("expected.json"), json!({ "texts": TEXTS, "vectors": vectors }).to_string())?;
     }
@@ -60,11 +90,11 @@ fn check(folder: &Path) -> Result<()> {
     ensure!(names.len() == models()?.len(), "{} directories in {}", names.len(), folder.display());
     for dir in names {
         let expected: Value = serde_json::from_slice(&fs::read(dir.join("expected.json"))?)?;
-        let model = BiEncoder::load(&dir)?;
+        let model = Any::load(&dir)?;
         let mut most = 0.0_f32;
         for (key, role) in ROLES {
             let theirs: Vec<Vec<f32>> = serde_json::from_value(expected["vectors"][key].clone())?;
-            let ours = encode(&model, role)?;
+            let ours = model.encode(role)?;
             ensure!(ours.len() == theirs.len(), "{}: {} vectors", dir.display(), theirs.len());
             for (ours, theirs) in ours.iter().flatten().zip(theirs.iter().flatten()) {
                 most = most.max((ours - theirs).abs());
@@ -76,12 +106,37 @@ fn check(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn encode(model: &BiEncoder, role: Role) -> Result<Vec<Vec<f32>>> {
-    Ok(model.encode(&TEXTS, role)?.to_vec2::<f32>()?)
+/// Small models of every family and architecture, each with other settings.
+fn models() -> Result<Vec<(&'static str, Any)>> {
+    let dense = dense_models()?.into_iter().map(|(name, model)| (name, Any::Dense(model)));
+    Ok(dense.chain(sparse_models()?.into_iter().map(|(name, model)| (name, Any::Sparse(model)))).collect())
 }
 
-/// A small model of every family, each with other settings.
-fn models() -> Result<Vec<(&'static str, BiEncoder)>> {
+fn sparse_models() -> Result<Vec<(&'static str, Splade)>> {
+    let bert = BertConfig { initializer_range: 0.2, hidden_size: 32, ..Default::default() };
+    let distilbert = DistilBertConfig { initializer_range: 0.2, dim: 32, ..Default::default() };
+    let modernbert =
+        ModernBertConfig { initializer_range: 0.2, hidden_size: 32, num_hidden_layers: 4, ..Default::default() };
+    let roberta = RobertaConfig { initializer_range: 0.2, hidden_size: 32, ..Default::default() };
+    let plain = SpladeConfig { max_length: 24, ..Default::default() };
+    let prompted = SpladeConfig {
+        query_prompt: "where is ".to_owned(),
+        doc_prompt: "the house: ".to_owned(),
+        max_active_dims: Some(40),
+        ..plain.clone()
+    };
+    let sum = SpladeConfig { pooling: WordPooling::Sum, log1p_twice: true, ..plain.clone() };
+    let twice = SpladeConfig { log1p_twice: true, ..plain.clone() };
+    Ok(vec![
+        ("splade-bert", Splade::new(bert, word_pieces(true)?, prompted, 1)?),
+        ("splade-distilbert", Splade::new(distilbert, word_pieces(true)?, sum, 2)?),
+        ("splade-modernbert", Splade::new(modernbert, word_pieces(true)?, twice, 3)?),
+        ("splade-roberta", Splade::new(roberta, words()?, plain, 4)?),
+    ])
+}
+
+/// A bi-encoder of every family, each with other settings.
+fn dense_models() -> Result<Vec<(&'static str, BiEncoder)>> {
     let bert = BertConfig { initializer_range: 0.2, hidden_size: 32, ..Default::default() };
     let distilbert = DistilBertConfig { initializer_range: 0.2, dim: 32, ..Default::default() };
     let electra = BertConfig { model_type: "electra".to_owned(), embedding_size: Some(16), ..bert.clone() };

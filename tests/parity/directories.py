@@ -14,7 +14,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import numpy as np
 import sentence_transformers
 import transformers
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import SentenceTransformer, SparseEncoder
 
 TOLERANCE = 1e-5
 
@@ -24,6 +24,13 @@ transformers.logging.disable_progress_bar()
 
 
 def vectors(model, texts):
+    if isinstance(model, SparseEncoder):
+        options = {"convert_to_sparse_tensor": False}
+        return {
+            "plain": model.encode(texts, **options).numpy(),
+            "query": model.encode_query(texts, **options).numpy(),
+            "document": model.encode_document(texts, **options).numpy(),
+        }
     return {
         "plain": model.encode(texts),
         "query": model.encode_query(texts),
@@ -34,10 +41,11 @@ def vectors(model, texts):
 def main(folder, out):
     print(f"sentence-transformers {sentence_transformers.__version__}, transformers {transformers.__version__}")
     directories = sorted(path for path in folder.iterdir() if path.is_dir())
-    assert len(directories) == 7, directories
+    assert len(directories) == 11, directories
     for directory in directories:
         expected = json.loads((directory / "expected.json").read_text())
-        model = SentenceTransformer(str(directory), device="cpu")
+        kind = SparseEncoder if directory.name.startswith("splade") else SentenceTransformer
+        model = kind(str(directory), device="cpu")
         found = vectors(model, expected["texts"])
         most = max(np.abs(found[key] - np.array(expected["vectors"][key], np.float32)).max() for key in found)
         print(f"{directory.name:<16} {type(model[0].auto_model).__name__:<18} largest difference {most:.1e}")
