@@ -26,6 +26,7 @@ mod preflight;
 mod readers;
 mod settings;
 mod shared;
+mod splade;
 mod tokenizer;
 mod training;
 mod validation;
@@ -61,6 +62,7 @@ fn main() {
         preflight::trials(),
         readers::trials(),
         settings::trials(),
+        splade::trials(),
         tokenizer::trials(),
         training::trials(),
         validation::trials(),

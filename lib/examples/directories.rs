@@ -6,7 +6,7 @@
 //! cargo run --release -p kensaku --example directories -- check FOLDER
 //! ```
 //!
-//! A folder has a directory of every family, with what its writer computed in `expected.json`.
+//! A folder has a directory of every family and of every architecture, with what its writer computed in `expected.json`.
 
 use std::fs;
 use std::path::Path;
@@ -48,6 +48,7 @@ fn main() -> Result<()> {
 enum Model {
     Bi(BiEncoder),
     Cross(CrossEncoder),
+    Sparse(Splade),
 }
 
 impl Model {
@@ -55,6 +56,7 @@ impl Model {
         Ok(match kind {
             "bi-encoder" => Self::Bi(BiEncoder::load(dir)?),
             "cross-encoder" => Self::Cross(CrossEncoder::load(dir)?),
+            "splade" => Self::Sparse(Splade::load(dir)?),
             other => bail!("{}: unknown kind {other}", dir.display()),
         })
     }
@@ -63,6 +65,7 @@ impl Model {
         match self {
             Self::Bi(_) => "bi-encoder",
             Self::Cross(_) => "cross-encoder",
+            Self::Sparse(_) => "splade",
         }
     }
 
@@ -70,6 +73,7 @@ impl Model {
         match self {
             Self::Bi(model) => model.save(dir)?,
             Self::Cross(model) => model.save(dir)?,
+            Self::Sparse(model) => model.save(dir)?,
         }
         Ok(())
     }
@@ -81,6 +85,10 @@ impl Model {
             Self::Bi(model) => {
                 let named = |(key, role): &(&str, Role)| Ok(((*key).to_owned(), flat(model.encode(&TEXTS, *role)?)?));
                 ROLES.iter().map(named).collect()
+            }
+            Self::Sparse(model) => {
+                let vectors = |role| flat(model.encode(&TEXTS, role)?.to_dense()?);
+                ROLES.iter().map(|(key, role)| Ok(((*key).to_owned(), vectors(*role)?))).collect()
             }
             Self::Cross(model) => Ok(vec![("scores".to_owned(), flat(model.predict(&pairs())?)?)]),
         }
@@ -123,6 +131,29 @@ fn check(folder: &Path) -> Result<()> {
         ensure!(most <= TOLERANCE, "{}: outputs differ by {most}", dir.display());
     }
     Ok(())
+}
+
+fn sparse_models() -> Result<Vec<(&'static str, Splade)>> {
+    let bert = BertConfig { initializer_range: 0.2, hidden_size: 32, ..Default::default() };
+    let distilbert = DistilBertConfig { initializer_range: 0.2, dim: 32, ..Default::default() };
+    let modernbert =
+        ModernBertConfig { initializer_range: 0.2, hidden_size: 32, num_hidden_layers: 4, ..Default::default() };
+    let roberta = RobertaConfig { initializer_range: 0.2, hidden_size: 32, ..Default::default() };
+    let plain = SpladeConfig { max_length: 24, ..Default::default() };
+    let prompted = SpladeConfig {
+        query_prompt: "where is ".to_owned(),
+        doc_prompt: "the house: ".to_owned(),
+        max_active_dims: Some(40),
+        ..plain.clone()
+    };
+    let sum = SpladeConfig { pooling: WordPooling::Sum, log1p_twice: true, ..plain.clone() };
+    let twice = SpladeConfig { log1p_twice: true, ..plain.clone() };
+    Ok(vec![
+        ("splade-bert", Splade::new(bert, word_pieces(true)?, prompted, 1)?),
+        ("splade-distilbert", Splade::new(distilbert, word_pieces(true)?, sum, 2)?),
+        ("splade-modernbert", Splade::new(modernbert, word_pieces(true)?, twice, 3)?),
+        ("splade-roberta", Splade::new(roberta, words()?, plain, 4)?),
+    ])
 }
 
 /// A small model of every family and every architecture, each with other settings.
@@ -173,7 +204,9 @@ fn models() -> Result<Vec<(&'static str, Model)>> {
         ("cross-roberta", CrossEncoder::new(roberta, words, 1, cross, 11)?),
     ];
     let bi = bi.into_iter().map(|(name, model)| (name, Model::Bi(model)));
-    Ok(bi.chain(cross.into_iter().map(|(name, model)| (name, Model::Cross(model)))).collect())
+    let cross = cross.into_iter().map(|(name, model)| (name, Model::Cross(model)));
+    let sparse = sparse_models()?.into_iter().map(|(name, model)| (name, Model::Sparse(model)));
+    Ok(bi.chain(cross).chain(sparse).collect())
 }
 
 /// The same model as one that older versions have written to be used with lower-cased texts.

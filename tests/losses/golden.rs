@@ -2,9 +2,9 @@
 
 use candle_core::{DType, Var};
 use kensaku::loss::{
-    Batch, CoSENT, Contrastive, CosineSimilarity, Difference, Direction, Distance, DistillKLDiv, EmbedDistill,
-    GISTEmbed, GlobalOrthogonalRegularization, Hardness, Loss, MSE, MarginStrategy, Matryoshka,
-    MultipleNegativesRanking, Partition, Reduction, Similarity, Triplet, custom, pairwise_cosine,
+    AnglE, Batch, CoSENT, Contrastive, CosineSimilarity, Difference, Direction, Distance, DistillKLDiv, EmbedDistill,
+    GISTEmbed, GlobalOrthogonalRegularization, Hardness, Loss, MSE, MarginMSE, MarginStrategy, Matryoshka,
+    MultipleNegativesRanking, Partition, Reduction, Similarity, SpladeLoss, Triplet, custom, pairwise_cosine,
 };
 use serde_json::Value;
 
@@ -147,6 +147,36 @@ pub(super) fn matryoshka(params: &Value) -> Box<dyn Loss> {
     let weights = serde_json::from_value::<Option<Vec<f64>>>(params["matryoshka_weights"].clone()).unwrap();
     let loss = Matryoshka::new(inner, dims);
     Box::new(Matryoshka { weights: weights.unwrap_or(loss.weights.clone()), ..loss })
+}
+
+/// The losses of sparse vectors are those of dense ones, with defaults of their own.
+pub(super) fn sparse(class: &Value, params: &Value) -> Box<dyn Loss> {
+    match class.as_str().unwrap() {
+        "SparseMultipleNegativesRankingLoss" => {
+            let scale = number(params, "scale", 1.0);
+            Box::new(MultipleNegativesRanking { scale, similarity: Similarity::Dot, ..mnrl(params) })
+        }
+        "SparseMarginMSELoss" => Box::new(MarginMSE { similarity: Similarity::Dot }),
+        "SparseDistillKLDivLoss" => Box::new(kl_div(params)),
+        "SparseTripletLoss" => Box::new(Triplet { distance: Distance::Euclidean, margin: 5.0 }),
+        "SparseCoSENTLoss" => Box::new(CoSENT::default()),
+        "SparseAnglELoss" => Box::new(AnglE::default()),
+        "SparseCosineSimilarityLoss" => Box::new(CosineSimilarity::default()),
+        "SparseMSELoss" => Box::new(MSE),
+        other => panic!("{other}"),
+    }
+}
+
+pub(super) fn splade(params: &Value) -> SpladeLoss<Box<dyn Loss>> {
+    let threshold = |name: &str| params[name].as_u64().map(|threshold| threshold as usize);
+    let inner = sparse(&params["loss"], params);
+    let weight = params["document_regularizer_weight"].as_f64().unwrap();
+    SpladeLoss {
+        document_regularizer_threshold: threshold("document_regularizer_threshold"),
+        query_regularizer_threshold: threshold("query_regularizer_threshold"),
+        use_document_regularizer_only: params["use_document_regularizer_only"] == true,
+        ..SpladeLoss::new(inner, weight, params["query_regularizer_weight"].as_f64())
+    }
 }
 
 pub(super) fn mnrl(params: &Value) -> MultipleNegativesRanking {

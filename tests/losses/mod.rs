@@ -6,7 +6,8 @@ mod properties;
 
 use kensaku::loss::{
     AnglE, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet, Direction, Distance,
-    Loss, MarginMSE, MegaBatchMargin, MultipleNegativesRanking, OnlineContrastive, Partition, Similarity, Triplet,
+    Flops, Loss, MarginMSE, MegaBatchMargin, MultipleNegativesRanking, OnlineContrastive, Partition, Similarity,
+    Triplet,
 };
 use serde_json::Value;
 
@@ -71,6 +72,19 @@ pub fn trials() -> Trials {
         })
         .collect();
     trials.extend(dense);
+    let sparse: [(&str, usize, Make); 4] = [
+        ("flops", 2, |params| {
+            let threshold = params["threshold"].as_u64().map(|threshold| threshold as usize);
+            Box::new(Flops { threshold })
+        }),
+        ("splade", 9, |params| Box::new(golden::splade(params))),
+        ("cached_splade", 9, |params| Box::new(golden::splade(params))),
+        ("inner_losses", 9, |params| golden::sparse(&params["class"], params)),
+    ];
+    trials.extend(sparse.map(|(name, count, loss)| {
+        let run = move || assert_eq!(golden::cases(&format!("sparse_{name}"), loss), count);
+        test(&format!("losses::sparse_{name}"), run)
+    }));
     trials.extend([
         test("losses::settings_are_checked", properties::settings),
         test("losses::refuse_batches_that_cannot_be", properties::odd_batches),

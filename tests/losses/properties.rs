@@ -5,9 +5,10 @@ use kensaku::data::{LabelKind, Labels};
 use kensaku::loss::{
     ADRMSE, AnglE, Batch, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet,
     BinaryCrossEntropy, CoSENT, Contrastive, CosineSimilarity, CrossEntropy, Direction, Distance, DistillKLDiv,
-    EmbedDistill, GISTEmbed, GlobalOrthogonalRegularization, InfoNCE, LambdaLoss, ListMLE, ListNet, Loss, MSE,
+    EmbedDistill, Flops, GISTEmbed, GlobalOrthogonalRegularization, InfoNCE, LambdaLoss, ListMLE, ListNet, Loss, MSE,
     MarginMSE, Matryoshka, MegaBatchMargin, MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, PListMLE,
-    Partition, RankNet, Reads, Scoring, TeacherDistance, Triplet, cosine, custom, pairwise_cosine,
+    Partition, RankNet, Reads, RegularizerWarmup, Scoring, SpladeLoss, TeacherDistance, Triplet, cosine, custom,
+    pairwise_cosine,
 };
 use kensaku::random::Philox;
 
@@ -30,6 +31,20 @@ pub(super) fn settings() {
         (Box::new(InfoNCE { temperature: f64::NAN }), "temperature = NaN"),
         (Box::new(MegaBatchMargin { positive_margin: 3.0, ..Default::default() }), "positive_margin = 3"),
         (Box::new(MultipleNegativesRanking { hardness_strength: f64::NAN, ..Default::default() }), "hardness_strength"),
+        (Box::new(SpladeLoss::new(MSE, -1.0, None)), "document_regularizer_weight = -1"),
+        (Box::new(SpladeLoss::new(MSE, 1.0, Some(f64::NAN))), "query_regularizer_weight = NaN"),
+        (
+            Box::new(SpladeLoss { use_document_regularizer_only: true, ..Default::default() }),
+            "query_regularizer_weight = 0.00005",
+        ),
+        (
+            Box::new(SpladeLoss {
+                regularizer_warmup: Some(RegularizerWarmup { ratio: 0.0, ..Default::default() }),
+                ..Default::default()
+            }),
+            "ratio = 0",
+        ),
+        (Box::new(SpladeLoss::new(Triplet { margin: -1.0, ..Default::default() }, 1.0, None)), "margin = -1"),
         (Box::new(f64::NAN * MSE), "weight = NaN"),
         (Box::new(Matryoshka { weights: Vec::new(), ..Matryoshka::new(MSE, [2]) }), "weights = []"),
     ];
@@ -158,6 +173,7 @@ pub(super) fn slopes() {
         (Box::new(CosineSimilarity::default()), 2, scores),
         (Box::new(DistillKLDiv::default()), 3, teacher.clone()),
         (Box::new(EmbedDistill { distance: TeacherDistance::L2 }), 2, Some(random(8, rows))),
+        (Box::new(Flops { threshold: Some(5) }), 2, None),
         (Box::new(GISTEmbed { temperature: 1.0, ..Default::default() }), 3, None),
         (Box::new(GlobalOrthogonalRegularization::default()), 2, None),
         (Box::new(InfoNCE::default()), 3, None),
@@ -165,6 +181,7 @@ pub(super) fn slopes() {
         (Box::new(MegaBatchMargin::default()), 2, None),
         (Box::new(MSE), 2, Some(random(8, rows))),
         (Box::new(symmetric()), 3, None),
+        (Box::new(SpladeLoss { document_regularizer_weight: 0.3, ..SpladeLoss::default() }), 3, None),
         (Box::new(NTXent::default()), 2, None),
         (Box::new(OnlineContrastive { margin: 1.5, ..Default::default() }), 2, binary),
         (Box::new(Triplet::default()), 3, None),

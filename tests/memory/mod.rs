@@ -3,6 +3,7 @@
 mod beside;
 mod counting;
 mod engine;
+mod splade;
 
 use crate::shared::{Trials, test};
 
@@ -12,6 +13,7 @@ pub fn trials() -> Trials {
         test("memory::frozen_parameters_have_no_gradients_and_moments", || beside::frozen().unwrap()),
         test("memory::encoding_holds_a_window_of_texts", || beside::windows().unwrap()),
         test("memory::saving_holds_no_copy_of_the_weights", || beside::saving().unwrap()),
+        test("memory::a_splade_step_never_holds_all_scores", || splade::step().unwrap()),
     ];
     for (name, config) in engine::families() {
         let (again, rounded, bytes, wide) = (config.clone(), config.clone(), config.clone(), config);

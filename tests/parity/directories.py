@@ -14,7 +14,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import numpy as np
 import sentence_transformers
 import transformers
-from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 
 TOLERANCE = 1e-5
 
@@ -23,7 +23,7 @@ transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 
 
-CLASSES = {"bi-encoder": SentenceTransformer, "cross-encoder": CrossEncoder}
+CLASSES = {"bi-encoder": SentenceTransformer, "cross-encoder": CrossEncoder, "splade": SparseEncoder}
 
 
 def outputs(kind, model, expected):
@@ -37,12 +37,19 @@ def outputs(kind, model, expected):
             }
         case "cross-encoder":
             return {"scores": model.predict([tuple(pair) for pair in expected["pairs"]])}
+        case "splade":
+            dense = {"convert_to_sparse_tensor": False}
+            return {
+                "plain": model.encode(texts, **dense).numpy(),
+                "query": model.encode_query(texts, **dense).numpy(),
+                "document": model.encode_document(texts, **dense).numpy(),
+            }
 
 
 def main(folder, out):
     print(f"sentence-transformers {sentence_transformers.__version__}, transformers {transformers.__version__}")
     directories = sorted(path for path in folder.iterdir() if path.is_dir())
-    assert len(directories) == 11, directories
+    assert len(directories) == 15, directories
     for directory in directories:
         expected = json.loads((directory / "expected.json").read_text())
         kind = expected["kind"]

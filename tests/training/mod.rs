@@ -19,10 +19,14 @@ use crate::shared::{Trials, test};
 
 pub fn trials() -> Trials {
     vec![
-        test("training::bi_encoder_mnrl_equals_sentence_transformers", || peer::chain("bi_encoder_mnrl", None)),
+        test("training::bi_encoder_mnrl_equals_sentence_transformers", || peer::bi_encoder("bi_encoder_mnrl", None)),
         test("training::bi_encoder_cached_mnrl_equals_sentence_transformers", || {
             // Part by part, as the peer's `mini_batch_size`.
-            peer::chain("bi_encoder_cached_mnrl", Some(MicroBatch::Texts(2)));
+            peer::bi_encoder("bi_encoder_cached_mnrl", Some(MicroBatch::Texts(2)));
+        }),
+        test("training::splade_mnrl_equals_sentence_transformers", || peer::splade(None)),
+        test("training::splade_mnrl_in_parts_equals_sentence_transformers", || {
+            peer::splade(Some(MicroBatch::Texts(4)));
         }),
         test("training::learns_and_repeats", || course::learns().unwrap()),
         test("training::same_losses_with_any_threads", || course::threads().unwrap()),

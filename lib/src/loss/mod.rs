@@ -24,7 +24,8 @@
 //! ```
 //!
 //! [`Batch::scores`] are those of the model, however it compares, so that a loss written with them suits any model.
-//! Losses add up: `0.7 * a + 0.3 * b`, and [`Matryoshka`] is one of any other.
+//! Losses add up: `0.7 * a + 0.3 * b`, and [`Matryoshka`] and [`SpladeLoss`] are made of
+//! any other.
 
 /// The line of a loss in the table of needs, and its fields as settings.
 macro_rules! described {
@@ -53,6 +54,7 @@ mod cross_entropy;
 mod custom;
 mod distance;
 mod distill_kl_div;
+mod flops;
 mod functions;
 mod gist_embed;
 mod global_orthogonal;
@@ -70,6 +72,7 @@ mod needs;
 mod online_contrastive;
 mod scoring;
 mod similarity;
+mod splade;
 mod sum;
 mod triplet;
 
@@ -92,6 +95,7 @@ pub use cross_entropy::CrossEntropy;
 pub use custom::{Custom, custom};
 pub use distance::Distance;
 pub use distill_kl_div::DistillKLDiv;
+pub use flops::Flops;
 pub use functions::{cross_entropy, kl_divergence, log_softmax, log_sum_exp, pairwise_ranking};
 pub use gist_embed::{GISTEmbed, MarginStrategy};
 pub use global_orthogonal::GlobalOrthogonalRegularization;
@@ -108,6 +112,7 @@ pub use needs::{Labelled, Needs, Reads};
 pub use online_contrastive::OnlineContrastive;
 pub use scoring::Scoring;
 pub use similarity::{Similarity, cosine, dot, normalize, pairwise_cosine};
+pub use splade::{Ramp, RegularizerWarmup, SpladeLoss};
 pub use sum::Sum;
 pub use triplet::Triplet;
 

@@ -228,6 +228,7 @@ const TABLE: &[Needs] = &[
     Needs::of("CrossEntropy", 2..=2, Class).of_pairs(),
     Needs::of("DistillKLDiv", from(3), Teacher),
     Needs::of("EmbedDistill", from(1), Vector).of_vectors(),
+    Needs::of("Flops", from(1), No).of_vectors(),
     Needs::of("GISTEmbed", from(2), No).in_batch().guided().of_vectors(),
     Needs::of("GlobalOrthogonalRegularization", from(1), No).in_batch().of_vectors(),
     Needs::of("InfoNCE", from(2), No).in_batch().of_vectors(),
@@ -254,6 +255,7 @@ mod tests {
         assert_eq!(
             Needs::fitting(2, None, Scoring::default()),
             [
+                "Flops",
                 "GISTEmbed",
                 "GlobalOrthogonalRegularization",
                 "InfoNCE",

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::needs::Labelled;
 use super::{
     ADRMSE, AnglE, Batch, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet,
-    BinaryCrossEntropy, CoSENT, Contrastive, CosineSimilarity, CrossEntropy, Custom, DistillKLDiv, EmbedDistill,
+    BinaryCrossEntropy, CoSENT, Contrastive, CosineSimilarity, CrossEntropy, Custom, DistillKLDiv, EmbedDistill, Flops,
     GISTEmbed, GlobalOrthogonalRegularization, InfoNCE, LambdaLoss, ListMLE, ListNet, Loss, MSE, MarginMSE, Matryoshka,
-    MegaBatchMargin, MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, PListMLE, RankNet, Reads, Term,
-    Triplet, total,
+    MegaBatchMargin, MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, PListMLE, RankNet, Reads, SpladeLoss,
+    Term, Triplet, total,
 };
 use crate::Result;
 use crate::error::expect;
@@ -115,21 +115,28 @@ impl Mul<Sum> for f64 {
     }
 }
 
-impl<L: Loss + 'static> Mul<Matryoshka<L>> for f64 {
-    type Output = Sum;
+/// Those that are made of another.
+macro_rules! wrappers {
+    ($($wrapper:ident),*) => {$(
+        impl<L: Loss + 'static> Mul<$wrapper<L>> for f64 {
+            type Output = Sum;
 
-    fn mul(self, loss: Matryoshka<L>) -> Sum {
-        Sum::of(self, loss)
-    }
+            fn mul(self, loss: $wrapper<L>) -> Sum {
+                Sum::of(self, loss)
+            }
+        }
+
+        impl<L: Loss + 'static, R: Loss + 'static> Add<R> for $wrapper<L> {
+            type Output = Sum;
+
+            fn add(self, other: R) -> Sum {
+                Sum::of(1.0, self) + other
+            }
+        }
+    )*};
 }
 
-impl<L: Loss + 'static, R: Loss + 'static> Add<R> for Matryoshka<L> {
-    type Output = Sum;
-
-    fn add(self, other: R) -> Sum {
-        Sum::of(1.0, self) + other
-    }
-}
+wrappers!(Matryoshka, SpladeLoss);
 
 /// Rust has no weight times any loss: one by one.
 macro_rules! terms {
@@ -167,6 +174,7 @@ terms!(
     Custom,
     DistillKLDiv,
     EmbedDistill,
+    Flops,
     GISTEmbed,
     GlobalOrthogonalRegularization,
     InfoNCE,

@@ -7,6 +7,8 @@ mod directory;
 mod embeddings;
 mod interface;
 mod pooling;
+mod splade;
+mod texts;
 
 pub use bi_encoder::{BiEncoder, BiEncoderConfig, Precision, Role};
 pub use cross_encoder::{Activation, CrossEncoder, CrossEncoderConfig, Ranked};
@@ -14,3 +16,4 @@ pub use embeddings::Embeddings;
 pub use interface::{Model, Outputs, Part, Tokens};
 pub(crate) use interface::{as_type, downcast};
 pub use pooling::Pooling;
+pub use splade::{SparseEmbeddings, SparseVectors, Splade, SpladeConfig};

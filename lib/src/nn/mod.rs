@@ -44,7 +44,8 @@ pub use family::{
     RobertaConfig, Rope, RopeParameters, UnusableConfig,
 };
 pub use gemm::{Threads, View, gemm};
-pub use head::{Classifier, MaskedLm};
+pub use head::{Classifier, MaskedLm, WordPooling};
+pub(crate) use head::{Saturation, Winners};
 pub use int8::Int8Weights;
 pub(crate) use math::vectorised;
 pub use parameters::{Parameter, Parameters};

@@ -40,6 +40,7 @@ pub(super) fn loss_batch(model: &dyn Model, batch: &TokenBatch, vectors: &[Var])
         guide: batch.guide.iter().map(guide).collect::<Result<_>>()?,
         scoring: model.scoring(),
         lists: batch.lists.clone(),
+        progress: None,
     })
 }
 

@@ -143,6 +143,12 @@ impl Training {
         }
     }
 
+    /// The share of the schedule that is done.
+    pub(super) fn progress(&self) -> Option<f64> {
+        let (step, total) = self.place();
+        total.map(|total| step as f64 / total.max(1) as f64)
+    }
+
     fn rate_of(&self, step: usize, total: Option<usize>) -> Result<f64> {
         let rate = self.config.rate(step, total);
         match total.filter(|total| step >= *total && rate == 0.0) {

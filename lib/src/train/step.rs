@@ -9,7 +9,7 @@ use super::autograd::{check_reached, gradients, loss_batch, loss_value, not_fini
 use super::grad_cache::{Gradient, embed, parts};
 use super::trainer::Training;
 use super::{Evaluation, TokenBatch, Trainer};
-use crate::loss::{Loss, Term, total};
+use crate::loss::{Batch, Loss, Term, total};
 use crate::model::Model;
 use crate::nn::Dropout;
 use crate::{Error, Result, interrupt};
@@ -122,7 +122,8 @@ impl Training {
 
         let (value, terms, gradient) = {
             let variables = variables(batch, &outputs, self.model.width(), candle_core::DType::F32)?;
-            let terms = self.loss.terms(&loss_batch(&*self.model, batch, &variables)?)?;
+            let seen = Batch { progress: self.progress(), ..loss_batch(&*self.model, batch, &variables)? };
+            let terms = self.loss.terms(&seen)?;
             let named = term_values(&*self.loss, &terms)?;
             let loss = total(&terms)?;
             let value = loss_value(&*self.loss, &loss)?;

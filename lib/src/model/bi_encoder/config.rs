@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::loss::Similarity;
 use crate::model::Pooling;
-use crate::{Error, Result};
+use crate::model::texts::Prompts;
 
 /// How texts become vectors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,31 +78,13 @@ pub(in crate::model) const QUERY: &str = "query";
 pub(in crate::model) const DOC: &str = "document";
 
 impl BiEncoderConfig {
-    /// What is put before a text.
-    pub(super) fn prompt(&self, role: Role) -> &str {
-        match (role, self.default_prompt.as_deref()) {
-            (Role::Query, _) | (Role::Plain, Some(QUERY)) => &self.query_prompt,
-            (Role::Doc, _) | (Role::Plain, Some(DOC)) => &self.doc_prompt,
-            (Role::Plain, Some(name)) => self.prompts.get(name).map_or("", String::as_str),
-            (Role::Plain, None) => "",
-        }
+    pub(in crate::model) fn named_prompts(&self) -> Prompts<'_> {
+        let Self { query_prompt, doc_prompt, prompts, default_prompt, .. } = self;
+        Prompts { query: query_prompt, doc: doc_prompt, others: prompts, default: default_prompt.as_deref() }
     }
 
-    /// An error for names of prompts that mean nothing, or two things.
-    pub(in crate::model) fn check_prompts(&self) -> Result<()> {
-        let known = |name: &str| name == QUERY || name == DOC || self.prompts.contains_key(name);
-        if let Some(name) = self.default_prompt.as_deref().filter(|name| !known(name)) {
-            let names = [QUERY, DOC].into_iter().chain(self.prompts.keys().map(String::as_str));
-            let expected = format!("one of {}", names.collect::<Vec<_>>().join(", "));
-            return Err(Error::Setting { field: "default_prompt", value: name.to_owned(), expected });
-        }
-        match [QUERY, DOC].into_iter().find(|name| self.prompts.contains_key(*name)) {
-            Some(name) => Err(Error::Setting {
-                field: "prompts",
-                value: name.to_owned(),
-                expected: "other names: those of queries and documents are `query_prompt` and `doc_prompt`".to_owned(),
-            }),
-            None => Ok(()),
-        }
+    /// What is put before a text.
+    pub(super) fn prompt(&self, role: Role) -> &str {
+        self.named_prompts().of(role)
     }
 }

@@ -8,12 +8,10 @@ use candle_core::{Device, Tensor};
 use super::{BiEncoder, Precision, Role};
 use crate::data::{Corpus, Queries};
 use crate::model::Embeddings;
+use crate::model::texts::{WINDOW, by_length, chunks_of_tokens, report_truncated, shifted};
 use crate::nn::{Activations, PackedBatch};
 use crate::text::Encodings;
 use crate::{Error, Result, interrupt, show};
-
-/// Texts whose tokens are in memory at a time.
-const WINDOW: usize = 8_192;
 
 impl BiEncoder {
     /// One vector per query, with progress.
@@ -59,12 +57,7 @@ impl BiEncoder {
 
     /// The same with the number of texts that were longer than `max_length` and lost their end.
     pub fn encodings<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<Encodings> {
-        let prompt = self.config.prompt(role);
-        let prompted = |index: usize| {
-            let text = texts[index].as_ref();
-            if prompt.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(format!("{prompt}{text}")) }
-        };
-        self.tokenizer.encode_each(texts.len(), prompted, self.config.max_length)
+        self.config.named_prompts().encode(&self.tokenizer, texts, role, self.config.max_length)
     }
 
     /// Encodes texts that are made by rows, a window at a time: neither they nor their tokens fill memory.
@@ -86,7 +79,7 @@ impl BiEncoder {
             self.encode_tokens(&encodings.ids, role, &mut activations, vectors, |texts| bar.inc(texts))
                 .map_err(|error| shifted(error, first))?;
         }
-        self.report_truncated(truncated, count);
+        report_truncated(&self.told, truncated, count, self.config.max_length);
         Ok(Tensor::from_vec(vectors, (count, width), &Device::Cpu)?)
     }
 
@@ -101,8 +94,7 @@ impl BiEncoder {
     ) -> Result<()> {
         let (width, skip) = (self.dim(), self.prompt_tokens(role));
         let int8 = (self.config.precision == Precision::Int8).then(|| self.int8());
-        let mut order: Vec<usize> = (0..tokens.len()).collect();
-        order.sort_by_key(|index| std::cmp::Reverse(tokens[*index].len()));
+        let order = by_length(tokens);
         for chunk in chunks_of_tokens(&order, tokens, self.config.encode_tokens) {
             interrupt::check("encoding")?;
             let batch = PackedBatch::new(chunk.iter().map(|index| &tokens[*index]));
@@ -118,29 +110,4 @@ impl BiEncoder {
         }
         Ok(())
     }
-}
-
-/// An error about a text of a window that starts with text `first`.
-fn shifted(error: Error, first: usize) -> Error {
-    match error {
-        Error::VectorNotFinite { text, value } => Error::VectorNotFinite { text: first + text, value },
-        other => other,
-    }
-}
-
-/// Cuts `order` where a chunk would hold more than `budget` tokens; a chunk holds at least one text.
-fn chunks_of_tokens<'a>(order: &'a [usize], tokens: &[Vec<u32>], budget: usize) -> Vec<&'a [usize]> {
-    let mut chunks = Vec::new();
-    let (mut start, mut held) = (0, 0);
-    for (place, index) in order.iter().enumerate() {
-        if place > start && held + tokens[*index].len() > budget {
-            chunks.push(&order[start..place]);
-            (start, held) = (place, 0);
-        }
-        held += tokens[*index].len();
-    }
-    if start < order.len() {
-        chunks.push(&order[start..]);
-    }
-    chunks
 }

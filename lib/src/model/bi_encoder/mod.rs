@@ -6,16 +6,16 @@ mod passes;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use candle_core::Tensor;
 
 use super::directory;
+use crate::Result;
 use crate::loss::Similarity;
 use crate::nn::{Encoder, EncoderConfig, Int8Weights};
 use crate::text::Tokenizer;
-use crate::{Error, Result};
 
 pub use config::{BiEncoderConfig, Precision, Role};
 pub(super) use config::{DOC, QUERY};
@@ -132,18 +132,11 @@ impl BiEncoder {
     }
 
     fn set_config(&mut self, config: BiEncoderConfig) -> Result<()> {
-        let longest = self.encoder.config().longest();
-        if !(2..=longest).contains(&config.max_length) {
-            return Err(Error::Setting {
-                field: "max_length",
-                value: config.max_length.to_string(),
-                expected: format!("2 to {longest}, the longest input of the encoder"),
-            });
-        }
+        let prompts = config.named_prompts();
+        prompts.check()?;
+        prompts.check_room(&self.tokenizer, config.max_length, self.encoder.config().longest())?;
         config.pooling.check()?;
-        config.check_prompts()?;
         self.config = config;
-        [Role::Query, Role::Doc, Role::Plain].into_iter().try_for_each(|role| self.check_room(role))?;
         let mut prompt_tokens = [0; 3];
         for (role, tokens) in [Role::Query, Role::Doc, Role::Plain].into_iter().zip(&mut prompt_tokens) {
             *tokens = self.count_prompt_tokens(role)?;
@@ -196,22 +189,6 @@ impl BiEncoder {
         self.prompt_tokens[role as usize]
     }
 
-    /// An error if special tokens and the prompt leave no room for a text.
-    fn check_room(&self, role: Role) -> Result<()> {
-        let (prompt, longest) = (self.config.prompt(role), self.encoder.config().longest());
-        let taken = self.tokenizer.encode_batch(&[prompt], longest)?.first().map_or(0, Vec::len);
-        if taken < self.config.max_length {
-            return Ok(());
-        }
-        let what =
-            if prompt.is_empty() { "special tokens".to_owned() } else { format!("tokens of the prompt `{prompt}`") };
-        Err(Error::Setting {
-            field: "max_length",
-            value: self.config.max_length.to_string(),
-            expected: format!("more than {taken}, the number of {what}"),
-        })
-    }
-
     fn count_prompt_tokens(&self, role: Role) -> Result<usize> {
         let prompt = self.config.prompt(role);
         if self.config.include_prompt || prompt.is_empty() {
@@ -227,14 +204,6 @@ impl BiEncoder {
     /// The weights in int8, quantised once.
     pub(super) fn int8(&self) -> &Int8Weights {
         self.int8.get_or_init(|| self.encoder.quantize())
-    }
-
-    /// Says once per model that texts were cut.
-    pub(super) fn report_truncated(&self, truncated: usize, texts: usize) {
-        if truncated > 0 && !self.told.swap(true, Ordering::Relaxed) {
-            let most = self.config.max_length;
-            log::warn!("{truncated} of {texts} texts are longer than max_length = {most} tokens and lost their end");
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{Activation, CrossEncoder, CrossEncoderConfig};
-use crate::model::directory::{TextSettings, check_finite, replace, unusable, write_tokenizer};
+use crate::model::directory::{Task, TextSettings, check_weights, replace, unusable, write_tokenizer};
 use crate::nn::Classifier;
 use crate::{Result, files, folder};
 
@@ -34,15 +34,15 @@ pub(super) fn read(dir: &Path) -> Result<CrossEncoder> {
     check_settings(&folder::file(dir, SETTINGS)?, &stored)?;
     let classifier = Classifier::load(dir)?;
     let activation = activation(dir, &config, &stored, classifier.labels().len())?;
-    with_tokenizer(dir, "sequence-classification", classifier, activation)
+    with_tokenizer(dir, Task::LABELS, classifier, activation)
 }
 
 pub(super) fn read_encoder(dir: &Path, labels: usize, seed: u64) -> Result<CrossEncoder> {
     let activation = if labels == 1 { Activation::Sigmoid } else { Activation::Identity };
-    with_tokenizer(dir, "feature-extraction", Classifier::load_for(dir, labels, seed)?, activation)
+    with_tokenizer(dir, Task::HIDDEN_STATES, Classifier::load_for(dir, labels, seed)?, activation)
 }
 
-fn with_tokenizer(dir: &Path, task: &str, classifier: Classifier, activation: Activation) -> Result<CrossEncoder> {
+fn with_tokenizer(dir: &Path, task: Task, classifier: Classifier, activation: Activation) -> Result<CrossEncoder> {
     let text = TextSettings::read(dir, task)?;
     let tokenizer = text.tokenizer(dir)?;
     let longest = classifier.encoder().config().longest();
@@ -111,7 +111,7 @@ pub(super) fn write(dir: &Path, model: &CrossEncoder) -> Result<()> {
 }
 
 fn create(dir: &Path, model: &CrossEncoder) -> Result<()> {
-    check_finite(dir, model.encoder())?;
+    check_weights(dir, model.encoder())?;
     let activation = match model.config.activation {
         Activation::Sigmoid => SIGMOID,
         Activation::Softmax => SOFTMAX,
@@ -120,7 +120,7 @@ fn create(dir: &Path, model: &CrossEncoder) -> Result<()> {
     // A version above the reader's own makes Python warn.
     let keys = json!({ "sentence_transformers": { "activation_fn": activation, "version": "4.0.1" } });
     model.classifier.save_with(dir, keys)?;
-    write_tokenizer(dir, &model.tokenizer, model.config.max_length, model.encoder())?;
+    write_tokenizer(dir, model.encoder(), &model.tokenizer, model.config.max_length)?;
     files::write(&dir.join("README.md"), MODEL_CARD.as_bytes())
 }
 

@@ -6,10 +6,12 @@
 mod foreign;
 mod read;
 mod replace;
+mod splade;
 mod text;
 mod write;
 
 pub(super) use read::{read, unusable};
 pub(super) use replace::replace;
-pub(super) use text::TextSettings;
-pub(super) use write::{check_finite, write, write_tokenizer};
+pub(super) use splade::{read as read_splade, write as write_splade};
+pub(super) use text::{Task, TextSettings};
+pub(super) use write::{check_weights, write, write_tokenizer};

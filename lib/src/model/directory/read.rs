@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::TextSettings;
+use super::text::{Task, TextSettings};
 use crate::loss::Similarity;
 use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::{BiEncoder, BiEncoderConfig, Pooling};
@@ -13,22 +13,58 @@ use crate::nn::Encoder;
 use crate::{Error, Result, folder};
 
 pub(in crate::model) fn read(dir: &Path) -> Result<BiEncoder> {
-    if !dir.is_dir() {
-        let problem = if dir.exists() { "a file, not a folder" } else { "no such folder (nothing is downloaded)" };
-        return Err(unusable(dir, problem, "a sentence-transformers or Hugging Face directory"));
-    }
+    check_folder(dir)?;
     let modules = Modules::read(dir)?;
     let mut config = BiEncoderConfig { normalize: modules.normalize, ..Default::default() };
     if let Some(pooling) = &modules.pooling {
         read_pooling(pooling, &mut config)?;
     }
     read_prompts(dir, &mut config)?;
-    let text = TextSettings::read(&modules.transformer, "feature-extraction")?;
+    let text = TextSettings::read(&modules.transformer, Task::HIDDEN_STATES)?;
     let encoder = Encoder::load(&modules.transformer)?;
     let tokenizer = text.tokenizer(&modules.transformer)?;
     let longest = encoder.config().longest();
     config.max_length = text.max_length.unwrap_or(longest).min(longest);
     BiEncoder::from_parts(encoder, tokenizer, config).map_err(|error| error.of_file(&text.path))
+}
+
+pub(super) fn check_folder(dir: &Path) -> Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let problem = if dir.exists() { "a file, not a folder" } else { "no such folder (nothing is downloaded)" };
+    Err(unusable(dir, problem, "a sentence-transformers or Hugging Face directory"))
+}
+
+/// The last part of each module's type with its folder, in their order; `None` for a bare Hugging Face directory. An error
+/// for a module that is not `known`.
+pub(super) fn read_modules(dir: &Path, known: &[&str], expected: &str) -> Result<Option<Vec<(String, PathBuf)>>> {
+    let path = folder::file(dir, "modules.json")?;
+    if !path.exists() {
+        return Ok(None);
+    }
+    let stored: Value = folder::read_json(dir, "modules.json")?;
+    let Some(modules) = stored.as_array() else {
+        return Err(unusable(&path, "it is not a list of modules", expected));
+    };
+    let mut found = Vec::new();
+    for module in modules {
+        let (kind, place) = (module["type"].as_str().unwrap_or_default(), module["path"].as_str());
+        let kind = kind.rsplit('.').next().unwrap_or_default();
+        if !known.contains(&kind) {
+            let name = module["type"].as_str().unwrap_or("without a type");
+            return Err(unusable(&path, format!("module `{name}`"), expected));
+        }
+        found.push((kind.to_owned(), folder::file(dir, place.unwrap_or_default())?));
+    }
+    Ok(Some(found))
+}
+
+/// The error for modules in another order.
+pub(super) fn disordered(dir: &Path, found: &[(String, PathBuf)], expected: &str) -> Error {
+    let kinds: Vec<&str> = found.iter().map(|(kind, _)| kind.as_str()).collect();
+    let problem = if kinds.is_empty() { "no module".to_owned() } else { kinds.join(", ") };
+    unusable(&dir.join("modules.json"), problem, expected)
 }
 
 /// The folders of the modules.
@@ -40,38 +76,21 @@ struct Modules {
 
 impl Modules {
     fn read(dir: &Path) -> Result<Self> {
-        let path = folder::file(dir, "modules.json")?;
-        if !path.exists() {
+        const EXPECTED: &str = "Transformer, Pooling and optionally Normalize, in this order";
+        let Some(found) = read_modules(dir, &["Transformer", "Pooling", "Normalize"], EXPECTED)? else {
             // A bare Hugging Face directory: mean pooling, as sentence-transformers does.
             return Ok(Self { transformer: dir.to_owned(), pooling: None, normalize: false });
-        }
-        let stored: Value = folder::read_json(dir, "modules.json")?;
-        let expected = "Transformer, Pooling and optionally Normalize, in this order";
-        let Some(modules) = stored.as_array() else {
-            return Err(unusable(&path, "it is not a list of modules", expected));
         };
-        let mut found = Vec::new();
-        for module in modules {
-            let (kind, place) = (module["type"].as_str().unwrap_or_default(), module["path"].as_str());
-            let kind = kind.rsplit('.').next().unwrap_or_default();
-            if !["Transformer", "Pooling", "Normalize"].contains(&kind) {
-                let name = module["type"].as_str().unwrap_or("without a type");
-                return Err(unusable(&path, format!("module `{name}`"), expected));
-            }
-            found.push((kind, folder::file(dir, place.unwrap_or_default())?));
-        }
         match &found[..] {
-            [("Transformer", transformer), ("Pooling", pooling), rest @ ..]
-                if rest.iter().all(|(kind, _)| *kind == "Normalize") =>
+            [(first, transformer), (second, pooling), rest @ ..]
+                if first == "Transformer"
+                    && second == "Pooling"
+                    && rest.iter().all(|(kind, _)| kind == "Normalize") =>
             {
                 let (transformer, pooling) = (transformer.clone(), Some(pooling.clone()));
                 Ok(Self { transformer, pooling, normalize: !rest.is_empty() })
             }
-            _ => {
-                let kinds: Vec<&str> = found.iter().map(|(kind, _)| *kind).collect();
-                let problem = if kinds.is_empty() { "no module".to_owned() } else { kinds.join(", ") };
-                Err(unusable(&path, problem, expected))
-            }
+            _ => Err(disordered(dir, &found, EXPECTED)),
         }
     }
 }
@@ -112,40 +131,66 @@ fn modes(stored: &Value) -> Vec<String> {
 }
 
 fn read_prompts(dir: &Path, config: &mut BiEncoderConfig) -> Result<()> {
-    const NAME: &str = "config_sentence_transformers.json";
-    let path = folder::file(dir, NAME)?;
-    let stored = folder::optional_json(dir, NAME)?;
-    if let Some(kind) = stored["model_type"].as_str().filter(|kind| *kind != "SentenceTransformer") {
-        return Err(unusable(&path, format!("model_type is `{kind}`"), "`SentenceTransformer`"));
-    }
+    let (path, stored) = read_own_config(dir, "SentenceTransformer")?;
     if !stored["truncate_dim"].is_null() {
         return Err(unusable(&path, format!("truncate_dim is {}", stored["truncate_dim"]), "null"));
     }
-    let mut prompts = BTreeMap::new();
-    for (name, prompt) in stored["prompts"].as_object().into_iter().flatten() {
-        match prompt {
-            Value::String(prompt) => _ = prompts.insert(name.clone(), prompt.clone()),
-            // As there: no prompt.
-            Value::Null => {}
-            _ => return Err(unusable(&path, format!("the prompt `{name}` is not a text"), "a text or null")),
-        }
-    }
-    config.query_prompt = prompts.remove(QUERY).unwrap_or_default();
-    // No other name counts, such as `passage`: there, a prompt for documents is always set, if only to nothing.
-    config.doc_prompt = prompts.remove(DOC).unwrap_or_default();
-    let other = ["passage", "corpus"].into_iter().find(|name| prompts.contains_key(*name));
-    if let Some(name) = other.filter(|_| config.doc_prompt.is_empty()) {
-        log::warn!("the prompt `{name}` is not put before documents, as in Python; `with_prompts` sets one that is");
-    }
-    config.prompts = prompts;
-    config.default_prompt = stored["default_prompt_name"].as_str().map(str::to_owned);
-    config.check_prompts().map_err(|error| error.of_file(&path))?;
+    let prompts = StoredPrompts::read(&path, &stored)?;
+    config.query_prompt = prompts.query;
+    config.doc_prompt = prompts.doc;
+    config.prompts = prompts.others;
+    config.default_prompt = prompts.default;
+    config.named_prompts().check().map_err(|error| error.of_file(&path))?;
     config.similarity = match stored["similarity_fn_name"].as_str() {
         None | Some("cosine") => Similarity::Cosine,
         Some("dot") => Similarity::Dot,
         Some(other) => return Err(unusable(&path, format!("similarity `{other}`"), "`cosine` or `dot`")),
     };
     Ok(())
+}
+
+/// The settings of the whole model, and their path; `Null` without any. An error if they are of another class than `kind`.
+pub(super) fn read_own_config(dir: &Path, kind: &str) -> Result<(PathBuf, Value)> {
+    const NAME: &str = "config_sentence_transformers.json";
+    let path = folder::file(dir, NAME)?;
+    let stored = folder::optional_json(dir, NAME)?;
+    match stored["model_type"].as_str().filter(|other| *other != kind) {
+        Some(other) => Err(unusable(&path, format!("model_type is `{other}`"), format!("`{kind}`"))),
+        None => Ok((path, stored)),
+    }
+}
+
+/// The prompts that a directory keeps.
+pub(super) struct StoredPrompts {
+    pub(super) query: String,
+    pub(super) doc: String,
+    pub(super) others: BTreeMap<String, String>,
+    pub(super) default: Option<String>,
+}
+
+impl StoredPrompts {
+    pub(super) fn read(path: &Path, stored: &Value) -> Result<Self> {
+        let mut prompts = BTreeMap::new();
+        for (name, prompt) in stored["prompts"].as_object().into_iter().flatten() {
+            match prompt {
+                Value::String(prompt) => _ = prompts.insert(name.clone(), prompt.clone()),
+                // As there: no prompt.
+                Value::Null => {}
+                _ => return Err(unusable(path, format!("the prompt `{name}` is not a text"), "a text or null")),
+            }
+        }
+        let query = prompts.remove(QUERY).unwrap_or_default();
+        // No other name counts, such as `passage`: there, a prompt for documents is always set, if only to nothing.
+        let doc = prompts.remove(DOC).unwrap_or_default();
+        let other = ["passage", "corpus"].into_iter().find(|name| prompts.contains_key(*name));
+        if let Some(name) = other.filter(|_| doc.is_empty()) {
+            log::warn!(
+                "the prompt `{name}` is not put before documents, as in Python; `with_prompts` sets one that is"
+            );
+        }
+        let default = stored["default_prompt_name"].as_str().map(str::to_owned);
+        Ok(Self { query, doc, others: prompts, default })
+    }
 }
 
 pub(in crate::model) fn unusable(path: &Path, problem: impl Into<String>, expected: impl Into<String>) -> Error {

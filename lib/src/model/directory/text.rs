@@ -12,6 +12,23 @@ use crate::{Result, folder};
 /// Older versions name a file after the family: `sentence_bert_config.json`.
 pub(super) const FAMILIES: [&str; 7] = ["bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"];
 
+/// What the newer schema says that a model computes.
+#[derive(Clone, Copy)]
+pub(in crate::model) struct Task {
+    name: &'static str,
+    output: &'static str,
+    module_output: &'static str,
+}
+
+impl Task {
+    pub(in crate::model) const HIDDEN_STATES: Self =
+        Self { name: "feature-extraction", output: "last_hidden_state", module_output: "token_embeddings" };
+    pub(in crate::model) const LABELS: Self =
+        Self { name: "sequence-classification", output: "logits", module_output: "scores" };
+    pub(in crate::model) const WORDS: Self =
+        Self { name: "fill-mask", output: "logits", module_output: "token_embeddings" };
+}
+
 /// What the folder of an encoder says about texts.
 pub(in crate::model) struct TextSettings {
     /// The file that names the maximum length.
@@ -21,11 +38,9 @@ pub(in crate::model) struct TextSettings {
 }
 
 impl TextSettings {
-    /// `task` is what transformers makes of the model.
-    ///
     /// Older versions store the maximum length in a separate file, once named after the family; newer ones in that of the
     /// tokenizer.
-    pub(in crate::model) fn read(dir: &Path, task: &str) -> Result<Self> {
+    pub(in crate::model) fn read(dir: &Path, task: Task) -> Result<Self> {
         let mut path = folder::file(dir, "tokenizer_config.json")?;
         let tokenizer = folder::optional_json(dir, "tokenizer_config.json")?;
         let mut stored = Value::Null;
@@ -56,17 +71,13 @@ impl TextSettings {
 }
 
 /// The newer schema can name other outputs than those of its task.
-fn check_task(path: &Path, stored: &Value, task: &str) -> Result<()> {
+fn check_task(path: &Path, stored: &Value, task: Task) -> Result<()> {
     let text = &stored["modality_config"]["text"];
-    let [output, module] = match task {
-        "sequence-classification" => ["logits", "scores"],
-        _ => ["last_hidden_state", "token_embeddings"],
-    };
     for (name, value, expected) in [
-        ("transformer_task", &stored["transformer_task"], task),
+        ("transformer_task", &stored["transformer_task"], task.name),
         ("method", &text["method"], "forward"),
-        ("method_output_name", &text["method_output_name"], output),
-        ("module_output_name", &stored["module_output_name"], module),
+        ("method_output_name", &text["method_output_name"], task.output),
+        ("module_output_name", &stored["module_output_name"], task.module_output),
     ] {
         if !(value.is_null() || value == expected) {
             return Err(unusable(path, format!("`{name}` is {value}"), format!("`{expected}`")));

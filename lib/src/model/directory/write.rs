@@ -7,8 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::read::MODES;
 use super::replace::replace;
+use crate::loss::Similarity;
 use crate::model::bi_encoder::{DOC, QUERY};
-use crate::model::{BiEncoder, BiEncoderConfig, Pooling};
+use crate::model::texts::Prompts;
+use crate::model::{BiEncoder, Pooling};
 use crate::nn::Encoder;
 use crate::text::Tokenizer;
 use crate::{Error, Result, files};
@@ -19,46 +21,55 @@ pub(in crate::model) fn write(dir: &Path, model: &BiEncoder) -> Result<()> {
 
 /// Writes a model into an empty folder.
 fn create(dir: &Path, model: &BiEncoder) -> Result<()> {
-    check_finite(dir, model.encoder())?;
+    check_weights(dir, model.encoder())?;
     let config = model.config();
     let folder = |name: &str| fs::create_dir_all(dir.join(name)).map_err(Error::io(dir.join(name)));
     let json = |name: &str, value: &Value| files::write_json(&dir.join(name), value);
     folder("1_Pooling")?;
     model.encoder().save(dir)?;
-    write_tokenizer(dir, model.tokenizer(), config.max_length, model.encoder())?;
-    // A tokenizer that lower-cases does so by itself.
-    json("sentence_bert_config.json", &json!({ "max_seq_length": config.max_length, "do_lower_case": false }))?;
+    write_texts(dir, model.encoder(), model.tokenizer(), config.max_length)?;
     json("1_Pooling/config.json", &pooling(model))?;
-    json("config_sentence_transformers.json", &prompts(config))?;
+    let prompts = own_config("SentenceTransformer", config.named_prompts(), config.similarity);
+    json("config_sentence_transformers.json", &prompts)?;
     files::write(&dir.join("README.md"), MODEL_CARD.as_bytes())?;
     let mut modules = vec![("", "Transformer"), ("1_Pooling", "Pooling")];
     if config.normalize {
         folder("2_Normalize")?;
         modules.push(("2_Normalize", "Normalize"));
     }
-    let module = |(index, (path, kind)): (usize, (&str, &str))| {
-        let kind = format!("sentence_transformers.models.{kind}");
-        json!({ "idx": index, "name": index.to_string(), "path": path, "type": kind })
-    };
-    json("modules.json", &modules.into_iter().enumerate().map(module).collect())
+    json("modules.json", &list_modules("sentence_transformers.models", &modules))
 }
 
-/// An error for a model that no file should hold.
-pub(in crate::model) fn check_finite(dir: &Path, encoder: &Encoder) -> Result<()> {
+/// The list of modules: the folder and the class of each, in a Python module.
+pub(super) fn list_modules(home: &str, modules: &[(&str, &str)]) -> Value {
+    let module = |(index, (path, kind)): (usize, &(&str, &str))| json!({ "idx": index, "name": index.to_string(), "path": path, "type": format!("{home}.{kind}") });
+    modules.iter().enumerate().map(module).collect()
+}
+
+/// An error for weights that are NaN or infinite.
+pub(in crate::model) fn check_weights(dir: &Path, encoder: &Encoder) -> Result<()> {
     let Some((name, value)) = encoder.parameters().not_finite() else { return Ok(()) };
     let expected = "finite weights: the training has diverged".to_owned();
     Err(Error::Model { path: dir.to_owned(), problem: format!("`{name}` holds {value}"), expected })
 }
 
+/// Writes what says how texts become tokens.
+pub(super) fn write_texts(dir: &Path, encoder: &Encoder, tokenizer: &Tokenizer, max_length: usize) -> Result<()> {
+    write_tokenizer(dir, encoder, tokenizer, max_length)?;
+    // A tokenizer that lower-cases does so by itself.
+    let settings = json!({ "max_seq_length": max_length, "do_lower_case": false });
+    files::write_json(&dir.join("sentence_bert_config.json"), &settings)
+}
+
 /// The files of the tokenizer.
 pub(in crate::model) fn write_tokenizer(
     dir: &Path,
+    encoder: &Encoder,
     tokenizer: &Tokenizer,
     max_length: usize,
-    encoder: &Encoder,
 ) -> Result<()> {
     tokenizer.save(dir.join("tokenizer.json"))?;
-    files::write_json(&dir.join("tokenizer_config.json"), &tokenizer_config(tokenizer, max_length, encoder))?;
+    files::write_json(&dir.join("tokenizer_config.json"), &tokenizer_config(encoder, tokenizer, max_length))?;
     files::write_json(&dir.join("special_tokens_map.json"), &Value::Object(special_tokens(tokenizer)))
 }
 
@@ -90,21 +101,22 @@ fn pooling(model: &BiEncoder) -> Value {
     stored
 }
 
-fn prompts(config: &BiEncoderConfig) -> Value {
-    let mut prompts = config.prompts.clone();
-    prompts.insert(QUERY.to_owned(), config.query_prompt.clone());
-    prompts.insert(DOC.to_owned(), config.doc_prompt.clone());
+/// The settings of a whole model.
+pub(super) fn own_config(kind: &str, prompts: Prompts<'_>, similarity: Similarity) -> Value {
+    let mut all = prompts.others.clone();
+    all.insert(QUERY.to_owned(), prompts.query.to_owned());
+    all.insert(DOC.to_owned(), prompts.doc.to_owned());
     json!({
-        "model_type": "SentenceTransformer",
+        "model_type": kind,
         // A version above the reader's own makes Python warn.
         "__version__": { "sentence_transformers": "3.0.0", "transformers": "4.41.0", "pytorch": "2.3.0" },
-        "prompts": prompts,
-        "default_prompt_name": config.default_prompt,
-        "similarity_fn_name": config.similarity,
+        "prompts": all,
+        "default_prompt_name": prompts.default,
+        "similarity_fn_name": similarity,
     })
 }
 
-fn tokenizer_config(tokenizer: &Tokenizer, max_length: usize, encoder: &Encoder) -> Value {
+fn tokenizer_config(encoder: &Encoder, tokenizer: &Tokenizer, max_length: usize) -> Value {
     // What the encoder takes: transformers 4 passes on all that a tokenizer gives, and knows no family here.
     let mut inputs = vec!["input_ids", "attention_mask"];
     if encoder.spec().segments > 1 {

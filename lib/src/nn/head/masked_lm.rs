@@ -29,9 +29,9 @@ use crate::{Error, Result};
 /// ```
 #[derive(Clone)]
 pub struct MaskedLm {
-    encoder: Encoder,
-    transform: Transform,
-    bias: Option<Range<usize>>,
+    pub(super) encoder: Encoder,
+    pub(super) transform: Transform,
+    pub(super) bias: Option<Range<usize>>,
 }
 
 impl MaskedLm {

@@ -3,6 +3,7 @@
 
 mod classifier;
 mod masked_lm;
+mod sparse;
 pub(crate) mod spec;
 mod transform;
 
@@ -13,6 +14,8 @@ use super::spec::site_of;
 
 pub use classifier::Classifier;
 pub use masked_lm::MaskedLm;
+pub use sparse::WordPooling;
+pub(crate) use sparse::{Saturation, Winners};
 
 /// What a head keeps for its backward pass, and the scratch of both. `n` rows, `E` its inner width.
 #[derive(Debug, Default)]
@@ -27,6 +30,8 @@ pub(crate) struct HeadCache {
     pub(crate) output: Vec<f32>,
     /// `(n, labels)`
     pub(crate) logits: Vec<f32>,
+    /// `(n, words)` the scores of a block of words.
+    pub(crate) block: Vec<f32>,
     /// `(n, E)`
     pub(crate) d_output: Vec<f32>,
     /// `(n, H)`
@@ -49,8 +54,8 @@ impl HeadCache {
 
     /// Bytes that it holds.
     pub(crate) fn bytes(&self) -> usize {
-        let Self { input, pre, activated, norm, output, logits, d_output, d_input, d_hidden } = self;
-        let buffers = [input, pre, activated, output, logits, d_output, d_input, d_hidden];
+        let Self { input, pre, activated, norm, output, logits, block, d_output, d_input, d_hidden } = self;
+        let buffers = [input, pre, activated, output, logits, block, d_output, d_input, d_hidden];
         size_of::<f32>() * buffers.into_iter().map(Vec::capacity).sum::<usize>() + norm.bytes()
     }
 }

@@ -1,0 +1,129 @@
+//! Directories of SPLADE models: the root is a masked language model of transformers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::read::{StoredPrompts, check_folder, disordered, read_modules, read_own_config, unusable};
+use super::replace::replace;
+use super::text::{Task, TextSettings};
+use super::write::{check_weights, list_modules, own_config, write_texts};
+use crate::loss::Similarity;
+use crate::model::{Splade, SpladeConfig};
+use crate::nn::{MaskedLm, WordPooling};
+use crate::{Error, Result, files, folder};
+
+pub(in crate::model) fn read(dir: &Path) -> Result<Splade> {
+    const EXPECTED: &str = "MLMTransformer (or Transformer) and SpladePooling, in this order";
+    check_folder(dir)?;
+    let mut config = SpladeConfig::default();
+    let home = match read_modules(dir, &["MLMTransformer", "Transformer", "SpladePooling"], EXPECTED)? {
+        // A bare masked language model: pooled by its maxima, as sentence-transformers does.
+        None => dir.to_owned(),
+        Some(found) => match &found[..] {
+            [(first, home), (second, pooling)] if first != "SpladePooling" && second == "SpladePooling" => {
+                read_pooling(pooling, &mut config)?;
+                home.clone()
+            }
+            _ => return Err(disordered(dir, &found, EXPECTED)),
+        },
+    };
+    read_settings(dir, &mut config)?;
+    let text = TextSettings::read(&home, Task::WORDS)?;
+    let head = MaskedLm::load(&home)?;
+    let tokenizer = text.tokenizer(&home)?;
+    let longest = head.encoder().config().longest();
+    config.max_length = text.max_length.unwrap_or(longest).min(longest);
+    Splade::from_parts(head, tokenizer, config).map_err(|error| error.of_file(&text.path))
+}
+
+fn read_pooling(dir: &Path, config: &mut SpladeConfig) -> Result<()> {
+    let path = folder::file(dir, "config.json")?;
+    let stored: Value = folder::read_json(dir, "config.json")?;
+    let one_of = |key: &str, found: &Value, known: &str| Err(unusable(&path, format!("`{key}` is {found}"), known));
+    config.pooling = match &stored["pooling_strategy"] {
+        Value::Null => WordPooling::Max,
+        Value::String(max) if max == "max" => WordPooling::Max,
+        Value::String(sum) if sum == "sum" => WordPooling::Sum,
+        other => return one_of("pooling_strategy", other, "`max` or `sum`"),
+    };
+    config.log1p_twice = match &stored["activation_function"] {
+        Value::Null => false,
+        Value::String(relu) if relu == "relu" => false,
+        Value::String(twice) if twice == "log1p_relu" => true,
+        other => return one_of("activation_function", other, "`relu` or `log1p_relu`"),
+    };
+    // The width of vectors, if it is there, says nothing new, and `chunk_size` changes nothing.
+    let known =
+        ["pooling_strategy", "activation_function", "word_embedding_dimension", "embedding_dimension", "chunk_size"];
+    let mut keys = stored.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+    match keys.find(|key| !known.contains(key)) {
+        Some(key) => Err(unusable(&path, format!("`{key}` is {}", stored[key]), "no other settings of the pooling")),
+        None => Ok(()),
+    }
+}
+
+fn read_settings(dir: &Path, config: &mut SpladeConfig) -> Result<()> {
+    let (path, stored) = read_own_config(dir, "SparseEncoder")?;
+    let prompts = StoredPrompts::read(&path, &stored)?;
+    config.query_prompt = prompts.query;
+    config.doc_prompt = prompts.doc;
+    config.prompts = prompts.others;
+    config.default_prompt = prompts.default;
+    config.named_prompts().check().map_err(|error| error.of_file(&path))?;
+    config.max_active_dims = match &stored["max_active_dims"] {
+        Value::Null => None,
+        most => match most.as_u64().and_then(|most| usize::try_from(most).ok()).filter(|most| *most > 0) {
+            Some(most) => Some(most),
+            None => return Err(unusable(&path, format!("max_active_dims is {most}"), "a number of words, or null")),
+        },
+    };
+    match &stored["similarity_fn_name"] {
+        Value::Null => Ok(()),
+        Value::String(dot) if dot == "dot" => Ok(()),
+        other => Err(unusable(&path, format!("similarity {other}"), "`dot`, as an inverted index compares")),
+    }
+}
+
+pub(in crate::model) fn write(dir: &Path, model: &Splade) -> Result<()> {
+    replace(dir, |dir| create(dir, model))
+}
+
+/// Writes a model into an empty folder.
+fn create(dir: &Path, model: &Splade) -> Result<()> {
+    let (config, encoder) = (model.config(), model.masked_lm().encoder());
+    check_weights(dir, encoder)?;
+    let json = |name: &str, value: &Value| files::write_json(&dir.join(name), value);
+    let pooling: PathBuf = dir.join("1_SpladePooling");
+    fs::create_dir_all(&pooling).map_err(Error::io(&pooling))?;
+    model.masked_lm().save(dir)?;
+    write_texts(dir, encoder, model.tokenizer(), config.max_length)?;
+    let strategy = if config.pooling == WordPooling::Max { "max" } else { "sum" };
+    let activation = if config.log1p_twice { "log1p_relu" } else { "relu" };
+    let stored = json!({
+        "pooling_strategy": strategy,
+        "activation_function": activation,
+        "word_embedding_dimension": null,
+    });
+    json("1_SpladePooling/config.json", &stored)?;
+    let mut own = own_config("SparseEncoder", config.named_prompts(), Similarity::Dot);
+    if let Some(most) = config.max_active_dims {
+        own["max_active_dims"] = most.into();
+    }
+    json("config_sentence_transformers.json", &own)?;
+    files::write(&dir.join("README.md"), MODEL_CARD.as_bytes())?;
+    let modules = [("", "MLMTransformer"), ("1_SpladePooling", "SpladePooling")];
+    json("modules.json", &list_modules("sentence_transformers.sparse_encoder.models", &modules))
+}
+
+const MODEL_CARD: &str = "---
+library_name: sentence-transformers
+pipeline_tag: feature-extraction
+tags: [sentence-transformers, sparse-encoder, sparse, splade]
+---
+
+# A SPLADE model
+
+Trained with kensaku. Loads with `SparseEncoder(path)` in Python and `Splade::load(path)` in Rust.
+";

@@ -1,0 +1,135 @@
+//! What every model does with texts before its encoder sees them: prompts, room for them, chunks of even length.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::Role;
+use super::bi_encoder::{DOC, QUERY};
+use crate::text::{Encodings, Tokenizer};
+use crate::{Error, Result};
+
+/// Texts whose tokens are in memory at a time.
+pub(super) const WINDOW: usize = 8_192;
+
+/// The prompts in the settings of a model.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Prompts<'a> {
+    pub(super) query: &'a str,
+    pub(super) doc: &'a str,
+    pub(super) others: &'a BTreeMap<String, String>,
+    /// The name of the one before texts of [`Role::Plain`].
+    pub(super) default: Option<&'a str>,
+}
+
+impl<'a> Prompts<'a> {
+    /// What is put before a text.
+    pub(super) fn of(self, role: Role) -> &'a str {
+        match (role, self.default) {
+            (Role::Query, _) | (Role::Plain, Some(QUERY)) => self.query,
+            (Role::Doc, _) | (Role::Plain, Some(DOC)) => self.doc,
+            (Role::Plain, Some(name)) => self.others.get(name).map_or("", String::as_str),
+            (Role::Plain, None) => "",
+        }
+    }
+
+    /// An error for names of prompts that mean nothing, or two things.
+    pub(super) fn check(self) -> Result<()> {
+        let known = |name: &str| name == QUERY || name == DOC || self.others.contains_key(name);
+        if let Some(name) = self.default.filter(|name| !known(name)) {
+            let names = [QUERY, DOC].into_iter().chain(self.others.keys().map(String::as_str));
+            let expected = format!("one of {}", names.collect::<Vec<_>>().join(", "));
+            return Err(Error::Setting { field: "default_prompt", value: name.to_owned(), expected });
+        }
+        match [QUERY, DOC].into_iter().find(|name| self.others.contains_key(*name)) {
+            Some(name) => Err(Error::Setting {
+                field: "prompts",
+                value: name.to_owned(),
+                expected: "other names: those of queries and documents are `query_prompt` and `doc_prompt`".to_owned(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// An error for a maximum length beyond the encoder's, or one that special tokens and a prompt fill.
+    pub(super) fn check_room(self, tokenizer: &Tokenizer, max_length: usize, longest: usize) -> Result<()> {
+        if !(2..=longest).contains(&max_length) {
+            return Err(Error::Setting {
+                field: "max_length",
+                value: max_length.to_string(),
+                expected: format!("2 to {longest}, the longest input of the encoder"),
+            });
+        }
+        [Role::Query, Role::Doc, Role::Plain].into_iter().try_for_each(|role| {
+            let prompt = self.of(role);
+            let taken = tokenizer.encode_batch(&[prompt], longest)?.first().map_or(0, Vec::len);
+            if taken < max_length {
+                return Ok(());
+            }
+            let what = match prompt {
+                "" => "special tokens".to_owned(),
+                prompt => format!("tokens of the prompt `{prompt}`"),
+            };
+            Err(Error::Setting {
+                field: "max_length",
+                value: max_length.to_string(),
+                expected: format!("more than {taken}, the number of {what}"),
+            })
+        })
+    }
+
+    /// The token ids of each text after its prompt, special tokens included.
+    pub(super) fn encode<S: AsRef<str> + Sync>(
+        self,
+        tokenizer: &Tokenizer,
+        texts: &[S],
+        role: Role,
+        max_length: usize,
+    ) -> Result<Encodings> {
+        let prompt = self.of(role);
+        let prompted = |index: usize| {
+            let text = texts[index].as_ref();
+            if prompt.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(format!("{prompt}{text}")) }
+        };
+        tokenizer.encode_each(texts.len(), prompted, max_length)
+    }
+}
+
+/// Says once per model that texts were cut.
+pub(super) fn report_truncated(told: &AtomicBool, truncated: usize, texts: usize, most: usize) {
+    if truncated > 0 && !told.swap(true, Ordering::Relaxed) {
+        log::warn!("{truncated} of {texts} texts are longer than max_length = {most} tokens and lost their end");
+    }
+}
+
+/// An error about a text of a window that starts with text `first`.
+pub(super) fn shifted(error: Error, first: usize) -> Error {
+    match error {
+        Error::VectorNotFinite { text, value } => Error::VectorNotFinite { text: first + text, value },
+        other => other,
+    }
+}
+
+/// The numbers of the texts, the longest first, so that progress is even.
+pub(super) fn by_length(tokens: &[Vec<u32>]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..tokens.len()).collect();
+    order.sort_by_key(|index| std::cmp::Reverse(tokens[*index].len()));
+    order
+}
+
+/// Cuts `order` where a chunk would hold more than `budget` tokens; a chunk holds at least one text.
+pub(super) fn chunks_of_tokens<'a>(order: &'a [usize], tokens: &[Vec<u32>], budget: usize) -> Vec<&'a [usize]> {
+    let mut chunks = Vec::new();
+    let (mut start, mut held) = (0, 0);
+    for (place, index) in order.iter().enumerate() {
+        if place > start && held + tokens[*index].len() > budget {
+            chunks.push(&order[start..place]);
+            (start, held) = (place, 0);
+        }
+        held += tokens[*index].len();
+    }
+    if start < order.len() {
+        chunks.push(&order[start..]);
+    }
+    chunks
+}
