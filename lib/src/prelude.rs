@@ -19,7 +19,8 @@ pub use crate::data::{Corpus, Dataset, Qrels, Queries, Split, TrainingSet, read,
 pub use crate::eval::{Hit, Measure, Report, Run, evaluate};
 pub use crate::index::{Bm25, Bm25Params, FlatIndex};
 pub use crate::loss::{
-    self, CosineSimilarity, Distance, Loss, MultipleNegativesRanking, Similarity, Triplet, cosine, dot, pairwise_cosine,
+    self, CosineSimilarity, Distance, Interaction, Loss, MultipleNegativesRanking, Similarity, Triplet, cosine, dot,
+    max_sim, pairwise_cosine,
 };
 pub use crate::mine::{self, MineConfig, RandomConfig, bm25_negatives, hard_negatives, random_negatives};
 pub use crate::model::{BiEncoder, BiEncoderConfig, Embeddings, Pooling, Precision, Role};

@@ -147,6 +147,7 @@ impl Reads {
     pub fn fits(self, scoring: Scoring) -> bool {
         match self {
             Self::Scores => true,
+            // Of a text, not of its tokens.
             Self::Vectors => matches!(scoring, Scoring::Vectors(_)),
             Self::Pairs => scoring == Scoring::Pairs,
         }

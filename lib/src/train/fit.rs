@@ -2,7 +2,7 @@
 
 use super::trainer::Training;
 use crate::data::{LabelKind, Labels, text_column};
-use crate::loss::{Labelled, Needs, Reads};
+use crate::loss::{Labelled, Needs, Reads, Scoring};
 use crate::{Error, Result};
 
 impl Training {
@@ -20,14 +20,14 @@ impl Training {
             });
         }
         if !needs.reads.fits(scoring) {
-            let [needed, found] = match needs.reads {
-                Reads::Pairs => ["scores of pairs, as a cross-encoder makes them", "vectors"],
-                _ => ["a vector per text", "scores of pairs, as a cross-encoder makes them"],
+            let needed = match needs.reads {
+                Reads::Pairs => Scoring::Pairs.spoken(),
+                _ => "a vector per text",
             };
             return Err(Error::LossUnfit {
                 loss: needs.name,
                 needs: needed.to_owned(),
-                found: found.to_owned(),
+                found: scoring.spoken().to_owned(),
                 fitting: Needs::fitting(columns, kind, scoring),
             });
         }

@@ -122,7 +122,7 @@ impl Training {
 
         let (value, terms, gradient) = {
             let variables = variables(batch, &outputs, self.model.width(), candle_core::DType::F32)?;
-            let terms = self.loss.terms(&loss_batch(&*self.model, batch, &variables)?)?;
+            let terms = self.loss.terms(&loss_batch(&*self.model, batch, &outputs, &variables)?)?;
             let named = term_values(&*self.loss, &terms)?;
             let loss = total(&terms)?;
             let value = loss_value(&*self.loss, &loss)?;
