@@ -23,7 +23,9 @@ pub use crate::loss::{
     max_sim, pairwise_cosine,
 };
 pub use crate::mine::{self, MineConfig, RandomConfig, bm25_negatives, hard_negatives, random_negatives};
-pub use crate::model::{BiEncoder, BiEncoderConfig, Embeddings, Pooling, Precision, Role};
+pub use crate::model::{
+    BiEncoder, BiEncoderConfig, ColBert, ColBertConfig, Embeddings, Pooling, Precision, Role, TokenEmbeddings,
+};
 pub use crate::nn::{BertConfig, DistilBertConfig, EncoderConfig, ModernBertConfig, MpnetConfig, RobertaConfig};
 pub use crate::show::{self, Chart, LossCurve, Message, bars, display};
 pub use crate::text::{Analyzer, Tokenizer, WordPieceConfig};

@@ -2,13 +2,17 @@
 //! `new`, `load`, `encode_queries`, `encode_docs`, `save`.
 
 mod bi_encoder;
+mod colbert;
 mod directory;
 mod embeddings;
 mod interface;
 mod pooling;
+mod token_embeddings;
 
 pub use bi_encoder::{BiEncoder, BiEncoderConfig, Precision, Role};
+pub use colbert::{ColBert, ColBertConfig};
 pub use embeddings::Embeddings;
 pub use interface::{Model, Outputs, Part, Tokens};
 pub(crate) use interface::{as_type, downcast};
 pub use pooling::Pooling;
+pub use token_embeddings::TokenEmbeddings;

@@ -44,6 +44,7 @@ pub use family::{
     RobertaConfig, Rope, RopeParameters, UnusableConfig,
 };
 pub use gemm::{Threads, View, gemm};
+pub(crate) use head::Projection;
 pub use head::{Classifier, MaskedLm};
 pub use int8::Int8Weights;
 pub(crate) use math::{lane_max, vectorised};

@@ -129,7 +129,11 @@ fn shifted(error: Error, first: usize) -> Error {
 }
 
 /// Cuts `order` where a chunk would hold more than `budget` tokens; a chunk holds at least one text.
-fn chunks_of_tokens<'a>(order: &'a [usize], tokens: &[Vec<u32>], budget: usize) -> Vec<&'a [usize]> {
+pub(in crate::model) fn chunks_of_tokens<'a>(
+    order: &'a [usize],
+    tokens: &[Vec<u32>],
+    budget: usize,
+) -> Vec<&'a [usize]> {
     let mut chunks = Vec::new();
     let (mut start, mut held) = (0, 0);
     for (place, index) in order.iter().enumerate() {

@@ -19,6 +19,7 @@ use crate::{Error, Result};
 
 pub use config::{BiEncoderConfig, Precision, Role};
 pub(super) use config::{DOC, QUERY};
+pub(super) use encode::chunks_of_tokens;
 
 /// A bi-encoder (Reimers and Gurevych 2019, Karpukhin et al. 2020).
 ///

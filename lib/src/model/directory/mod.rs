@@ -3,10 +3,12 @@
 //!
 //! What changes vectors is honoured and written back, or refused by name.
 
+mod colbert;
 mod foreign;
 mod read;
 mod replace;
 mod write;
 
+pub(super) use colbert::{read as read_colbert, read_encoder, write as write_colbert};
 pub(super) use read::read;
 pub(super) use write::write;

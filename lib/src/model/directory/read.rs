@@ -14,10 +14,7 @@ use crate::text::Tokenizer;
 use crate::{Error, Result, folder};
 
 pub(in crate::model) fn read(dir: &Path) -> Result<BiEncoder> {
-    if !dir.is_dir() {
-        let problem = if dir.exists() { "a file, not a folder" } else { "no such folder (nothing is downloaded)" };
-        return Err(unusable(dir, problem, "a sentence-transformers or Hugging Face directory"));
-    }
+    check_folder(dir)?;
     let modules = Modules::read(dir)?;
     let mut config = BiEncoderConfig { normalize: modules.normalize, ..Default::default() };
     if let Some(pooling) = &modules.pooling {
@@ -35,6 +32,15 @@ pub(in crate::model) fn read(dir: &Path) -> Result<BiEncoder> {
     let longest = encoder.config().longest();
     config.max_length = transformer.max_length.unwrap_or(longest).min(longest);
     BiEncoder::from_parts(encoder, tokenizer, config).map_err(|error| error.of_file(&transformer.path))
+}
+
+/// An error for what is no folder.
+pub(super) fn check_folder(dir: &Path) -> Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let problem = if dir.exists() { "a file, not a folder" } else { "no such folder (nothing is downloaded)" };
+    Err(unusable(dir, problem, "a sentence-transformers or Hugging Face directory"))
 }
 
 /// The folders of the modules.
@@ -158,17 +164,17 @@ fn read_prompts(dir: &Path, config: &mut BiEncoderConfig) -> Result<()> {
 pub(super) const FAMILIES: [&str; 7] = ["bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"];
 
 /// What the module of the encoder says about texts.
-struct Transformer {
+pub(super) struct Transformer {
     /// The file that names the maximum length.
     path: PathBuf,
-    max_length: Option<usize>,
-    lowercase: bool,
+    pub(super) max_length: Option<usize>,
+    pub(super) lowercase: bool,
 }
 
 impl Transformer {
     /// Older versions store the maximum length in a separate file, once named after the family; newer ones in that of the
     /// tokenizer.
-    fn read(dir: &Path) -> Result<Self> {
+    pub(super) fn read(dir: &Path) -> Result<Self> {
         let mut path = folder::file(dir, "tokenizer_config.json")?;
         let tokenizer = folder::optional_json(dir, "tokenizer_config.json")?;
         let mut stored = Value::Null;

@@ -9,6 +9,7 @@ use super::read::MODES;
 use super::replace::replace;
 use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::{BiEncoder, BiEncoderConfig, Pooling};
+use crate::nn::Encoder;
 use crate::text::Tokenizer;
 use crate::{Error, Result, files};
 
@@ -18,17 +19,14 @@ pub(in crate::model) fn write(dir: &Path, model: &BiEncoder) -> Result<()> {
 
 /// Writes a model into an empty folder.
 fn create(dir: &Path, model: &BiEncoder) -> Result<()> {
-    if let Some((name, value)) = model.encoder().parameters().not_finite() {
-        let expected = "finite weights: the training has diverged".to_owned();
-        return Err(Error::Model { path: dir.to_owned(), problem: format!("`{name}` holds {value}"), expected });
-    }
+    check_finite(dir, model.encoder())?;
     let config = model.config();
     let folder = |name: &str| fs::create_dir_all(dir.join(name)).map_err(Error::io(dir.join(name)));
     let json = |name: &str, value: &Value| files::write_json(&dir.join(name), value);
     folder("1_Pooling")?;
     model.encoder().save(dir)?;
     model.tokenizer().save(dir.join("tokenizer.json"))?;
-    json("tokenizer_config.json", &tokenizer_config(model))?;
+    json("tokenizer_config.json", &tokenizer_config(model.encoder(), model.tokenizer(), config.max_length))?;
     json("special_tokens_map.json", &Value::Object(special_tokens(model.tokenizer())))?;
     // A tokenizer that lower-cases does so by itself.
     json("sentence_bert_config.json", &json!({ "max_seq_length": config.max_length, "do_lower_case": false }))?;
@@ -45,6 +43,17 @@ fn create(dir: &Path, model: &BiEncoder) -> Result<()> {
         json!({ "idx": index, "name": index.to_string(), "path": path, "type": kind })
     };
     json("modules.json", &modules.into_iter().enumerate().map(module).collect())
+}
+
+/// An error for weights that are NaN or infinite.
+pub(super) fn check_finite(dir: &Path, encoder: &Encoder) -> Result<()> {
+    match encoder.parameters().not_finite() {
+        None => Ok(()),
+        Some((name, value)) => {
+            let expected = "finite weights: the training has diverged".to_owned();
+            Err(Error::Model { path: dir.to_owned(), problem: format!("`{name}` holds {value}"), expected })
+        }
+    }
 }
 
 const MODEL_CARD: &str = "---
@@ -89,25 +98,25 @@ fn prompts(config: &BiEncoderConfig) -> Value {
     })
 }
 
-fn tokenizer_config(model: &BiEncoder) -> Value {
+pub(super) fn tokenizer_config(encoder: &Encoder, tokenizer: &Tokenizer, max_length: usize) -> Value {
     // What the encoder takes: transformers 4 passes on all that a tokenizer gives, and knows no family here.
     let mut inputs = vec!["input_ids", "attention_mask"];
-    if model.encoder().spec().segments > 1 {
+    if encoder.spec().segments > 1 {
         inputs.insert(1, "token_type_ids");
     }
     let config = json!({
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": model.config().max_length,
+        "model_max_length": max_length,
         "model_input_names": inputs,
         "clean_up_tokenization_spaces": true,
     });
     let Value::Object(mut config) = config else { return config };
-    config.extend(special_tokens(model.tokenizer()));
+    config.extend(special_tokens(tokenizer));
     Value::Object(config)
 }
 
 /// The special tokens that the vocabulary has, BERT's or RoBERTa's: Python would append others to it.
-fn special_tokens(tokenizer: &Tokenizer) -> Map<String, Value> {
+pub(super) fn special_tokens(tokenizer: &Tokenizer) -> Map<String, Value> {
     let names = [
         ("unk_token", ["[UNK]", "<unk>"]),
         ("sep_token", ["[SEP]", "</s>"]),

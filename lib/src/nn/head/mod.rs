@@ -3,6 +3,7 @@
 
 mod classifier;
 mod masked_lm;
+mod projection;
 pub(crate) mod spec;
 mod transform;
 
@@ -13,6 +14,7 @@ use super::spec::site_of;
 
 pub use classifier::Classifier;
 pub use masked_lm::MaskedLm;
+pub(crate) use projection::Projection;
 
 /// What a head keeps for its backward pass, and the scratch of both. `n` rows, `E` its inner width.
 #[derive(Debug, Default)]
