@@ -5,6 +5,7 @@ mod batches;
 mod bm25;
 mod chains;
 mod checkpoints;
+mod colbert;
 mod data;
 mod directories;
 mod families;
@@ -42,6 +43,7 @@ fn main() {
         bm25::trials(),
         chains::trials(),
         checkpoints::trials(),
+        colbert::trials(),
         data::trials(),
         directories::trials(),
         heads::trials(),
