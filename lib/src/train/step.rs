@@ -154,9 +154,9 @@ impl Training {
         let (step, cut) = (self.done, batches.iter().map(|batch| batch.truncated).sum::<usize>());
         if self.truncated == 0 && cut > 0 {
             let texts: usize = batches.iter().map(TokenBatch::sequences).sum();
-            let most = self.model.max_length();
+            let limits = self.model.limits();
             log::warn!(
-                "step {step}: {cut} of {texts} texts are longer than max_length = {most} tokens and lost their end \
+                "step {step}: {cut} of {texts} texts are longer than {limits} and lost their end \
                  (said once; `trainer.truncated()` counts on)"
             );
         }

@@ -6,13 +6,13 @@ use rayon::prelude::*;
 use super::{MaxSim, NONE};
 
 impl MaxSim {
-    /// `dq_it = sum_j g_ij d_match`, `dd_ju = sum_it g_ij q_it` over the rows that match `u`.
+    /// With `g_ij` times the share of each row in the score: `dq_it = sum_j g_ij d_match`, `dd_ju = sum_it g_ij q_it` over the rows that match `u`.
     pub(super) fn backward<T: WithDType>(
         &self,
         queries: &Tensor,
         docs: &Tensor,
         gradient: &Tensor,
-        matches: &[u32],
+        (matches, shares): (&[u32], &[f64]),
     ) -> candle_core::Result<(Tensor, Tensor)> {
         let width = queries.dim(1)?;
         let (q, d) = (queries.flatten_all()?.to_vec1::<T>()?, docs.flatten_all()?.to_vec1::<T>()?);
@@ -20,7 +20,10 @@ impl MaxSim {
         let (rows, doc_count) = (q.len() / width, self.doc_bounds.len() - 1);
         let texts: Vec<usize> =
             self.query_bounds.windows(2).enumerate().flat_map(|(text, rows)| vec![text; rows[1] - rows[0]]).collect();
-        let pull = |query: usize, doc: usize| if self.pairwise { g[query] } else { g[query * doc_count + doc] };
+        let pull = |query: usize, doc: usize| {
+            let place = if self.pairwise { query } else { query * doc_count + doc };
+            shares.get(place).map_or(g[place], |share| g[place] * T::from_f64(*share))
+        };
         let found = |row: usize, doc: usize| if self.pairwise { matches[row] } else { matches[doc * rows + row] };
 
         let mut d_queries = vec![T::zero(); q.len()];

@@ -63,7 +63,7 @@ impl MaxSim {
         let parts: Vec<_> = self.parts().par_iter().map(score).collect();
         if let Some(kept) = &self.matches {
             let all = parts.iter().flat_map(|(_, matches)| matches.iter().copied()).collect();
-            let _ = kept.set(all);
+            let _ = kept.set((all, Vec::new()));
         }
         let scores = parts.into_iter().flat_map(|(scores, _)| scores);
         if self.pairwise {
@@ -123,7 +123,7 @@ impl<'a, T> Iterator for Chunks<'a, T> {
 }
 
 /// Which texts have a number that is not finite: a maximum would pass over it.
-fn odd<T: WithDType>(values: &[T], width: usize, bounds: &[usize]) -> Vec<bool> {
+pub(super) fn odd<T: WithDType>(values: &[T], width: usize, bounds: &[usize]) -> Vec<bool> {
     let text =
         |rows: &[usize]| !values[rows[0] * width..rows[1] * width].iter().all(|value| value.to_f64().is_finite());
     bounds.par_windows(2).map(text).collect()

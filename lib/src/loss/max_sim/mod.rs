@@ -2,13 +2,16 @@
 
 mod backward;
 mod forward;
+mod retrieved;
 
 use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::error::expect;
 use crate::{Error, Result};
+use retrieved::Shares;
 
 /// How the matches of a query's tokens become its score with a document.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,21 +22,33 @@ pub enum Interaction {
     Sum,
     /// Their mean, which does not grow with the length of the query.
     Mean,
+    /// Of [`xtr_scores`], with the documents that are scored together; to train with, by [`XTR`](crate::loss::XTR).
+    Xtr { k: usize },
 }
 
 impl Interaction {
-    /// From the sums over the tokens of each query, a row per query.
-    pub(crate) fn of_sums(self, sums: &Tensor, query_bounds: &[usize]) -> Result<Tensor> {
+    /// Every query with every document: `(B, D)`.
+    pub(crate) fn scores(
+        self,
+        (queries, query_bounds): (&Tensor, &[usize]),
+        (docs, doc_bounds): (&Tensor, &[usize]),
+    ) -> Result<Tensor> {
         match self {
-            Self::Sum => Ok(sums.clone()),
-            Self::Mean => {
-                let share = |ends: &[usize]| 1.0 / (ends[1] - ends[0]).max(1) as f64;
-                let shares: Vec<f64> = query_bounds.windows(2).map(share).collect();
-                let rows = shares.len();
-                let shares = Tensor::from_vec(shares, (rows, 1), sums.device())?.to_dtype(sums.dtype())?;
-                Ok(sums.broadcast_mul(&shares)?)
-            }
+            Self::Xtr { k } => xtr_scores(queries, query_bounds, docs, doc_bounds, k),
+            _ => self.of_sums(max_sim(queries, query_bounds, docs, doc_bounds)?, query_bounds),
         }
+    }
+
+    /// From the sums over the tokens of each query, a row per query.
+    pub(super) fn of_sums(self, sums: Tensor, query_bounds: &[usize]) -> Result<Tensor> {
+        if self != Self::Mean {
+            return Ok(sums);
+        }
+        let share = |ends: &[usize]| 1.0 / (ends[1] - ends[0]).max(1) as f64;
+        let shares: Vec<f64> = query_bounds.windows(2).map(share).collect();
+        let rows = shares.len();
+        let shares = Tensor::from_vec(shares, (rows, 1), sums.device())?.to_dtype(sums.dtype())?;
+        Ok(sums.broadcast_mul(&shares)?)
     }
 }
 
@@ -56,7 +71,38 @@ impl Interaction {
 /// # Ok::<(), kensaku::Error>(())
 /// ```
 pub fn max_sim(queries: &Tensor, query_bounds: &[usize], docs: &Tensor, doc_bounds: &[usize]) -> Result<Tensor> {
-    apply(queries, query_bounds, docs, doc_bounds, false)
+    apply(queries, query_bounds, docs, doc_bounds, (false, None))
+}
+
+/// The score of every query with every document as XTR has it (Lee et al. 2023, eq. 5): each row of a query retrieves the
+/// `k` tokens of all documents that it matches best, and others do not count. `s_ij` is the sum of the largest products
+/// with retrieved tokens of document `j`, over the number of rows that have one; 0 without any. `(Tq, dim)`, `(Td, dim)`
+/// -> `(B, D)`.
+///
+/// Of products that are equal to the `k`-th largest, all are retrieved. Values and gradients equal sentence-transformers
+/// 6.2; PyLate divides by the number of positive products. Everything else as [`max_sim`], but for the products of a
+/// query with all documents, `(tokens of the query, Td)`, which are in memory.
+///
+/// ```
+/// use kensaku::loss::xtr_scores;
+/// # use kensaku::candle_core::{Device, Tensor};
+///
+/// let query = Tensor::new(&[[1.0f32, 0.0], [0.0, 1.0]], &Device::Cpu)?;
+/// let docs = Tensor::new(&[[0.6f32, 0.8], [0.8, 0.6], [0.0, 1.0]], &Device::Cpu)?;
+/// // Each token of the query retrieves one: 0.8 of the first document, 1 of the second.
+/// let scores = xtr_scores(&query, &[0, 2], &docs, &[0, 2, 3], 1)?;
+/// assert_eq!(scores.to_vec2::<f32>()?, [[0.8, 1.0]]);
+/// # Ok::<(), kensaku::Error>(())
+/// ```
+pub fn xtr_scores(
+    queries: &Tensor,
+    query_bounds: &[usize],
+    docs: &Tensor,
+    doc_bounds: &[usize],
+    k: usize,
+) -> Result<Tensor> {
+    expect("k", k, "at least 1", k > 0)?;
+    apply(queries, query_bounds, docs, doc_bounds, (false, Some(k)))
 }
 
 /// The same of query `i` with document `i` alone: `(Tq, dim)`, `(Td, dim)` -> `(B,)`.
@@ -84,7 +130,7 @@ pub fn pairwise_max_sim(
             expected: format!("{}, one per query", query_bounds.len().saturating_sub(1)),
         });
     }
-    apply(queries, query_bounds, docs, doc_bounds, true)
+    apply(queries, query_bounds, docs, doc_bounds, (true, None))
 }
 
 fn apply(
@@ -92,7 +138,7 @@ fn apply(
     query_bounds: &[usize],
     docs: &Tensor,
     doc_bounds: &[usize],
-    pairwise: bool,
+    (pairwise, retrieved): (bool, Option<usize>),
 ) -> Result<Tensor> {
     check_rows("query", queries, query_bounds)?;
     check_rows("document", docs, doc_bounds)?;
@@ -109,6 +155,7 @@ fn apply(
         doc_bounds: doc_bounds.to_vec(),
         pairwise,
         matches: (queries.track_op() || docs.track_op()).then(Arc::default),
+        retrieved,
     };
     Ok(queries.contiguous()?.apply_op2(&docs.contiguous()?, op)?)
 }
@@ -137,7 +184,9 @@ struct MaxSim {
     query_bounds: Vec<usize>,
     doc_bounds: Vec<usize>,
     pairwise: bool,
-    matches: Option<Arc<OnceLock<Vec<u32>>>>,
+    matches: Option<Arc<OnceLock<(Vec<u32>, Shares)>>>,
+    /// `k` of XTR.
+    retrieved: Option<usize>,
 }
 
 /// The match of a row whose document has none.
@@ -159,11 +208,17 @@ impl CustomOp2 for MaxSim {
         let scores = match (queries, docs) {
             (CpuStorage::F32(queries), CpuStorage::F32(docs)) => {
                 let (queries, docs) = (rows(queries, query_layout)?, rows(docs, doc_layout)?);
-                CpuStorage::F32(self.forward(queries, docs, width, forward::blocked))
+                CpuStorage::F32(match self.retrieved {
+                    Some(k) => self.retrieve(queries, docs, width, k, retrieved::blocked),
+                    None => self.forward(queries, docs, width, forward::blocked),
+                })
             }
             (CpuStorage::F64(queries), CpuStorage::F64(docs)) => {
                 let (queries, docs) = (rows(queries, query_layout)?, rows(docs, doc_layout)?);
-                CpuStorage::F64(self.forward(queries, docs, width, forward::plain))
+                CpuStorage::F64(match self.retrieved {
+                    Some(k) => self.retrieve(queries, docs, width, k, retrieved::plain),
+                    None => self.forward(queries, docs, width, forward::plain),
+                })
             }
             _ => candle_core::bail!("max-sim of f32 or f64 only"),
         };
@@ -177,12 +232,12 @@ impl CustomOp2 for MaxSim {
         _scores: &Tensor,
         gradient: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        let Some(matches) = self.matches.as_ref().and_then(|matches| matches.get()) else {
+        let Some((matches, shares)) = self.matches.as_ref().and_then(|matches| matches.get()) else {
             candle_core::bail!("max-sim: a backward pass without a forward pass that was to have one")
         };
         let (d_queries, d_docs) = match queries.dtype() {
-            DType::F64 => self.backward::<f64>(queries, docs, gradient, matches)?,
-            _ => self.backward::<f32>(queries, docs, gradient, matches)?,
+            DType::F64 => self.backward::<f64>(queries, docs, gradient, (matches, shares))?,
+            _ => self.backward::<f32>(queries, docs, gradient, (matches, shares))?,
         };
         Ok((Some(d_queries), Some(d_docs)))
     }

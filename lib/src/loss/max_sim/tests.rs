@@ -69,6 +69,40 @@ proptest! {
         }
     }
 
+    /// Against the definition, for any `k`; with `k` of all tokens, the mean of what has a match.
+    #[test]
+    fn xtr_equals_its_definition(
+        query_lengths in prop::collection::vec(0..6_usize, 1..5),
+        doc_lengths in prop::collection::vec(0..9_usize, 1..7),
+        k in 1..40_usize,
+        seed in any::<u64>(),
+    ) {
+        for (dtype, limit) in [(DType::F32, 1e-4), (DType::F64, 1e-10)] {
+            let (queries, query_bounds) = texts(&query_lengths, 5, seed, dtype);
+            let (docs, doc_bounds) = texts(&doc_lengths, 5, seed ^ 1, dtype);
+            let ours = xtr_scores(&queries, &query_bounds, &docs, &doc_bounds, k).unwrap();
+            let numbers = |rows: &Tensor| rows.to_dtype(DType::F64).unwrap().to_vec2::<f64>().unwrap();
+            let (q, d) = (numbers(&queries), numbers(&docs));
+            let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+            let mut theirs = Vec::new();
+            for query in query_bounds.windows(2) {
+                for doc in doc_bounds.windows(2) {
+                    let (mut sum, mut count) = (0.0, 0.0);
+                    for row in &q[query[0]..query[1]] {
+                        let mut order: Vec<usize> = (0..d.len()).collect();
+                        order.sort_by(|a, b| dot(row, &d[*b]).total_cmp(&dot(row, &d[*a])));
+                        if let Some(best) = order.into_iter().take(k).find(|token| (doc[0]..doc[1]).contains(token)) {
+                            (sum, count) = (sum + dot(row, &d[best]), count + 1.0);
+                        }
+                    }
+                    theirs.push(sum / f64::max(count, 1.0));
+                }
+            }
+            let theirs = Tensor::from_vec(theirs, ours.dims(), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+            prop_assert!(far(&ours, &theirs) < limit);
+        }
+    }
+
     #[test]
     fn pairs_are_the_diagonal(
         lengths in prop::collection::vec((0..9_usize, 0..9_usize), 1..8),
@@ -110,6 +144,11 @@ fn what_is_not_finite_shows() {
         let bounds = [0, 1, 2];
         let scores = max_sim(&rows(0.0), &bounds, &rows(value), &bounds).unwrap().to_vec2::<f32>().unwrap();
         assert!(scores.iter().all(|row| row[0].is_finite() && row[1].is_nan()), "{scores:?}");
+        let scores = xtr_scores(&rows(0.0), &bounds, &rows(value), &bounds, 1).unwrap().to_vec2::<f32>().unwrap();
+        assert!(
+            scores.iter().flatten().all(|score| score.is_nan()),
+            "what would be retrieved is not known: {scores:?}"
+        );
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use candle_core::Tensor;
 
 use super::{TokenEmbeddings, directory};
-use crate::loss::{Interaction, max_sim};
+use crate::loss::Interaction;
 use crate::nn::{Encoder, EncoderConfig, Projection};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
@@ -148,6 +148,13 @@ impl ColBert {
             let expected = format!("{}, the width of its projection", self.dim());
             return Err(Error::Setting { field: "dim", value: config.dim.to_string(), expected });
         }
+        if let Interaction::Xtr { .. } = config.interaction {
+            return Err(Error::Setting {
+                field: "interaction",
+                value: format!("{:?}", config.interaction),
+                expected: "Sum or Mean: `loss::XTR` trains with what tokens retrieve".to_owned(),
+            });
+        }
         self.ids = Ids::new(&config, &self.tokenizer, self.encoder.config().longest())?;
         self.config = config;
         Ok(self)
@@ -166,16 +173,15 @@ impl ColBert {
     }
 
     /// The same model, scoring in another way.
-    pub fn with_interaction(mut self, interaction: Interaction) -> Self {
-        self.config.interaction = interaction;
-        self
+    pub fn with_interaction(self, interaction: Interaction) -> Result<Self> {
+        let config = ColBertConfig { interaction, ..self.config.clone() };
+        self.with_config(config)
     }
 
     /// The score of every query with every document, `(n, m)`.
     #[doc(alias = "score")]
     pub fn similarity(&self, queries: &TokenEmbeddings, docs: &TokenEmbeddings) -> Result<Tensor> {
-        let sums = max_sim(&queries.vectors, &queries.bounds, &docs.vectors, &docs.bounds)?;
-        self.config.interaction.of_sums(&sums, &queries.bounds)
+        self.config.interaction.scores((&queries.vectors, &queries.bounds), (&docs.vectors, &docs.bounds))
     }
 
     /// Writes PyLate's directory, which sentence-transformers' `MultiVectorEncoder` and pylate-rs load, too. A model that

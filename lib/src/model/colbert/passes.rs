@@ -77,6 +77,11 @@ impl Model for ColBert {
         self.config.query_length.max(self.config.doc_length)
     }
 
+    fn limits(&self) -> String {
+        let ColBertConfig { query_length, doc_length, .. } = &self.config;
+        format!("query_length = {query_length} or doc_length = {doc_length} tokens")
+    }
+
     fn pass_tokens(&self) -> usize {
         self.config.encode_tokens
     }

@@ -250,9 +250,10 @@ fn settings(config: &ColBertConfig) -> Value {
         "prompts": { "query": "", "document": "" },
         "default_prompt_name": null,
         "similarity_fn_name": match config.interaction {
-            Interaction::Sum => "MaxSim",
             // Known to sentence-transformers alone.
             Interaction::Mean => "meanmaxsim",
+            // A model has no other.
+            _ => "MaxSim",
         },
         "query_prefix": config.query_marker,
         "document_prefix": config.doc_marker,
