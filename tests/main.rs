@@ -5,6 +5,7 @@ mod batches;
 mod bm25;
 mod chains;
 mod checkpoints;
+mod colbert;
 mod cross_encoder;
 mod data;
 mod directories;
@@ -44,6 +45,7 @@ fn main() {
         bm25::trials(),
         chains::trials(),
         checkpoints::trials(),
+        colbert::trials(),
         cross_encoder::trials(),
         data::trials(),
         directories::trials(),

@@ -19,13 +19,13 @@ pub use crate::data::{Corpus, Dataset, Qrels, Queries, Split, TrainingSet, read,
 pub use crate::eval::{Hit, Measure, Report, Run, evaluate};
 pub use crate::index::{Bm25, Bm25Params, FlatIndex};
 pub use crate::loss::{
-    self, CosineSimilarity, Distance, Flops, Loss, MultipleNegativesRanking, Similarity, SpladeLoss, Triplet, cosine,
-    dot, pairwise_cosine,
+    self, CosineSimilarity, Distance, Flops, Interaction, Loss, MultipleNegativesRanking, Similarity, SpladeLoss,
+    Triplet, cosine, dot, max_sim, pairwise_cosine,
 };
 pub use crate::mine::{self, MineConfig, RandomConfig, bm25_negatives, hard_negatives, random_negatives};
 pub use crate::model::{
-    BiEncoder, BiEncoderConfig, CrossEncoder, CrossEncoderConfig, Embeddings, Pooling, Precision, Role,
-    SparseEmbeddings, SparseVectors, Splade, SpladeConfig,
+    BiEncoder, BiEncoderConfig, ColBert, ColBertConfig, CrossEncoder, CrossEncoderConfig, Embeddings, Pooling,
+    Precision, Role, SparseEmbeddings, SparseVectors, Splade, SpladeConfig, TokenEmbeddings,
 };
 pub use crate::nn::{
     BertConfig, DistilBertConfig, EncoderConfig, ModernBertConfig, MpnetConfig, RobertaConfig, WordPooling,

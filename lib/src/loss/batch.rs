@@ -2,7 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::Scoring;
+use super::max_sim::check_rows;
+use super::{Interaction, Scoring};
 use crate::{Error, Result};
 
 /// What a model makes of one training batch: row `i` of every tensor belongs to example `i`.
@@ -20,8 +21,11 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     /// One tensor `(B, dim)` per column: queries, positives, each column of negatives. Of a cross-encoder `(B, labels)` per
-    /// column of documents, each read with the queries: positives, each column of negatives.
+    /// column of documents, each read with the queries: positives, each column of negatives. Of a late-interaction model
+    /// `(tokens, dim)`, the tokens of all texts of a column one after the other.
     pub columns: Vec<Tensor>,
+    /// Of each column where the rows of each text begin, and the end of the last; empty where a text has one row.
+    pub bounds: Vec<Vec<usize>>,
     /// The label of each example, if there are any: a score or a class `(B,)`, or several numbers
     /// `(B, k)`, such as margins or the vector of a teacher.
     pub labels: Option<Tensor>,
@@ -48,17 +52,35 @@ impl Batch {
         Self { columns, scoring: Scoring::Pairs, ..Self::default() }
     }
 
+    /// A batch of texts that have a row per token, as those of a late-interaction model: per column their rows
+    /// `(tokens, dim)`, and where those of each text begin, with the end of the last.
+    ///
+    /// ```
+    /// use kensaku::loss::{Batch, Interaction};
+    /// # use kensaku::candle_core::{Device, Tensor};
+    /// let rows = Tensor::new(&[[1.0f32, 0.0], [0.6, 0.8], [0.0, 1.0]], &Device::Cpu)?;
+    /// // Two examples: of both columns the first text has two tokens, the second one.
+    /// let column = (rows, vec![0, 2, 3]);
+    /// let batch = Batch::tokens(vec![column.clone(), column], Interaction::Sum);
+    /// assert_eq!(batch.scores()?.dims(), [2, 2]);
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
+    pub fn tokens(columns: Vec<(Tensor, Vec<usize>)>, interaction: Interaction) -> Self {
+        let (columns, bounds) = columns.into_iter().unzip();
+        Self { columns, bounds, scoring: Scoring::Tokens(interaction), ..Self::default() }
+    }
+
     /// A batch of queries and positives.
     pub fn pairs(queries: Tensor, positives: Tensor) -> Self {
         Self::new(vec![queries, positives])
     }
 
-    /// The vectors of the first column `(B, dim)`. A cross-encoder has none.
+    /// The vectors of the first column `(B, dim)`. A cross-encoder has none, a late-interaction model many per text.
     pub fn queries(&self) -> Result<&Tensor> {
         self.column(0, "query")
     }
 
-    /// The vectors of the second column `(B, dim)`. A cross-encoder has none.
+    /// The vectors of the second column `(B, dim)`. A cross-encoder has none, a late-interaction model many per text.
     pub fn positives(&self) -> Result<&Tensor> {
         self.column(1, "positive")
     }
@@ -69,7 +91,7 @@ impl Batch {
             (Scoring::Pairs, Some(logits)) => Ok(logits),
             _ => Err(Error::Shape {
                 what: "logits of a batch".to_owned(),
-                found: "vectors".to_owned(),
+                found: self.scoring.spoken().to_owned(),
                 expected: "the outputs of a cross-encoder; `batch.scores()` are those of any model".to_owned(),
             }),
         }
@@ -120,14 +142,17 @@ impl Batch {
         let problem = |what: &str, found: String, expected: String| {
             Err(Error::Shape { what: format!("{what} of a batch"), found, expected })
         };
-        let &[examples, _] = queries.dims() else {
+        let &[rows, width] = queries.dims() else {
             return problem("queries", shape(queries), "(B, dim)".to_owned());
         };
+        let of_tokens = matches!(self.scoring, Scoring::Tokens(_));
+        let examples = if of_tokens { self.check_tokens()? } else { rows };
         if examples == 0 {
             return problem("queries", shape(queries), "at least one example".to_owned());
         }
         for (index, docs) in self.columns.iter().enumerate().skip(1) {
-            if docs.dims() != queries.dims() {
+            let fits = if of_tokens { docs.dims().get(1) == Some(&width) } else { docs.dims() == queries.dims() };
+            if !fits {
                 let what = if index == 1 { "positives" } else { "negatives" };
                 return problem(what, shape(docs), format!("that of the queries, {}", shape(queries)));
             }
@@ -143,18 +168,39 @@ impl Batch {
         }
     }
 
+    /// The number of texts of each column; an error if rows and bounds do not belong together.
+    fn check_tokens(&self) -> Result<usize> {
+        let problem = |found: String, expected: String| {
+            Err(Error::Shape { what: "bounds of a batch of tokens".to_owned(), found, expected })
+        };
+        if self.bounds.len() != self.columns.len() {
+            let (found, expected) = (self.bounds.len(), self.columns.len());
+            return problem(format!("{found} lists"), format!("one per column, {expected}"));
+        }
+        let examples = self.bounds.first().map_or(0, Vec::len);
+        for (index, (rows, bounds)) in self.columns.iter().zip(&self.bounds).enumerate() {
+            let kind = crate::data::text_column(index);
+            check_rows(&kind, rows, bounds)?;
+            if bounds.len() != examples {
+                let expected = format!("{}, as of the queries", examples.saturating_sub(1));
+                return problem(format!("{} texts of column `{kind}`", bounds.len() - 1), expected);
+            }
+        }
+        Ok(examples.saturating_sub(1))
+    }
+
     fn column(&self, index: usize, name: &str) -> Result<&Tensor> {
-        if self.scoring == Scoring::Pairs {
+        if !matches!(self.scoring, Scoring::Vectors(_)) {
             return Err(Error::Shape {
                 what: format!("vectors of column `{name}`"),
-                found: "scores of pairs, as a cross-encoder makes them".to_owned(),
-                expected: "a model that has vectors, or a loss of `batch.scores()`".to_owned(),
+                found: self.scoring.spoken().to_owned(),
+                expected: "a model with one vector per text, or a loss of `batch.scores()`".to_owned(),
             });
         }
         self.columns.get(index).ok_or_else(|| self.missing(name))
     }
 
-    fn missing(&self, column: &str) -> Error {
+    pub(super) fn missing(&self, column: &str) -> Error {
         let names = (0..self.columns.len()).map(crate::data::text_column).collect::<Vec<_>>();
         Error::MissingColumn {
             place: "batch".to_owned(),

@@ -65,6 +65,7 @@ mod list_net;
 mod lists;
 mod margin_mse;
 mod matryoshka;
+mod max_sim;
 mod mega_batch_margin;
 mod mse;
 mod multiple_negatives_ranking;
@@ -75,6 +76,7 @@ mod similarity;
 mod splade;
 mod sum;
 mod triplet;
+mod xtr;
 
 use candle_core::Tensor;
 use serde_json::Value;
@@ -105,6 +107,7 @@ pub use list_mle::{ListMLE, PListMLE, RankWeight};
 pub use list_net::ListNet;
 pub use margin_mse::MarginMSE;
 pub use matryoshka::Matryoshka;
+pub use max_sim::{Interaction, max_sim, pairwise_max_sim, xtr_scores};
 pub use mega_batch_margin::MegaBatchMargin;
 pub use mse::{EmbedDistill, MSE, TeacherDistance};
 pub use multiple_negatives_ranking::{Direction, Hardness, MultipleNegativesRanking, Partition};
@@ -115,6 +118,7 @@ pub use similarity::{Similarity, cosine, dot, normalize, pairwise_cosine};
 pub use splade::{Ramp, RegularizerWarmup, SpladeLoss};
 pub use sum::Sum;
 pub use triplet::Triplet;
+pub use xtr::XTR;
 
 /// Turns the embeddings of a batch into a scalar to minimise.
 ///

@@ -40,7 +40,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MultipleNegativesRanking {
-    /// One over the temperature.
+    /// One over the temperature. Scores of late interaction are sums over tokens: 1 suits them.
     pub scale: f64,
     /// How vectors are compared; what has none is scored by its model.
     pub similarity: Similarity,

@@ -141,9 +141,9 @@ impl Needs {
     /// What it needs in words: `pairs, and a score for each`. That it takes no labels is only said of `labelled` data.
     pub(crate) fn spoken(&self, labelled: bool, scoring: Scoring) -> String {
         match self.reads {
-            Reads::Vectors if scoring == Scoring::Pairs => return "a model with a vector per text".to_owned(),
-            Reads::Pairs if scoring != Scoring::Pairs => return "a cross-encoder".to_owned(),
-            _ => {}
+            reads if reads.fits(scoring) => {}
+            Reads::Pairs => return "a cross-encoder".to_owned(),
+            _ => return "a model with a vector per text".to_owned(),
         }
         let columns = match (self.columns.start(), self.columns.end()) {
             (1, 1) => "one column of texts".to_owned(),
@@ -166,6 +166,7 @@ impl Reads {
     pub fn fits(self, scoring: Scoring) -> bool {
         match self {
             Self::Scores => true,
+            // Of a text, not of its tokens.
             Self::Vectors => matches!(scoring, Scoring::Vectors(_)),
             Self::Pairs => scoring == Scoring::Pairs,
         }

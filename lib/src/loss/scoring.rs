@@ -2,12 +2,14 @@
 
 use candle_core::{D, Tensor};
 
-use super::{Batch, Similarity};
+use super::{Batch, Interaction, Similarity, pairwise_max_sim};
 use crate::{Error, Result};
 
 /// What the outputs of a model are, and so how a query is scored with a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scoring {
+    /// A vector per token of a text, compared by MaxSim.
+    Tokens(Interaction),
     /// A vector per text.
     Vectors(Similarity),
     /// The scores of a pair, one per label: the model has read query and document together.
@@ -20,14 +22,27 @@ impl Default for Scoring {
     }
 }
 
+impl Scoring {
+    /// What a text becomes, in words.
+    pub(crate) fn spoken(self) -> &'static str {
+        match self {
+            Self::Tokens(_) => "a vector per token, as a late-interaction model makes them",
+            Self::Vectors(_) => "vectors",
+            Self::Pairs => "scores of pairs, as a cross-encoder makes them",
+        }
+    }
+}
+
 impl Batch {
     /// How the model scores queries with documents: `(B, docs)`. [`Batch::own`] tells which of the documents is the
     /// positive of each query.
     ///
-    /// For vectors these are all documents of the batch, as [`Batch::docs`] has them. A cross-encoder has read each query
+    /// For vectors, of texts or of tokens, these are all documents of the batch, one column after the other, as
+    /// [`Batch::docs`] has them. A cross-encoder has read each query
     /// with its own documents alone: `(B, 1 + negatives)`.
     pub fn scores(&self) -> Result<Tensor> {
         match self.scoring {
+            Scoring::Tokens(interaction) => self.token_scores(interaction),
             Scoring::Vectors(similarity) => similarity.of(self.queries()?, &self.docs()?),
             Scoring::Pairs => self.own_scores(),
         }
@@ -56,7 +71,7 @@ impl Batch {
     pub fn own(&self) -> Result<Vec<u32>> {
         let examples = self.examples()?;
         Ok(match self.scoring {
-            Scoring::Vectors(_) => (0..examples as u32).collect(),
+            Scoring::Tokens(_) | Scoring::Vectors(_) => (0..examples as u32).collect(),
             Scoring::Pairs => vec![0; examples],
         })
     }
@@ -64,6 +79,7 @@ impl Batch {
     /// Each query with its own documents alone, the positive first: `(B, 1 + negatives)`.
     pub fn own_scores(&self) -> Result<Tensor> {
         match self.scoring {
+            Scoring::Tokens(interaction) => self.own_token_scores(interaction),
             Scoring::Vectors(similarity) => self.own_similarities(similarity),
             Scoring::Pairs => Ok(Tensor::stack(&self.columns.iter().map(one_label).collect::<Result<Vec<_>>>()?, 1)?),
         }
@@ -88,6 +104,43 @@ impl Batch {
         let scores: Vec<Tensor> =
             self.columns[1..].iter().map(|docs| similarity.pairwise(queries, docs)).collect::<Result<_>>()?;
         Ok(Tensor::stack(&scores, 1)?)
+    }
+
+    /// Every query with every document, by its tokens.
+    fn token_scores(&self, interaction: Interaction) -> Result<Tensor> {
+        self.examples()?;
+        let mut bounds = vec![0];
+        for own in self.doc_bounds()? {
+            let start = bounds.last().copied().unwrap_or(0);
+            bounds.extend(own.iter().skip(1).map(|bound| start + bound));
+        }
+        let docs = Tensor::cat(&self.columns[1..], 0)?;
+        interaction.scores((&self.columns[0], &self.bounds[0]), (&docs, &bounds))
+    }
+
+    fn own_token_scores(&self, interaction: Interaction) -> Result<Tensor> {
+        let examples = self.examples()?;
+        if let Interaction::Xtr { .. } = interaction {
+            // What a query retrieves is a matter of all documents.
+            let columns = self.doc_bounds()?.len();
+            let own =
+                (0..examples).flat_map(|example| (0..columns).map(move |column| (column * examples + example) as u32));
+            let own = Tensor::from_vec(own.collect::<Vec<_>>(), (examples, columns), self.columns[0].device())?;
+            return Ok(self.token_scores(interaction)?.gather(&own, 1)?);
+        }
+        let docs = self.columns.iter().skip(1).zip(self.doc_bounds()?);
+        let scores: Vec<Tensor> = docs
+            .map(|(docs, bounds)| pairwise_max_sim(&self.columns[0], &self.bounds[0], docs, bounds))
+            .collect::<Result<_>>()?;
+        interaction.of_sums(Tensor::stack(&scores, 1)?, &self.bounds[0])
+    }
+
+    /// The bounds of the columns of documents, of which there is at least one.
+    fn doc_bounds(&self) -> Result<&[Vec<usize>]> {
+        match self.bounds.get(1..) {
+            Some(bounds @ [_, ..]) => Ok(bounds),
+            _ => Err(self.missing("positive")),
+        }
     }
 }
 

@@ -48,6 +48,11 @@ pub trait Model: Any + fmt::Debug + Send + Sync {
     /// The most tokens of a sequence.
     fn max_length(&self) -> usize;
 
+    /// The settings that cut texts, for messages.
+    fn limits(&self) -> String {
+        format!("max_length = {} tokens", self.max_length())
+    }
+
     /// Tokens in one forward pass of inference.
     fn pass_tokens(&self) -> usize {
         4_096

@@ -2,6 +2,7 @@
 //! `new`, `load`, `encode_queries`, `encode_docs`, `save`.
 
 mod bi_encoder;
+mod colbert;
 mod cross_encoder;
 mod directory;
 mod embeddings;
@@ -9,11 +10,14 @@ mod interface;
 mod pooling;
 mod splade;
 mod texts;
+mod token_embeddings;
 
 pub use bi_encoder::{BiEncoder, BiEncoderConfig, Precision, Role};
+pub use colbert::{ColBert, ColBertConfig};
 pub use cross_encoder::{Activation, CrossEncoder, CrossEncoderConfig, Ranked};
 pub use embeddings::Embeddings;
 pub use interface::{Model, Outputs, Part, Tokens};
 pub(crate) use interface::{as_type, downcast};
 pub use pooling::Pooling;
 pub use splade::{SparseEmbeddings, SparseVectors, Splade, SpladeConfig};
+pub use token_embeddings::TokenEmbeddings;

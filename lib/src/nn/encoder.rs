@@ -98,6 +98,21 @@ impl Encoder {
         })
     }
 
+    /// The same encoder with room for this many tokens: the embeddings of those that it did not have are drawn. It never
+    /// loses one.
+    pub(crate) fn with_vocab_size(self, size: usize, seed: u64) -> Result<Self> {
+        if size <= self.spec.vocab {
+            return Ok(self);
+        }
+        let mut grown = Self::new(self.config.clone().with_vocab_size(size), seed)?;
+        for (own, new) in self.parameters.entries()[..self.own].iter().zip(grown.parameters.entries().to_vec()) {
+            // The rows of a longer table come after those that were there.
+            let (from, to) = (own.range.clone(), new.range.start..new.range.start + own.range.len());
+            grown.parameters.values[to].copy_from_slice(&self.parameters.values[from]);
+        }
+        Ok(Self { loaded: self.loaded, ..grown })
+    }
+
     /// Takes away what a head has added to the table.
     pub(super) fn remove_head(&mut self) {
         self.parameters.truncate(self.own);

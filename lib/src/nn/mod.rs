@@ -45,8 +45,8 @@ pub use family::{
 };
 pub use gemm::{Threads, View, gemm};
 pub use head::{Classifier, MaskedLm, WordPooling};
-pub(crate) use head::{Saturation, Winners};
+pub(crate) use head::{Projection, Saturation, Winners};
 pub use int8::Int8Weights;
-pub(crate) use math::vectorised;
+pub(crate) use math::{lane_max, vectorised};
 pub use parameters::{Parameter, Parameters};
 pub use saved_tensor::Storage;

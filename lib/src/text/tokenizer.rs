@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use tokenizers::normalizers::{BertNormalizer, Lowercase, Sequence};
-use tokenizers::{Encoding, NormalizerWrapper, TruncationDirection};
+use tokenizers::{AddedToken, Encoding, NormalizerWrapper, TruncationDirection};
 
 use super::tokenizer_file::{self, guarded};
 use super::wordpiece::{self, WordPieceConfig};
@@ -158,6 +158,19 @@ impl Tokenizer {
             NormalizerWrapper::BertNormalizer(bert) => Some(bert),
             _ => None,
         }
+    }
+
+    /// The same tokenizer with these tokens, of which it gets those that it does not have, after all others.
+    pub(crate) fn with_tokens<'a>(self, tokens: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        let new: Vec<AddedToken> = (tokens.into_iter().filter(|token| self.id(token).is_none()))
+            .map(|token| AddedToken::from(token.to_owned(), false))
+            .collect();
+        if new.is_empty() {
+            return Ok(self);
+        }
+        let mut inner = Arc::unwrap_or_clone(self.inner);
+        guarded(|| inner.add_tokens(new).map_err(problem))?;
+        Self::new(inner)
     }
 
     /// The same tokenizer for lower-cased texts.

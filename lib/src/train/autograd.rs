@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use super::{Optimizer, TokenBatch};
 use crate::loss::{Batch, Loss};
 use crate::model::{Model, Outputs};
-use crate::nn::Parameters;
+use crate::nn::{PackedBatch, Parameters};
 use crate::{Error, Result};
 
 /// What rounding leaves of a gradient that is zero.
@@ -30,18 +30,34 @@ pub(super) fn variables(batch: &TokenBatch, outputs: &Outputs, width: usize, dty
 }
 
 /// What a loss sees: the variables, and the labels in their type.
-pub(super) fn loss_batch(model: &dyn Model, batch: &TokenBatch, vectors: &[Var]) -> Result<Batch> {
+pub(super) fn loss_batch(model: &dyn Model, batch: &TokenBatch, outputs: &Outputs, vectors: &[Var]) -> Result<Batch> {
     let dtype = vectors.first().map_or(DType::F32, |vectors| vectors.dtype());
     let labels = batch.labels.as_ref().map(|labels| Ok::<_, Error>(labels.tensor()?.to_dtype(dtype)?)).transpose()?;
     let guide = |column: &Vec<Vec<f32>>| Ok(Tensor::new(column.clone(), &Device::Cpu)?.to_dtype(dtype)?);
     Ok(Batch {
         columns: vectors.iter().map(|variable| variable.as_tensor().clone()).collect(),
+        bounds: column_bounds(batch, &outputs.bounds),
         labels,
         guide: batch.guide.iter().map(guide).collect::<Result<_>>()?,
         scoring: model.scoring(),
         lists: batch.lists.clone(),
         progress: None,
     })
+}
+
+/// Of each column where the rows of its sequences begin; nothing if each has one.
+fn column_bounds(batch: &TokenBatch, bounds: &[usize]) -> Vec<Vec<usize>> {
+    if bounds.is_empty() {
+        return Vec::new();
+    }
+    let mut first = 0;
+    let own = |column: &PackedBatch| {
+        let last = first + column.sequences();
+        let own = bounds[first..=last].iter().map(|bound| bound - bounds[first]).collect();
+        first = last;
+        own
+    };
+    batch.columns.iter().map(own).collect()
 }
 
 /// The value of a scalar.

@@ -41,7 +41,11 @@ impl Training {
 /// What there is: `query, positive and a cross-encoder`.
 fn found(columns: usize, labels: Option<LabelKind>, scoring: Scoring) -> String {
     let columns = columns_and_labels(columns, labels);
-    if scoring == Scoring::Pairs { format!("{columns} and a cross-encoder") } else { columns }
+    match scoring {
+        Scoring::Pairs => format!("{columns} and a cross-encoder"),
+        Scoring::Tokens(_) => format!("{columns} and a model with a vector per token"),
+        Scoring::Vectors(_) => columns,
+    }
 }
 
 /// `query, positive, 2 columns of negatives, score`

@@ -9,7 +9,7 @@ use super::autograd::{loss_batch, loss_value, nothing_reached, scalar, variables
 use super::grad_cache::{embed, parts};
 use crate::data::text_column;
 use crate::loss::{Loss, Scoring};
-use crate::model::Model;
+use crate::model::{Model, Outputs};
 use crate::nn::Activations;
 use crate::random::Philox;
 use crate::{Error, Result};
@@ -70,16 +70,16 @@ pub fn grad_check(model: &dyn Model, loss: &dyn Loss, batch: &TokenBatch) -> Res
     let outputs = embed(model, &parts(batch, None), None, &mut Activations::inference())?;
     let inputs = |dtype| variables(batch, &outputs, model.width(), dtype);
     let doubles = inputs(DType::F64)?;
-    let precise = loss.loss(&loss_batch(model, batch, &doubles)?).is_ok();
+    let precise = loss.loss(&loss_batch(model, batch, &outputs, &doubles)?).is_ok();
     let (inputs, precision) = if precise { (doubles, DType::F64) } else { (inputs(DType::F32)?, DType::F32) };
 
-    let value = loss.loss(&loss_batch(model, batch, &inputs)?)?;
+    let value = loss.loss(&loss_batch(model, batch, &outputs, &inputs)?)?;
     let number = loss_value(loss, &value)?;
     if !number.is_finite() {
         return Err(Error::NotFinite { step: 0, what: "loss".to_owned(), value: number, rows: batch.rows.clone() });
     }
     let grads = value.backward()?;
-    let slopes = Slopes { model, loss, batch, inputs: &inputs, value: number, precision };
+    let slopes = Slopes { model, loss, batch, outputs: &outputs, inputs: &inputs, value: number, precision };
     let mut columns = Vec::new();
     for (index, input) in inputs.iter().enumerate() {
         let gradient = match grads.get(input) {
@@ -118,6 +118,7 @@ struct Slopes<'a> {
     model: &'a dyn Model,
     loss: &'a dyn Loss,
     batch: &'a TokenBatch,
+    outputs: &'a Outputs,
     inputs: &'a [Var],
     value: f64,
     precision: DType,
@@ -188,7 +189,7 @@ impl Slopes<'_> {
         let shift: Vec<f64> = direction.iter().map(|part| part * step).collect();
         let shift = candle_core::Tensor::from_vec(shift, input.shape(), input.device())?.to_dtype(self.precision)?;
         inputs[column] = Var::from_tensor(&(input + shift)?)?;
-        loss_value(self.loss, &self.loss.loss(&loss_batch(self.model, self.batch, &inputs)?)?)
+        loss_value(self.loss, &self.loss.loss(&loss_batch(self.model, self.batch, self.outputs, &inputs)?)?)
     }
 }
 

@@ -122,8 +122,8 @@ impl Training {
 
         let (value, terms, gradient) = {
             let variables = variables(batch, &outputs, self.model.width(), candle_core::DType::F32)?;
-            let seen = Batch { progress: self.progress(), ..loss_batch(&*self.model, batch, &variables)? };
-            let terms = self.loss.terms(&seen)?;
+            let seen = loss_batch(&*self.model, batch, &outputs, &variables)?;
+            let terms = self.loss.terms(&Batch { progress: self.progress(), ..seen })?;
             let named = term_values(&*self.loss, &terms)?;
             let loss = total(&terms)?;
             let value = loss_value(&*self.loss, &loss)?;
@@ -155,9 +155,9 @@ impl Training {
         let (step, cut) = (self.done, batches.iter().map(|batch| batch.truncated).sum::<usize>());
         if self.truncated == 0 && cut > 0 {
             let texts: usize = batches.iter().map(TokenBatch::sequences).sum();
-            let most = self.model.max_length();
+            let limits = self.model.limits();
             log::warn!(
-                "step {step}: {cut} of {texts} texts are longer than max_length = {most} tokens and lost their end \
+                "step {step}: {cut} of {texts} texts are longer than {limits} and lost their end \
                  (said once; `trainer.truncated()` counts on)"
             );
         }

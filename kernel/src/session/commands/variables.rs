@@ -7,7 +7,7 @@ use crate::session::evaluator::Session;
 use crate::session::{Event, Failure};
 
 /// Types with a `len` that is shown.
-const COUNTED: [&str; 18] = [
+const COUNTED: [&str; 19] = [
     "BTreeMap",
     "BTreeSet",
     "BinaryHeap",
@@ -23,6 +23,7 @@ const COUNTED: [&str; 18] = [
     "Run",
     "Series",
     "String",
+    "TokenEmbeddings",
     "TrainingSet",
     "Vec",
     "VecDeque",

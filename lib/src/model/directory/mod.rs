@@ -3,6 +3,7 @@
 //!
 //! What changes vectors is honoured and written back, or refused by name.
 
+mod colbert;
 mod foreign;
 mod read;
 mod replace;
@@ -10,6 +11,7 @@ mod splade;
 mod text;
 mod write;
 
+pub(super) use colbert::{read as read_colbert, read_encoder, write as write_colbert};
 pub(super) use read::{read, unusable};
 pub(super) use replace::replace;
 pub(super) use splade::{read as read_splade, write as write_splade};

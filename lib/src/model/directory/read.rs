@@ -28,6 +28,7 @@ pub(in crate::model) fn read(dir: &Path) -> Result<BiEncoder> {
     BiEncoder::from_parts(encoder, tokenizer, config).map_err(|error| error.of_file(&text.path))
 }
 
+/// An error for what is no folder.
 pub(super) fn check_folder(dir: &Path) -> Result<()> {
     if dir.is_dir() {
         return Ok(());

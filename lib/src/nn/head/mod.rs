@@ -3,6 +3,7 @@
 
 mod classifier;
 mod masked_lm;
+mod projection;
 mod sparse;
 pub(crate) mod spec;
 mod transform;
@@ -14,6 +15,7 @@ use super::spec::site_of;
 
 pub use classifier::Classifier;
 pub use masked_lm::MaskedLm;
+pub(crate) use projection::Projection;
 pub use sparse::WordPooling;
 pub(crate) use sparse::{Saturation, Winners};
 

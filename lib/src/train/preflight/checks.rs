@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::memory::{ArenaSize, GIB, available, disk_free, training_bytes};
 use super::{Check, CheckState, EXAMPLES};
 use crate::data::{Labels, TrainingSet};
+use crate::loss::Scoring;
 use crate::nn::PackedBatch;
 use crate::train::fit::columns_and_labels;
 use crate::train::trainer::Training;
@@ -91,12 +92,19 @@ impl Training {
         // In f64: a batch may be any number.
         let side = batch as f64;
         let docs = columns.saturating_sub(1) as f64;
-        let matrix = if self.in_batch() { side * side * docs * MATRIX_COPIES } else { 0.0 };
-        let vectors = 8.0 * side * (columns * self.model.width()) as f64;
+        // Late interaction has a row per token, and keeps the match of each row of a query in every document.
+        let of_tokens = matches!(self.model.scoring(), Scoring::Tokens(_));
+        let rows = |length: f64| if of_tokens { length } else { 1.0 };
+        let matches = |length: f64| if of_tokens { 2.0 * length } else { 0.0 };
+        let scores = if self.in_batch() { side * side * docs } else { 0.0 };
+        let loss = |length: f64| {
+            let vectors = 8.0 * side * rows(length) * (columns * self.model.width()) as f64;
+            scores * (MATRIX_COPIES + matches(length)) + vectors
+        };
         let parameters = self.model.parameters().len();
         let (trained, moments) = (self.optimizer.trained(), self.optimizer.moments().len());
-        let fixed = training_bytes(parameters, trained, moments) as f64 + size_of::<f32>() as f64 * (matrix + vectors);
-        let needed = |length: f64| (fixed + arena.bytes(pass(length))) / GIB;
+        let fixed = training_bytes(parameters, trained, moments) as f64;
+        let needed = |length: f64| (fixed + size_of::<f32>() as f64 * loss(length) + arena.bytes(pass(length))) / GIB;
         let (usual, most) = (needed(per_text), needed(longest as f64));
         let found = format!("{usual:.2} GiB, {most:.2} if all texts were as long as the longest");
         Ok(match available().map(|bytes| bytes as f64 / GIB) {
@@ -233,9 +241,9 @@ pub(super) fn data_memory(data: &TrainingSet, columns: usize) -> Check {
     check("data set", if fits { CheckState::Ok } else { CheckState::Fail }, found)
 }
 
-pub(super) fn texts(sample: &TokenBatch, max_length: usize) -> Check {
+pub(super) fn texts(sample: &TokenBatch, limits: &str) -> Check {
     let texts = sample.sequences();
-    let found = format!("{} of {texts} texts of the sample are longer than {max_length} tokens", sample.truncated);
+    let found = format!("{} of {texts} texts of the sample are longer than {limits}", sample.truncated);
     check("text length", if sample.truncated * 10 > texts { CheckState::Warn } else { CheckState::Ok }, found)
 }
 

@@ -94,7 +94,7 @@ impl Training {
         checks.push(self.data_format(columns.len(), labels));
         checks.push(self.vectors());
         checks.push(self.negatives(columns.len().saturating_sub(2)));
-        checks.push(texts(&sample, self.model.max_length()));
+        checks.push(texts(&sample, &self.model.limits()));
         checks.push(check("precision", CheckState::Ok, "f32: weights, activations, gradients and moments"));
         checks.push(self.effective_batch(data.len(), batches));
         checks.push(self.schedule(plan));

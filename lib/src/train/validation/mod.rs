@@ -240,7 +240,7 @@ impl Training {
         for batch in &self.validation.held_out {
             let outputs = embed(&*self.model, &parts(batch, budget), None, &mut self.inference)?;
             let variables = variables(batch, &outputs, self.model.width(), candle_core::DType::F32)?;
-            let loss = self.loss.loss(&loss_batch(&*self.model, batch, &variables)?)?;
+            let loss = self.loss.loss(&loss_batch(&*self.model, batch, &outputs, &variables)?)?;
             sum += loss_value(&*self.loss, &loss)? * batch.examples() as f64;
             examples += batch.examples();
         }

@@ -1,0 +1,165 @@
+//! Texts to vectors of their tokens.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use candle_core::{Device, Tensor};
+
+use super::tokens::Sequences;
+use super::{ColBert, Rows};
+use crate::data::{Corpus, Queries};
+use crate::model::texts::chunks_of_tokens;
+use crate::model::{Role, TokenEmbeddings};
+use crate::nn::{Activations, PackedBatch, Read};
+use crate::{Error, Result, interrupt, show};
+
+/// Texts whose tokens are in memory at a time.
+const WINDOW: usize = 8_192;
+
+impl ColBert {
+    /// The vectors of each query, with progress.
+    pub fn encode_queries(&self, queries: &Queries) -> Result<TokenEmbeddings> {
+        let texts = |rows: Range<usize>| queries.rows(rows).texts().into_iter().map(Cow::Owned).collect();
+        self.encode_windows(queries.query_ids(), true, texts)
+    }
+
+    /// The vectors of each document (of title and text), with progress.
+    pub fn encode_docs(&self, corpus: &Corpus) -> Result<TokenEmbeddings> {
+        let texts = |rows: Range<usize>| corpus.rows(rows).texts().into_iter().map(Cow::Owned).collect();
+        self.encode_windows(corpus.doc_ids(), false, texts)
+    }
+
+    /// The vectors of each text, in the order given; ids are their numbers. A text is a query or a document: without a
+    /// marker of either, [`Role::Plain`] is nothing to a model of late interaction.
+    ///
+    /// # Errors
+    /// For a vector that is NaN or infinite, as those of a diverged model are.
+    ///
+    /// ```no_run
+    /// use kensaku::model::{ColBert, Role};
+    ///
+    /// let model = ColBert::load("GTE-ModernColBERT-v1")?;
+    /// let queries = model.encode(&["how is a frame filtered?"], Role::Query)?;
+    /// let docs = model.encode(&["filter keeps rows", "join adds columns"], Role::Doc)?;
+    /// println!("{}", model.similarity(&queries, &docs)?);
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
+    pub fn encode<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<TokenEmbeddings> {
+        let query = is_query(role)?;
+        let rows = |rows: Range<usize>| texts[rows].iter().map(|text| Cow::Borrowed(text.as_ref())).collect();
+        self.encode_windows((0..texts.len()).map(|text| text.to_string()).collect(), query, rows)
+    }
+
+    /// The token ids of each text: special tokens, marker and masks included.
+    pub fn tokenize<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<Vec<Vec<u32>>> {
+        Ok(self.sequences(texts, is_query(role)?)?.ids)
+    }
+
+    /// Documents by their score with a query, best first: the number of each in `docs`, and its score. Of equal scores,
+    /// the document that comes first in `docs` stays first.
+    ///
+    /// ```no_run
+    /// use kensaku::model::ColBert;
+    ///
+    /// let model = ColBert::load("GTE-ModernColBERT-v1")?;
+    /// let docs = ["join adds columns", "filter keeps rows"];
+    /// let (best, score) = model.rank("how is a frame filtered?", &docs)?[0];
+    /// println!("{score:.2}  {}", docs[best]);
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
+    pub fn rank<S: AsRef<str> + Sync>(&self, query: &str, docs: &[S]) -> Result<Vec<(usize, f32)>> {
+        if docs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let scores = self.similarity(&self.encode(&[query], Role::Query)?, &self.encode(docs, Role::Doc)?)?;
+        let mut ranked: Vec<(usize, f32)> = scores.squeeze(0)?.to_vec1::<f32>()?.into_iter().enumerate().collect();
+        ranked.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+        Ok(ranked)
+    }
+
+    pub(super) fn sequences<S: AsRef<str> + Sync>(&self, texts: &[S], query: bool) -> Result<Sequences> {
+        self.ids.encode(texts, query, &self.config, &self.tokenizer)
+    }
+
+    /// Encodes texts that are made by rows, a window at a time: neither they nor their tokens fill memory.
+    fn encode_windows<'a>(
+        &self,
+        ids: Vec<String>,
+        query: bool,
+        texts: impl Fn(Range<usize>) -> Vec<Cow<'a, str>>,
+    ) -> Result<TokenEmbeddings> {
+        let (count, dim) = (ids.len(), self.dim());
+        let (mut values, mut bounds) = (Vec::new(), vec![0]);
+        let mut activations = Activations::inference();
+        let bar = show::progress("encode", Some(count));
+        let mut truncated = 0;
+        for first in (0..count).step_by(WINDOW) {
+            let sequences = self.sequences(&texts(first..count.min(first + WINDOW)), query)?;
+            truncated += sequences.truncated;
+            let rows = self.encode_sequences(&sequences, query, &mut activations, first, |texts| bar.inc(texts))?;
+            for rows in rows {
+                values.extend_from_slice(&rows);
+                bounds.push(values.len() / dim);
+            }
+        }
+        self.report_truncated(truncated, count, query);
+        let vectors = Tensor::from_vec(values, (bounds[count], dim), &Device::Cpu)?;
+        TokenEmbeddings::new(ids, vectors, bounds)
+    }
+
+    /// The rows of each text of a window, which starts with text `window`; in order of length, so that the progress is
+    /// even.
+    fn encode_sequences(
+        &self,
+        sequences: &Sequences,
+        query: bool,
+        activations: &mut Activations,
+        window: usize,
+        done: impl Fn(usize),
+    ) -> Result<Vec<Vec<f32>>> {
+        let mut order: Vec<usize> = (0..sequences.ids.len()).collect();
+        order.sort_by_key(|text| std::cmp::Reverse(sequences.ids[*text].len()));
+        let mut all = vec![Vec::new(); order.len()];
+        for chunk in chunks_of_tokens(&order, &sequences.ids, self.config.encode_tokens) {
+            interrupt::check("encoding")?;
+            let batch = sequences.batch(chunk.iter().copied());
+            let Rows { values, bounds, .. } = self.rows(&batch, |_| query, activations)?;
+            for (text, ends) in chunk.iter().zip(bounds.windows(2)) {
+                let rows = &values[ends[0] * self.dim()..ends[1] * self.dim()];
+                if let Some(value) = rows.iter().find(|value| !value.is_finite()) {
+                    return Err(Error::VectorNotFinite { text: window + text, value: *value });
+                }
+                all[*text] = rows.to_vec();
+            }
+            done(chunk.len());
+        }
+        Ok(all)
+    }
+
+    /// The forward pass of a batch: of each token that counts a row of length 1. `queries` tells which sequences are
+    /// queries.
+    pub(super) fn rows(
+        &self,
+        batch: &PackedBatch,
+        queries: impl Fn(usize) -> bool,
+        activations: &mut Activations,
+    ) -> Result<Rows> {
+        self.encoder.forward_for(Read::All, batch, activations, None)?;
+        let (tokens, bounds) = self.ids.kept(batch, queries);
+        let mut values = self.projection.forward(self.encoder.parameters(), &tokens, activations);
+        let lengths = super::rows::normalize(&mut values, self.dim());
+        Ok(Rows { values, bounds, tokens, lengths })
+    }
+}
+
+fn is_query(role: Role) -> Result<bool> {
+    match role {
+        Role::Query => Ok(true),
+        Role::Doc => Ok(false),
+        Role::Plain => Err(Error::Setting {
+            field: "role",
+            value: "Plain".to_owned(),
+            expected: "Query or Doc: late interaction encodes them in different ways".to_owned(),
+        }),
+    }
+}
