@@ -130,7 +130,7 @@ fn losses() -> Vec<(&'static str, Box<dyn Loss>)> {
 }
 
 fn by_hand(batch: &Batch) -> Result<Tensor> {
-    Ok(kensaku::loss::cross_entropy(&(batch.scores()? * 0.5)?, &batch.own()?)?)
+    kensaku::loss::cross_entropy(&(batch.scores()? * 0.5)?, &batch.own()?)
 }
 
 pub(super) fn grad_cache() -> Result<()> {
@@ -166,7 +166,8 @@ pub(super) fn slopes() -> Result<()> {
     for interaction in [Interaction::Sum, Interaction::Mean] {
         let model = small(&data, interaction, 1, true)?;
         let batch = batch(&model, &data, 3)?;
-        for (name, loss) in losses() {
+        // What is retrieved changes at once, so that scores of XTR have jumps.
+        for (name, loss) in losses().into_iter().filter(|(name, _)| !name.starts_with("retrieved")) {
             let check = grad_check(&model, &*loss, &batch)?;
             assert_eq!(check.precision, DType::F64, "{name}");
             assert!(check.passes(), "{name}\n{check}");
