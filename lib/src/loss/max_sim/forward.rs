@@ -5,7 +5,7 @@ use std::ops::Range;
 use candle_core::WithDType;
 use rayon::prelude::*;
 
-use super::{MaxSim, NONE};
+use super::{Matches, MaxSim, NONE};
 use crate::nn::{Threads, View, gemm, vectorised};
 
 /// Rows of documents in one product, and of queries: the product stays in the cache.
@@ -63,7 +63,7 @@ impl MaxSim {
         let parts: Vec<_> = self.parts().par_iter().map(score).collect();
         if let Some(kept) = &self.matches {
             let all = parts.iter().flat_map(|(_, matches)| matches.iter().copied()).collect();
-            let _ = kept.set((all, Vec::new()));
+            let _ = kept.set(Matches { rows: all, shares: Vec::new() });
         }
         let scores = parts.into_iter().flat_map(|(scores, _)| scores);
         if self.pairwise {

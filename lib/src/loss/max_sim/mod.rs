@@ -4,14 +4,13 @@ mod backward;
 mod forward;
 mod retrieved;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::expect;
 use crate::{Error, Result};
-use retrieved::Shares;
 
 /// How the matches of a query's tokens become its score with a document.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,7 +153,7 @@ fn apply(
         query_bounds: query_bounds.to_vec(),
         doc_bounds: doc_bounds.to_vec(),
         pairwise,
-        matches: (queries.track_op() || docs.track_op()).then(Arc::default),
+        matches: (queries.track_op() || docs.track_op()).then(OnceLock::new),
         retrieved,
     };
     Ok(queries.contiguous()?.apply_op2(&docs.contiguous()?, op)?)
@@ -178,15 +177,23 @@ pub(super) fn check_rows(kind: &str, rows: &Tensor, bounds: &[usize]) -> Result<
     Ok(())
 }
 
-/// The operation. `matches` holds, after a forward pass that is to be followed by a backward pass, the row of the
-/// document that each row of a query matches best: `(D, Tq)`, or `(Tq,)` of the pairwise one.
+/// The operation.
 struct MaxSim {
     query_bounds: Vec<usize>,
     doc_bounds: Vec<usize>,
     pairwise: bool,
-    matches: Option<Arc<OnceLock<(Vec<u32>, Shares)>>>,
     /// `k` of XTR.
     retrieved: Option<usize>,
+    /// What a forward pass keeps, where a backward pass is to follow.
+    matches: Option<OnceLock<Matches>>,
+}
+
+/// Which tokens made the scores.
+struct Matches {
+    /// The row of the document that each row of a query matches best: `(D, Tq)`, or `(Tq,)` of the pairwise scores.
+    rows: Vec<u32>,
+    /// The share of each row in a score, if it is not 1: `(B, D)`.
+    shares: Vec<f64>,
 }
 
 /// The match of a row whose document has none.
@@ -232,12 +239,12 @@ impl CustomOp2 for MaxSim {
         _scores: &Tensor,
         gradient: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        let Some((matches, shares)) = self.matches.as_ref().and_then(|matches| matches.get()) else {
+        let Some(matches) = self.matches.as_ref().and_then(|matches| matches.get()) else {
             candle_core::bail!("max-sim: a backward pass without a forward pass that was to have one")
         };
         let (d_queries, d_docs) = match queries.dtype() {
-            DType::F64 => self.backward::<f64>(queries, docs, gradient, (matches, shares))?,
-            _ => self.backward::<f32>(queries, docs, gradient, (matches, shares))?,
+            DType::F64 => self.backward::<f64>(queries, docs, gradient, matches)?,
+            _ => self.backward::<f32>(queries, docs, gradient, matches)?,
         };
         Ok((Some(d_queries), Some(d_docs)))
     }

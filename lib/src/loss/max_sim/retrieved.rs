@@ -4,16 +4,14 @@ use candle_core::WithDType;
 use rayon::prelude::*;
 
 use super::forward::odd;
-use super::{MaxSim, NONE};
+use super::{Matches, MaxSim, NONE};
 use crate::nn::{Threads, View, gemm};
-
-/// What a backward pass needs beside the matches: `1 / Z`, by query and document.
-pub(super) type Shares = Vec<f64>;
 
 /// Of one query with all documents.
 struct Retrieved<T> {
     scores: Vec<T>,
-    shares: Shares,
+    /// `1 / Z`, by document.
+    shares: Vec<f64>,
     /// `(rows, documents)`
     matches: Vec<u32>,
 }
@@ -52,7 +50,7 @@ impl MaxSim {
                     }
                 }
             }
-            let shares: Shares = counts.iter().map(|count| 1.0 / (*count).max(1) as f64).collect();
+            let shares: Vec<f64> = counts.iter().map(|count| 1.0 / (*count).max(1) as f64).collect();
             let odd = |doc: usize| odd_queries[query] || any_odd && (odd_docs[doc] || k < tokens);
             let score = |(doc, (sum, share)): (usize, (&T, &f64))| {
                 if odd(doc) { T::from_f64(f64::NAN) } else { *sum * T::from_f64(*share) }
@@ -66,7 +64,8 @@ impl MaxSim {
             let mut all = vec![NONE; rows * doc_count];
             let matches = parts.iter().flat_map(|part| part.matches.iter().copied());
             matches.enumerate().for_each(|(place, at)| all[place % doc_count * rows + place / doc_count] = at);
-            let _ = kept.set((all, parts.iter().flat_map(|part| part.shares.iter().copied()).collect()));
+            let shares = parts.iter().flat_map(|part| part.shares.iter().copied()).collect();
+            let _ = kept.set(Matches { rows: all, shares });
         }
         parts.into_iter().flat_map(|part| part.scores).collect()
     }

@@ -190,7 +190,7 @@ fn read_multi_vector(
     }
     let words: Vec<String> = setting(&mask_path, &mask, "skiplist_words")?.unwrap_or_default();
     let tasks = &mask["skiplist_tasks"];
-    if !words.is_empty() && !(tasks.is_null() || *tasks == json!(["document"])) {
+    if !(words.is_empty() || tasks.is_null() || *tasks == json!(["document"])) {
         return Err(unusable(&mask_path, format!("`skiplist_tasks` is {tasks}"), "[\"document\"]"));
     }
     Ok(ColBertConfig {
