@@ -49,6 +49,7 @@ enum Model {
     Bi(BiEncoder),
     Cross(CrossEncoder),
     Sparse(Splade),
+    Tokens(ColBert),
 }
 
 impl Model {
@@ -57,6 +58,7 @@ impl Model {
             "bi-encoder" => Self::Bi(BiEncoder::load(dir)?),
             "cross-encoder" => Self::Cross(CrossEncoder::load(dir)?),
             "splade" => Self::Sparse(Splade::load(dir)?),
+            "colbert" => Self::Tokens(ColBert::load(dir)?),
             other => bail!("{}: unknown kind {other}", dir.display()),
         })
     }
@@ -66,6 +68,7 @@ impl Model {
             Self::Bi(_) => "bi-encoder",
             Self::Cross(_) => "cross-encoder",
             Self::Sparse(_) => "splade",
+            Self::Tokens(_) => "colbert",
         }
     }
 
@@ -74,6 +77,7 @@ impl Model {
             Self::Bi(model) => model.save(dir)?,
             Self::Cross(model) => model.save(dir)?,
             Self::Sparse(model) => model.save(dir)?,
+            Self::Tokens(model) => model.save(dir)?,
         }
         Ok(())
     }
@@ -85,6 +89,10 @@ impl Model {
             Self::Bi(model) => {
                 let named = |(key, role): &(&str, Role)| Ok(((*key).to_owned(), flat(model.encode(&TEXTS, *role)?)?));
                 ROLES.iter().map(named).collect()
+            }
+            Self::Tokens(model) => {
+                let vectors = |role| flat(model.encode(&TEXTS, role)?.vectors);
+                ROLES[1..].iter().map(|(key, role)| Ok(((*key).to_owned(), vectors(*role)?))).collect()
             }
             Self::Sparse(model) => {
                 let vectors = |role| flat(model.encode(&TEXTS, role)?.to_dense()?);
@@ -133,6 +141,20 @@ fn check(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+fn token_models() -> Result<Vec<(&'static str, ColBert)>> {
+    let bert = BertConfig { initializer_range: 0.2, hidden_size: 32, ..Default::default() };
+    let modernbert =
+        ModernBertConfig { initializer_range: 0.2, hidden_size: 32, num_hidden_layers: 4, ..Default::default() };
+    let config = ColBertConfig { dim: 16, query_length: 12, doc_length: 24, ..Default::default() };
+    let attended = ColBertConfig { attend_to_expansion: true, ..config.clone() };
+    let plain = ColBertConfig { expand_queries: false, skip_words: Vec::new(), ..config.clone() };
+    Ok(vec![
+        ("colbert-bert", ColBert::new(bert.clone(), word_pieces(true)?, config, 1)?),
+        ("colbert-attended", ColBert::new(bert, word_pieces(true)?, attended, 2)?),
+        ("colbert-modernbert", ColBert::new(modernbert, word_pieces(true)?, plain, 3)?),
+    ])
+}
+
 fn sparse_models() -> Result<Vec<(&'static str, Splade)>> {
     let bert = BertConfig { initializer_range: 0.2, hidden_size: 32, ..Default::default() };
     let distilbert = DistilBertConfig { initializer_range: 0.2, dim: 32, ..Default::default() };
@@ -140,12 +162,8 @@ fn sparse_models() -> Result<Vec<(&'static str, Splade)>> {
         ModernBertConfig { initializer_range: 0.2, hidden_size: 32, num_hidden_layers: 4, ..Default::default() };
     let roberta = RobertaConfig { initializer_range: 0.2, hidden_size: 32, ..Default::default() };
     let plain = SpladeConfig { max_length: 24, ..Default::default() };
-    let prompted = SpladeConfig {
-        query_prompt: "where is ".to_owned(),
-        doc_prompt: "the house: ".to_owned(),
-        max_active_dims: Some(40),
-        ..plain.clone()
-    };
+    let prompted =
+        SpladeConfig { query_prompt: "where is ".to_owned(), doc_prompt: "the house: ".to_owned(), ..plain.clone() };
     let sum = SpladeConfig { pooling: WordPooling::Sum, log1p_twice: true, ..plain.clone() };
     let twice = SpladeConfig { log1p_twice: true, ..plain.clone() };
     Ok(vec![
@@ -206,7 +224,8 @@ fn models() -> Result<Vec<(&'static str, Model)>> {
     let bi = bi.into_iter().map(|(name, model)| (name, Model::Bi(model)));
     let cross = cross.into_iter().map(|(name, model)| (name, Model::Cross(model)));
     let sparse = sparse_models()?.into_iter().map(|(name, model)| (name, Model::Sparse(model)));
-    Ok(bi.chain(cross).chain(sparse).collect())
+    let tokens = token_models()?.into_iter().map(|(name, model)| (name, Model::Tokens(model)));
+    Ok(bi.chain(cross).chain(sparse).chain(tokens).collect())
 }
 
 /// The same model as one that older versions have written to be used with lower-cased texts.

@@ -141,8 +141,8 @@ fn rank() {
         .encode(&[query], Role::Query)
         .and_then(|query| model.similarity(&query, &model.encode(&docs, Role::Doc)?));
     let scores = floats(&scores.unwrap());
-    assert!(ranked.windows(2).all(|pair| pair[0].1 >= pair[1].1));
-    assert!(ranked.iter().all(|(doc, score)| scores[*doc] == *score) && ranked.len() == 3);
+    assert!(ranked.is_sorted_by(|a, b| a.score >= b.score));
+    assert!(ranked.iter().all(|ranked| scores[ranked.index] == ranked.score) && ranked.len() == 3);
     assert!(model.rank::<&str>(query, &[]).unwrap().is_empty());
 
     // The mean does not depend on how many tokens a query is filled up to.

@@ -8,6 +8,7 @@ use candle_core::{Device, Tensor};
 use super::tokens::Sequences;
 use super::{ColBert, Rows};
 use crate::data::{Corpus, Queries};
+use crate::model::ranked::{Ranked, ranked};
 use crate::model::texts::chunks_of_tokens;
 use crate::model::{Role, TokenEmbeddings};
 use crate::nn::{Activations, PackedBatch, Read};
@@ -63,18 +64,16 @@ impl ColBert {
     ///
     /// let model = ColBert::load("GTE-ModernColBERT-v1")?;
     /// let docs = ["join adds columns", "filter keeps rows"];
-    /// let (best, score) = model.rank("how is a frame filtered?", &docs)?[0];
-    /// println!("{score:.2}  {}", docs[best]);
+    /// let best = model.rank("how is a frame filtered?", &docs)?[0];
+    /// println!("{:.2}  {}", best.score, docs[best.index]);
     /// # Ok::<(), kensaku::Error>(())
     /// ```
-    pub fn rank<S: AsRef<str> + Sync>(&self, query: &str, docs: &[S]) -> Result<Vec<(usize, f32)>> {
+    pub fn rank<S: AsRef<str> + Sync>(&self, query: &str, docs: &[S]) -> Result<Vec<Ranked>> {
         if docs.is_empty() {
             return Ok(Vec::new());
         }
         let scores = self.similarity(&self.encode(&[query], Role::Query)?, &self.encode(docs, Role::Doc)?)?;
-        let mut ranked: Vec<(usize, f32)> = scores.squeeze(0)?.to_vec1::<f32>()?.into_iter().enumerate().collect();
-        ranked.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-        Ok(ranked)
+        Ok(ranked(scores.squeeze(0)?.to_vec1()?))
     }
 
     pub(super) fn sequences<S: AsRef<str> + Sync>(&self, texts: &[S], query: bool) -> Result<Sequences> {

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use config::{Activation, CrossEncoderConfig};
-pub use predict::Ranked;
 
 use crate::nn::{Classifier, Encoder, EncoderConfig};
 use crate::text::Tokenizer;

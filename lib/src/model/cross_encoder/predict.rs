@@ -7,16 +7,9 @@ use candle_core::{Device, Tensor};
 use super::CrossEncoder;
 use crate::data::{Corpus, Queries};
 use crate::eval::{Hit, Run};
+use crate::model::ranked::{Ranked, ranked};
 use crate::nn::{Activations, PackedBatch};
 use crate::{Error, Result, interrupt, show};
-
-/// A document of a list that [`CrossEncoder::rank`] has put in order.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ranked {
-    /// Its place in the list that was given.
-    pub index: usize,
-    pub score: f32,
-}
 
 impl CrossEncoder {
     /// The scores of pairs of query and document, after the activation: `(n,)`, or `(n, labels)` of a model with several
@@ -43,11 +36,7 @@ impl CrossEncoder {
     /// The documents of a list, best first; of equal scores the earlier one comes first.
     pub fn rank<S: AsRef<str> + Sync>(&self, query: &str, docs: &[S]) -> Result<Vec<Ranked>> {
         let pairs: Vec<(&str, &str)> = docs.iter().map(|doc| (query, doc.as_ref())).collect();
-        let scores = self.scores(&pairs)?;
-        let mut ranked: Vec<Ranked> =
-            scores.into_iter().enumerate().map(|(index, score)| Ranked { index, score }).collect();
-        ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
-        Ok(ranked)
+        Ok(ranked(self.scores(&pairs)?))
     }
 
     /// The first `k` documents of each query of a run, scored anew.
