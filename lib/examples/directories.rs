@@ -119,12 +119,8 @@ fn sparse_models() -> Result<Vec<(&'static str, Splade)>> {
         ModernBertConfig { initializer_range: 0.2, hidden_size: 32, num_hidden_layers: 4, ..Default::default() };
     let roberta = RobertaConfig { initializer_range: 0.2, hidden_size: 32, ..Default::default() };
     let plain = SpladeConfig { max_length: 24, ..Default::default() };
-    let prompted = SpladeConfig {
-        query_prompt: "where is ".to_owned(),
-        doc_prompt: "the house: ".to_owned(),
-        max_active_dims: Some(40),
-        ..plain.clone()
-    };
+    let prompted =
+        SpladeConfig { query_prompt: "where is ".to_owned(), doc_prompt: "the house: ".to_owned(), ..plain.clone() };
     let sum = SpladeConfig { pooling: WordPooling::Sum, log1p_twice: true, ..plain.clone() };
     let twice = SpladeConfig { log1p_twice: true, ..plain.clone() };
     Ok(vec![
