@@ -28,7 +28,8 @@ pub struct SpladeConfig {
     /// The name of the prompt put before texts of [`Role::Plain`](crate::model::Role::Plain): `query`, `document` or one
     /// of `prompts`.
     pub default_prompt: Option<String>,
-    /// The most words of a text that `encode` keeps, those with the largest weights; `None` for all. Training sees all.
+    /// The most words of a text that `encode` keeps, those with the largest weights; `None` for all. Training sees all. It
+    /// is saved with the model, where sentence-transformers reads it since version 6; older versions take an argument.
     pub max_active_dims: Option<usize>,
     /// Tokens in one forward pass of `encode`.
     pub encode_tokens: usize,
