@@ -113,9 +113,8 @@ impl Splade {
         queries.dot(docs)
     }
 
-    /// Writes a sentence-transformers directory that Python's `SparseEncoder` and text-embeddings-inference load
-    /// unchanged. A model that is there is replaced as a whole, at once; a README, and what else is not of the model, is
-    /// kept.
+    /// Writes a sentence-transformers directory that Python's `SparseEncoder` loads unchanged, of versions 5 and 6. A model
+    /// that is there is replaced as a whole, at once; a README, and what else is not of the model, is kept.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         directory::write_splade(dir.as_ref(), self)
     }
