@@ -1,4 +1,4 @@
-//! MaxSim of 100 queries of 32 tokens with 1,000 documents of 180, at 128 numbers per token: 2 × 74 GFLOP. Scores alone,
+//! MaxSim of 100 queries of 32 tokens with 1,000 documents of 180, at 128 numbers per token: 147 GFLOP. Scores alone,
 //! and with the backward pass.
 //!
 //! `cargo bench -p kensaku --bench max_sim`
