@@ -11,6 +11,7 @@ use super::replace::replace;
 use super::text::{Task, TextSettings};
 use super::write::{check_weights, write_texts};
 use crate::loss::Interaction;
+use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::{ColBert, ColBertConfig};
 use crate::nn::{Encoder, Projection};
 use crate::text::Tokenizer;
@@ -39,7 +40,7 @@ pub(in crate::model) fn read(dir: &Path) -> Result<ColBert> {
     let projection = Projection::load(&mut encoder, &dense.path)?;
     let longest = encoder.config().longest();
     let mut config = match mask {
-        None => read_pylate(dir)?,
+        None => read_pylate(dir, &tokenizer)?,
         Some(mask) => read_multi_vector(dir, &transformer.path, &mask.path, &tokenizer, stored.max_length)?,
     };
     config.dim = projection.dim();
@@ -115,10 +116,6 @@ fn check_settings(path: &Path, stored: &Value, kind: &str) -> Result<Interaction
     if stored["model_type"].as_str().is_some_and(|found| found != kind) {
         return Err(unusable(path, format!("model_type is {}", stored["model_type"]), format!("`{kind}`")));
     }
-    let prompts = stored["prompts"].as_object().into_iter().flatten();
-    if let Some((name, prompt)) = prompts.into_iter().find(|(_, prompt)| !(prompt.is_null() || **prompt == "")) {
-        return Err(unusable(path, format!("the prompt `{name}` is {prompt}"), "no prompts: queries have a marker"));
-    }
     for key in ["truncate_dim", "default_prompt_name"] {
         if !stored[key].is_null() {
             return Err(unusable(path, format!("{key} is {}", stored[key]), "null"));
@@ -131,10 +128,28 @@ fn check_settings(path: &Path, stored: &Value, kind: &str) -> Result<Interaction
     }
 }
 
-fn read_pylate(dir: &Path) -> Result<ColBertConfig> {
+/// The prompts of queries and documents, if they are tokens of their own, as sentence-transformers stores PyLate's markers;
+/// an error for any other.
+fn markers(path: &Path, stored: &Value, tokenizer: &Tokenizer) -> Result<[String; 2]> {
+    for (name, prompt) in stored["prompts"].as_object().into_iter().flatten() {
+        let none = prompt.is_null() || *prompt == "";
+        let marker = [QUERY, DOC].contains(&name.as_str())
+            && prompt.as_str().is_some_and(|prompt| tokenizer.id(prompt).is_some());
+        if !(none || marker) {
+            let problem = format!("the prompt `{name}` is {prompt}");
+            return Err(unusable(path, problem, "a marker that is one token, of queries or of documents"));
+        }
+    }
+    Ok([QUERY, DOC].map(|name| stored["prompts"][name].as_str().unwrap_or_default().to_owned()))
+}
+
+fn read_pylate(dir: &Path, tokenizer: &Tokenizer) -> Result<ColBertConfig> {
     let path = folder::file(dir, SETTINGS)?;
     let stored: Value = folder::optional_json(dir, SETTINGS)?;
     let interaction = check_settings(&path, &stored, "ColBERT")?;
+    if markers(&path, &stored, tokenizer)?.iter().any(|prompt| !prompt.is_empty()) {
+        return Err(unusable(&path, "there are prompts", "none: `query_prefix` and `document_prefix` are the markers"));
+    }
     let default = ColBertConfig::default();
     Ok(ColBertConfig {
         query_length: setting(&path, &stored, "query_length")?.unwrap_or(default.query_length),
@@ -169,13 +184,17 @@ fn read_multi_vector(
 ) -> Result<ColBertConfig> {
     const NAME: &str = "sentence_bert_config.json";
     let path = folder::file(dir, SETTINGS)?;
-    let interaction = check_settings(&path, &folder::optional_json(dir, SETTINGS)?, "MultiVectorEncoder")?;
+    let stored = folder::optional_json(dir, SETTINGS)?;
+    let interaction = check_settings(&path, &stored, "MultiVectorEncoder")?;
+    let [query_marker, doc_marker] = markers(&path, &stored, tokenizer)?;
     let (path, stored) = (folder::file(transformer, NAME)?, folder::optional_json(transformer, NAME)?);
     let most = max_length.unwrap_or(usize::MAX);
-    let query_length = setting(&path, &stored, "query_length")?.unwrap_or(most);
     let doc_length = setting(&path, &stored, "document_length")?.unwrap_or(most);
     let expansion = &stored["query_expansion"];
     let expand_queries = !expansion.is_null();
+    // The length that queries are filled up to may be the only one.
+    let filled = setting(&path, expansion, "length")?.unwrap_or(most);
+    let query_length = setting(&path, &stored, "query_length")?.unwrap_or(filled);
     if expand_queries {
         for (key, expected) in [("strategy", json!("fixed")), ("token", Value::Null), ("length", json!(query_length))] {
             if expansion[key] != expected {
@@ -196,8 +215,8 @@ fn read_multi_vector(
     Ok(ColBertConfig {
         query_length,
         doc_length,
-        query_marker: String::new(),
-        doc_marker: String::new(),
+        query_marker,
+        doc_marker,
         expand_queries,
         attend_to_expansion: expansion["attend"] == true,
         // Words that are no tokens mean nothing there; here they would stand for `[UNK]`.
