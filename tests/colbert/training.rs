@@ -217,7 +217,8 @@ pub(super) fn refusals() -> Result<()> {
         let error = trainer.steps(&scored("score")?).err().unwrap();
         assert!(matches!(error, Error::LossUnfit { .. }));
         let message = error.to_string();
-        assert!(message.contains("a vector per text; found a vector per token"), "{message}");
+        let found = message.contains("needs a model with a vector per text; found ");
+        assert!(found && message.contains(" and a model with a vector per token"), "{message}");
     }
     // A closure is refused by what it asks for.
     let closure = custom(|batch: &Batch| Ok(batch.queries()?.sum_all()?));
