@@ -31,8 +31,8 @@ use tokens::Ids;
 ///
 /// let model = ColBert::load("GTE-ModernColBERT-v1")?;
 /// let docs = ["join adds columns", "filter keeps rows"];
-/// let (best, _) = model.rank("how is a frame filtered?", &docs)?[0];
-/// assert_eq!(docs[best], "filter keeps rows");
+/// let best = model.rank("how is a frame filtered?", &docs)?[0];
+/// assert_eq!(docs[best.index], "filter keeps rows");
 /// # Ok::<(), kensaku::Error>(())
 /// ```
 ///
