@@ -37,8 +37,8 @@ pub fn model(file: &str, bytes: &[u8]) {
 
 /// Works in one folder a process, in memory where there is such a place.
 fn within(write: impl FnOnce(&Path), work: impl FnOnce(&Path)) {
-    // libFuzzer's hook ends the process at any panic. Those of libraries below are caught and become errors; one that is
-    // not caught still ends the process, behind the target.
+    // libFuzzer's hook aborts on any panic, even on one that the library catches and returns as an error. Without the hook
+    // a panic that nothing catches still aborts, after it has left the target.
     static HOOK: Once = Once::new();
     HOOK.call_once(|| drop(std::panic::take_hook()));
     thread_local!(static FOLDER: RefCell<Option<TempDir>> = const { RefCell::new(None) });

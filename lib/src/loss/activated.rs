@@ -38,7 +38,7 @@ impl<L: Loss> Loss for Sigmoid<L> {
     fn check(&self) -> Result<()> {
         let name = self.0.needs().name;
         let has = matches!(name, "BinaryCrossEntropy" | "CrossEntropy");
-        expect("loss", name, "one that has no activation of its own", !has)?;
+        expect("loss", name, "a loss of scores: this one applies a sigmoid or a softmax itself", !has)?;
         self.0.check()
     }
 

@@ -10,8 +10,8 @@ use crate::Result;
 /// multiplications of a search with an inverted index, smoothed. It is small where texts have few words, and different
 /// ones.
 ///
-/// To be added to a loss that trains on examples, or with weights of its own for queries and documents, as
-/// [`SpladeLoss`](super::SpladeLoss) does it. Source: Paria et al. 2020. Values and gradients equal sentence-transformers
+/// A regulariser: add it to a ranking loss, or use [`SpladeLoss`](super::SpladeLoss), which weighs queries and documents
+/// separately. Source: Paria et al. 2020. Values and gradients equal sentence-transformers
 /// 6.2.
 ///
 /// ```

@@ -12,7 +12,7 @@ use crate::error::expect;
 /// `w_1 m_1² + w_2 max(m_2 - 1 / dim, 0)`, with the means `m_1` of the similarities and `m_2` of their squares over all
 /// pairs of different texts of a column: both are 0 for vectors spread evenly over the sphere.
 ///
-/// To be added to a loss that trains on examples: `ranking + GlobalOrthogonalRegularization::default()`. Source: Zhang et
+/// A regulariser: add it to a ranking loss, as in `ranking + GlobalOrthogonalRegularization::default()`. Source: Zhang et
 /// al. 2017. Values and gradients equal sentence-transformers 6.2.
 ///
 /// ```

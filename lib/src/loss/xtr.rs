@@ -21,7 +21,7 @@ use crate::{Error, Result};
 /// let rows = Tensor::new(&[[1.0f32, 0.0], [0.0, 1.0]], &Device::Cpu)?;
 /// let column = (rows, vec![0, 1, 2]);
 /// let batch = Batch::tokens(vec![column.clone(), column], Interaction::Sum);
-/// // Each query retrieves one token, that of its own document.
+/// // Each query retrieves one token, from its own document.
 /// let loss = XTR::new(ranking, 1).loss(&batch)?.to_scalar::<f32>()?;
 /// assert!((loss - (1.0 + (-1.0f32).exp()).ln()).abs() < 1e-6);
 /// # Ok::<(), kensaku::Error>(())

@@ -14,8 +14,8 @@ use crate::{Error, Result};
 /// A model that can be trained: it turns columns of texts into sequences of tokens, those into rows of numbers, and takes
 /// the gradient of these numbers back to its parameters.
 ///
-/// Training, GradCache, checkpoints, validation and gradient checks are written with these methods alone. Everything that
-/// is particular to an architecture (prompts, pairs, pooling, which tokens count) is behind them.
+/// Training, GradCache, checkpoints, validation and gradient checks use these methods alone. They hide what differs
+/// between architectures: prompts, pairs, pooling, which tokens count.
 pub trait Model: Any + fmt::Debug + Send + Sync {
     /// The sequences of each column that a loss will see, for columns of as many texts each: queries, positives,
     /// negatives.

@@ -15,15 +15,15 @@ pub struct ColBertConfig {
     pub query_length: usize,
     /// Documents are cut to this many tokens.
     pub doc_length: usize,
-    /// The token behind the first special one of every query and of every document; none if empty. A new model's
-    /// tokenizer learns it.
+    /// The token inserted after `[CLS]` of every query and of every document; empty for none. It is added to the tokenizer
+    /// of a new model.
     pub query_marker: String,
     pub doc_marker: String,
     /// Fill up queries with `[MASK]`, whose vectors take part in the score (query augmentation).
     pub expand_queries: bool,
     /// Whether the tokens of a query see these masks. They see the query in any case.
     pub attend_to_expansion: bool,
-    /// Tokens of documents that have no vector. As in PyLate, a word that the tokenizer does not know stands for `[UNK]`.
+    /// Tokens of documents that get no vector. As in PyLate, a word that is not in the vocabulary means `[UNK]`.
     pub skip_words: Vec<String>,
     pub interaction: Interaction,
     /// Tokens in one forward pass of `encode`.

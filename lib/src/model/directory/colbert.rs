@@ -219,7 +219,7 @@ fn read_multi_vector(
         doc_marker,
         expand_queries,
         attend_to_expansion: expansion["attend"] == true,
-        // Words that are no tokens mean nothing there; here they would stand for `[UNK]`.
+        // sentence-transformers ignores words that are not in the vocabulary; here they would mean `[UNK]`.
         skip_words: words.into_iter().filter(|word| tokenizer.id(word).is_some()).collect(),
         interaction,
         ..ColBertConfig::default()
