@@ -90,6 +90,63 @@ pub trait Model: Any + fmt::Debug + Send + Sync {
     fn boxed(&self) -> Box<dyn Model>;
 }
 
+/// The methods of [`Model`] that all models with an encoder share: its table, and a directory of their own. The listed
+/// settings decide how inference does its work, and change nothing of a training.
+macro_rules! with_encoder {
+    ($config:ident { $($field:ident: $value:expr),* }) => {
+        fn pass_tokens(&self) -> usize {
+            self.config.encode_tokens
+        }
+
+        fn parameters(&self) -> &$crate::nn::Parameters {
+            self.encoder().parameters()
+        }
+
+        fn parameters_mut(&mut self) -> &mut $crate::nn::Parameters {
+            self.encoder_mut().parameters_mut()
+        }
+
+        fn unreached(&self, parameter: &str) -> $crate::Error {
+            self.encoder().unreached(parameter)
+        }
+
+        fn tokenizer(&self) -> &$crate::text::Tokenizer {
+            &self.tokenizer
+        }
+
+        fn settings(&self) -> serde_json::Result<serde_json::Value> {
+            self.encoder().config().table(&self.config)
+        }
+
+        fn complete(&self, settings: &serde_json::Value) -> serde_json::Result<serde_json::Value> {
+            use serde::Deserialize;
+            let config = $config { $($field: $value,)* ..$config::deserialize(settings)? };
+            $crate::nn::EncoderConfig::deserialize(settings)?.table(&config)
+        }
+
+        fn save_to(&self, dir: &std::path::Path) -> $crate::Result<()> {
+            self.save(dir)
+        }
+
+        fn load_from(&self, dir: &std::path::Path) -> $crate::Result<Box<dyn $crate::model::Model>> {
+            Ok(Box::new(Self::load(dir)?))
+        }
+
+        fn boxed(&self) -> Box<dyn $crate::model::Model> {
+            Box::new(self.clone())
+        }
+    };
+}
+pub(super) use with_encoder;
+
+/// An error for a list of another length.
+pub(super) fn check_length(what: &str, found: usize, expected: usize) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::Shape { what: what.to_owned(), found: found.to_string(), expected: expected.to_string() })
+}
+
 /// What [`Model::tokenize`] makes of a batch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tokens {

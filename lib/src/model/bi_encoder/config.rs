@@ -73,6 +73,13 @@ pub enum Role {
     Plain,
 }
 
+impl Role {
+    /// What the texts of a column of a training set are: the first holds queries, all others documents.
+    pub(in crate::model) fn of_column(column: usize) -> Self {
+        if column == 0 { Self::Query } else { Self::Doc }
+    }
+}
+
 /// The names under which directories keep the prompts of queries and documents.
 pub(in crate::model) const QUERY: &str = "query";
 pub(in crate::model) const DOC: &str = "document";

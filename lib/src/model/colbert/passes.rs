@@ -1,17 +1,12 @@
 //! The late-interaction model in training.
 
-use std::path::Path;
-
-use serde::Deserialize;
-use serde_json::Value;
-
 use super::rows::normalize_backward;
 use super::{ColBert, ColBertConfig, Rows};
+use crate::Result;
 use crate::loss::Scoring;
-use crate::model::{Model, Outputs, Part, Tokens};
-use crate::nn::{Activations, EncoderConfig, Parameters};
-use crate::text::Tokenizer;
-use crate::{Error, Result};
+use crate::model::interface::{check_length, with_encoder};
+use crate::model::{Model, Outputs, Part, Role, Tokens};
+use crate::nn::Activations;
 
 /// What the backward pass needs.
 struct Kept {
@@ -82,61 +77,13 @@ impl Model for ColBert {
         format!("query_length = {query_length} or doc_length = {doc_length} tokens")
     }
 
-    fn pass_tokens(&self) -> usize {
-        self.config.encode_tokens
-    }
-
-    fn parameters(&self) -> &Parameters {
-        self.encoder.parameters()
-    }
-
-    fn parameters_mut(&mut self) -> &mut Parameters {
-        self.encoder.parameters_mut()
-    }
-
     fn cancels(&self, parameter: &str) -> bool {
-        self.encoder.cancels(parameter)
+        self.encoder().cancels(parameter)
     }
 
-    fn unreached(&self, parameter: &str) -> Error {
-        self.encoder.unreached(parameter)
-    }
-
-    fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
-    }
-
-    fn settings(&self) -> serde_json::Result<Value> {
-        self.encoder.config().table(&self.config)
-    }
-
-    fn complete(&self, settings: &Value) -> serde_json::Result<Value> {
-        // How `encode` does its work changes nothing.
-        let config = ColBertConfig { encode_tokens: 0, ..ColBertConfig::deserialize(settings)? };
-        EncoderConfig::deserialize(settings)?.table(&config)
-    }
-
-    fn save_to(&self, dir: &Path) -> Result<()> {
-        self.save(dir)
-    }
-
-    fn load_from(&self, dir: &Path) -> Result<Box<dyn Model>> {
-        Ok(Box::new(Self::load(dir)?))
-    }
-
-    fn boxed(&self) -> Box<dyn Model> {
-        Box::new(self.clone())
-    }
+    with_encoder!(ColBertConfig { encode_tokens: 0 });
 }
 
-/// The first column holds queries, all others documents.
 fn is_query(column: usize) -> bool {
-    column == 0
-}
-
-fn check_length(what: &str, found: usize, expected: usize) -> Result<()> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(Error::Shape { what: what.to_owned(), found: found.to_string(), expected: expected.to_string() })
+    Role::of_column(column) == Role::Query
 }

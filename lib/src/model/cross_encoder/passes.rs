@@ -1,15 +1,10 @@
 //! The cross-encoder in training.
 
-use std::path::Path;
-
-use serde::Deserialize;
-use serde_json::Value;
-
 use super::{CrossEncoder, CrossEncoderConfig};
 use crate::loss::Scoring;
+use crate::model::interface::with_encoder;
 use crate::model::{Model, Outputs, Part, Tokens};
-use crate::nn::{Activations, EncoderConfig, PackedBatch, Parameters};
-use crate::text::Tokenizer;
+use crate::nn::{Activations, PackedBatch};
 use crate::{Error, Result};
 
 /// Pairs as sequences.
@@ -67,51 +62,11 @@ impl Model for CrossEncoder {
         self.config.max_length
     }
 
-    fn pass_tokens(&self) -> usize {
-        self.config.encode_tokens
-    }
-
-    fn parameters(&self) -> &Parameters {
-        self.encoder().parameters()
-    }
-
-    fn parameters_mut(&mut self) -> &mut Parameters {
-        self.encoder_mut().parameters_mut()
-    }
-
     fn cancels(&self, parameter: &str) -> bool {
         self.encoder().cancels(parameter) || self.classifier.is_out_bias(parameter)
     }
 
-    fn unreached(&self, parameter: &str) -> Error {
-        self.encoder().unreached(parameter)
-    }
-
-    fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
-    }
-
-    fn settings(&self) -> serde_json::Result<Value> {
-        self.encoder().config().table(&self.config)
-    }
-
-    fn complete(&self, settings: &Value) -> serde_json::Result<Value> {
-        // How `predict` does its work changes nothing.
-        let config = CrossEncoderConfig { encode_tokens: 0, ..CrossEncoderConfig::deserialize(settings)? };
-        EncoderConfig::deserialize(settings)?.table(&config)
-    }
-
-    fn save_to(&self, dir: &Path) -> Result<()> {
-        self.save(dir)
-    }
-
-    fn load_from(&self, dir: &Path) -> Result<Box<dyn Model>> {
-        Ok(Box::new(Self::load(dir)?))
-    }
-
-    fn boxed(&self) -> Box<dyn Model> {
-        Box::new(self.clone())
-    }
+    with_encoder!(CrossEncoderConfig { encode_tokens: 0 });
 }
 
 impl CrossEncoder {

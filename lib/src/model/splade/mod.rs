@@ -123,6 +123,16 @@ impl Splade {
         &self.config
     }
 
+    /// The encoder, whose table of parameters holds the head's, too.
+    pub fn encoder(&self) -> &Encoder {
+        self.head.encoder()
+    }
+
+    /// The encoder, to change its weights.
+    pub fn encoder_mut(&mut self) -> &mut Encoder {
+        self.head.encoder_mut()
+    }
+
     /// The encoder with its head.
     pub fn masked_lm(&self) -> &MaskedLm {
         &self.head
@@ -139,7 +149,7 @@ impl Splade {
 
     /// The length of a vector: the size of the vocabulary.
     pub fn dim(&self) -> usize {
-        self.head.encoder().spec().vocab
+        self.encoder().spec().vocab
     }
 
     fn saturation(&self) -> Saturation {
