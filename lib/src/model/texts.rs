@@ -2,15 +2,32 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Role;
 use super::bi_encoder::{DOC, QUERY};
+use crate::data::{Corpus, Queries};
 use crate::text::{Encodings, Tokenizer};
 use crate::{Error, Result};
 
-/// Texts whose tokens are in memory at a time.
+/// Texts, or pairs, whose tokens are in memory at a time.
 pub(super) const WINDOW: usize = 8_192;
+
+/// The texts of queries by rows, made where they are needed.
+pub(super) fn of_queries(queries: &Queries) -> impl Fn(Range<usize>) -> Vec<Cow<'static, str>> {
+    |rows| queries.rows(rows).texts().into_iter().map(Cow::Owned).collect()
+}
+
+/// The texts of documents by rows, each with its title.
+pub(super) fn of_docs(corpus: &Corpus) -> impl Fn(Range<usize>) -> Vec<Cow<'static, str>> {
+    |rows| corpus.rows(rows).texts().into_iter().map(Cow::Owned).collect()
+}
+
+/// Texts that are in memory, by rows.
+pub(super) fn of_slice<'a, S: AsRef<str>>(texts: &'a [S]) -> impl Fn(Range<usize>) -> Vec<Cow<'a, str>> {
+    |rows| texts[rows].iter().map(|text| Cow::Borrowed(text.as_ref())).collect()
+}
 
 /// The prompts in the settings of a model.
 #[derive(Debug, Clone, Copy)]
@@ -95,10 +112,11 @@ impl<'a> Prompts<'a> {
     }
 }
 
-/// Says once per model that texts were cut.
-pub(super) fn report_truncated(told: &AtomicBool, truncated: usize, texts: usize, most: usize) {
+/// Says once per model that some of the texts, or pairs, were cut by a limit, such as `("max_length", 256)`.
+pub(super) fn report_truncated(told: &AtomicBool, truncated: usize, of: (usize, &str), limit: (&str, usize)) {
     if truncated > 0 && !told.swap(true, Ordering::Relaxed) {
-        log::warn!("{truncated} of {texts} texts are longer than max_length = {most} tokens and lost their end");
+        let ((count, what), (field, most)) = (of, limit);
+        log::warn!("{truncated} of {count} {what} are longer than {field} = {most} tokens and lost their end");
     }
 }
 

@@ -8,7 +8,9 @@ use candle_core::{Device, Tensor};
 use super::{BiEncoder, Precision, Role};
 use crate::data::{Corpus, Queries};
 use crate::model::Embeddings;
-use crate::model::texts::{WINDOW, by_length, chunks_of_tokens, report_truncated, shifted};
+use crate::model::texts::{
+    WINDOW, by_length, chunks_of_tokens, of_docs, of_queries, of_slice, report_truncated, shifted,
+};
 use crate::nn::{Activations, PackedBatch};
 use crate::text::Encodings;
 use crate::{Error, Result, interrupt, show};
@@ -16,14 +18,12 @@ use crate::{Error, Result, interrupt, show};
 impl BiEncoder {
     /// One vector per query, with progress.
     pub fn encode_queries(&self, queries: &Queries) -> Result<Embeddings> {
-        let texts = |rows: Range<usize>| queries.rows(rows).texts().into_iter().map(Cow::Owned).collect();
-        Embeddings::new(queries.query_ids(), self.encode_windows(queries.len(), Role::Query, texts)?)
+        Embeddings::new(queries.query_ids(), self.encode_windows(queries.len(), Role::Query, of_queries(queries))?)
     }
 
     /// One vector per document (of title and text), with progress.
     pub fn encode_docs(&self, corpus: &Corpus) -> Result<Embeddings> {
-        let texts = |rows: Range<usize>| corpus.rows(rows).texts().into_iter().map(Cow::Owned).collect();
-        Embeddings::new(corpus.doc_ids(), self.encode_windows(corpus.len(), Role::Doc, texts)?)
+        Embeddings::new(corpus.doc_ids(), self.encode_windows(corpus.len(), Role::Doc, of_docs(corpus))?)
     }
 
     /// One vector per text `(n, dim)`, in the order given. No padding is computed, so a vector does not depend on its
@@ -32,8 +32,7 @@ impl BiEncoder {
     /// # Errors
     /// For a vector that is NaN or infinite, as those of a diverged model are.
     pub fn encode<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<Tensor> {
-        let rows = |rows: Range<usize>| texts[rows].iter().map(|text| Cow::Borrowed(text.as_ref())).collect();
-        self.encode_windows(texts.len(), role, rows)
+        self.encode_windows(texts.len(), role, of_slice(texts))
     }
 
     /// The same for texts that are neither queries nor documents, [`Role::Plain`].
@@ -79,7 +78,7 @@ impl BiEncoder {
             self.encode_tokens(&encodings.ids, role, &mut activations, vectors, |texts| bar.inc(texts))
                 .map_err(|error| shifted(error, first))?;
         }
-        report_truncated(&self.told, truncated, count, self.config.max_length);
+        report_truncated(&self.told, truncated, (count, "texts"), ("max_length", self.config.max_length));
         Ok(Tensor::from_vec(vectors, (count, width), &Device::Cpu)?)
     }
 

@@ -6,28 +6,23 @@ use std::ops::Range;
 use candle_core::{Device, Tensor};
 
 use super::tokens::Sequences;
-use super::{ColBert, Rows};
+use super::{ColBert, ColBertConfig, Rows};
 use crate::data::{Corpus, Queries};
 use crate::model::ranked::{Ranked, ranked};
-use crate::model::texts::chunks_of_tokens;
+use crate::model::texts::{WINDOW, by_length, chunks_of_tokens, of_docs, of_queries, of_slice, report_truncated};
 use crate::model::{Role, TokenEmbeddings};
 use crate::nn::{Activations, PackedBatch, Read};
 use crate::{Error, Result, interrupt, show};
 
-/// Texts whose tokens are in memory at a time.
-const WINDOW: usize = 8_192;
-
 impl ColBert {
     /// The vectors of each query, with progress.
     pub fn encode_queries(&self, queries: &Queries) -> Result<TokenEmbeddings> {
-        let texts = |rows: Range<usize>| queries.rows(rows).texts().into_iter().map(Cow::Owned).collect();
-        self.encode_windows(queries.query_ids(), true, texts)
+        self.encode_windows(queries.query_ids(), true, of_queries(queries))
     }
 
     /// The vectors of each document (of title and text), with progress.
     pub fn encode_docs(&self, corpus: &Corpus) -> Result<TokenEmbeddings> {
-        let texts = |rows: Range<usize>| corpus.rows(rows).texts().into_iter().map(Cow::Owned).collect();
-        self.encode_windows(corpus.doc_ids(), false, texts)
+        self.encode_windows(corpus.doc_ids(), false, of_docs(corpus))
     }
 
     /// The vectors of each text, in the order given; ids are their numbers. A text is a query or a document: without a
@@ -47,8 +42,7 @@ impl ColBert {
     /// ```
     pub fn encode<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<TokenEmbeddings> {
         let query = is_query(role)?;
-        let rows = |rows: Range<usize>| texts[rows].iter().map(|text| Cow::Borrowed(text.as_ref())).collect();
-        self.encode_windows((0..texts.len()).map(|text| text.to_string()).collect(), query, rows)
+        self.encode_windows((0..texts.len()).map(|text| text.to_string()).collect(), query, of_slice(texts))
     }
 
     /// The token ids of each text: special tokens, marker and masks included.
@@ -101,7 +95,9 @@ impl ColBert {
                 bounds.push(values.len() / dim);
             }
         }
-        self.report_truncated(truncated, count, query);
+        let ColBertConfig { query_length, doc_length, .. } = self.config;
+        let limit = if query { ("query_length", query_length) } else { ("doc_length", doc_length) };
+        report_truncated(&self.told, truncated, (count, "texts"), limit);
         let vectors = Tensor::from_vec(values, (bounds[count], dim), &Device::Cpu)?;
         TokenEmbeddings::new(ids, vectors, bounds)
     }
@@ -116,8 +112,7 @@ impl ColBert {
         window: usize,
         done: impl Fn(usize),
     ) -> Result<Vec<Vec<f32>>> {
-        let mut order: Vec<usize> = (0..sequences.ids.len()).collect();
-        order.sort_by_key(|text| std::cmp::Reverse(sequences.ids[*text].len()));
+        let order = by_length(&sequences.ids);
         let mut all = vec![Vec::new(); order.len()];
         for chunk in chunks_of_tokens(&order, &sequences.ids, self.config.encode_tokens) {
             interrupt::check("encoding")?;

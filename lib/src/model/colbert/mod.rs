@@ -9,7 +9,7 @@ mod tokens;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use candle_core::Tensor;
 
@@ -215,17 +215,6 @@ impl ColBert {
     /// The width of a vector.
     pub fn dim(&self) -> usize {
         self.projection.dim()
-    }
-
-    /// Says once per model that texts were cut.
-    fn report_truncated(&self, truncated: usize, texts: usize, query: bool) {
-        if truncated > 0 && !self.told.swap(true, Ordering::Relaxed) {
-            let (field, most) = match query {
-                true => ("query_length", self.config.query_length),
-                false => ("doc_length", self.config.doc_length),
-            };
-            log::warn!("{truncated} of {texts} texts are longer than {field} = {most} tokens and lost their end");
-        }
     }
 }
 

@@ -8,7 +8,7 @@ mod predict;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 pub use config::{Activation, CrossEncoderConfig};
 
@@ -137,14 +137,6 @@ impl CrossEncoder {
     /// The names of the labels, in the order of a pair's numbers.
     pub fn labels(&self) -> &[String] {
         self.classifier.labels()
-    }
-
-    /// Says once per model that pairs were cut.
-    fn report_truncated(&self, truncated: usize, pairs: usize) {
-        if truncated > 0 && !self.told.swap(true, Ordering::Relaxed) {
-            let most = self.config.max_length;
-            log::warn!("{truncated} of {pairs} pairs are longer than max_length = {most} tokens and lost their end");
-        }
     }
 }
 

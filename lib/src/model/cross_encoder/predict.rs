@@ -8,6 +8,7 @@ use super::CrossEncoder;
 use crate::data::{Corpus, Queries};
 use crate::eval::{Hit, Run};
 use crate::model::ranked::{Ranked, ranked};
+use crate::model::texts::{WINDOW, report_truncated};
 use crate::nn::{Activations, PackedBatch};
 use crate::{Error, Result, interrupt, show};
 
@@ -83,8 +84,6 @@ impl CrossEncoder {
         A: AsRef<str> + Sync,
         B: AsRef<str> + Sync,
     {
-        /// Pairs whose tokens are in memory at a time.
-        const WINDOW: usize = 8_192;
         let labels = self.labels().len();
         let mut logits = vec![0.0; pairs.len() * labels];
         let mut activations = Activations::inference();
@@ -113,7 +112,7 @@ impl CrossEncoder {
                 rest = others;
             }
         }
-        self.report_truncated(truncated, pairs.len());
+        report_truncated(&self.told, truncated, (pairs.len(), "pairs"), ("max_length", self.config.max_length));
         Ok(logits)
     }
 }

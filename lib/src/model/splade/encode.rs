@@ -6,7 +6,9 @@ use std::ops::Range;
 use super::{SparseEmbeddings, SparseVectors, Splade};
 use crate::data::{Corpus, Queries};
 use crate::model::Role;
-use crate::model::texts::{WINDOW, by_length, chunks_of_tokens, report_truncated, shifted};
+use crate::model::texts::{
+    WINDOW, by_length, chunks_of_tokens, of_docs, of_queries, of_slice, report_truncated, shifted,
+};
 use crate::nn::{Activations, PackedBatch};
 use crate::text::Encodings;
 use crate::{Error, Result, interrupt, show};
@@ -14,14 +16,15 @@ use crate::{Error, Result, interrupt, show};
 impl Splade {
     /// One sparse vector per query, with progress.
     pub fn encode_queries(&self, queries: &Queries) -> Result<SparseEmbeddings> {
-        let texts = |rows: Range<usize>| queries.rows(rows).texts().into_iter().map(Cow::Owned).collect();
-        SparseEmbeddings::new(queries.query_ids(), self.encode_windows(queries.len(), Role::Query, texts)?)
+        SparseEmbeddings::new(
+            queries.query_ids(),
+            self.encode_windows(queries.len(), Role::Query, of_queries(queries))?,
+        )
     }
 
     /// One sparse vector per document (of title and text), with progress.
     pub fn encode_docs(&self, corpus: &Corpus) -> Result<SparseEmbeddings> {
-        let texts = |rows: Range<usize>| corpus.rows(rows).texts().into_iter().map(Cow::Owned).collect();
-        SparseEmbeddings::new(corpus.doc_ids(), self.encode_windows(corpus.len(), Role::Doc, texts)?)
+        SparseEmbeddings::new(corpus.doc_ids(), self.encode_windows(corpus.len(), Role::Doc, of_docs(corpus))?)
     }
 
     /// One sparse vector per text, in the order given; [`SparseVectors::to_dense`] makes `(n, vocab_size)` of them. No
@@ -30,8 +33,7 @@ impl Splade {
     /// # Errors
     /// For a vector that is NaN or infinite, as those of a diverged model are.
     pub fn encode<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<SparseVectors> {
-        let rows = |rows: Range<usize>| texts[rows].iter().map(|text| Cow::Borrowed(text.as_ref())).collect();
-        self.encode_windows(texts.len(), role, rows)
+        self.encode_windows(texts.len(), role, of_slice(texts))
     }
 
     /// The same for texts that are neither queries nor documents, [`Role::Plain`].
@@ -91,7 +93,7 @@ impl Splade {
                 .map_err(|error| shifted(error, first))?;
             vectors.extend(&window);
         }
-        report_truncated(&self.told, truncated, count, self.config.max_length);
+        report_truncated(&self.told, truncated, (count, "texts"), ("max_length", self.config.max_length));
         Ok(vectors)
     }
 
