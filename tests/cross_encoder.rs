@@ -13,8 +13,9 @@ use kensaku::{Error, Result};
 use polars::prelude::df;
 use serde_json::json;
 
-use crate::golden::{self, Tensors, distance, fixture, floats, relative_distance, within};
+use crate::golden::{self, Tensors, distance, fixture, floats, within};
 use crate::shared::{Trials, test};
+use crate::training::peer;
 
 pub fn trials() -> Trials {
     let models = [
@@ -83,9 +84,7 @@ fn loss_of_lists() -> Box<dyn Loss> {
 
 /// Three steps of training on the golden token ids.
 fn chain(name: &str, loss: fn() -> Box<dyn Loss>, micro_batch: Option<MicroBatch>) {
-    let file = fixture("training").join(format!("cross_encoder_{name}"));
-    let golden = golden::json(&file.with_extension("json"));
-    let tensors = Tensors::read(&file.with_extension("safetensors"));
+    let (golden, tensors) = peer::read(&format!("cross_encoder_{name}"));
     let mut pairs = PackedBatch::new(tensors.unpadded("in.0.input_ids", "in.0.attention_mask"));
     pairs.token_types = tensors.unpadded("in.0.token_type_ids", "in.0.attention_mask").concat();
     let numbers = |values: &serde_json::Value| -> Vec<f32> {
@@ -101,22 +100,8 @@ fn chain(name: &str, loss: fn() -> Box<dyn Loss>, micro_batch: Option<MicroBatch
         }
     };
     let batch = TokenBatch { columns: vec![pairs], labels: Some(labels.into()), lists, ..Default::default() };
-    let config =
-        TrainConfig { learning_rate: 1e-3, dropout: false, total_steps: None, micro_batch, ..Default::default() };
     let model = CrossEncoder::load(fixture("models/st62_cross_encoder")).unwrap();
-    let mut trainer = Trainer::new(model, loss(), config).unwrap();
-    for (number, expected) in golden["steps"].as_array().unwrap().iter().enumerate() {
-        let step = trainer.step(&batch).unwrap();
-        let number_of = |key: &str| expected[key].as_f64().unwrap();
-        within("loss", (step.loss / number_of("loss") - 1.0).abs(), 1e-4);
-        within("norm", (step.grad_norm / number_of("grad_norm_before_clip") - 1.0).abs(), 1e-4);
-        if number == 0 {
-            let parameters = trainer.model().encoder().parameters();
-            let name = "classifier.weight";
-            let theirs = tensors.floats(&format!("grad.0.model.{name}"));
-            within(name, relative_distance(&parameters.grad(name).unwrap(), &theirs), 1e-5);
-        }
-    }
+    peer::equals(&mut peer::trainer(model, loss(), micro_batch), &batch, &golden, &tensors);
 }
 
 fn small() -> Result<CrossEncoder> {

@@ -12,22 +12,12 @@ use kensaku::train::{CheckpointConfig, MicroBatch, TokenBatch, TrainConfig, Trai
 use kensaku::{Error, Result};
 use polars::prelude::df;
 
-use crate::golden::{Tensors, distance, fixture, json, relative_distance, within};
-use crate::training::{config, words};
-
-/// Tolerances: loss per step relative; parameters ten times the rounding of the peer's own f32.
-const LOSS: f64 = 1e-4;
-const NORM: f64 = 1e-4;
-const GRADIENT: f64 = 1e-5;
-const ROUNDING: f64 = 10.0;
-/// One unit in the last place of the parameters, whose size is about 1.
-const SMALLEST: f64 = 1.2e-7;
+use crate::golden::{fixture, relative_distance, within};
+use crate::training::{config, peer, words};
 
 /// The whole chain: token ids with expansion, encoder, projection, MaxSim, ranking loss, gradients, AdamW.
 pub(super) fn peer() {
-    let name = "multi_vector_mnrl";
-    let golden = json(&fixture("training").join(format!("{name}.json")));
-    let tensors = Tensors::read(&fixture("training").join(format!("{name}.safetensors")));
+    let (golden, tensors) = peer::read("multi_vector_mnrl");
     let model = ColBert::load(fixture("models/st62_multi_vector_colbert")).unwrap();
     let texts = |column: usize| {
         let examples = golden["batch"].as_array().unwrap();
@@ -35,10 +25,8 @@ pub(super) fn peer() {
     };
     let data = df!("query" => texts(0), "positive" => texts(1), "negative" => texts(2)).unwrap();
     let data = TrainingSet::new(data).unwrap();
-    // A constant rate: the golden run has no schedule.
-    let config = TrainConfig { learning_rate: 1e-3, dropout: false, total_steps: None, ..Default::default() };
     let loss = MultipleNegativesRanking { scale: 1.0, ..Default::default() };
-    let mut trainer = Trainer::new(model, loss, config).unwrap();
+    let mut trainer = peer::trainer(model, loss, None);
     let batch = trainer.batch(&data, &(0..data.len()).collect::<Vec<_>>()).unwrap();
     for (column, ours) in batch.columns.iter().enumerate().skip(1) {
         let theirs = tensors.unpadded(&format!("in.{column}.input_ids"), &format!("in.{column}.attention_mask"));
@@ -46,43 +34,7 @@ pub(super) fn peer() {
     }
     let theirs = tensors.tensor("in.0.input_ids").to_vec2::<i64>().unwrap().concat();
     assert!(batch.columns[0].ids.iter().map(|id| i64::from(*id)).eq(theirs), "queries are filled up");
-
-    for (number, expected) in golden["steps"].as_array().unwrap().iter().enumerate() {
-        let step = trainer.step(&batch).unwrap();
-        let number_of = |key: &str| expected[key].as_f64().unwrap();
-        within("loss", (step.loss / number_of("loss") - 1.0).abs(), LOSS);
-        within("norm", (step.grad_norm / number_of("grad_norm_before_clip") - 1.0).abs(), NORM);
-        if number == 0 {
-            let parameters = trainer.model().encoder().parameters();
-            let names = shared_names(&tensors, "grad.");
-            assert_eq!(
-                names.len(),
-                parameters.entries().iter().filter(|entry| !entry.name.ends_with("key.bias")).count()
-            );
-            for (golden, name) in names {
-                within(&golden, relative_distance(&parameters.grad(name).unwrap(), &tensors.floats(&golden)), GRADIENT);
-            }
-        }
-    }
-    let parameters = trainer.model().encoder().parameters();
-    for (name, ours) in shared_names(&tensors, "final.") {
-        let rounding = golden["f32_minus_f64"]["final_max_abs"][name.trim_start_matches("final.")].as_f64().unwrap();
-        let limit = (rounding * ROUNDING).max(SMALLEST);
-        within(&name, distance(parameters.values(ours).unwrap(), &tensors.floats(&name)), limit);
-    }
-    let after = trainer.step(&batch).unwrap().loss / golden["loss_after_last_step"].as_f64().unwrap();
-    within("loss after the last step", (after - 1.0).abs(), LOSS);
-}
-
-/// The names in the golden file that start with `prefix`, each with that of our table.
-fn shared_names<'a>(tensors: &'a Tensors, prefix: &str) -> Vec<(String, &'a str)> {
-    // The gradient of a key bias is zero in exact arithmetic, and the pooler is not ours.
-    let ours = |name: &&str| name.starts_with(prefix) && !name.ends_with("key.bias") && !name.contains("pooler");
-    let plain = |name: &'a str| {
-        let name = &name[prefix.len()..];
-        name.strip_prefix("0.model.").or(name.strip_prefix("1.")).unwrap()
-    };
-    tensors.names().filter(ours).map(|name| (name.to_owned(), plain(name))).collect()
+    peer::equals(&mut trainer, &batch, &golden, &tensors);
 }
 
 /// With weights far enough from zero that vectors differ, if `wide`.

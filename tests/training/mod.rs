@@ -3,7 +3,7 @@
 mod course;
 mod labels;
 mod large;
-mod peer;
+pub mod peer;
 mod refusals;
 mod rounds;
 
