@@ -28,6 +28,7 @@ mod cells;
 mod csv;
 mod jsonl;
 mod object;
+mod pages;
 mod parquet;
 mod table;
 

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use polars::prelude::*;
 
+use super::pages;
 use crate::{Error, Result, files};
 
 /// Opens a Parquet file as a lazy frame: columns that the query does not need are not read.
@@ -47,21 +48,6 @@ impl Guarded {
         let settings = ScanArgsParquet { glob: false, ..Default::default() };
         LazyFrame::scan_parquet(PlRefPath::new(&self.path), settings)
     }
-
-    /// An error for columns that are not within the file: Polars takes them from its memory without a look.
-    fn check_places(&self) -> PolarsResult<()> {
-        let file = File::open(&self.path)?;
-        let length = file.metadata()?.len();
-        let mut reader = ParquetReader::new(file);
-        for group in &reader.get_metadata()?.row_groups {
-            let places = group.byte_ranges_iter().chain([group.full_byte_range()]);
-            if let Some(place) = places.into_iter().find(|place| place.start > place.end || place.end > length) {
-                let problem = format!("a damaged Parquet file (a column at {place:?} of {length} bytes)");
-                return Err(PolarsError::ComputeError(problem.into()));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// A panic as an error.
@@ -84,7 +70,7 @@ impl AnonymousScan for Guarded {
 
     fn scan(&self, args: AnonymousScanArgs) -> PolarsResult<DataFrame> {
         let read = caught(|| {
-            self.check_places()?;
+            pages::check(File::open(&self.path)?)?;
             let mut frame = self.frame()?;
             // A frame without columns would forget its rows.
             if let Some(columns) = args.with_columns.filter(|columns| !columns.is_empty()) {
