@@ -43,6 +43,7 @@ macro_rules! described {
 mod activated;
 mod adr_mse;
 mod angle;
+mod apart;
 mod batch;
 mod batch_triplets;
 mod binary_cross_entropy;

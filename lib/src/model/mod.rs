@@ -1,4 +1,4 @@
-//! Search models: an encoder, a tokenizer and a head. All have the same methods in the same order:
+//! Search models: an encoder, a tokenizer and a head, or a table of vectors. All have the same methods in the same order:
 //! `new`, `load`, `encode_queries`, `encode_docs`, `save`.
 
 mod bi_encoder;
@@ -8,8 +8,10 @@ mod directory;
 mod embeddings;
 mod interface;
 mod pooling;
+mod quantized;
 mod ranked;
 mod splade;
+mod static_embedding;
 mod texts;
 mod token_embeddings;
 
@@ -20,6 +22,8 @@ pub use embeddings::Embeddings;
 pub use interface::{Model, Outputs, Part, Tokens};
 pub(crate) use interface::{as_type, downcast};
 pub use pooling::Pooling;
+pub use quantized::{Codes, Quantization, QuantizedEmbeddings, Ranges};
 pub use ranked::Ranked;
 pub use splade::{SparseEmbeddings, SparseVectors, Splade, SpladeConfig};
+pub use static_embedding::{DistilConfig, StaticEmbedding, StaticEmbeddingConfig, TokenWeights};
 pub use token_embeddings::TokenEmbeddings;

@@ -103,12 +103,20 @@ impl<'a> Prompts<'a> {
         role: Role,
         max_length: usize,
     ) -> Result<Encodings> {
+        tokenizer.encode_each(texts.len(), self.before(texts, role), max_length)
+    }
+
+    /// Each text after its prompt.
+    pub(super) fn before<'t, S: AsRef<str> + Sync>(
+        self,
+        texts: &'t [S],
+        role: Role,
+    ) -> impl Fn(usize) -> Cow<'t, str> + Sync + use<'t, 'a, S> {
         let prompt = self.of(role);
-        let prompted = |index: usize| {
+        move |index: usize| {
             let text = texts[index].as_ref();
             if prompt.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(format!("{prompt}{text}")) }
-        };
-        tokenizer.encode_each(texts.len(), prompted, max_length)
+        }
     }
 }
 

@@ -35,8 +35,10 @@ mod trainable;
 pub(crate) use activations::Read;
 pub use activations::{Activations, Memory};
 pub use batch::PackedBatch;
+pub(crate) use blocks::bag;
 pub use blocks::dropout::Dropout;
 pub use checkpoint::LoadReport;
+pub(crate) use checkpoint::Tensors;
 pub use config::Activation;
 pub use encoder::Encoder;
 pub use family::{

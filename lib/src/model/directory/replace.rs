@@ -12,8 +12,8 @@ use crate::{Error, Result};
 const OF_A_MODEL: &str = "
     config.json model.safetensors model.safetensors.index.json pytorch_model.bin pytorch_model.bin.index.json
     tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json vocab.txt vocab.json merges.txt
-    sentencepiece.bpe.model spiece.model modules.json config_sentence_transformers.json 0_Transformer 1_Dense
-    1_Pooling 1_SpladePooling 2_Dense 2_MultiVectorMask 2_Normalize 3_Normalize onnx openvino";
+    sentencepiece.bpe.model spiece.model modules.json config_sentence_transformers.json 0_StaticEmbedding 0_Transformer
+    1_Dense 1_Normalize 1_Pooling 1_SpladePooling 2_Dense 2_MultiVectorMask 2_Normalize 3_Normalize onnx openvino";
 
 fn is_of_a_model(name: &str) -> bool {
     let within = |start, end| name.strip_prefix(start).and_then(|name| name.strip_suffix(end));
