@@ -13,7 +13,7 @@ use kensaku::nn::{Activations, BertConfig, PackedBatch};
 use kensaku::text::{Tokenizer, WordPieceConfig};
 use kensaku::train::{CheckpointConfig, MicroBatch, TrainConfig, Trainer, grad_check};
 use kensaku::{Error, Result, interrupt};
-use polars::prelude::df;
+use polars::prelude::{NamedFrom, Series, df};
 
 use super::small;
 use crate::golden::{relative_distance, within};
@@ -120,8 +120,7 @@ pub(super) fn all_losses() -> Result<()> {
     let classes = labelled(&|row| (row % 3 > 0) as u8 as f32)?;
     let scores = labelled(&|row| (row % 5) as f32 / 4.0)?;
     let teacher: Vec<Vec<f32>> = (0..columns[0].len()).map(|row| vec![(row % 7) as f32 / 7.0; 16]).collect();
-    let lists: Vec<polars::prelude::Series> =
-        teacher.iter().map(|row| polars::prelude::Series::new("".into(), row)).collect();
+    let lists: Vec<Series> = teacher.iter().map(|row| NamedFrom::new("".into(), row)).collect();
     let taught = TrainingSet::new(df!("query" => texts(0), "positive" => texts(1), "label" => lists)?)?;
     let margins: Vec<f32> = (0..columns[0].len()).map(|row| (row % 4) as f32 / 8.0).collect();
     let margins =

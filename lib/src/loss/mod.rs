@@ -72,6 +72,7 @@ mod mse;
 mod multiple_negatives_ranking;
 mod needs;
 mod online_contrastive;
+mod own_entropy;
 mod scoring;
 mod similarity;
 mod splade;

@@ -111,6 +111,9 @@ impl Tokenizer {
         text: impl Fn(usize) -> Cow<'a, str> + Sync,
         max_length: usize,
     ) -> Result<Encodings> {
+        if self.is_spaced() {
+            return self.encode_spaced(&(0..count).map(text).collect::<Vec<_>>(), max_length);
+        }
         let encode = |index| {
             interrupt::check("tokenizing")?;
             let content = guarded(|| self.encode_start(&text(index), max_length))?;
