@@ -201,7 +201,7 @@ mod tests {
         let kept = plain.chunks_exact(2).filter(|row| *row != [0.0; 2]).count();
         let sum: f64 = (2..kept + 2).map(|rank| 1.0 / rank as f64).sum();
         assert!((f64::from(ratios.next().unwrap()) - 1e-3 / (1e-3 + 0.5 / sum)).abs() < 1e-5);
-        assert!(f64::from(ratios.last().unwrap()) > 1e-3 / (1e-3 + 0.5 / sum));
+        assert!(f64::from(ratios.next_back().unwrap()) > 1e-3 / (1e-3 + 0.5 / sum));
     }
 
     #[test]

@@ -126,10 +126,8 @@ fn diagonalise(v: &mut [f64], d: &mut [f64], e: &mut [f64], n: usize) -> Result<
         interrupt::check("the principal components")?;
         largest = largest.max(d[l].abs() + e[l].abs());
         let m = (l..n).find(|m| e[*m].abs() <= f64::EPSILON * largest).unwrap_or(n - 1);
-        let mut steps = 0;
-        while m > l {
-            steps += 1;
-            if steps > STEPS {
+        for step in (0..=STEPS).take_while(|_| m > l) {
+            if step == STEPS {
                 return Err(Error::Setting {
                     field: "vectors",
                     value: "numbers whose principal components are not found".to_owned(),
