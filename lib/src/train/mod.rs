@@ -11,6 +11,7 @@ mod grad_check;
 mod groups;
 mod guide;
 mod optimizer;
+mod own;
 mod plan;
 mod preflight;
 mod round;
