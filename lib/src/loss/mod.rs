@@ -158,11 +158,22 @@ pub trait Loss: Send + Sync {
         Value::Null
     }
 
+    /// The loss as a value of one type for all losses, such as those of a list.
+    fn boxed(self) -> Custom
+    where
+        Self: Sized + 'static,
+    {
+        Custom::of(self)
+    }
+
     /// Why vectors of `dim` numbers, of length 1 if `unit`, are not what it can learn from, if so.
     fn objection(&self, _dim: usize, _unit: bool) -> Option<String> {
         None
     }
 }
+
+/// Losses side by side, on copies of one model.
+pub use crate::train::{compare, compare_with};
 
 /// One of the terms of a loss.
 #[derive(Debug, Clone)]
