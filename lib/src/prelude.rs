@@ -24,9 +24,9 @@ pub use crate::loss::{
 };
 pub use crate::mine::{self, MineConfig, RandomConfig, bm25_negatives, hard_negatives, random_negatives};
 pub use crate::model::{
-    BiEncoder, BiEncoderConfig, ColBert, ColBertConfig, CrossEncoder, CrossEncoderConfig, DistilConfig, Embeddings,
-    Pooling, Precision, Quantization, QuantizedEmbeddings, Role, SparseEmbeddings, SparseVectors, Splade, SpladeConfig,
-    StaticEmbedding, StaticEmbeddingConfig, TokenEmbeddings,
+    BiEncoder, BiEncoderConfig, ColBert, ColBertConfig, CrossEncoder, CrossEncoderConfig, CustomConfig, CustomHead,
+    CustomModel, DistilConfig, Embeddings, Pooling, Precision, Quantization, QuantizedEmbeddings, Role,
+    SparseEmbeddings, SparseVectors, Splade, SpladeConfig, StaticEmbedding, StaticEmbeddingConfig, TokenEmbeddings,
 };
 pub use crate::nn::{
     BertConfig, DistilBertConfig, EncoderConfig, ModernBertConfig, MpnetConfig, RobertaConfig, WordPooling,
