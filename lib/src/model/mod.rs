@@ -14,12 +14,12 @@ mod texts;
 mod token_embeddings;
 
 pub use bi_encoder::{BiEncoder, BiEncoderConfig, Precision, Role};
-pub use colbert::{ColBert, ColBertConfig};
+pub use colbert::{ColBert, ColBertConfig, TokenPooling};
 pub use cross_encoder::{Activation, CrossEncoder, CrossEncoderConfig};
 pub use embeddings::Embeddings;
 pub use interface::{Model, Outputs, Part, Tokens};
 pub(crate) use interface::{as_type, downcast};
 pub use pooling::Pooling;
 pub use ranked::Ranked;
-pub use splade::{SparseEmbeddings, SparseVectors, Splade, SpladeConfig};
+pub use splade::{QueryWeights, SparseEmbeddings, SparseVectors, Splade, SpladeConfig};
 pub use token_embeddings::TokenEmbeddings;

@@ -104,6 +104,27 @@ impl Tokenizer {
         Ok(Encodings { ids: encoded.into_iter().map(|(ids, _)| ids).collect(), truncated })
     }
 
+    /// The ids of `count` texts that are made one by one, without special tokens, of each at most `max_length`.
+    pub(crate) fn encode_contents<'a>(
+        &self,
+        count: usize,
+        text: impl Fn(usize) -> Cow<'a, str> + Sync,
+        max_length: usize,
+    ) -> Result<Encodings> {
+        let encode = |index| {
+            interrupt::check("tokenizing")?;
+            guarded(|| {
+                let mut ids = self.encode_start(&text(index), max_length)?.get_ids().to_vec();
+                let truncated = ids.len() > max_length;
+                ids.truncate(max_length);
+                Ok((ids, truncated))
+            })
+        };
+        let encoded: Vec<(Vec<u32>, bool)> = (0..count).into_par_iter().map(encode).collect::<Result<_>>()?;
+        let truncated = encoded.iter().filter(|(_, truncated)| *truncated).count();
+        Ok(Encodings { ids: encoded.into_iter().map(|(ids, _)| ids).collect(), truncated })
+    }
+
     /// The text of token ids, without special tokens.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         guarded(|| self.inner.decode(ids, true).map_err(problem))
