@@ -1,9 +1,10 @@
 //! Queries without an encoder: the weights of their words are looked up.
 
+use std::borrow::Cow;
+
 use super::{QueryWeights, SparseVectors, Splade, SpladeConfig};
-use crate::data::Corpus;
 use crate::model::interface::check_length;
-use crate::model::texts::{WINDOW, of_docs};
+use crate::model::texts::WINDOW;
 use crate::model::{Part, Role};
 use crate::nn::{Activations, Dropout, PackedBatch, Parameters, WordTable, words_once};
 use crate::text::Tokenizer;
@@ -22,7 +23,6 @@ impl Splade {
     /// often it is the model's own. The weights are trained, unless the settings say otherwise.
     ///
     /// ```
-    /// use kensaku::data::Corpus;
     /// use kensaku::model::{QueryWeights, Role, Splade, SpladeConfig};
     /// # use kensaku::nn::BertConfig;
     /// # use kensaku::text::{Tokenizer, WordPieceConfig};
@@ -30,8 +30,8 @@ impl Splade {
     /// # let config = WordPieceConfig { min_frequency: 1, ..Default::default() };
     /// # let tokenizer = Tokenizer::train_wordpiece(&["a red house", "a green tree"], &config)?;
     /// # let model = Splade::new(BertConfig::default(), tokenizer, SpladeConfig::default(), 42)?;
-    /// let docs = Corpus::from_texts(["a red house", "a green tree"])?;
-    /// let (tokenizer, weights) = (model.tokenizer().clone(), model.idf(&docs)?);
+    /// let weights = model.idf(&["a red house", "a green tree"])?;
+    /// let tokenizer = model.tokenizer().clone();
     /// let model = model.with_query_weights(tokenizer, &weights)?;
     /// assert_eq!(model.config().query_weights, QueryWeights::Trained);
     /// // A word of one document in two weighs more than one of both.
@@ -57,19 +57,17 @@ impl Splade {
         self.with_config(config)
     }
 
-    /// The inverse document frequency of every word in a corpus, `ln(1 + (N - n_j + 0.5) / (n_j + 0.5))` where `n_j` of its
+    /// The inverse document frequency of every word in these documents, `ln(1 + (N - n_j + 0.5) / (n_j + 0.5))` where `n_j` of the
     /// `N` documents have word `j` (as BM25 has it): weights of query words to start from.
-    pub fn idf(&self, corpus: &Corpus) -> Result<Vec<f32>> {
+    pub fn idf<S: AsRef<str> + Sync>(&self, docs: &[S]) -> Result<Vec<f32>> {
         let mut counts = vec![0_usize; self.dim()];
-        let texts = of_docs(corpus);
-        for first in (0..corpus.len()).step_by(WINDOW) {
-            let texts = texts(first..corpus.len().min(first + WINDOW));
-            let encodings = self.tokenizer.encode_contents(texts.len(), |text| texts[text].clone(), usize::MAX)?;
-            for ids in encodings.ids {
+        for docs in docs.chunks(WINDOW) {
+            let text = |doc: usize| Cow::Borrowed(docs[doc].as_ref());
+            for ids in self.tokenizer.encode_contents(docs.len(), text, usize::MAX)?.ids {
                 words_once(&ids).into_iter().for_each(|word| counts[word as usize] += 1);
             }
         }
-        let docs = corpus.len() as f64;
+        let docs = docs.len() as f64;
         let idf = |count: usize| ((docs - count as f64 + 0.5) / (count as f64 + 0.5)).ln_1p() as f32;
         Ok(counts.into_iter().map(idf).collect())
     }
