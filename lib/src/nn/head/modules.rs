@@ -393,7 +393,7 @@ mod tests {
                 };
                 near((moved(step) - moved(-step)) / f64::from(2.0 * step), d_input[index], "input");
             }
-            for entry in encoder.parameters().entries()[encoder.own..].to_vec() {
+            for entry in &encoder.parameters().entries()[encoder.own..] {
                 let grad = encoder.parameters().grad(&entry.name).unwrap();
                 for (index, grad) in grad.into_iter().enumerate() {
                     let moved = |step: f32| {
