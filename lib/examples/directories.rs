@@ -219,7 +219,7 @@ fn models() -> Result<Vec<(&'static str, Model)>> {
     let three = CrossEncoderConfig { activation: Activation::Identity, ..cross.clone() };
     let dense = |dim, bias, activation| VectorModule::Dense { dim, bias, activation };
     let modules = vec![dense(12, true, DenseActivation::Tanh)];
-    let tanh = BiEncoderConfig { modules, truncate_dim: Some(10), ..plain.clone() };
+    let tanh = BiEncoderConfig { modules, ..plain.clone() };
     let modules = vec![
         VectorModule::Normalize,
         dense(20, false, DenseActivation::Gelu),

@@ -20,7 +20,8 @@ pub struct BiEncoderConfig {
     /// Scale every vector to length 1, after all modules.
     pub normalize: bool,
     /// The numbers of a vector that `encode` keeps, the first ones; `None` for all. Training sees all. As in
-    /// sentence-transformers, what is kept is not scaled to length 1 again; cosines do not depend on it.
+    /// sentence-transformers, what is kept is not scaled to length 1 again; cosines do not depend on it. It is saved with
+    /// the model, where sentence-transformers reads it since version 6; older versions take an argument.
     pub truncate_dim: Option<usize>,
     /// Longer texts are cut to this many tokens, special ones included.
     pub max_length: usize,
