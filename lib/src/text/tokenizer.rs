@@ -104,8 +104,8 @@ impl Tokenizer {
         Ok(Encodings { ids: encoded.into_iter().map(|(ids, _)| ids).collect(), truncated })
     }
 
-    /// The ids of `count` texts that are made one by one, without special tokens, of each at most `max_length`.
-    pub(crate) fn encode_contents<'a>(
+    /// Encodes `count` texts that are made one by one, without special tokens.
+    pub(crate) fn encode_bare<'a>(
         &self,
         count: usize,
         text: impl Fn(usize) -> Cow<'a, str> + Sync,
@@ -113,12 +113,9 @@ impl Tokenizer {
     ) -> Result<Encodings> {
         let encode = |index| {
             interrupt::check("tokenizing")?;
-            guarded(|| {
-                let mut ids = self.encode_start(&text(index), max_length)?.get_ids().to_vec();
-                let truncated = ids.len() > max_length;
-                ids.truncate(max_length);
-                Ok((ids, truncated))
-            })
+            let content = guarded(|| self.encode_start(&text(index), max_length))?;
+            let ids = content.get_ids();
+            Ok((ids[..ids.len().min(max_length)].to_vec(), ids.len() > max_length))
         };
         let encoded: Vec<(Vec<u32>, bool)> = (0..count).into_par_iter().map(encode).collect::<Result<_>>()?;
         let truncated = encoded.iter().filter(|(_, truncated)| *truncated).count();

@@ -78,7 +78,7 @@ impl Splade {
         };
         let prompt = prompts.of(role);
         let prompted = |text: usize| Cow::Owned(format!("{prompt}{}", texts[text].as_ref()));
-        queries.tokenizer.encode_contents(texts.len(), prompted, self.config.query_length.unwrap_or(usize::MAX))
+        queries.tokenizer.encode_bare(texts.len(), prompted, self.config.query_length.unwrap_or(usize::MAX))
     }
 
     /// Encodes texts that are made by rows, a window at a time: neither they nor their tokens fill memory.

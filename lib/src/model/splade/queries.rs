@@ -63,7 +63,7 @@ impl Splade {
         let mut counts = vec![0_usize; self.dim()];
         for docs in docs.chunks(WINDOW) {
             let text = |doc: usize| Cow::Borrowed(docs[doc].as_ref());
-            for ids in self.tokenizer.encode_contents(docs.len(), text, usize::MAX)?.ids {
+            for ids in self.tokenizer.encode_bare(docs.len(), text, usize::MAX)?.ids {
                 words_once(&ids).into_iter().for_each(|word| counts[word as usize] += 1);
             }
         }
