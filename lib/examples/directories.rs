@@ -174,7 +174,18 @@ fn sparse_models() -> Result<Vec<(&'static str, Splade)>> {
         SpladeConfig { query_prompt: "where is ".to_owned(), doc_prompt: "the house: ".to_owned(), ..plain.clone() };
     let sum = SpladeConfig { pooling: WordPooling::Sum, log1p_twice: true, ..plain.clone() };
     let twice = SpladeConfig { log1p_twice: true, ..plain.clone() };
+    let free = SpladeConfig { query_prompt: "where is ".to_owned(), ..plain.clone() };
+    let free = Splade::new(bert.clone(), word_pieces(true)?, free, 5)?;
+    let weights = free.idf(&TEXTS)?;
+    let free = free.with_query_weights(word_pieces(true)?, &weights)?;
+    let fixed = Splade::new(roberta.clone(), words()?, plain.clone(), 6)?;
+    let weights: Vec<f32> = (0..fixed.dim()).map(|word| word as f32 / 100.0).collect();
+    let fixed = fixed.with_query_weights(words()?, &weights)?;
+    let settings = SpladeConfig { query_weights: QueryWeights::Fixed, query_length: Some(6), ..fixed.config().clone() };
+    let fixed = fixed.with_config(settings)?;
     Ok(vec![
+        ("splade-inference-free", free),
+        ("splade-inference-free-fixed", fixed),
         ("splade-bert", Splade::new(bert, word_pieces(true)?, prompted, 1)?),
         ("splade-distilbert", Splade::new(distilbert, word_pieces(true)?, sum, 2)?),
         ("splade-modernbert", Splade::new(modernbert, word_pieces(true)?, twice, 3)?),
@@ -231,7 +242,19 @@ fn models() -> Result<Vec<(&'static str, Model)>> {
     let (pieces, words) = (word_pieces(true)?, words()?);
     let cross = CrossEncoderConfig { max_length: 24, ..Default::default() };
     let three = CrossEncoderConfig { activation: Activation::Identity, ..cross.clone() };
+    let dense = |dim, bias, activation| VectorModule::Dense { dim, bias, activation };
+    let modules = vec![dense(12, true, DenseActivation::Tanh)];
+    let tanh = BiEncoderConfig { modules, ..plain.clone() };
+    let modules = vec![
+        VectorModule::Normalize,
+        dense(20, false, DenseActivation::Gelu),
+        VectorModule::LayerNorm,
+        dense(8, true, DenseActivation::Identity),
+    ];
+    let deep = BiEncoderConfig { modules, normalize: false, ..prompted.clone() };
     let bi = [
+        ("dense", BiEncoder::new(bert.clone(), pieces.clone(), tanh, 12)?),
+        ("modules", BiEncoder::new(distilbert.clone(), pieces.clone(), deep, 13)?),
         ("bert", BiEncoder::new(bert.clone(), pieces.clone(), prompted, 1)?),
         ("distilbert", BiEncoder::new(distilbert.clone(), pieces.clone(), pooled(several, &plain), 2)?),
         ("electra", lower_cased(BiEncoder::new(electra, word_pieces(false)?, first, 3)?)?),

@@ -64,7 +64,7 @@ def outputs(kind, model, expected):
 def main(folder, out):
     print(f"sentence-transformers {sentence_transformers.__version__}, transformers {transformers.__version__}")
     directories = sorted(path for path in folder.iterdir() if path.is_dir())
-    assert len(directories) == 20, directories
+    assert len(directories) == 24, directories
     for directory in directories:
         expected = json.loads((directory / "expected.json").read_text())
         kind = expected["kind"]

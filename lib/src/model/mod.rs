@@ -17,7 +17,7 @@ mod texts;
 mod token_embeddings;
 
 pub use bi_encoder::{BiEncoder, BiEncoderConfig, Precision, Role};
-pub use colbert::{ColBert, ColBertConfig};
+pub use colbert::{ColBert, ColBertConfig, TokenPooling};
 pub use cross_encoder::{Activation, CrossEncoder, CrossEncoderConfig};
 pub use custom::{CustomConfig, CustomHead, CustomModel, Hidden};
 pub use embeddings::Embeddings;
@@ -26,6 +26,6 @@ pub(crate) use interface::{as_type, downcast};
 pub use pooling::Pooling;
 pub use quantized::{Codes, Quantization, QuantizedEmbeddings, Ranges};
 pub use ranked::Ranked;
-pub use splade::{SparseEmbeddings, SparseVectors, Splade, SpladeConfig};
+pub use splade::{QueryWeights, SparseEmbeddings, SparseVectors, Splade, SpladeConfig};
 pub use static_embedding::{DistilConfig, StaticEmbedding, StaticEmbeddingConfig, TokenWeights};
 pub use token_embeddings::TokenEmbeddings;

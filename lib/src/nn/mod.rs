@@ -46,8 +46,11 @@ pub use family::{
     RobertaConfig, Rope, RopeParameters, UnusableConfig,
 };
 pub use gemm::{Threads, View, gemm};
-pub use head::{Classifier, MaskedLm, WordPooling};
-pub(crate) use head::{Projection, Saturation, Winners};
+pub use head::{Classifier, DenseActivation, MaskedLm, VectorModule, WordPooling};
+pub(crate) use head::{
+    KeptModules, Projection, Saturation, VectorModules, Winners, WordTable, normalize_rows, normalize_rows_backward,
+    words_once,
+};
 pub use int8::Int8Weights;
 pub(crate) use math::{lane_max, vectorised};
 pub use parameters::{Parameter, Parameters};

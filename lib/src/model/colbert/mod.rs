@@ -3,8 +3,9 @@
 mod config;
 mod encode;
 mod passes;
-mod rows;
+mod token_pooling;
 mod tokens;
+mod ward;
 
 use std::fmt;
 use std::path::Path;
@@ -20,6 +21,7 @@ use crate::text::Tokenizer;
 use crate::{Error, Result};
 
 pub use config::ColBertConfig;
+pub use token_pooling::TokenPooling;
 use tokens::Ids;
 
 /// A late-interaction model (Khattab and Zaharia 2020, Santhanam et al. 2022): an encoder, and a linear map of its hidden
@@ -144,6 +146,7 @@ impl ColBert {
     /// # Ok::<(), kensaku::Error>(())
     /// ```
     pub fn with_config(mut self, config: ColBertConfig) -> Result<Self> {
+        config.token_pooling.check()?;
         if config.dim != self.dim() {
             let expected = format!("{}, the width of its projection", self.dim());
             return Err(Error::Setting { field: "dim", value: config.dim.to_string(), expected });

@@ -3,6 +3,7 @@
 mod config;
 mod encode;
 mod passes;
+mod queries;
 mod vectors;
 
 use std::fmt;
@@ -14,10 +15,12 @@ use candle_core::Tensor;
 
 use super::directory;
 use crate::Result;
-use crate::nn::{Encoder, EncoderConfig, MaskedLm, Saturation};
+use crate::model::texts::Prompts;
+use crate::nn::{Encoder, EncoderConfig, MaskedLm, Saturation, WordTable};
 use crate::text::Tokenizer;
 
-pub use config::SpladeConfig;
+pub use config::{QueryWeights, SpladeConfig};
+use queries::QueryTable;
 pub use vectors::{SparseEmbeddings, SparseVectors};
 
 /// A SPLADE model (Formal et al. 2021): an encoder with a masked-language-model head. The weight of word `j` in a text is
@@ -40,7 +43,9 @@ pub use vectors::{SparseEmbeddings, SparseVectors};
 #[doc(alias = "SparseEncoder")]
 #[derive(Clone)]
 pub struct Splade {
+    /// Its table holds the weights of query words, too.
     head: MaskedLm,
+    queries: Option<QueryTable>,
     tokenizer: Tokenizer,
     config: SpladeConfig,
     /// Whether it was said that texts lost their end.
@@ -67,7 +72,7 @@ impl Splade {
     }
 
     pub(in crate::model) fn from_parts(head: MaskedLm, tokenizer: Tokenizer, config: SpladeConfig) -> Result<Self> {
-        let model = Self { head, tokenizer, config: SpladeConfig::default(), told: Arc::default() };
+        let model = Self { head, queries: None, tokenizer, config: SpladeConfig::default(), told: Arc::default() };
         model.with_config(config)
     }
 
@@ -83,8 +88,15 @@ impl Splade {
     /// ```
     pub fn with_config(mut self, config: SpladeConfig) -> Result<Self> {
         config.check()?;
+        self.check_query_weights(config.query_weights)?;
         let longest = self.head.encoder().config().longest();
-        config.named_prompts().check_room(&self.tokenizer, config.max_length, longest)?;
+        let prompts = config.named_prompts();
+        // That before a query which is looked up takes no room in the encoder.
+        let prompts = if self.queries.is_some() { Prompts { query: "", ..prompts } } else { prompts };
+        prompts.check_room(&self.tokenizer, config.max_length, longest)?;
+        // Decay would change what training is not to change.
+        let trained = config.query_weights == QueryWeights::Trained;
+        self.head.encoder_mut().parameters_mut().set_decay(WordTable::NAME, trained);
         self.config = config;
         Ok(self)
     }
