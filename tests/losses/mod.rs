@@ -1,6 +1,7 @@
 //! Values and gradients of the losses against sentence-transformers, and what holds for all of them.
 
 mod golden;
+mod layers;
 mod pairs;
 mod properties;
 
@@ -84,6 +85,7 @@ pub fn trials() -> Trials {
         })
         .collect();
     trials.extend(dense);
+    trials.extend(layers::trials());
     let sparse: [(&str, usize, Make); 4] = [
         ("flops", 2, |params| {
             let threshold = params["threshold"].as_u64().map(|threshold| threshold as usize);

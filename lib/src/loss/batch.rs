@@ -36,6 +36,9 @@ pub struct Batch {
     pub lists: Vec<usize>,
     /// How the model scores a query with a document.
     pub scoring: Scoring,
+    /// The same columns as layers before the last make them, by the number of the layer, for a loss that wants them
+    /// ([`AdaptiveLayer`](super::AdaptiveLayer)).
+    pub layers: Vec<(usize, Vec<Tensor>)>,
     /// The parameters of the loss by their names ([`Batch::parameter`]).
     pub parameters: Vec<(String, Tensor)>,
     /// How much of its training is done, from 0: steps over those that its schedule spans. `None` outside of one, and where

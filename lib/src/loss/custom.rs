@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{Batch, Loss, LossParameter, Needs, Term};
 use crate::Result;
+use crate::random::Philox;
 
 /// A closure as a value with a name, so that a notebook can keep it from one cell to the next.
 #[derive(Clone)]
@@ -57,6 +58,10 @@ macro_rules! forwards {
 
             fn parameters(&self, dim: usize, seed: u64) -> Result<Vec<LossParameter>> {
                 (**self).parameters(dim, seed)
+            }
+
+            fn prior_layers(&self, layers: usize, rng: &mut Philox) -> Result<Vec<usize>> {
+                (**self).prior_layers(layers, rng)
             }
 
             fn needs(&self) -> Needs {

@@ -41,6 +41,7 @@ macro_rules! described {
 }
 
 mod activated;
+mod adaptive_layer;
 mod adr_mse;
 mod angle;
 mod apart;
@@ -87,9 +88,11 @@ use candle_core::Tensor;
 use serde_json::Value;
 
 use crate::error::expect;
+use crate::random::Philox;
 use crate::{Error, Result};
 
 pub use activated::{Sigmoid, sigmoid};
+pub use adaptive_layer::{AdaptiveLayer, LayerWeighting, matryoshka_2d};
 pub use adr_mse::ADRMSE;
 pub use angle::AnglE;
 pub use batch::Batch;
@@ -147,6 +150,12 @@ pub trait Loss: Send + Sync {
     /// Tensors of its own that train with the model, for vectors of `dim` numbers; random ones by the seed. The loss
     /// takes them from its batch ([`Batch::parameter`]).
     fn parameters(&self, _dim: usize, _seed: u64) -> Result<Vec<LossParameter>> {
+        Ok(Vec::new())
+    }
+
+    /// Which layers before the last it wants to see in a step ([`Batch::layers`]), of so many that the encoder has: 0 is what
+    /// the embeddings make.
+    fn prior_layers(&self, _layers: usize, _rng: &mut Philox) -> Result<Vec<usize>> {
         Ok(Vec::new())
     }
 

@@ -92,6 +92,10 @@ impl Loss for Parametrised {
         Ok(parameters)
     }
 
+    fn prior_layers(&self, layers: usize, rng: &mut Philox) -> Result<Vec<usize>> {
+        self.loss.prior_layers(layers, rng)
+    }
+
     fn needs(&self) -> Needs {
         self.loss.needs()
     }

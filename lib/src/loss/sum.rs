@@ -9,15 +9,16 @@ use serde_json::{Value, json};
 
 use super::needs::Labelled;
 use super::{
-    ADRMSE, AnglE, Batch, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet,
-    BinaryCrossEntropy, CoSENT, Contrastive, ContrastiveTension, ContrastiveTensionInBatchNegatives, CosineSimilarity,
-    CrossEntropy, Custom, DistillKLDiv, EmbedDistill, Flops, GISTEmbed, GlobalOrthogonalRegularization, InfoNCE,
-    LambdaLoss, ListMLE, ListNet, Loss, LossParameter, MSE, MarginMSE, Matryoshka, MegaBatchMargin,
-    MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, PListMLE, RankNet, Reads, Softmax, SpladeLoss, Term,
-    Triplet, total,
+    ADRMSE, AdaptiveLayer, AnglE, Batch, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet,
+    BatchSemiHardTriplet, BinaryCrossEntropy, CoSENT, Contrastive, ContrastiveTension,
+    ContrastiveTensionInBatchNegatives, CosineSimilarity, CrossEntropy, Custom, DistillKLDiv, EmbedDistill, Flops,
+    GISTEmbed, GlobalOrthogonalRegularization, InfoNCE, LambdaLoss, ListMLE, ListNet, Loss, LossParameter, MSE,
+    MarginMSE, Matryoshka, MegaBatchMargin, MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, PListMLE,
+    RankNet, Reads, Softmax, SpladeLoss, Term, Triplet, total,
 };
 use crate::Result;
 use crate::error::expect;
+use crate::random::Philox;
 
 /// Losses that are added, each with its weight. A step reports every term.
 ///
@@ -66,6 +67,17 @@ impl Loss for Sum {
         for (_, loss) in &self.0 {
             all.extend(loss.parameters(dim, seed)?);
         }
+        Ok(all)
+    }
+
+    /// Those that any of them wants.
+    fn prior_layers(&self, layers: usize, rng: &mut Philox) -> Result<Vec<usize>> {
+        let mut all = Vec::new();
+        for (_, loss) in &self.0 {
+            all.extend(loss.prior_layers(layers, rng)?);
+        }
+        all.sort_unstable();
+        all.dedup();
         Ok(all)
     }
 
@@ -145,7 +157,7 @@ macro_rules! wrappers {
     )*};
 }
 
-wrappers!(Matryoshka, SpladeLoss);
+wrappers!(AdaptiveLayer, Matryoshka, SpladeLoss);
 
 /// Rust has no weight times any loss: one by one.
 macro_rules! terms {

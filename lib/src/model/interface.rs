@@ -55,6 +55,12 @@ pub trait Model: Any + fmt::Debug + Send + Sync {
         format!("max_length = {} tokens", self.max_length())
     }
 
+    /// How many layers before the last one a loss may see, 0 for none. Those that [`Activations`] were told to keep follow the
+    /// rows of the last layer in `outputs.values`, each as many rows, and so do their gradients.
+    fn layers(&self) -> usize {
+        0
+    }
+
     /// Tokens in one forward pass of inference.
     fn pass_tokens(&self) -> usize {
         4_096

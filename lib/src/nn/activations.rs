@@ -36,6 +36,7 @@ pub(crate) enum Read {
 /// again, so that a steady training loop allocates nothing.
 #[derive(Default)]
 pub struct Activations {
+    pub(crate) prior: Vec<Prior>,
     /// None for forward passes alone.
     pub(crate) memory: Option<Memory>,
     /// How queries, keys and values are stored, which attention reads in the forward pass, too.
@@ -119,6 +120,33 @@ pub(crate) struct Scratch {
     pub(crate) widened_rows: Vec<f32>,
 }
 
+/// What a layer before the last has made, and the gradient of it.
+#[derive(Default)]
+pub(crate) struct Prior {
+    pub(crate) layer: usize,
+    /// `(T, H)`
+    pub(crate) hidden: Vec<f32>,
+    pub(crate) d_hidden: Vec<f32>,
+}
+
+impl Prior {
+    /// Takes the hidden states, if they are those of this layer.
+    pub(crate) fn take(all: &mut [Self], layer: usize, hidden: &[f32]) {
+        for prior in all.iter_mut().filter(|prior| prior.layer == layer) {
+            prior.hidden.clear();
+            prior.hidden.extend_from_slice(hidden);
+            prior.d_hidden.clear();
+        }
+    }
+
+    /// Adds the gradient, if there is one for this layer.
+    pub(crate) fn add(all: &[Self], layer: usize, d: &mut [f32]) {
+        for prior in all.iter().filter(|prior| prior.layer == layer) {
+            d.iter_mut().zip(&prior.d_hidden).for_each(|(d, own)| *d += own);
+        }
+    }
+}
+
 impl Activations {
     /// For forward passes alone: one layer's memory serves all layers, and nothing is dropped.
     pub fn inference() -> Self {
@@ -143,6 +171,18 @@ impl Activations {
     /// What the next forward pass drops; `None` for nothing.
     pub fn set_dropout(&mut self, dropout: Option<Dropout>) {
         self.dropout = dropout;
+    }
+
+    /// Keeps the hidden states `(T, H)` that these layers make, 0 for the embeddings, for [`Activations::prior`].
+    pub(crate) fn set_prior(&mut self, layers: &[usize]) {
+        self.prior.resize_with(layers.len(), Prior::default);
+        self.prior.iter_mut().zip(layers).for_each(|(prior, layer)| prior.layer = *layer);
+    }
+
+    /// The hidden states of layers before the last. Their gradients are added in a backward pass where the layer's own
+    /// begins.
+    pub(crate) fn prior(&mut self) -> &mut [Prior] {
+        &mut self.prior
     }
 
     /// What the next passes train: the gradient of a parameter that `frozen` names by its number in this table need not

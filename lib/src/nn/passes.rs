@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::activations::Read;
+use super::activations::{Prior, Read};
 use super::blocks::norm::{self, Before};
 use super::blocks::relative;
 use super::blocks::rotary::Rotary;
@@ -72,6 +72,7 @@ impl Encoder {
                 memory,
                 read,
                 rows,
+                prior,
                 ..
             } = activations;
             let (hidden, values) = (&mut hidden[..size], self.parameters.values.as_slice());
@@ -83,6 +84,7 @@ impl Encoder {
             let rotary = self.rotations_of(positions);
             let pass = Pass { rotary: &rotary, int8, keeps: memory.is_some(), ..pass };
             embedding::forward(pass, layout, values, hidden, embeddings, scratch);
+            Prior::take(prior, 0, hidden);
             for (index, layer) in layout.layers.iter().enumerate() {
                 if let Some(input) = index.checked_sub(lowest).and_then(|place| inputs.get_mut(place)) {
                     input[..size].copy_from_slice(hidden);
@@ -90,6 +92,7 @@ impl Encoder {
                 // Layers below the lowest that is trained write over each other, and so do all in a pass forward alone.
                 let cache = index.saturating_sub(lowest).min(layers.len() - 1);
                 self.forward_layer()(pass, index, layer, values, hidden, &mut layers[cache], scratch);
+                Prior::take(prior, index + 1, hidden);
             }
             if let Some(place) = &layout.final_norm {
                 let hidden = &mut hidden[..*rows * spec.width];
@@ -146,6 +149,7 @@ impl Encoder {
             trained,
             lowest,
             read: tokens,
+            prior,
             ..
         } = activations;
         let pass = self.pass(batch, trained, tokens, *dropout, positions, &offsets[..self.offsets(batch)]);
@@ -160,6 +164,7 @@ impl Encoder {
         let backward = if spec.norm_first { pre_norm::backward } else { post_norm::backward };
         for (index, layer) in layout.layers.iter().enumerate().skip(*lowest).rev() {
             let place = index - *lowest;
+            Prior::add(prior, index + 1, d);
             if memory.checkpointing {
                 let (again, cache) = (&mut input[..size], &mut layers[0]);
                 again.copy_from_slice(&inputs[place][..size]);
@@ -180,6 +185,7 @@ impl Encoder {
             backward(pass, index, layer, values, &mut grads, d, layer_input, &layers[place], scratch);
         }
         if *lowest == 0 && layout.trains_embeddings(trained) {
+            Prior::add(prior, 0, d);
             embedding::backward(pass, layout, values, &mut grads, d, embeddings, scratch);
         }
         self.parameters.grads = grads;

@@ -29,6 +29,21 @@ pub(super) fn variables(batch: &TokenBatch, outputs: &Outputs, width: usize, dty
     Ok(variables)
 }
 
+/// The same of the layers before the last, whose rows follow those of all columns.
+pub(super) fn prior_variables(
+    batch: &TokenBatch,
+    outputs: &Outputs,
+    width: usize,
+    layers: &[usize],
+) -> Result<Vec<(usize, Vec<Var>)>> {
+    let size = batch.sequences() * width;
+    let of_layer = |(number, layer): (usize, &usize)| {
+        let values = outputs.values[(number + 1) * size..][..size].to_vec();
+        Ok((*layer, variables(batch, &Outputs { values, ..Outputs::default() }, width, DType::F32)?))
+    };
+    layers.iter().enumerate().map(of_layer).collect()
+}
+
 /// What a loss sees: the outputs by columns, its own parameters, and the labels in their type.
 pub(super) fn loss_batch(
     model: &dyn Model,
@@ -46,6 +61,7 @@ pub(super) fn loss_batch(
         labels,
         guide: batch.guide.iter().map(guide).collect::<Result<_>>()?,
         scoring: model.scoring(),
+        layers: Vec::new(),
         parameters: own.to_vec(),
         lists: batch.lists.clone(),
         progress: None,
@@ -124,7 +140,7 @@ pub(super) fn gradients(
 pub(super) fn check_variables(loss: &dyn Loss, batch: &Batch) -> Result<()> {
     let constants = |tensors: &[Tensor]| tensors.iter().map(Tensor::detach).collect();
     let parameters = batch.parameters.iter().map(|(name, value)| (name.clone(), value.detach())).collect();
-    let constant = Batch { columns: constants(&batch.columns), parameters, ..batch.clone() };
+    let constant = Batch { columns: constants(&batch.columns), parameters, layers: Vec::new(), ..batch.clone() };
     match loss.loss(&constant)?.track_op() {
         true => Err(Error::UntrainedVariable),
         false => Ok(()),

@@ -104,6 +104,17 @@ impl Part {
         model.head_inputs(&self.own, activations)
     }
 
+    /// The same as [`Part::backward`] of a part that is the whole batch, whose gradient may have rows of other layers, too.
+    pub(super) fn backward_whole(
+        &self,
+        model: &mut dyn Model,
+        activations: &mut Activations,
+        outputs: &Outputs,
+        gradient: &Gradient,
+    ) -> Result<()> {
+        model.backward(&self.own, activations, outputs, &gradient.values)
+    }
+
     /// Adds the gradient of the parameters, from that of the whole batch's outputs.
     pub(super) fn backward(
         &self,

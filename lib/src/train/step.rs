@@ -6,14 +6,17 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::autograd::{
-    check_reached, check_variables, gradients, loss_batch, loss_value, named, not_finite, tensors, variables,
+    check_reached, check_variables, gradients, loss_batch, loss_value, named, not_finite, prior_variables, tensors,
+    variables,
 };
 use super::grad_cache::{Gradient, embed, parts};
 use super::trainer::Training;
 use super::{Evaluation, TokenBatch, Trainer, own};
+use crate::error::expect;
 use crate::loss::{Batch, Loss, Term, total};
 use crate::model::Model;
 use crate::nn::Dropout;
+use crate::random::Philox;
 use crate::{Error, Result, interrupt};
 
 /// What one step did.
@@ -121,6 +124,8 @@ impl Training {
         let dropout = Dropout { seed: self.config.seed, step: self.done as u32, first_token: first_token as u32 };
         let dropout = self.config.dropout.then_some(dropout);
         let parts = parts(batch, self.config.micro_batch);
+        let prior = self.prior_layers(parts.len())?;
+        self.activations.set_prior(&prior);
         // A batch of one part is not encoded twice.
         let outputs = match parts.as_slice() {
             [whole] => whole.forward(&*self.model, dropout, &mut self.activations)?,
@@ -128,10 +133,12 @@ impl Training {
         };
 
         let (value, terms, gradient, own_gradient) = {
-            let variables = variables(batch, &outputs, self.model.width(), candle_core::DType::F32)?;
+            let mut variables = variables(batch, &outputs, self.model.width(), candle_core::DType::F32)?;
+            let layers = prior_variables(batch, &outputs, self.model.width(), &prior)?;
             let own = own::variables(&self.own.table, candle_core::DType::F32)?;
             let seen = loss_batch(&*self.model, batch, &outputs, &tensors(&variables), &named(&own))?;
-            let seen = Batch { progress: self.progress(), ..seen };
+            let layers_seen = layers.iter().map(|(layer, columns)| (*layer, tensors(columns))).collect();
+            let seen = Batch { progress: self.progress(), layers: layers_seen, ..seen };
             if self.done == 0 {
                 check_variables(&*self.loss, &seen)?;
             }
@@ -142,12 +149,13 @@ impl Training {
             if !value.is_finite() {
                 return Ok((value, values_by_name));
             }
+            variables.extend(layers.into_iter().flat_map(|(_, columns)| columns));
             let (values, own) = gradients(&(loss * share)?, &variables, &own)?;
             (value, values_by_name, Gradient { values, bounds: outputs.bounds.clone() }, own)
         };
 
         if let [whole] = parts.as_slice() {
-            whole.backward(&mut *self.model, &mut self.activations, &outputs, &gradient)?;
+            whole.backward_whole(&mut *self.model, &mut self.activations, &outputs, &gradient)?;
         } else {
             for part in &parts {
                 // A step of many parts takes minutes; one that is broken off changes nothing.
@@ -161,6 +169,16 @@ impl Training {
             check_reached(&*self.model, &self.optimizer, &gradient.values)?;
         }
         Ok((value, terms))
+    }
+
+    /// The layers before the last that the loss wants to see in this step.
+    fn prior_layers(&self, parts: usize) -> Result<Vec<usize>> {
+        let mut rng = Philox::stream(self.config.seed, self.done as u64);
+        let prior = self.loss.prior_layers(self.model.layers(), &mut rng)?;
+        let whole = parts == 1 || prior.is_empty();
+        let expected = format!("none: {} sees layers of whole batches", self.loss.needs().name);
+        expect("micro_batch", format!("{:?}", self.config.micro_batch), &expected, whole)?;
+        Ok(prior)
     }
 
     /// Says once what is not wrong, but hardly meant.

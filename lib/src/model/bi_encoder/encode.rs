@@ -131,7 +131,7 @@ impl BiEncoder {
             interrupt::check("encoding")?;
             let batch = PackedBatch::new(chunk.iter().map(|index| &tokens[*index]));
             self.encoder.forward_for(self.config.pooling.read(), &batch, activations, int8)?;
-            let (found, _) = self.pool(&batch, &vec![skip; batch.sequences()], activations);
+            let (found, _) = self.pool(&batch, &vec![skip; batch.sequences()], activations.hidden());
             for (index, vector) in chunk.iter().zip(found.chunks_exact(whole)) {
                 if let Some(value) = vector.iter().find(|value| !value.is_finite()) {
                     return Err(Error::VectorNotFinite { text: *index, value: *value });

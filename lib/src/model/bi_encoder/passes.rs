@@ -8,7 +8,7 @@ use crate::loss::Scoring;
 use crate::model::interface::{check_length, with_encoder};
 use crate::model::pooling::Pooled;
 use crate::model::{Model, Outputs, Part, Tokens};
-use crate::nn::{Activations, KeptModules, PackedBatch, normalize_rows, normalize_rows_backward};
+use crate::nn::{Activations, KeptModules, PackedBatch, Read, normalize_rows, normalize_rows_backward};
 
 /// What the backward pass needs.
 pub(super) struct Kept {
@@ -32,8 +32,14 @@ impl Model for BiEncoder {
     fn forward(&self, part: &Part, activations: &mut Activations) -> Result<Outputs> {
         let skip = self.skipped(part)?;
         self.encoder.forward_for(self.config.pooling.read(), &part.batch, activations, None)?;
-        let (vectors, kept) = self.pool(&part.batch, &skip, activations);
-        Ok(Outputs::rows(vectors, kept))
+        let (mut vectors, kept) = self.pool(&part.batch, &skip, activations.hidden());
+        let mut all = vec![kept];
+        for prior in activations.prior() {
+            let (rows, kept) = self.pool(&part.batch, &skip, &self.read(&part.batch, &prior.hidden));
+            vectors.extend(rows);
+            all.push(kept);
+        }
+        Ok(Outputs::rows(vectors, all))
     }
 
     fn backward(
@@ -43,26 +49,29 @@ impl Model for BiEncoder {
         outputs: &Outputs,
         gradient: &[f32],
     ) -> Result<()> {
-        let (skip, dim) = (self.skipped(part)?, self.whole_dim());
-        let size = part.batch.sequences() * dim;
-        check_length("numbers of the vectors", outputs.values.len(), size)?;
-        check_length("numbers of their gradient", gradient.len(), size)?;
-        let Kept { pooled, modules, lengths } = outputs.kept::<Kept>()?;
-        let mut gradient = Cow::Borrowed(gradient);
-        if self.config.normalize {
-            gradient = Cow::Owned(normalize_rows_backward(&outputs.values, lengths, &gradient, dim));
-        }
-        if !modules.is_empty() {
-            gradient = Cow::Owned(self.modules.backward(self.encoder.parameters_mut(), modules, &gradient));
-        }
+        let skip = self.skipped(part)?;
+        let (size, kept) = (part.batch.sequences() * self.whole_dim(), outputs.kept::<Vec<Kept>>()?);
+        check_length("numbers of the vectors", outputs.values.len(), kept.len() * size)?;
+        check_length("numbers of their gradient", gradient.len(), kept.len() * size)?;
         if part.batch.tokens() == 0 {
             return Ok(());
         }
+        let blocks = |number: usize| (&outputs.values[number * size..][..size], &gradient[number * size..][..size]);
+        let mut d_read = Vec::new();
+        for (number, kept) in kept.iter().enumerate().skip(1) {
+            self.pool_backward(kept, &part.batch, &skip, blocks(number), &mut d_read);
+            let spread = self.spread(&part.batch, &d_read);
+            activations.prior()[number - 1].d_hidden = spread;
+        }
         let mut d_hidden = std::mem::take(activations.d_hidden());
-        self.config.pooling.backward(pooled, &gradient, &part.batch, &skip, &mut d_hidden);
+        self.pool_backward(&kept[0], &part.batch, &skip, blocks(0), &mut d_hidden);
         let done = self.encoder.backward(&part.batch, activations, &d_hidden);
         *activations.d_hidden() = d_hidden;
         done
+    }
+
+    fn layers(&self) -> usize {
+        self.encoder.spec().layers.len()
     }
 
     fn width(&self) -> usize {
@@ -95,12 +104,61 @@ impl BiEncoder {
         Ok(part.columns.iter().map(|column| self.prompt_tokens(Role::of_column(*column))).collect())
     }
 
-    /// The vectors of a batch, from the hidden states of its forward pass.
-    pub(super) fn pool(&self, batch: &PackedBatch, skip: &[usize], activations: &Activations) -> (Vec<f32>, Kept) {
+    /// The vectors of a batch, from the hidden states that its pooling reads.
+    pub(super) fn pool(&self, batch: &PackedBatch, skip: &[usize], hidden: &[f32]) -> (Vec<f32>, Kept) {
         let width = self.encoder.config().hidden_size();
-        let (vectors, pooled) = self.config.pooling.forward(activations.hidden(), width, batch, skip);
+        let (vectors, pooled) = self.config.pooling.forward(hidden, width, batch, skip);
         let (mut vectors, modules) = self.modules.forward(self.encoder.parameters(), vectors);
         let lengths = if self.config.normalize { normalize_rows(&mut vectors, self.whole_dim()) } else { Vec::new() };
         (vectors, Kept { pooled, modules, lengths })
     }
+
+    /// From vectors and their gradient: adds that of the modules' parameters, and makes that of the hidden states that
+    /// the pooling reads, in `d_hidden`'s memory.
+    fn pool_backward(
+        &mut self,
+        kept: &Kept,
+        batch: &PackedBatch,
+        skip: &[usize],
+        (vectors, gradient): (&[f32], &[f32]),
+        d_hidden: &mut Vec<f32>,
+    ) {
+        let Kept { pooled, modules, lengths } = kept;
+        let mut gradient = Cow::Borrowed(gradient);
+        if self.config.normalize {
+            gradient = Cow::Owned(normalize_rows_backward(vectors, lengths, &gradient, self.whole_dim()));
+        }
+        if !modules.is_empty() {
+            gradient = Cow::Owned(self.modules.backward(self.encoder.parameters_mut(), modules, &gradient));
+        }
+        self.config.pooling.backward(pooled, &gradient, batch, skip, d_hidden);
+    }
+
+    /// Of the hidden states of all tokens those that the pooling reads.
+    fn read<'a>(&self, batch: &PackedBatch, hidden: &'a [f32]) -> Cow<'a, [f32]> {
+        if self.config.pooling.read() == Read::All {
+            return Cow::Borrowed(hidden);
+        }
+        let width = self.encoder.config().hidden_size();
+        let rows = first_tokens(batch).flat_map(|token| &hidden[token * width..(token + 1) * width]);
+        Cow::Owned(rows.copied().collect())
+    }
+
+    /// From the gradient of those, that of all: `(T, H)`.
+    fn spread(&self, batch: &PackedBatch, d_read: &[f32]) -> Vec<f32> {
+        if self.config.pooling.read() == Read::All {
+            return d_read.to_vec();
+        }
+        let width = self.encoder.config().hidden_size();
+        let mut all = vec![0.0; batch.tokens() * width];
+        for (token, row) in first_tokens(batch).zip(d_read.chunks_exact(width)) {
+            all[token * width..][..width].copy_from_slice(row);
+        }
+        all
+    }
+}
+
+/// The first token of each sequence that has one.
+fn first_tokens(batch: &PackedBatch) -> impl Iterator<Item = usize> {
+    batch.ranges().filter(|range| !range.is_empty()).map(|range| range.start)
 }
