@@ -104,6 +104,19 @@ impl<'a> Prompts<'a> {
     ) -> Result<Encodings> {
         encode_after(self.of(role), tokenizer, texts, max_length)
     }
+
+    /// Each text after its prompt.
+    pub(super) fn before<'t, S: AsRef<str> + Sync>(
+        self,
+        texts: &'t [S],
+        role: Role,
+    ) -> impl Fn(usize) -> Cow<'t, str> + Sync + use<'t, 'a, S> {
+        let prompt = self.of(role);
+        move |index: usize| {
+            let text = texts[index].as_ref();
+            if prompt.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(format!("{prompt}{text}")) }
+        }
+    }
 }
 
 /// The token ids of each text after a prompt, special tokens included.

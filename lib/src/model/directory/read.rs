@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::text::{Task, TextSettings};
@@ -203,12 +204,17 @@ fn read_prompts(dir: &Path, config: &mut BiEncoderConfig) -> Result<()> {
     config.prompts = prompts.others;
     config.default_prompt = prompts.default;
     config.named_prompts().check().map_err(|error| error.of_file(&path))?;
-    config.similarity = match stored["similarity_fn_name"].as_str() {
-        None | Some("cosine") => Similarity::Cosine,
-        Some("dot") => Similarity::Dot,
-        Some(other) => return Err(unusable(&path, format!("similarity `{other}`"), "`cosine` or `dot`")),
-    };
+    config.similarity = read_similarity(&path, &stored)?;
     Ok(())
+}
+
+/// How vectors are compared: cosine where nothing is said.
+pub(super) fn read_similarity(path: &Path, stored: &Value) -> Result<Similarity> {
+    match &stored["similarity_fn_name"] {
+        Value::Null => Ok(Similarity::Cosine),
+        name => Similarity::deserialize(name)
+            .map_err(|_| unusable(path, format!("similarity {name}"), "`cosine`, `dot`, `euclidean` or `manhattan`")),
+    }
 }
 
 /// The settings of the whole model, and their path; `Null` without any. An error if they are of another class than `kind`.

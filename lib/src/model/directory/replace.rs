@@ -10,14 +10,15 @@ use crate::{Error, Result};
 
 /// Files and folders of a model by any tool. Those of an old model are not kept next to a new one.
 const OF_A_MODEL: &str = "
-    config.json model.safetensors model.safetensors.index.json pytorch_model.bin pytorch_model.bin.index.json
+    config.json config_kensaku.json head model.safetensors model.safetensors.index.json pytorch_model.bin pytorch_model.bin.index.json
     tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json vocab.txt vocab.json merges.txt
     sentencepiece.bpe.model spiece.model modules.json config_sentence_transformers.json router_config.json onnx openvino";
 
 /// Modules whose folders have a number before their name, such as `1_Pooling`, and a route before that in a router, such as
 /// `query_0_SparseStaticEmbedding`.
 const MODULES: &str = "
-    Dense HierarchicalTokenPooling LayerNorm MLMTransformer MultiVectorMask Normalize Pooling SparseStaticEmbedding SpladePooling Transformer";
+    Dense HierarchicalTokenPooling LayerNorm MLMTransformer MultiVectorMask Normalize Pooling SparseStaticEmbedding SpladePooling
+    StaticEmbedding Transformer";
 
 fn is_of_a_model(name: &str) -> bool {
     let within = |start, end| name.strip_prefix(start).and_then(|name| name.strip_suffix(end));

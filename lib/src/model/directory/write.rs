@@ -11,7 +11,7 @@ use crate::loss::Similarity;
 use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::texts::Prompts;
 use crate::model::{BiEncoder, Pooling};
-use crate::nn::{Encoder, VectorModule};
+use crate::nn::{Encoder, Parameters, VectorModule};
 use crate::text::Tokenizer;
 use crate::{Error, Result, files};
 
@@ -74,7 +74,12 @@ pub(super) fn list_modules(home: &str, modules: &[(&str, &str)]) -> Value {
 
 /// An error for weights that are NaN or infinite.
 pub(in crate::model) fn check_weights(dir: &Path, encoder: &Encoder) -> Result<()> {
-    let Some((name, value)) = encoder.parameters().not_finite() else { return Ok(()) };
+    check_finite(dir, encoder.parameters())
+}
+
+/// The same for a table.
+pub(super) fn check_finite(dir: &Path, parameters: &Parameters) -> Result<()> {
+    let Some((name, value)) = parameters.not_finite() else { return Ok(()) };
     let expected = "finite weights: the training has diverged".to_owned();
     Err(Error::Model { path: dir.to_owned(), problem: format!("`{name}` holds {value}"), expected })
 }

@@ -65,6 +65,13 @@ impl Splade {
         Self::from_parts(MaskedLm::new(Encoder::new(encoder, seed)?, seed)?, tokenizer, config)
     }
 
+    /// A new model on an encoder with its tokenizer, such as those of a [`BiEncoder`](super::BiEncoder), to be trained. The
+    /// head's map is the identity, not drawn: the words of a text, whose embeddings its hidden states are made of, score
+    /// highest from the start.
+    pub fn on(encoder: Encoder, tokenizer: Tokenizer, config: SpladeConfig, seed: u64) -> Result<Self> {
+        Self::from_parts(MaskedLm::plain(encoder, seed)?, tokenizer, config)
+    }
+
     /// Reads a directory of sentence-transformers' `SparseEncoder`, of any version, or of a masked language model of
     /// transformers, which is pooled by its maxima. Settings that change vectors are honoured, or an error names them.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
