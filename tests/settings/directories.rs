@@ -89,7 +89,7 @@ pub(super) fn refused() {
         ("config.json", "initializer_range", json!(-0.1)),
         ("config.json", "num_hidden_layers", json!(0)),
         ("config_sentence_transformers.json", "model_type", json!("SparseEncoder")),
-        ("config_sentence_transformers.json", "truncate_dim", json!(8)),
+        ("config_sentence_transformers.json", "truncate_dim", json!("8")),
         ("tokenizer_config.json", "truncation_side", json!("left")),
         ("tokenizer_config.json", "do_lower_case", json!(false)),
         ("tokenizer_config.json", "strip_accents", json!(false)),

@@ -129,7 +129,7 @@ struct Modules {
 
 impl Modules {
     fn read(dir: &Path) -> Result<Self> {
-        const EXPECTED: &str = "Transformer, Pooling and then any of Dense, LayerNorm, Normalize";
+        const EXPECTED: &str = "Transformer and Pooling, in this order, then any of Dense, LayerNorm, Normalize";
         let Some(found) = read_modules(dir, &["Transformer", "Pooling", "Dense", "LayerNorm", "Normalize"], EXPECTED)?
         else {
             // A bare Hugging Face directory: mean pooling, as sentence-transformers does.
