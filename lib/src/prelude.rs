@@ -28,7 +28,7 @@ pub use crate::model::{
     Precision, Role, SparseEmbeddings, SparseVectors, Splade, SpladeConfig, TokenEmbeddings,
 };
 pub use crate::nn::{
-    BertConfig, DistilBertConfig, EncoderConfig, ModernBertConfig, MpnetConfig, RobertaConfig, WordPooling,
+    BertConfig, DistilBertConfig, EncoderConfig, Lora, ModernBertConfig, MpnetConfig, RobertaConfig, WordPooling,
 };
 pub use crate::show::{self, Chart, LossCurve, Message, bars, display};
 pub use crate::text::{Analyzer, Tokenizer, WordPieceConfig};
@@ -39,7 +39,7 @@ pub use crate::train::{
 pub use crate::{Error, Result, interrupt};
 
 pub use candle_core::{DType, Device, IndexOp, Tensor, Var};
-pub use {candle_core, candle_nn, plotters, polars};
+pub use {candle_core, candle_nn, candle_transformers, plotters, polars};
 
 pub use polars::prelude as pl;
 /// Frames, columns and expressions.

@@ -7,6 +7,7 @@ mod cross_encoder;
 mod directory;
 mod embeddings;
 mod interface;
+mod lora;
 mod pooling;
 mod ranked;
 mod splade;

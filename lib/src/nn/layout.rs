@@ -121,6 +121,16 @@ impl ParamRange {
         Self { weight, bias: bias.then(|| table.outline(format!("{name}.bias"), &[width], false)) }
     }
 
+    pub(crate) fn range_of_weight(&self) -> Range<usize> {
+        self.weight.clone()
+    }
+
+    /// The same in a table without the first `count` numbers.
+    pub(crate) fn behind(&self, count: usize) -> Self {
+        let behind = |range: &Range<usize>| range.start - count..range.end - count;
+        Self { weight: behind(&self.weight), bias: self.bias.as_ref().map(behind) }
+    }
+
     /// Both of them.
     pub(crate) fn range(&self) -> Range<usize> {
         self.weight.start..self.bias.as_ref().unwrap_or(&self.weight).end
@@ -145,10 +155,14 @@ impl ParamRange {
         grads: &'a mut [f32],
         trained: &Trained,
     ) -> (Option<&'a mut [f32]>, Option<&'a mut [f32]>) {
-        let (weight, bias) = self.grads(grads);
         let is_trained = |part: &Range<usize>| trained.any(part.clone());
-        let bias = bias.filter(|_| self.bias.as_ref().is_some_and(is_trained));
-        (is_trained(&self.weight).then_some(weight), bias)
+        let [weight, bias] = [is_trained(&self.weight), self.bias.as_ref().is_some_and(is_trained)];
+        if !weight && !bias {
+            // There may be no gradients at all.
+            return (None, None);
+        }
+        let (d_weight, d_bias) = self.grads(grads);
+        (weight.then_some(d_weight), d_bias.filter(|_| bias))
     }
 
     /// The gradients of weight and bias.

@@ -7,6 +7,7 @@ use super::blocks::norm::{self, Before};
 use super::blocks::relative;
 use super::blocks::rotary::Rotary;
 use super::layer::{self, Pass, embedding, longest, post_norm, pre_norm};
+use super::lora::Beside;
 use super::trainable::Trained;
 use super::{Activations, Dropout, Encoder, Int8Weights, PackedBatch};
 use crate::{Error, Result};
@@ -49,7 +50,7 @@ impl Encoder {
     ) -> Result<()> {
         in_pool(|| {
             batch.check()?;
-            let lowest = activations.memory.map_or(0, |_| self.layout.lowest(&activations.trained));
+            let lowest = activations.memory.map_or(0, |_| self.lowest(&activations.trained));
             activations.fit(&self.spec, batch, read, lowest);
             embedding::number(&self.spec, batch, &mut activations.positions);
             self.spec.check(batch, &activations.positions)?;
@@ -74,7 +75,7 @@ impl Encoder {
                 rows,
                 ..
             } = activations;
-            let (hidden, values) = (&mut hidden[..size], self.parameters.values.as_slice());
+            let (hidden, values) = (&mut hidden[..size], self.weights());
             let offsets = &mut offsets[..self.offsets(batch)];
             if let Some(table) = &layout.relative {
                 relative::forward(offsets, &values[table.clone()], spec.heads);
@@ -103,7 +104,7 @@ impl Encoder {
 
     /// The maps of all layers in int8, as they are now.
     pub fn quantize(&self) -> Int8Weights {
-        Int8Weights::new(&self.layout, &self.parameters.values, self.spec.width, self.spec.up_width())
+        Int8Weights::new(&self.layout, &self.merged_weights(), self.spec.width, self.spec.up_width())
     }
 
     /// From the gradient of the hidden states, `(T, H)` or `(R, H)`, of the last forward pass with these
@@ -131,7 +132,7 @@ impl Encoder {
         self.parameters.values_and_grads();
         // Moved out while the gradients are written.
         let mut grads = std::mem::take(&mut self.parameters.grads);
-        let (spec, layout, values) = (&self.spec, &self.layout, self.parameters.values.as_slice());
+        let (spec, layout, values) = (&self.spec, &self.layout, self.weights());
         let Activations {
             hidden,
             embeddings,
@@ -148,6 +149,8 @@ impl Encoder {
             read: tokens,
             ..
         } = activations;
+        let none = Trained::none();
+        let trained = if self.lora.is_some() { &none } else { &*trained };
         let pass = self.pass(batch, trained, tokens, *dropout, positions, &offsets[..self.offsets(batch)]);
         let rotary = self.rotations_of(positions);
         let pass = Pass { rotary: &rotary, lowest: *lowest, ..pass };
@@ -155,7 +158,8 @@ impl Encoder {
         let d = &mut hidden[..size];
         d[..read].copy_from_slice(d_hidden);
         if let Some(place) = &layout.final_norm {
-            norm::backward(&mut d[..read], place.weight(values), final_norm, &mut [], place.grads(&mut grads));
+            let d_place = place.trained_grads(&mut grads, trained);
+            norm::backward(&mut d[..read], place.weight(values), final_norm, &mut [], d_place);
         }
         let backward = if spec.norm_first { pre_norm::backward } else { post_norm::backward };
         for (index, layer) in layout.layers.iter().enumerate().skip(*lowest).rev() {
@@ -208,6 +212,15 @@ impl Encoder {
             relative: self.layout.relative.as_ref(),
             keeps: true,
             int8: None,
+            lora: self.lora.as_ref().map(|adapters| Beside { adapters, values: &self.parameters.values, dropout }),
+        }
+    }
+
+    /// The lowest layer that a gradient has to go back through.
+    fn lowest(&self, trained: &Trained) -> usize {
+        match &self.lora {
+            None => self.layout.lowest(trained),
+            Some(adapters) => adapters.lowest,
         }
     }
 

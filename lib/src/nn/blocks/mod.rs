@@ -12,6 +12,7 @@ pub mod dropout;
 pub(crate) mod embedding;
 pub(crate) mod gate;
 pub(crate) mod linear;
+pub(crate) mod low_rank;
 pub(crate) mod norm;
 pub(crate) mod relative;
 pub(crate) mod residual;

@@ -57,22 +57,24 @@ pub(super) fn backward(
     let context = &cache.context[..height * width];
     linear::backward_input(d_context, false, d_out, layer.out.weight(values), height);
     linear::backward_weight(layer.out.trained_grads(grads, pass.trained), d_out, context, height);
+    pass.product_backward(index, Map::Out, height, grads, d_out, context, Some(&mut *d_context));
 
     let (d_qkv, qkv) = (&mut wide[..tokens * 3 * width], cache.qkv.read(tokens * 3 * width, widened));
     let (heads, log_sums) = (pass.heads(index), &cache.log_sums[..height * pass.spec.heads]);
     let site = pass.weights_site(index);
     let d_offsets = &mut d_offsets[..heads.offset_gradients()];
     attention::backward(d_qkv, d_offsets, d_context, context, qkv, log_sums, heads, site);
-    if let Some(table) = pass.relative {
+    if let Some(table) = pass.relative.filter(|table| pass.trained.any((*table).clone())) {
         relative::backward(&mut grads[table.clone()], d_offsets, heads.count, pass.longest());
     }
     if let Some(rotary) = pass.rotary(index) {
         rotary::backward(d_qkv, pass.positions, rotary);
     }
-    if wanted {
-        let accumulate = d.is_some();
-        let d_input = d.unwrap_or_else(|| &mut d_branch[..tokens * width]);
+    let accumulate = d.is_some();
+    let mut d_input = wanted.then(|| d.unwrap_or_else(|| &mut d_branch[..tokens * width]));
+    if let Some(d_input) = d_input.as_deref_mut() {
         linear::backward_input(d_input, accumulate, d_qkv, layer.qkv.weight(values), tokens);
     }
+    pass.product_backward(index, Map::Qkv, tokens, grads, d_qkv, input, d_input);
     linear::backward_weight(layer.qkv.trained_grads(grads, pass.trained), d_qkv, input, tokens);
 }

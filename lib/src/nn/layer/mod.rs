@@ -17,6 +17,7 @@ use super::blocks::rotary::Rotary;
 use super::blocks::{linear, rows};
 use super::int8::{Int8Rows, Int8Weights, Map};
 use super::layout::{LayerLayout, ParamRange};
+use super::lora::Beside;
 use super::spec::Spec;
 use super::trainable::Trained;
 use super::{Dropout, PackedBatch};
@@ -43,6 +44,8 @@ pub(super) struct Pass<'a> {
     pub(super) read: &'a [usize],
     /// The layers' maps in int8, in the place of the f32 ones.
     pub(super) int8: Option<&'a Int8Weights>,
+    /// What is added to the maps, and trained in their place.
+    pub(super) lora: Option<Beside<'a>>,
 }
 
 /// A layer's forward pass: `hidden (T, H)` goes through it, in place.
@@ -131,11 +134,48 @@ impl<'a> Pass<'a> {
         bytes: &mut Int8Rows,
     ) {
         match self.int8 {
-            None => linear::forward(y, x, weight, rows),
+            None => {
+                linear::forward(y, x, weight, rows);
+                if let Some(lora) = self.lora {
+                    lora.forward(layer, map, y, x, rows, self.tokens_of(layer, map));
+                }
+            }
+            // They are in these.
             Some(int8) => {
                 bytes.fill(x, x.len() / rows.max(1));
                 int8.map(layer, map).forward(y, bytes);
             }
+        }
+    }
+
+    /// From the gradient of what a map of a layer makes of `x`, `dy`, after that of the map itself: the gradients of its
+    /// adapters, and their share in that of `x` where it is wanted.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn product_backward(
+        &self,
+        layer: usize,
+        map: Map,
+        rows: usize,
+        grads: &mut [f32],
+        dy: &[f32],
+        x: &[f32],
+        dx: Option<&mut [f32]>,
+    ) {
+        if let Some(lora) = self.lora {
+            lora.backward(layer, map, grads, dy, x, dx, rows, self.tokens_of(layer, map));
+        }
+    }
+
+    /// Whether a map of a layer has an adapter.
+    pub(super) fn is_adapted(&self, layer: usize, map: Map) -> bool {
+        self.lora.is_some_and(|lora| lora.adapts(layer, map))
+    }
+
+    /// The tokens of the rows that go through a map of a layer, where not all have one.
+    fn tokens_of(&self, layer: usize, map: Map) -> Option<&'a [usize]> {
+        match map {
+            Map::Qkv => None,
+            Map::Out | Map::Up | Map::Down => self.read_of(layer),
         }
     }
 

@@ -26,6 +26,7 @@ pub struct Reference {
 impl Reference {
     /// Copies the parameters.
     pub fn new(encoder: &Encoder) -> Result<Self> {
+        let encoder = &*encoder.merged();
         let copy = |name: &str| Ok((name.to_owned(), Var::from_tensor(&encoder.parameters().tensor(name)?)?));
         let parameters = encoder.parameters().entries().iter().map(|entry| copy(&entry.name)).collect::<Result<_>>()?;
         Ok(Self { config: encoder.config().clone(), spec: encoder.spec().clone(), parameters })

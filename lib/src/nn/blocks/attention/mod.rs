@@ -14,7 +14,8 @@ use super::dropout::Site;
 use crate::nn::gemm::{Threads, View, dot_rows, gemm, gemm_into, gemm_rounded};
 pub(crate) use heads::Heads;
 use heads::{Task, sum_diagonals};
-use scratch::{Scattered, with_scratch};
+use scratch::Scattered;
+pub(super) use scratch::with_scratch;
 use softmax::{Masks, softmax, softmax_slope};
 
 /// From `qkv (T, 3H)`: `context (R, H)` and `log_sums (heads, R)`, a row for each query.
