@@ -15,6 +15,7 @@ mod grad_check;
 mod heads;
 mod hostile;
 mod large_batches;
+mod lora;
 mod losses;
 mod memory;
 mod metrics;
@@ -28,6 +29,7 @@ mod readers;
 mod settings;
 mod shared;
 mod splade;
+mod teachers;
 mod tokenizer;
 mod training;
 mod validation;
@@ -53,6 +55,7 @@ fn main() {
         hostile::trials(),
         grad_check::trials(),
         large_batches::trials(),
+        lora::trials(),
         losses::trials(),
         memory::trials(),
         metrics::trials(),
@@ -65,6 +68,7 @@ fn main() {
         readers::trials(),
         settings::trials(),
         splade::trials(),
+        teachers::trials(),
         tokenizer::trials(),
         training::trials(),
         validation::trials(),
