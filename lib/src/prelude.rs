@@ -28,7 +28,8 @@ pub use crate::model::{
     Precision, Role, SparseEmbeddings, SparseVectors, Splade, SpladeConfig, TokenEmbeddings,
 };
 pub use crate::nn::{
-    BertConfig, DistilBertConfig, EncoderConfig, Lora, ModernBertConfig, MpnetConfig, RobertaConfig, WordPooling,
+    BertConfig, DebertaConfig, DistilBertConfig, EncoderConfig, Lora, ModernBertConfig, MpnetConfig, RobertaConfig,
+    WordPooling,
 };
 pub use crate::show::{self, Chart, LossCurve, Message, bars, display};
 pub use crate::text::{Analyzer, Tokenizer, WordPieceConfig};

@@ -98,9 +98,14 @@ impl Encoder {
         let own = |name: &str| parameters.entries()[..self.own].iter().any(|entry| entry.name == name);
         checkpoint::write(dir, parameters, parameters.entries(), |name| {
             // BERT's pooler belongs to the encoder there.
-            let prefix = if own(name) || name.starts_with("pooler.") { self.spec.names.prefix } else { "" };
+            let prefix = if own(name) || self.owns(name) { self.spec.names.prefix } else { "" };
             format!("{prefix}{name}")
         })
+    }
+
+    /// Whether a parameter of a head belongs to the encoder in Python's class.
+    pub(super) fn owns(&self, name: &str) -> bool {
+        name.starts_with("pooler.") && self.spec.names.prefix != "deberta."
     }
 
     /// The same encoder with room for this many tokens: the embeddings of those that it did not have are drawn. It never
@@ -165,6 +170,8 @@ impl Encoder {
             return true;
         }
         match self.spec.names.qkv {
+            // There it is compared with positions, too.
+            _ if self.spec.span.is_some() => false,
             [_, key, _] => name.ends_with(&format!("{key}.bias")),
             _ => false,
         }

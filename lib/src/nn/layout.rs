@@ -16,8 +16,16 @@ pub(crate) struct Layout {
     pub(crate) norm: ParamRange,
     pub(crate) projection: Option<ParamRange>,
     pub(crate) relative: Option<Range<usize>>,
+    pub(crate) span: Option<SpanLayout>,
     pub(crate) layers: Vec<LayerLayout>,
     pub(crate) final_norm: Option<ParamRange>,
+}
+
+/// Relative positions that are compared with content.
+#[derive(Debug, Clone)]
+pub(crate) struct SpanLayout {
+    pub(crate) table: Range<usize>,
+    pub(crate) norm: ParamRange,
 }
 
 /// Query, key and value follow each other in the table, so that they are one matrix `(3H, H)`.
@@ -42,10 +50,12 @@ impl Layout {
     /// The lowest layer that a gradient has to go back through; their number if it is none.
     pub(crate) fn lowest(&self, trained: &Trained) -> usize {
         let through = |layer: &LayerLayout| trained.any(0..layer.output_norm.range().end);
-        match &self.relative {
+        let shared = self.relative.iter().chain(self.span.iter().map(|span| &span.table)).cloned();
+        let mut shared = shared.chain(self.span.iter().map(|span| span.norm.range()));
+        match shared.any(|part| trained.any(part)) {
             // Every layer has a part in its gradient.
-            Some(table) if trained.any(table.clone()) => 0,
-            _ => self.layers.iter().position(through).unwrap_or(self.layers.len()),
+            true => 0,
+            false => self.layers.iter().position(through).unwrap_or(self.layers.len()),
         }
     }
 
@@ -64,7 +74,7 @@ pub(crate) fn lay_out(spec: &Spec) -> (Parameters, Layout) {
         Positions::Table { rows, .. } | Positions::Counted { rows, .. } => {
             Some(push_table(&mut table, names.positions, rows, *embedding))
         }
-        Positions::Rotary { .. } => None,
+        Positions::Rotary { .. } | Positions::Relative { .. } => None,
     };
     let segments = (spec.segments > 0).then(|| push_table(&mut table, names.segments, spec.segments, *embedding));
     let norm = ParamRange::norm(&mut table, names.embedding_norm, *embedding, spec.biases.norm);
@@ -74,8 +84,12 @@ pub(crate) fn lay_out(spec: &Spec) -> (Parameters, Layout) {
     // A bias by name and nature, so no weight decay.
     let relative = (spec.buckets > 0)
         .then(|| table.outline(format!("{}.weight", names.relative), &[spec.buckets, spec.heads], false));
+    let span = spec.span.map(|span| SpanLayout {
+        table: push_table(&mut table, names.relative, span.rows.saturating_mul(2), *width),
+        norm: ParamRange::norm(&mut table, span.norm, *width, true),
+    });
     let final_norm = spec.norm_first.then(|| ParamRange::norm(&mut table, names.final_norm, *width, spec.biases.norm));
-    (table, Layout { words, positions, segments, norm, projection, relative, layers, final_norm })
+    (table, Layout { words, positions, segments, norm, projection, relative, span, layers, final_norm })
 }
 
 fn push_layer(table: &mut Parameters, spec: &Spec, layer: usize) -> LayerLayout {

@@ -41,8 +41,8 @@ pub use checkpoint::LoadReport;
 pub use config::Activation;
 pub use encoder::Encoder;
 pub use family::{
-    BertConfig, ClassifierPooling, DistilBertConfig, EncoderConfig, LayerType, ModernBertConfig, MpnetConfig,
-    RobertaConfig, Rope, RopeParameters, UnusableConfig,
+    BertConfig, ClassifierPooling, DebertaConfig, DistilBertConfig, EncoderConfig, LayerType, ModernBertConfig,
+    MpnetConfig, RobertaConfig, Rope, RopeParameters, UnusableConfig,
 };
 pub use gemm::{Threads, View, gemm};
 pub use head::{Classifier, MaskedLm, WordPooling};

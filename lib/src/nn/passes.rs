@@ -67,6 +67,7 @@ impl Encoder {
                 layers,
                 inputs,
                 final_norm,
+                span,
                 scratch,
                 dropout,
                 trained,
@@ -80,7 +81,11 @@ impl Encoder {
             if let Some(table) = &layout.relative {
                 relative::forward(offsets, &values[table.clone()], spec.heads);
             }
+            if let (Some(own), Some(place)) = (&spec.span, &layout.span) {
+                layer::span::forward(spec, own, place, values, batch, span);
+            }
             let pass = self.pass(batch, trained, read, *dropout, positions, offsets);
+            let pass = Pass { span: layout.span.as_ref().map(|_| &*span), ..pass };
             let rotary = self.rotations_of(positions);
             let pass = Pass { rotary: &rotary, int8, keeps: memory.is_some(), ..pass };
             embedding::forward(pass, layout, values, hidden, embeddings, scratch);
@@ -142,6 +147,7 @@ impl Encoder {
             inputs,
             input,
             final_norm,
+            span,
             scratch,
             dropout,
             trained,
@@ -153,7 +159,9 @@ impl Encoder {
         let trained = if self.lora.is_some() { &none } else { &*trained };
         let pass = self.pass(batch, trained, tokens, *dropout, positions, &offsets[..self.offsets(batch)]);
         let rotary = self.rotations_of(positions);
-        let pass = Pass { rotary: &rotary, lowest: *lowest, ..pass };
+        let pass = Pass { rotary: &rotary, lowest: *lowest, span: layout.span.as_ref().map(|_| &*span), ..pass };
+        scratch.d_span.clear();
+        scratch.d_span.resize(span.rows.len(), 0.0);
         // The output is not needed any more: its buffer now carries the gradient backwards.
         let d = &mut hidden[..size];
         d[..read].copy_from_slice(d_hidden);
@@ -182,6 +190,9 @@ impl Encoder {
                 }
             };
             backward(pass, index, layer, values, &mut grads, d, layer_input, &layers[place], scratch);
+        }
+        if let Some(place) = layout.span.as_ref().filter(|place| layer::span::trains(place, trained)) {
+            layer::span::backward(pass, place, values, &mut grads, &mut scratch.d_span, span);
         }
         if *lowest == 0 && layout.trains_embeddings(trained) {
             embedding::backward(pass, layout, values, &mut grads, d, embeddings, scratch);
@@ -212,6 +223,7 @@ impl Encoder {
             relative: self.layout.relative.as_ref(),
             keeps: true,
             int8: None,
+            span: None,
             lora: self.lora.as_ref().map(|adapters| Beside { adapters, values: &self.parameters.values, dropout }),
         }
     }

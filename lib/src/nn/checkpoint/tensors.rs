@@ -31,12 +31,13 @@ struct Stored {
 }
 
 /// Prefixes of the encoder's names in checkpoints; several may follow each other.
-const PREFIXES: [&str; 10] = [
+const PREFIXES: [&str; 11] = [
     "0.",
     "auto_model.",
     "base_model.",
     "model.",
     "bert.",
+    "deberta.",
     "distilbert.",
     "electra.",
     "mpnet.",

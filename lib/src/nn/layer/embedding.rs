@@ -12,7 +12,9 @@ use crate::nn::spec::{Positions, Spec};
 pub(crate) fn number(spec: &Spec, batch: &PackedBatch, rows: &mut Vec<u32>) {
     rows.clear();
     match spec.positions {
-        Positions::Table { .. } | Positions::Rotary { .. } => rows.extend_from_slice(&batch.positions),
+        Positions::Table { .. } | Positions::Rotary { .. } | Positions::Relative { .. } => {
+            rows.extend_from_slice(&batch.positions)
+        }
         Positions::Counted { pad, .. } => {
             for range in batch.ranges() {
                 let mut last = pad;

@@ -7,10 +7,11 @@ pub(super) mod embedding;
 pub(super) mod feed_forward;
 pub(super) mod post_norm;
 pub(super) mod pre_norm;
+pub(super) mod span;
 
 use std::ops::Range;
 
-use super::activations::{LayerCache, Scratch};
+use super::activations::{LayerCache, Scratch, SpanCache};
 use super::blocks::attention::Heads;
 use super::blocks::dropout::Site;
 use super::blocks::rotary::Rotary;
@@ -46,6 +47,8 @@ pub(super) struct Pass<'a> {
     pub(super) int8: Option<&'a Int8Weights>,
     /// What is added to the maps, and trained in their place.
     pub(super) lora: Option<Beside<'a>>,
+    /// Relative positions that are compared with content.
+    pub(super) span: Option<&'a SpanCache>,
 }
 
 /// A layer's forward pass: `hidden (T, H)` goes through it, in place.
@@ -118,6 +121,7 @@ impl<'a> Pass<'a> {
             first: self.read_of(layer).is_some(),
             reach: self.spec.layers[layer].reach,
             offsets: self.offsets,
+            positional: None,
         }
     }
 
@@ -163,6 +167,28 @@ impl<'a> Pass<'a> {
     ) {
         if let Some(lora) = self.lora {
             lora.backward(layer, map, grads, dy, x, dx, rows, self.tokens_of(layer, map));
+        }
+    }
+
+    /// What adapters of queries and keys add to those of relative positions.
+    pub(super) fn span_product(&self, layer: usize, rows: usize, y: &mut [f32], x: &[f32]) {
+        if let Some(lora) = self.lora {
+            lora.forward(layer, Map::Qkv, y, x, rows, None);
+        }
+    }
+
+    /// The same backward.
+    pub(super) fn span_product_backward(
+        &self,
+        layer: usize,
+        rows: usize,
+        grads: &mut [f32],
+        dy: &[f32],
+        x: &[f32],
+        dx: &mut [f32],
+    ) {
+        if let Some(lora) = self.lora {
+            lora.backward(layer, Map::Qkv, grads, dy, x, Some(dx), rows, None);
         }
     }
 

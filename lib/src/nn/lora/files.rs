@@ -49,7 +49,7 @@ impl Encoder {
         let Some(adapters) = &self.lora else { return Err(without(dir)) };
         fs::create_dir_all(dir).map_err(Error::io(dir))?;
         let prefix = if class == Prefixed::No { "" } else { self.spec.names.prefix };
-        let of_encoder = |name: &str| name.contains(".lora_") || name.starts_with("pooler.");
+        let of_encoder = |name: &str| name.contains(".lora_") || self.owns(name);
         let rename = |name: &str| format!("{PREFIX}{}{name}", if of_encoder(name) { prefix } else { "" });
         let entries = self.parameters.entries();
         let tensors = entries

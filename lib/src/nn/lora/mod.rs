@@ -214,7 +214,7 @@ impl<'a> Beside<'a> {
         rows: usize,
         tokens: Option<&[usize]>,
     ) {
-        for adapter in &self.adapters.layers[layer][map as usize] {
+        for adapter in self.within(layer, map, y.len() / rows) {
             low_rank::forward(y, x, rows, &self.part(adapter, tokens));
         }
     }
@@ -232,11 +232,16 @@ impl<'a> Beside<'a> {
         rows: usize,
         tokens: Option<&[usize]>,
     ) {
-        for adapter in &self.adapters.layers[layer][map as usize] {
+        for adapter in self.within(layer, map, dy.len() / rows) {
             // `B` follows `A`.
             let (d_a, d_b) = grads[adapter.a.start..adapter.b.end].split_at_mut(adapter.a.len());
             low_rank::backward(dy, x, rows, &self.part(adapter, tokens), (d_a, d_b), dx.as_deref_mut());
         }
+    }
+
+    /// The adapters of a map's first outputs, `width` of them: positions have queries and keys, and no values.
+    fn within(&self, layer: usize, map: Map, width: usize) -> impl Iterator<Item = &'a Adapter> {
+        self.adapters.layers[layer][map as usize].iter().filter(move |adapter| adapter.outputs.end <= width)
     }
 
     fn part<'p>(&self, adapter: &Adapter, tokens: Option<&'p [usize]>) -> LowRank<'p>

@@ -4,7 +4,9 @@ use candle_core::{DType, Tensor};
 
 use super::*;
 use crate::nn::reference::Reference;
-use crate::nn::{Activations, BertConfig, EncoderConfig, Memory, ModernBertConfig, MpnetConfig, PackedBatch};
+use crate::nn::{
+    Activations, BertConfig, DebertaConfig, EncoderConfig, Memory, ModernBertConfig, MpnetConfig, PackedBatch,
+};
 
 fn families() -> Vec<EncoderConfig> {
     let bert = BertConfig {
@@ -33,7 +35,16 @@ fn families() -> Vec<EncoderConfig> {
         initializer_range: 0.2,
         ..Default::default()
     };
-    vec![bert.into(), modernbert.into(), mpnet.into()]
+    let deberta = DebertaConfig {
+        vocab_size: 70,
+        hidden_size: 24,
+        num_attention_heads: 3,
+        intermediate_size: 50,
+        position_buckets: 8,
+        initializer_range: 0.2,
+        ..Default::default()
+    };
+    vec![bert.into(), modernbert.into(), mpnet.into(), deberta.into()]
 }
 
 /// An encoder whose adapters are not 0, a batch, and a gradient of its hidden states.

@@ -78,7 +78,7 @@ impl Reference {
             Ok(self.get(&format!("{table}.weight"))?.index_select(&ids, 0)?)
         };
         let mut sum = look_up(names.words, &batch.ids)?;
-        if !matches!(self.spec.positions, Positions::Rotary { .. }) {
+        if !matches!(self.spec.positions, Positions::Rotary { .. } | Positions::Relative { .. }) {
             sum = (sum + look_up(names.positions, positions)?)?;
         }
         if self.spec.segments > 0 {
