@@ -70,6 +70,7 @@ fn encoder() -> Result<()> {
     let dir = tempfile::tempdir().unwrap();
     model.save_lora(dir.path().join("own"))?;
     same_tensors(&dir.path().join("own"), &adapters);
+    for_peft(|dir| model.save_lora(dir.join("encoder")))?;
     let again = BiEncoder::load(directory("bert").path())?.load_lora(dir.path().join("own"))?;
     assert_eq!(hidden(&again), hidden(&model));
     model.save(dir.path().join("merged"))?;
@@ -77,6 +78,11 @@ fn encoder() -> Result<()> {
     assert!(merged.lora().is_none());
     within("merged", distance(&hidden(&merged), &hidden(&model)), OUTPUT);
     Ok(())
+}
+
+/// Saves into the folder that `KENSAKU_PEFT` names, for `tests/parity/lora.py`, if it is set.
+fn for_peft(save: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    std::env::var_os("KENSAKU_PEFT").map_or(Ok(()), |dir| save(Path::new(&dir)))
 }
 
 /// Our file holds the tensors of PEFT's, name by name.
@@ -110,6 +116,7 @@ fn classifier() -> Result<()> {
     let dir = tempfile::tempdir().unwrap();
     model.save_lora(dir.path())?;
     same_tensors(dir.path(), &adapters);
+    for_peft(|dir| model.save_lora(dir.join("classifier")))?;
     let saved = json(&dir.path().join("adapter_config.json"));
     assert_eq!(saved["modules_to_save"], kensaku::serde_json::json!(["pooler", "classifier"]));
     let again = CrossEncoder::load(directory(BACKBONE).path())?.load_lora(dir.path())?;
