@@ -277,7 +277,8 @@ fn run<M: Model + Clone>(
     assert!(losses[losses.len() - 1] < 0.9 * losses[0], "{losses:?}");
 
     let trained = trainer.into_model();
-    let columns: Vec<Vec<&str>> = data.columns().iter().map(|texts| texts.iter().collect()).collect();
+    let texts = data.columns();
+    let columns: Vec<Vec<&str>> = texts.iter().map(|texts| texts.iter().collect()).collect();
     let tokens = trained.tokenize(&columns)?;
     let batch = tokens.columns[0].clone();
     let part = Part { columns: vec![0; batch.sequences()], batch };
