@@ -80,7 +80,7 @@ impl Encoder {
         let (mut layers, mut site, rank) = (Vec::new(), FIRST_SITE, settings.rank);
         for maps in modules {
             layers.push(maps.map(|parts| {
-                let adapter = |(module, weight, outputs): (String, Range<usize>, Range<usize>)| {
+                let adapter = |(module, weight, outputs): Module| {
                     site += 1;
                     let inputs = weight.len() / outputs.len();
                     let a = table.outline(format!("{module}{A}"), &[rank, inputs], true);
@@ -261,12 +261,11 @@ impl<'a> Beside<'a> {
     }
 }
 
-/// The weights of the maps of every layer whose name a pattern matches: module, place, and the map's outputs.
-fn modules(
-    spec: &Spec,
-    layout: &Layout,
-    pattern: &regex::Regex,
-) -> Vec<[Vec<(String, Range<usize>, Range<usize>)>; 4]> {
+/// The name of a weight, its place, and the outputs of its map that are its own.
+type Module = (String, Range<usize>, Range<usize>);
+
+/// The weights of the maps of every layer whose name a pattern matches.
+fn modules(spec: &Spec, layout: &Layout, pattern: &regex::Regex) -> Vec<[Vec<Module>; 4]> {
     let of_layer = |(index, layer): (usize, &LayerLayout)| {
         let of_map = |place: &ParamRange, parts: &[&str], outputs: usize| {
             let (weight, outputs) = (place.range_of_weight(), outputs / parts.len());
