@@ -271,7 +271,7 @@ fn run<M: Model + Clone>(
     // Query, value, the attention's output, and both maps of the feed-forward block, in two layers.
     assert_eq!(names.len(), head + 2 * 5 * 2);
     assert!(parameters.len() < parameters.frozen() / 2);
-    let config = TrainConfig { batch_size: 6, epochs: 30, learning_rate: 5e-3, dropout: false, ..Default::default() };
+    let config = TrainConfig { batch_size: 6, epochs: 60, learning_rate: 5e-3, dropout: false, ..Default::default() };
     let mut trainer = Trainer::new(model, loss, config)?;
     let losses: Vec<f64> = trainer.steps(data)?.map(|step| Ok(step?.loss)).collect::<Result<_>>()?;
     assert!(losses[losses.len() - 1] < 0.9 * losses[0], "{losses:?}");
