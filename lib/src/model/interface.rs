@@ -4,8 +4,10 @@ use std::any::Any;
 use std::fmt;
 use std::path::Path;
 
+use candle_core::Tensor;
 use serde_json::Value;
 
+use super::CustomHead;
 use crate::loss::Scoring;
 use crate::nn::{Activations, PackedBatch, Parameters};
 use crate::text::Tokenizer;
@@ -73,6 +75,11 @@ pub trait Model: Any + fmt::Debug + Send + Sync {
         Error::MissingGradient { parameter: parameter.to_owned() }
     }
 
+    /// The closure that makes the outputs, if one does, with what it sees of a batch: for a check of its gradient.
+    fn head_inputs(&self, _part: &Part, _activations: &mut Activations) -> Result<Option<HeadInputs>> {
+        Ok(None)
+    }
+
     fn tokenizer(&self) -> &Tokenizer;
 
     /// The settings that decide what it computes, as one table.
@@ -94,6 +101,18 @@ pub trait Model: Any + fmt::Debug + Send + Sync {
 /// settings decide how inference does its work, and change nothing of a training.
 macro_rules! with_encoder {
     ($config:ident { $($field:ident: $value:expr),* }) => {
+        with_encoder!($config { $($field: $value),* }; loads itself);
+
+        fn load_from(&self, dir: &std::path::Path) -> $crate::Result<Box<dyn $crate::model::Model>> {
+            if self.encoder().lora().is_some() {
+                let mut model = self.clone();
+                model.encoder_mut().fill_lora(&$crate::folder::file(dir, $crate::model::interface::LORA)?)?;
+                return Ok(Box::new(model));
+            }
+            Ok(Box::new(Self::load(dir)?))
+        }
+    };
+    ($config:ident { $($field:ident: $value:expr),* }; loads itself) => {
         fn pass_tokens(&self) -> usize {
             self.config.encode_tokens
         }
@@ -128,16 +147,10 @@ macro_rules! with_encoder {
         fn save_to(&self, dir: &std::path::Path) -> $crate::Result<()> {
             self.save(dir)?;
             // Adapters are merged there, and on their own here.
-            if self.lora().is_some() { self.save_lora(dir.join($crate::model::interface::LORA)) } else { Ok(()) }
-        }
-
-        fn load_from(&self, dir: &std::path::Path) -> $crate::Result<Box<dyn $crate::model::Model>> {
-            if self.lora().is_some() {
-                let mut model = self.clone();
-                model.encoder_mut().fill_lora(&$crate::folder::file(dir, $crate::model::interface::LORA)?)?;
-                return Ok(Box::new(model));
+            match self.encoder().lora() {
+                None => Ok(()),
+                Some(_) => self.encoder().save_lora(&dir.join($crate::model::interface::LORA), $crate::nn::Prefixed::No),
             }
-            Ok(Box::new(Self::load(dir)?))
         }
 
         fn boxed(&self) -> Box<dyn $crate::model::Model> {
@@ -180,6 +193,17 @@ pub struct Part {
     pub batch: PackedBatch,
     /// The column of each sequence.
     pub columns: Vec<usize>,
+}
+
+/// A head that is a closure, with its inputs.
+#[derive(Debug, Clone)]
+pub struct HeadInputs {
+    pub head: CustomHead,
+    /// The hidden states `(T, H)`.
+    pub states: Tensor,
+    /// Where the tokens of each sequence begin, and the end of the last.
+    pub bounds: Vec<usize>,
+    pub parameters: Vec<(String, Tensor)>,
 }
 
 /// What a model makes of sequences.

@@ -11,7 +11,7 @@ use super::checkpoint::Tensors;
 use super::layout::{Layout, lay_out};
 use super::lora::Adapters;
 use super::spec::{Positions, Spec};
-use super::{EncoderConfig, LoadReport, Lora, Parameter, Parameters, checkpoint, init};
+use super::{EncoderConfig, LoadReport, Lora, Parameter, Parameters, WordTable, checkpoint, init};
 use crate::{Error, Result};
 
 /// A transformer encoder of any family of [`EncoderConfig`], without the pooler that some have: search
@@ -96,7 +96,10 @@ impl Encoder {
         checkpoint::write_config(dir, &self.config, class, head)?;
         let Self { parameters, .. } = &*self.merged();
         let own = |name: &str| parameters.entries()[..self.own].iter().any(|entry| entry.name == name);
-        checkpoint::write(dir, parameters, parameters.entries(), |name| {
+        // A table of words is a module of its own.
+        let entries: Vec<Parameter> =
+            parameters.entries().iter().filter(|entry| entry.name != WordTable::NAME).cloned().collect();
+        checkpoint::write(dir, parameters, &entries, |name| {
             // BERT's pooler belongs to the encoder there.
             let prefix = if own(name) || self.owns(name) { self.spec.names.prefix } else { "" };
             format!("{prefix}{name}")
@@ -124,7 +127,7 @@ impl Encoder {
     }
 
     /// Takes away what a head has added to the table; adapters are merged.
-    pub(super) fn remove_head(&mut self) {
+    pub(crate) fn remove_head(&mut self) {
         self.merge_lora();
         self.parameters.truncate(self.own);
     }

@@ -8,6 +8,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod attention;
+pub(crate) mod bag;
 pub(crate) mod disentangled;
 pub mod dropout;
 pub(crate) mod embedding;

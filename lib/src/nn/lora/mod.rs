@@ -17,7 +17,7 @@ use super::gemm::{Threads, View, gemm};
 use super::int8::Map;
 use super::layout::{LayerLayout, Layout, ParamRange};
 use super::spec::Spec;
-use super::{Dropout, Encoder, Parameters};
+use super::{Dropout, Encoder, Parameters, WordTable};
 use crate::Result;
 use crate::random::Philox;
 
@@ -74,7 +74,10 @@ impl Encoder {
             let expected = format!("a pattern that matches weights of the layers, such as `{}`", self.first_weight());
             return Err(settings::refused("targets", format!("`{}`", settings.targets), expected));
         }
-        let frozen = if freezes_head { self.parameters.entries().len() } else { self.own };
+        let entries = self.parameters.entries();
+        // Weights of query words are no part of the head for words.
+        let words = entries.iter().position(|entry| entry.name == WordTable::NAME).unwrap_or(entries.len());
+        let frozen = if freezes_head { words } else { self.own };
         let (base, mut table) = self.parameters.split(frozen);
         let base_hash = xxh3_64(bytemuck::cast_slice(&base.values));
         let (mut layers, mut site, rank) = (Vec::new(), FIRST_SITE, settings.rank);
