@@ -28,6 +28,7 @@ pub fn trials() -> Trials {
     let golden = [
         "bert",
         "bert_gelu_tanh",
+        "deberta_v2",
         "distilbert",
         "distilbert_sinusoidal",
         "electra",

@@ -1,8 +1,8 @@
 //! A small model of every family, batches for it, and what their names have in common.
 
 use kensaku::nn::{
-    Activation, BertConfig, DistilBertConfig, Encoder, EncoderConfig, LayerType, ModernBertConfig, MpnetConfig,
-    PackedBatch, RobertaConfig,
+    Activation, BertConfig, DebertaConfig, DistilBertConfig, Encoder, EncoderConfig, LayerType, ModernBertConfig,
+    MpnetConfig, PackedBatch, RobertaConfig,
 };
 use kensaku::random::Philox;
 
@@ -25,6 +25,17 @@ pub fn families() -> Vec<(&'static str, EncoderConfig)> {
         hidden_dim: 50,
         max_position_embeddings: 320,
         initializer_range: 0.2,
+        ..Default::default()
+    };
+    let deberta = DebertaConfig {
+        vocab_size: 70,
+        hidden_size: 36,
+        num_attention_heads: 3,
+        intermediate_size: 50,
+        max_position_embeddings: 320,
+        position_buckets: 16,
+        initializer_range: 0.2,
+        pooler_dropout: 0.1,
         ..Default::default()
     };
     let roberta = RobertaConfig {
@@ -73,6 +84,7 @@ pub fn families() -> Vec<(&'static str, EncoderConfig)> {
     };
     vec![
         ("bert", bert.into()),
+        ("deberta", deberta.into()),
         ("distilbert", distilbert.into()),
         ("electra", electra.into()),
         ("modernbert", modernbert.into()),
@@ -90,7 +102,7 @@ pub fn cancels(name: &str) -> bool {
 
 /// A name without what stands before it in a model with a head.
 pub fn plain(name: &str) -> &str {
-    let prefixes = ["bert.", "distilbert.", "electra.", "model.", "mpnet.", "roberta."];
+    let prefixes = ["bert.", "deberta.", "distilbert.", "electra.", "model.", "mpnet.", "roberta."];
     prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }
 

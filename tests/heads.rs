@@ -21,6 +21,7 @@ pub fn trials() -> Trials {
     let classifiers = [
         "bert_for_sequence_classification",
         "bert_for_sequence_classification_3",
+        "deberta_v2_for_sequence_classification",
         "distilbert_for_sequence_classification",
         "electra_for_sequence_classification",
         "modernbert_for_sequence_classification",

@@ -16,6 +16,7 @@ mod grad_check;
 mod heads;
 mod hostile;
 mod large_batches;
+mod lora;
 mod losses;
 mod memory;
 mod metrics;
@@ -31,6 +32,7 @@ mod settings;
 mod shared;
 mod splade;
 mod static_embedding;
+mod teachers;
 mod tokenizer;
 mod training;
 mod validation;
@@ -57,6 +59,7 @@ fn main() {
         hostile::trials(),
         grad_check::trials(),
         large_batches::trials(),
+        lora::trials(),
         losses::trials(),
         memory::trials(),
         metrics::trials(),
@@ -71,6 +74,7 @@ fn main() {
         settings::trials(),
         splade::trials(),
         static_embedding::trials(),
+        teachers::trials(),
         tokenizer::trials(),
         training::trials(),
         validation::trials(),

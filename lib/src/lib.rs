@@ -78,4 +78,7 @@ mod folder;
 pub use error::{Error, ProgramError, Result};
 
 /// The crates that the library stands on and those of every program, in the versions that cells have too.
-pub use {anyhow, candle_core, candle_nn, log, plotters, polars, rayon, serde, serde_json, tokenizers, tokio, tracing};
+pub use {
+    anyhow, candle_core, candle_nn, candle_transformers, log, plotters, polars, rayon, serde, serde_json, tokenizers,
+    tokio, tracing,
+};

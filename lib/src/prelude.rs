@@ -30,8 +30,8 @@ pub use crate::model::{
     TokenPooling,
 };
 pub use crate::nn::{
-    BertConfig, DenseActivation, DistilBertConfig, EncoderConfig, ModernBertConfig, MpnetConfig, RobertaConfig,
-    VectorModule, WordPooling,
+    BertConfig, DebertaConfig, DenseActivation, DistilBertConfig, EncoderConfig, Lora, ModernBertConfig, MpnetConfig,
+    RobertaConfig, VectorModule, WordPooling,
 };
 pub use crate::show::{self, Chart, LossCurve, Message, bars, display};
 pub use crate::text::{Analyzer, Tokenizer, WordPieceConfig};
@@ -42,7 +42,7 @@ pub use crate::train::{
 pub use crate::{Error, Result, interrupt};
 
 pub use candle_core::{DType, Device, IndexOp, Tensor, Var};
-pub use {candle_core, candle_nn, plotters, polars};
+pub use {candle_core, candle_nn, candle_transformers, plotters, polars};
 
 pub use polars::prelude as pl;
 /// Frames, columns and expressions.

@@ -12,6 +12,7 @@ mod roles;
 pub mod rustdoc;
 mod sampler;
 mod source;
+mod teacher;
 mod texts;
 mod training;
 mod trec;

@@ -94,6 +94,13 @@ fn teacher(batch: &Batch, column: usize) -> Result<Tensor> {
     let (labels, expected) = (batch.labels()?, batch.columns[column].dims());
     let teacher = match labels.dims() {
         [_, columns, _] if *columns == batch.columns.len() => labels.narrow(1, column, 1)?.squeeze(1)?,
+        // As a training set holds them: the columns' vectors one after the other.
+        [rows, width]
+            if batch.columns.len() > 1 && Some(*width) == expected.last().map(|dim| dim * batch.columns.len()) =>
+        {
+            let dim = width / batch.columns.len();
+            labels.reshape((*rows, batch.columns.len(), dim))?.narrow(1, column, 1)?.squeeze(1)?
+        }
         _ => labels.clone(),
     };
     if teacher.dims() == expected {

@@ -110,6 +110,11 @@ macro_rules! with_encoder {
         with_encoder!($config { $($field: $value),* }; loads itself);
 
         fn load_from(&self, dir: &std::path::Path) -> $crate::Result<Box<dyn $crate::model::Model>> {
+            if self.encoder().lora().is_some() {
+                let mut model = self.clone();
+                model.encoder_mut().fill_lora(&$crate::folder::file(dir, $crate::model::interface::LORA)?)?;
+                return Ok(Box::new(model));
+            }
             Ok(Box::new(Self::load(dir)?))
         }
     };
@@ -135,17 +140,23 @@ macro_rules! with_encoder {
         }
 
         fn settings(&self) -> serde_json::Result<serde_json::Value> {
-            self.encoder().config().table(&self.config)
+            $crate::model::interface::with_lora_mark(self.encoder().config().table(&self.config)?, self.encoder().lora_mark())
         }
 
         fn complete(&self, settings: &serde_json::Value) -> serde_json::Result<serde_json::Value> {
             use serde::Deserialize;
             let config = $config { $($field: $value,)* ..$config::deserialize(settings)? };
-            $crate::nn::EncoderConfig::deserialize(settings)?.table(&config)
+            let table = $crate::nn::EncoderConfig::deserialize(settings)?.table(&config)?;
+            $crate::model::interface::with_lora_mark(table, settings.get($crate::model::interface::LORA).cloned())
         }
 
         fn save_to(&self, dir: &std::path::Path) -> $crate::Result<()> {
-            self.save(dir)
+            self.save(dir)?;
+            // Adapters are merged there, and on their own here.
+            match self.encoder().lora() {
+                None => Ok(()),
+                Some(_) => self.encoder().save_lora(&dir.join($crate::model::interface::LORA), $crate::nn::Prefixed::No),
+            }
         }
 
         fn boxed(&self) -> Box<dyn $crate::model::Model> {
@@ -154,6 +165,17 @@ macro_rules! with_encoder {
     };
 }
 pub(super) use with_encoder;
+
+/// The folder of a checkpoint that holds adapters, and the key of their settings.
+pub(super) const LORA: &str = "lora";
+
+/// Settings with those of adapters.
+pub(super) fn with_lora_mark(mut settings: Value, mark: Option<Value>) -> serde_json::Result<Value> {
+    if let Some(mark) = mark {
+        settings[LORA] = mark;
+    }
+    Ok(settings)
+}
 
 /// An error for a list of another length.
 pub(super) fn check_length(what: &str, found: usize, expected: usize) -> Result<()> {

@@ -8,6 +8,7 @@ mod custom;
 mod directory;
 mod embeddings;
 mod interface;
+mod lora;
 mod pooling;
 mod quantized;
 mod ranked;

@@ -59,6 +59,7 @@ pub struct Activations {
     pub(crate) layers: Vec<LayerCache>,
     /// Of the norm after the last layer.
     pub(crate) final_norm: NormCache,
+    pub(crate) span: SpanCache,
     pub(crate) scratch: Scratch,
     pub(crate) head: HeadCache,
     /// Of the batch of the last forward pass.
@@ -76,6 +77,18 @@ pub(crate) struct EmbeddingCache {
     pub(crate) norm: NormCache,
     /// `(T, E)` what goes into a projection.
     pub(crate) output: Vec<f32>,
+}
+
+/// Relative positions of a pass. `R` of them.
+#[derive(Debug, Default)]
+pub(crate) struct SpanCache {
+    /// The first row of the table.
+    pub(crate) first: usize,
+    /// `(2L - 1,)` the row of every offset, less the first.
+    pub(crate) offsets: Vec<u32>,
+    /// `(R, H)` normalised.
+    pub(crate) rows: Vec<f32>,
+    pub(crate) norm: NormCache,
 }
 
 /// What one layer keeps. `T` tokens, `H` hidden, `U` the width of the feed-forward block's first map. What
@@ -115,6 +128,13 @@ pub(crate) struct Scratch {
     pub(crate) d_offsets: Vec<f32>,
     /// `(T, H)` the input of a block, computed again.
     pub(crate) input: Vec<f32>,
+    /// `(R, H)` relative positions after a layer's dropout, `(R, 2H)` their queries and keys, `(heads, 2, R, d)` the gradient
+    /// of these, `(R, H)` that of the positions, and of all layers.
+    pub(crate) span_rows: Vec<f32>,
+    pub(crate) projected: Vec<f32>,
+    pub(crate) d_heads: Vec<f32>,
+    pub(crate) d_span_rows: Vec<f32>,
+    pub(crate) d_span: Vec<f32>,
     /// `(T, max(U, 3H))` and `(T, H)`, widened from bf16.
     pub(crate) widened: Vec<f32>,
     pub(crate) widened_rows: Vec<f32>,
@@ -220,7 +240,7 @@ impl Activations {
     pub fn bytes(&self) -> usize {
         let floats = [&self.hidden, &self.offsets, &self.embeddings.output, &self.input];
         let floats = floats.into_iter().chain(&self.inputs).map(Vec::capacity).sum::<usize>();
-        let norms = self.embeddings.norm.bytes() + self.final_norm.bytes() + self.head.bytes();
+        let norms = self.span.bytes() + self.embeddings.norm.bytes() + self.final_norm.bytes() + self.head.bytes();
         let layers = self.layers.iter().map(LayerCache::bytes).sum::<usize>();
         size_of::<f32>() * floats + norms + layers + self.scratch.bytes()
     }
@@ -267,6 +287,17 @@ impl Activations {
         self.layers.resize_with(layers, LayerCache::default);
         self.layers.iter_mut().for_each(|layer| layer.fit(spec, tokens, self.memory, self.storage));
         self.scratch.fit(spec, batch, self.memory, self.storage, offsets);
+    }
+}
+
+impl SpanCache {
+    pub(crate) fn fit(&mut self, rows: usize, width: usize) {
+        self.rows.resize(rows * width, 0.0);
+        self.norm.fit(rows, width, Storage::F32);
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<f32>() * (self.offsets.capacity() + self.rows.capacity()) + self.norm.bytes()
     }
 }
 
@@ -323,7 +354,9 @@ impl Scratch {
     fn bytes(&self) -> usize {
         let Self { rows, inner, wide, d_rows, d_branch, d_inner, d_offsets, input, widened, widened_rows, .. } = self;
         let all = [rows, inner, wide, d_rows, d_branch, d_inner, d_offsets, input, widened, widened_rows];
-        size_of::<f32>() * all.into_iter().map(Vec::capacity).sum::<usize>()
+        let Self { span_rows, projected, d_heads, d_span_rows, d_span, .. } = self;
+        let all = all.into_iter().chain([span_rows, projected, d_heads, d_span_rows, d_span]);
+        size_of::<f32>() * all.map(Vec::capacity).sum::<usize>()
     }
 }
 

@@ -15,7 +15,7 @@ impl Spec {
     fn check_ids(&self, batch: &PackedBatch, positions: &[u32]) -> Result<()> {
         let rows = match self.positions {
             Positions::Table { rows, .. } | Positions::Counted { rows, .. } => rows,
-            Positions::Rotary { limit } => limit,
+            Positions::Rotary { limit } | Positions::Relative { limit } => limit,
         };
         // A family without segments takes any.
         let segments = if self.segments == 0 { usize::MAX } else { self.segments };

@@ -9,8 +9,9 @@ use serde_json::Value;
 use super::blocks::rotary::Rotations;
 use super::checkpoint::Tensors;
 use super::layout::{Layout, lay_out};
+use super::lora::Adapters;
 use super::spec::{Positions, Spec};
-use super::{EncoderConfig, LoadReport, Parameter, Parameters, WordTable, checkpoint, init};
+use super::{EncoderConfig, LoadReport, Lora, Parameter, Parameters, WordTable, checkpoint, init};
 use crate::{Error, Result};
 
 /// A transformer encoder of any family of [`EncoderConfig`], without the pooler that some have: search
@@ -35,6 +36,8 @@ pub struct Encoder {
     pub(super) layout: Layout,
     pub(super) rotations: Rotations,
     pub(super) loaded: LoadReport,
+    /// What is trained in the place of its own parameters, if that is so.
+    pub(super) lora: Option<Adapters>,
 }
 
 impl Encoder {
@@ -63,10 +66,11 @@ impl Encoder {
     }
 
     /// Writes `config.json` and `model.safetensors`, for `AutoModel.from_pretrained` and [`Encoder::load`].
-    /// The parameters of a head are left out.
+    /// The parameters of a head are left out; adapters are merged.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         checkpoint::write_config(dir.as_ref(), &self.config, "Model", Value::Null)?;
-        checkpoint::write(dir.as_ref(), &self.parameters, &self.parameters.entries()[..self.own], str::to_owned)
+        let Self { parameters, own, .. } = &*self.merged();
+        checkpoint::write(dir.as_ref(), parameters, &parameters.entries()[..*own], str::to_owned)
     }
 
     /// What the checkpoint held beyond this model; nothing for a new one.
@@ -78,7 +82,7 @@ impl Encoder {
         &self.config
     }
 
-    /// The parameter table.
+    /// The parameter table: all that is trained.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
@@ -90,15 +94,21 @@ impl Encoder {
     /// Saves all parameters, a head's included, for Python's class of this head.
     pub(super) fn save_with_head(&self, dir: &Path, class: &str, head: Value) -> Result<()> {
         checkpoint::write_config(dir, &self.config, class, head)?;
-        let own = |name: &str| self.parameters.entries()[..self.own].iter().any(|entry| entry.name == name);
+        let Self { parameters, .. } = &*self.merged();
+        let own = |name: &str| parameters.entries()[..self.own].iter().any(|entry| entry.name == name);
         // A table of words is a module of its own.
         let entries: Vec<Parameter> =
-            self.parameters.entries().iter().filter(|entry| entry.name != WordTable::NAME).cloned().collect();
-        checkpoint::write(dir, &self.parameters, &entries, |name| {
+            parameters.entries().iter().filter(|entry| entry.name != WordTable::NAME).cloned().collect();
+        checkpoint::write(dir, parameters, &entries, |name| {
             // BERT's pooler belongs to the encoder there.
-            let prefix = if own(name) || name.starts_with("pooler.") { self.spec.names.prefix } else { "" };
+            let prefix = if own(name) || self.owns(name) { self.spec.names.prefix } else { "" };
             format!("{prefix}{name}")
         })
+    }
+
+    /// Whether a parameter of a head belongs to the encoder in Python's class.
+    pub(super) fn owns(&self, name: &str) -> bool {
+        name.starts_with("pooler.") && self.spec.names.prefix != "deberta."
     }
 
     /// The same encoder with room for this many tokens: the embeddings of those that it did not have are drawn. It never
@@ -116,8 +126,9 @@ impl Encoder {
         Ok(Self { loaded: self.loaded, ..grown })
     }
 
-    /// Takes away what a head has added to the table.
+    /// Takes away what a head has added to the table; adapters are merged.
     pub(crate) fn remove_head(&mut self) {
+        self.merge_lora();
         self.parameters.truncate(self.own);
     }
 
@@ -139,7 +150,16 @@ impl Encoder {
     /// In words: `bert, 6 layers of width 384, 22713216 parameters`.
     pub(crate) fn shape(&self) -> String {
         let (family, layers) = (self.config.model_type(), self.spec.layers.len());
-        format!("{family}, {layers} layers of width {}, {} parameters", self.spec.width, self.parameters.len())
+        let (width, trained) = (self.spec.width, self.parameters.len());
+        match self.lora() {
+            None => format!("{family}, {layers} layers of width {width}, {trained} parameters"),
+            Some(Lora { rank, .. }) => {
+                let all = self.parameters.frozen() + trained;
+                format!(
+                    "{family}, {layers} layers of width {width}, {all} parameters, {trained} trained: LoRA of rank {rank}"
+                )
+            }
+        }
     }
 
     pub(crate) fn spec(&self) -> &Spec {
@@ -147,9 +167,14 @@ impl Encoder {
     }
 
     /// Whether the gradient of a parameter is zero by nature: a constant added to all keys of a row
-    /// cancels in the softmax.
+    /// cancels in the softmax, and of a product with 0 the other factor has none.
     pub(crate) fn cancels(&self, name: &str) -> bool {
+        if self.is_before_zero(name) {
+            return true;
+        }
         match self.spec.names.qkv {
+            // There it is compared with positions, too.
+            _ if self.spec.span.is_some() => false,
             [_, key, _] => name.ends_with(&format!("{key}.bias")),
             _ => false,
         }
@@ -173,7 +198,7 @@ impl Encoder {
         let spec = config.spec();
         let (parameters, layout) = lay_out(&spec);
         let (rotations, own) = (Rotations::new(&spec), parameters.entries().len());
-        Ok(Self { config, spec, own, parameters, layout, rotations, loaded: LoadReport::default() })
+        Ok(Self { config, spec, own, parameters, layout, rotations, loaded: LoadReport::default(), lora: None })
     }
 }
 

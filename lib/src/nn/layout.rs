@@ -16,8 +16,16 @@ pub(crate) struct Layout {
     pub(crate) norm: ParamRange,
     pub(crate) projection: Option<ParamRange>,
     pub(crate) relative: Option<Range<usize>>,
+    pub(crate) span: Option<SpanLayout>,
     pub(crate) layers: Vec<LayerLayout>,
     pub(crate) final_norm: Option<ParamRange>,
+}
+
+/// Relative positions that are compared with content.
+#[derive(Debug, Clone)]
+pub(crate) struct SpanLayout {
+    pub(crate) table: Range<usize>,
+    pub(crate) norm: ParamRange,
 }
 
 /// Query, key and value follow each other in the table, so that they are one matrix `(3H, H)`.
@@ -42,10 +50,12 @@ impl Layout {
     /// The lowest layer that a gradient has to go back through; their number if it is none.
     pub(crate) fn lowest(&self, trained: &Trained) -> usize {
         let through = |layer: &LayerLayout| trained.any(0..layer.output_norm.range().end);
-        match &self.relative {
+        let shared = self.relative.iter().chain(self.span.iter().map(|span| &span.table)).cloned();
+        let mut shared = shared.chain(self.span.iter().map(|span| span.norm.range()));
+        match shared.any(|part| trained.any(part)) {
             // Every layer has a part in its gradient.
-            Some(table) if trained.any(table.clone()) => 0,
-            _ => self.layers.iter().position(through).unwrap_or(self.layers.len()),
+            true => 0,
+            false => self.layers.iter().position(through).unwrap_or(self.layers.len()),
         }
     }
 
@@ -64,7 +74,7 @@ pub(crate) fn lay_out(spec: &Spec) -> (Parameters, Layout) {
         Positions::Table { rows, .. } | Positions::Counted { rows, .. } => {
             Some(push_table(&mut table, names.positions, rows, *embedding))
         }
-        Positions::Rotary { .. } => None,
+        Positions::Rotary { .. } | Positions::Relative { .. } => None,
     };
     let segments = (spec.segments > 0).then(|| push_table(&mut table, names.segments, spec.segments, *embedding));
     let norm = ParamRange::norm(&mut table, names.embedding_norm, *embedding, spec.biases.norm);
@@ -74,8 +84,12 @@ pub(crate) fn lay_out(spec: &Spec) -> (Parameters, Layout) {
     // A bias by name and nature, so no weight decay.
     let relative = (spec.buckets > 0)
         .then(|| table.outline(format!("{}.weight", names.relative), &[spec.buckets, spec.heads], false));
+    let span = spec.span.map(|span| SpanLayout {
+        table: push_table(&mut table, names.relative, span.rows.saturating_mul(2), *width),
+        norm: ParamRange::norm(&mut table, span.norm, *width, true),
+    });
     let final_norm = spec.norm_first.then(|| ParamRange::norm(&mut table, names.final_norm, *width, spec.biases.norm));
-    (table, Layout { words, positions, segments, norm, projection, relative, layers, final_norm })
+    (table, Layout { words, positions, segments, norm, projection, relative, span, layers, final_norm })
 }
 
 fn push_layer(table: &mut Parameters, spec: &Spec, layer: usize) -> LayerLayout {
@@ -121,6 +135,16 @@ impl ParamRange {
         Self { weight, bias: bias.then(|| table.outline(format!("{name}.bias"), &[width], false)) }
     }
 
+    pub(crate) fn range_of_weight(&self) -> Range<usize> {
+        self.weight.clone()
+    }
+
+    /// The same in a table without the first `count` numbers.
+    pub(crate) fn behind(&self, count: usize) -> Self {
+        let behind = |range: &Range<usize>| range.start - count..range.end - count;
+        Self { weight: behind(&self.weight), bias: self.bias.as_ref().map(behind) }
+    }
+
     /// Both of them.
     pub(crate) fn range(&self) -> Range<usize> {
         self.weight.start..self.bias.as_ref().unwrap_or(&self.weight).end
@@ -149,10 +173,14 @@ impl ParamRange {
         grads: &'a mut [f32],
         trained: &Trained,
     ) -> (Option<&'a mut [f32]>, Option<&'a mut [f32]>) {
-        let (weight, bias) = self.grads(grads);
         let is_trained = |part: &Range<usize>| trained.any(part.clone());
-        let bias = bias.filter(|_| self.bias.as_ref().is_some_and(is_trained));
-        (is_trained(&self.weight).then_some(weight), bias)
+        let [weight, bias] = [is_trained(&self.weight), self.bias.as_ref().is_some_and(is_trained)];
+        if !weight && !bias {
+            // There may be no gradients at all.
+            return (None, None);
+        }
+        let (d_weight, d_bias) = self.grads(grads);
+        (weight.then_some(d_weight), d_bias.filter(|_| bias))
     }
 
     /// The gradients of weight and bias.

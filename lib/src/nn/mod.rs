@@ -24,6 +24,7 @@ mod init;
 mod int8;
 mod layer;
 mod layout;
+mod lora;
 mod math;
 mod parameters;
 mod passes;
@@ -42,8 +43,8 @@ pub(crate) use checkpoint::Tensors;
 pub use config::Activation;
 pub use encoder::Encoder;
 pub use family::{
-    BertConfig, ClassifierPooling, DistilBertConfig, EncoderConfig, LayerType, ModernBertConfig, MpnetConfig,
-    RobertaConfig, Rope, RopeParameters, UnusableConfig,
+    BertConfig, ClassifierPooling, DebertaConfig, DistilBertConfig, EncoderConfig, LayerType, ModernBertConfig,
+    MpnetConfig, RobertaConfig, Rope, RopeParameters, UnusableConfig,
 };
 pub use gemm::{Threads, View, gemm};
 pub use head::{Classifier, DenseActivation, MaskedLm, VectorModule, WordPooling};
@@ -52,6 +53,8 @@ pub(crate) use head::{
     words_once,
 };
 pub use int8::Int8Weights;
+pub use lora::Lora;
+pub(crate) use lora::Prefixed;
 pub(crate) use math::{lane_max, vectorised};
 pub use parameters::{Parameter, Parameters};
 pub use saved_tensor::Storage;

@@ -25,6 +25,8 @@ pub struct Parameter {
 #[derive(Clone, Default)]
 pub struct Parameters {
     entries: Vec<Parameter>,
+    /// Numbers of a model that are frozen, and in another table before this one.
+    frozen: usize,
     pub(crate) values: Vec<f32>,
     /// Empty until the first backward pass: a model that only encodes needs no gradients.
     pub(crate) grads: Vec<f32>,
@@ -39,6 +41,12 @@ impl Parameters {
     /// The number of scalars.
     pub fn len(&self) -> usize {
         self.entries.last().map_or(0, |entry| entry.range.end)
+    }
+
+    /// The number of scalars of the model that are not in the table: the weights that adapters ([`Lora`](super::Lora))
+    /// stand beside.
+    pub fn frozen(&self) -> usize {
+        self.frozen
     }
 
     pub fn is_empty(&self) -> bool {
@@ -122,6 +130,26 @@ impl Parameters {
         self.entries.truncate(entries);
         self.values.truncate(self.len());
         self.grads.clear();
+    }
+
+    /// Cuts off the first `entries` parameters: a table of them, and one of the others.
+    pub(crate) fn split(&mut self, entries: usize) -> (Self, Self) {
+        let (mut front, mut back) = (std::mem::take(self), Self::default());
+        for entry in front.entries.split_off(entries) {
+            back.outline(entry.name, &entry.shape, entry.decay);
+        }
+        back.values = front.values.split_off(front.len());
+        back.frozen = front.len();
+        front.grads = Vec::new();
+        (front, back)
+    }
+
+    /// Appends the first `entries` parameters of another table.
+    pub(crate) fn join(&mut self, other: &Self, entries: usize) {
+        for entry in &other.entries[..entries] {
+            self.outline(entry.name.clone(), &entry.shape, entry.decay);
+            self.values.extend_from_slice(&other.values[entry.range.clone()]);
+        }
     }
 
     /// The values, and the gradients to add to; those are zero before the first backward pass.

@@ -7,6 +7,7 @@ use super::blocks::norm::{self, Before};
 use super::blocks::relative;
 use super::blocks::rotary::Rotary;
 use super::layer::{self, Pass, embedding, longest, post_norm, pre_norm};
+use super::lora::Beside;
 use super::trainable::Trained;
 use super::{Activations, Dropout, Encoder, Int8Weights, PackedBatch};
 use crate::{Error, Result};
@@ -49,7 +50,7 @@ impl Encoder {
     ) -> Result<()> {
         in_pool(|| {
             batch.check()?;
-            let lowest = activations.memory.map_or(0, |_| self.layout.lowest(&activations.trained));
+            let lowest = activations.memory.map_or(0, |_| self.lowest(&activations.trained));
             activations.fit(&self.spec, batch, read, lowest);
             embedding::number(&self.spec, batch, &mut activations.positions);
             self.spec.check(batch, &activations.positions)?;
@@ -66,6 +67,7 @@ impl Encoder {
                 layers,
                 inputs,
                 final_norm,
+                span,
                 scratch,
                 dropout,
                 trained,
@@ -75,12 +77,16 @@ impl Encoder {
                 prior,
                 ..
             } = activations;
-            let (hidden, values) = (&mut hidden[..size], self.parameters.values.as_slice());
+            let (hidden, values) = (&mut hidden[..size], self.weights());
             let offsets = &mut offsets[..self.offsets(batch)];
             if let Some(table) = &layout.relative {
                 relative::forward(offsets, &values[table.clone()], spec.heads);
             }
+            if let (Some(own), Some(place)) = (&spec.span, &layout.span) {
+                layer::span::forward(spec, own, place, values, batch, span);
+            }
             let pass = self.pass(batch, trained, read, *dropout, positions, offsets);
+            let pass = Pass { span: layout.span.as_ref().map(|_| &*span), ..pass };
             let rotary = self.rotations_of(positions);
             let pass = Pass { rotary: &rotary, int8, keeps: memory.is_some(), ..pass };
             embedding::forward(pass, layout, values, hidden, embeddings, scratch);
@@ -106,7 +112,7 @@ impl Encoder {
 
     /// The maps of all layers in int8, as they are now.
     pub fn quantize(&self) -> Int8Weights {
-        Int8Weights::new(&self.layout, &self.parameters.values, self.spec.width, self.spec.up_width())
+        Int8Weights::new(&self.layout, &self.merged_weights(), self.spec.width, self.spec.up_width())
     }
 
     /// From the gradient of the hidden states, `(T, H)` or `(R, H)`, of the last forward pass with these
@@ -134,7 +140,7 @@ impl Encoder {
         self.parameters.values_and_grads();
         // Moved out while the gradients are written.
         let mut grads = std::mem::take(&mut self.parameters.grads);
-        let (spec, layout, values) = (&self.spec, &self.layout, self.parameters.values.as_slice());
+        let (spec, layout, values) = (&self.spec, &self.layout, self.weights());
         let Activations {
             hidden,
             embeddings,
@@ -144,6 +150,7 @@ impl Encoder {
             inputs,
             input,
             final_norm,
+            span,
             scratch,
             dropout,
             trained,
@@ -152,14 +159,19 @@ impl Encoder {
             prior,
             ..
         } = activations;
+        let none = Trained::none();
+        let trained = if self.lora.is_some() { &none } else { &*trained };
         let pass = self.pass(batch, trained, tokens, *dropout, positions, &offsets[..self.offsets(batch)]);
         let rotary = self.rotations_of(positions);
-        let pass = Pass { rotary: &rotary, lowest: *lowest, ..pass };
+        let pass = Pass { rotary: &rotary, lowest: *lowest, span: layout.span.as_ref().map(|_| &*span), ..pass };
+        scratch.d_span.clear();
+        scratch.d_span.resize(span.rows.len(), 0.0);
         // The output is not needed any more: its buffer now carries the gradient backwards.
         let d = &mut hidden[..size];
         d[..read].copy_from_slice(d_hidden);
         if let Some(place) = &layout.final_norm {
-            norm::backward(&mut d[..read], place.weight(values), final_norm, &mut [], place.grads(&mut grads));
+            let d_place = place.trained_grads(&mut grads, trained);
+            norm::backward(&mut d[..read], place.weight(values), final_norm, &mut [], d_place);
         }
         let backward = if spec.norm_first { pre_norm::backward } else { post_norm::backward };
         for (index, layer) in layout.layers.iter().enumerate().skip(*lowest).rev() {
@@ -183,6 +195,9 @@ impl Encoder {
                 }
             };
             backward(pass, index, layer, values, &mut grads, d, layer_input, &layers[place], scratch);
+        }
+        if let Some(place) = layout.span.as_ref().filter(|place| layer::span::trains(place, trained)) {
+            layer::span::backward(pass, place, values, &mut grads, &mut scratch.d_span, span);
         }
         if *lowest == 0 && layout.trains_embeddings(trained) {
             Prior::add(prior, 0, d);
@@ -214,6 +229,16 @@ impl Encoder {
             relative: self.layout.relative.as_ref(),
             keeps: true,
             int8: None,
+            span: None,
+            lora: self.lora.as_ref().map(|adapters| Beside { adapters, values: &self.parameters.values, dropout }),
+        }
+    }
+
+    /// The lowest layer that a gradient has to go back through.
+    fn lowest(&self, trained: &Trained) -> usize {
+        match &self.lora {
+            None => self.layout.lowest(trained),
+            Some(adapters) => adapters.lowest,
         }
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct Spec {
     pub(crate) segments: usize,
     /// Rows of the table of relative positions that all layers share; 0 for none.
     pub(crate) buckets: usize,
+    /// Relative positions that attention compares with content.
+    pub(crate) span: Option<Span>,
     pub(crate) layers: Vec<LayerSpec>,
     pub(crate) rates: Rates,
     /// Standard deviation of the initial weights.
@@ -52,6 +54,18 @@ pub(crate) enum Positions {
     Counted { rows: usize, pad: u32 },
     /// Queries and keys are rotated; up to `limit` tokens.
     Rotary { limit: usize },
+    /// Attention alone sees distances; up to `limit` tokens.
+    Relative { limit: usize },
+}
+
+/// A table of relative positions, `2 * rows` of them, that are compared with content.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Span {
+    pub(crate) rows: usize,
+    /// Distances are buckets up to this one; without, each has a row.
+    pub(crate) farthest: Option<usize>,
+    /// The norm of the table's rows.
+    pub(crate) norm: &'static str,
 }
 
 /// What one layer has of its own.
@@ -126,7 +140,7 @@ impl Spec {
         match self.positions {
             Positions::Table { rows, .. } => rows,
             Positions::Counted { rows, pad } => rows.saturating_sub(pad as usize + 1),
-            Positions::Rotary { limit } => limit,
+            Positions::Rotary { limit } | Positions::Relative { limit } => limit,
         }
     }
 

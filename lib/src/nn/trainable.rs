@@ -17,6 +17,11 @@ impl Default for Trained {
 }
 
 impl Trained {
+    /// Nothing of it.
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// All but the parameters that `frozen` names by their number.
     pub(crate) fn new(parameters: &Parameters, frozen: impl Fn(usize) -> bool) -> Self {
         let entries = parameters.entries().iter().enumerate().filter(|(index, _)| !frozen(*index));

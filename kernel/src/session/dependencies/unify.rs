@@ -12,10 +12,11 @@ use crate::dylib::Held;
 use crate::units::{Graph, Package, Unit};
 
 /// The crates that cells can name through `kensaku`: a second copy of one causes a warning.
-const SHARED: [&str; 13] = [
+const SHARED: [&str; 14] = [
     "anyhow",
     "candle-core",
     "candle-nn",
+    "candle-transformers",
     "kensaku",
     "log",
     "plotters",

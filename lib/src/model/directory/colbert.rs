@@ -261,7 +261,7 @@ fn create(dir: &Path, model: &ColBert) -> Result<()> {
     let dense = dir.join("1_Dense");
     fs::create_dir_all(&dense).map_err(Error::io(&dense))?;
     encoder.save(dir)?;
-    model.projection().save(encoder.parameters(), &dense)?;
+    model.projection().save(encoder.merged().parameters(), &dense)?;
     write_texts(dir, encoder, tokenizer, config.query_length.max(config.doc_length))?;
     let map = json!({
         "in_features": encoder.config().hidden_size(),

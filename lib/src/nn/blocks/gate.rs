@@ -13,6 +13,11 @@ pub(crate) fn forward(pre: &mut [f32], out: &mut [f32], bias: Option<&[f32]>, in
     if let Some(bias) = bias {
         linear::add_bias(pre, bias);
     }
+    activate(pre, out, inner, activation);
+}
+
+/// The second half of it.
+pub(crate) fn activate(pre: &[f32], out: &mut [f32], inner: usize, activation: Activation) {
     let task = inner * ROWS_PER_TASK;
     pre.par_chunks(2 * task).zip(out.par_chunks_mut(task)).for_each(|(pre, out)| match activation {
         Activation::Gelu => gelu_rows(pre, out, inner),

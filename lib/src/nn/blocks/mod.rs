@@ -9,10 +9,12 @@
 pub(crate) mod activation;
 pub(crate) mod attention;
 pub(crate) mod bag;
+pub(crate) mod disentangled;
 pub mod dropout;
 pub(crate) mod embedding;
 pub(crate) mod gate;
 pub(crate) mod linear;
+pub(crate) mod low_rank;
 pub(crate) mod norm;
 pub(crate) mod relative;
 pub(crate) mod residual;

@@ -88,13 +88,13 @@ pub(crate) fn restore(y: &mut [f32], norm: Norm<'_>, cache: &NormCache, widened:
 }
 
 /// From `dy (T, H)`: `d_sum`, the gradient of the sum before the norm (that of the residual), in
-/// `dy`'s place; `dγ` and `dβ` are added up. The gradient of `x` is `d_sum` through [`drop`].
+/// `dy`'s place; `dγ` and `dβ` are added up where they are wanted. The gradient of `x` is `d_sum` through [`drop`].
 pub(crate) fn backward(
     dy: &mut [f32],
     gamma: &[f32],
     cache: &NormCache,
     widened: &mut [f32],
-    (d_gamma, d_beta): (&mut [f32], Option<&mut [f32]>),
+    (d_gamma, d_beta): (Option<&mut [f32]>, Option<&mut [f32]>),
 ) {
     let width = gamma.len();
     let normalised = cache.normalised.read(dy.len(), widened);
@@ -102,14 +102,17 @@ pub(crate) fn backward(
     // The sums over some rows, while these are near, and then their slopes in the gradient's place.
     let task = width * ROWS_PER_SUM;
     let rows = dy.par_chunks_mut(task).zip(normalised.par_chunks(task));
-    let shifted = d_beta.is_some();
+    let (scaled, shifted) = (d_gamma.is_some(), d_beta.is_some());
     let parts = rows.zip(inverse_deviation.par_chunks(ROWS_PER_SUM)).map(|((dy, normalised), inverse_deviation)| {
-        let parts = (products(dy, normalised, width), if shifted { column_sums(dy, width) } else { Vec::new() });
+        let products = if scaled { products(dy, normalised, width) } else { Vec::new() };
+        let parts = (products, if shifted { column_sums(dy, width) } else { Vec::new() });
         slope(dy, gamma, normalised, inverse_deviation);
         parts
     });
     let (gamma_parts, beta_parts): (Vec<_>, Vec<_>) = parts.unzip();
-    add_parts(d_gamma, gamma_parts);
+    if let Some(d_gamma) = d_gamma {
+        add_parts(d_gamma, gamma_parts);
+    }
     if let Some(d_beta) = d_beta {
         add_parts(d_beta, beta_parts);
     }

@@ -31,8 +31,19 @@ struct Stored {
 }
 
 /// Prefixes of the encoder's names in checkpoints; several may follow each other.
-const PREFIXES: [&str; 9] =
-    ["0.", "auto_model.", "model.", "bert.", "distilbert.", "electra.", "mpnet.", "roberta.", "xlm_roberta."];
+const PREFIXES: [&str; 11] = [
+    "0.",
+    "auto_model.",
+    "base_model.",
+    "model.",
+    "bert.",
+    "deberta.",
+    "distilbert.",
+    "electra.",
+    "mpnet.",
+    "roberta.",
+    "xlm_roberta.",
+];
 
 /// As in the safetensors library.
 const LARGEST_HEADER: u64 = 100_000_000;
@@ -44,6 +55,13 @@ impl Tensors {
         for path in parts(dir)? {
             tensors.add(&path)?;
         }
+        Ok(tensors)
+    }
+
+    /// Reads the header of one file.
+    pub(crate) fn open_file(path: &Path) -> Result<Self> {
+        let mut tensors = Self { dir: path.to_owned(), stored: BTreeMap::new() };
+        tensors.add(path)?;
         Ok(tensors)
     }
 

@@ -134,6 +134,7 @@ impl BertConfig {
             positions: Positions::Table { rows: self.max_position_embeddings, sinusoidal: false },
             segments: self.type_vocab_size,
             buckets: 0,
+            span: None,
             layers: vec![layer; self.num_hidden_layers],
             rates: Rates {
                 embedding: hidden,

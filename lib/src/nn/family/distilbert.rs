@@ -119,6 +119,7 @@ impl DistilBertConfig {
             positions: Positions::Table { rows: self.max_position_embeddings, sinusoidal: self.sinusoidal_pos_embds },
             segments: 0,
             buckets: 0,
+            span: None,
             layers: vec![layer; self.n_layers],
             // Unlike BERT it drops nothing of the attention block's output.
             rates: Rates {

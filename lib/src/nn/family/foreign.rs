@@ -21,13 +21,13 @@ const REFUSED: [Rule; 7] = [
 /// Keys that transformers adds to those of a family.
 const KNOWN: &str = "
     _name_or_path activation architectures attention_bias attn_implementation bad_words_ids begin_suppress_tokens
-    bos_token_id chunk_size_feed_forward cls_token_id cross_attention_hidden_size decoder_start_token_id
+    bos_token_id chunk_size_feed_forward cls_dropout cls_token_id cross_attention_hidden_size decoder_start_token_id
     deterministic_flash_attn directionality diversity_penalty do_sample dtype early_stopping embedding_size
     encoder_no_repeat_ngram_size eos_token_id exponential_decay_length_penalty finetuning_task forced_bos_token_id
     forced_eos_token_id global_rope_theta gradient_checkpointing id2label initializer_cutoff_factor label2id
-    layer_norm_eps layer_types length_penalty local_rope_theta max_length min_length no_repeat_ngram_size
+    layer_norm_eps layer_types legacy length_penalty local_rope_theta max_length min_length no_repeat_ngram_size
     num_beam_groups num_beams num_return_sequences output_attentions output_hidden_states output_past output_scores
-    pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type prefix
+    pooler_fc_size pooler_hidden_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type prefix
     problem_type qa_dropout reference_compile remove_invalid_values repad_logits_with_grad repetition_penalty
     return_dict return_dict_in_generate rope_parameters sentence_transformers
     sep_token_id sparse_pred_ignore_index sparse_prediction summary_activation summary_last_dropout summary_type

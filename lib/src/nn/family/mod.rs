@@ -1,6 +1,7 @@
 //! The families of encoders: one file each, with its `config.json` and the names of its parameters.
 
 mod bert;
+mod deberta;
 mod distilbert;
 pub(crate) mod foreign;
 mod modernbert;
@@ -17,6 +18,7 @@ use super::spec::Spec;
 use crate::{Error, Result};
 
 pub use bert::BertConfig;
+pub use deberta::DebertaConfig;
 pub use distilbert::DistilBertConfig;
 pub use modernbert::{ClassifierPooling, LayerType, ModernBertConfig, Rope, RopeParameters};
 pub use mpnet::MpnetConfig;
@@ -27,6 +29,7 @@ pub use roberta::RobertaConfig;
 /// | family | `model_type` |
 /// |---|---|
 /// | [`BertConfig`] | `bert`, `electra` |
+/// | [`DebertaConfig`] | `deberta-v2`, of version 3, too |
 /// | [`DistilBertConfig`] | `distilbert` |
 /// | [`RobertaConfig`] | `roberta`, `xlm-roberta` |
 /// | [`MpnetConfig`] | `mpnet` |
@@ -35,6 +38,7 @@ pub use roberta::RobertaConfig;
 #[serde(untagged, try_from = "Value")]
 pub enum EncoderConfig {
     Bert(BertConfig),
+    Deberta(DebertaConfig),
     DistilBert(DistilBertConfig),
     Roberta(RobertaConfig),
     Mpnet(MpnetConfig),
@@ -48,6 +52,7 @@ impl EncoderConfig {
             Self::Bert(config) => config.hidden_size,
             Self::DistilBert(config) => config.dim,
             Self::Roberta(config) => config.hidden_size,
+            Self::Deberta(config) => config.hidden_size,
             Self::Mpnet(config) => config.hidden_size,
             Self::ModernBert(config) => config.hidden_size,
         }
@@ -58,6 +63,7 @@ impl EncoderConfig {
             Self::Bert(config) => config.vocab_size,
             Self::DistilBert(config) => config.vocab_size,
             Self::Roberta(config) => config.vocab_size,
+            Self::Deberta(config) => config.vocab_size,
             Self::Mpnet(config) => config.vocab_size,
             Self::ModernBert(config) => config.vocab_size,
         }
@@ -74,6 +80,7 @@ impl EncoderConfig {
             Self::Bert(config) => config.num_hidden_layers,
             Self::DistilBert(config) => config.n_layers,
             Self::Roberta(config) => config.num_hidden_layers,
+            Self::Deberta(config) => config.num_hidden_layers,
             Self::Mpnet(config) => config.num_hidden_layers,
             Self::ModernBert(config) => config.num_hidden_layers,
         }
@@ -85,6 +92,7 @@ impl EncoderConfig {
             Self::Bert(config) => config.vocab_size = size,
             Self::DistilBert(config) => config.vocab_size = size,
             Self::Roberta(config) => config.vocab_size = size,
+            Self::Deberta(config) => config.vocab_size = size,
             Self::Mpnet(config) => config.vocab_size = size,
             Self::ModernBert(config) => config.vocab_size = size,
         }
@@ -97,6 +105,7 @@ impl EncoderConfig {
             Self::Bert(config) => config.pad_token_id = id,
             Self::DistilBert(config) => config.pad_token_id = id,
             Self::Roberta(config) => config.pad_token_id = id,
+            Self::Deberta(config) => config.pad_token_id = id,
             Self::Mpnet(config) => config.pad_token_id = id,
             Self::ModernBert(config) => config.pad_token_id = id,
         }
@@ -109,6 +118,7 @@ impl EncoderConfig {
             Self::Bert(config) => &config.model_type,
             Self::DistilBert(config) => &config.model_type,
             Self::Roberta(config) => &config.model_type,
+            Self::Deberta(config) => &config.model_type,
             Self::Mpnet(config) => &config.model_type,
             Self::ModernBert(config) => &config.model_type,
         }
@@ -124,6 +134,7 @@ impl EncoderConfig {
             Self::Bert(config) => config.check(),
             Self::DistilBert(config) => config.check(),
             Self::Roberta(config) => config.check(),
+            Self::Deberta(config) => config.check(),
             Self::Mpnet(config) => config.check(),
             Self::ModernBert(config) => config.check(),
         }
@@ -134,6 +145,7 @@ impl EncoderConfig {
             Self::Bert(config) => config.spec(),
             Self::DistilBert(config) => config.spec(),
             Self::Roberta(config) => config.spec(),
+            Self::Deberta(config) => config.spec(),
             Self::Mpnet(config) => config.spec(),
             Self::ModernBert(config) => config.spec(),
         }
@@ -143,6 +155,7 @@ impl EncoderConfig {
         match self {
             Self::Bert(config) => config.masked_lm(),
             Self::DistilBert(config) => config.masked_lm(),
+            Self::Deberta(config) => config.masked_lm(),
             Self::Roberta(_) => roberta::MASKED_LM,
             Self::Mpnet(_) => roberta::MASKED_LM,
             Self::ModernBert(config) => config.masked_lm(),
@@ -156,6 +169,7 @@ impl EncoderConfig {
             Self::Roberta(config) => {
                 roberta::classifier(config.classifier_dropout.unwrap_or(config.hidden_dropout_prob), Activation::Tanh)
             }
+            Self::Deberta(config) => config.classifier(),
             Self::Mpnet(config) => roberta::classifier(config.hidden_dropout_prob, Activation::Tanh),
             Self::ModernBert(config) => config.classifier(),
         }
@@ -169,6 +183,7 @@ impl EncoderConfig {
             Self::DistilBert(_) => "DistilBert",
             Self::Roberta(config) if config.model_type == "xlm-roberta" => "XLMRoberta",
             Self::Roberta(_) => "Roberta",
+            Self::Deberta(_) => "DebertaV2",
             Self::Mpnet(_) => "MPNet",
             Self::ModernBert(_) => "ModernBert",
         }
@@ -203,6 +218,7 @@ impl EncoderConfig {
             Self::Bert(_) => &["bert", "electra"],
             Self::DistilBert(_) => &["distilbert"],
             Self::Roberta(_) => &["roberta", "xlm-roberta"],
+            Self::Deberta(_) => &["deberta-v2"],
             Self::Mpnet(_) => &["mpnet"],
             Self::ModernBert(_) => &["modernbert"],
         }
@@ -210,7 +226,8 @@ impl EncoderConfig {
 }
 
 /// Every `model_type` that can be read.
-const SUPPORTED: [&str; 7] = ["bert", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta"];
+const SUPPORTED: [&str; 8] =
+    ["bert", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta"];
 
 macro_rules! family {
     ($variant:ident, $config:ident) => {
@@ -223,6 +240,7 @@ macro_rules! family {
 }
 
 family!(Bert, BertConfig);
+family!(Deberta, DebertaConfig);
 family!(DistilBert, DistilBertConfig);
 family!(Roberta, RobertaConfig);
 family!(Mpnet, MpnetConfig);
@@ -246,6 +264,14 @@ impl TryFrom<Value> for EncoderConfig {
         match model_type.as_str() {
             "bert" => Ok(Self::Bert(sized(value, &bert::SIZES)?)),
             "electra" => Ok(Self::Bert(sized(value, &bert::ELECTRA_SIZES)?)),
+            "deberta-v2" => {
+                // Python's defaults are others than those of a new model here.
+                if let Some(key) = deberta::STATED.into_iter().find(|key| value[*key].is_null()) {
+                    let problem = format!("`{key}` is null");
+                    return Err(UnusableConfig { problem, expected: "the settings of DeBERTa v3".to_owned() });
+                }
+                Ok(Self::Deberta(sized(value, &deberta::SIZES)?))
+            }
             "distilbert" => Ok(Self::DistilBert(sized(value, &distilbert::SIZES)?)),
             "roberta" | "xlm-roberta" => Ok(Self::Roberta(sized(value, &roberta::SIZES)?)),
             "mpnet" => Ok(Self::Mpnet(sized(value, &mpnet::SIZES)?)),

@@ -222,6 +222,7 @@ impl ModernBertConfig {
             positions: Positions::Rotary { limit: self.max_position_embeddings },
             segments: 0,
             buckets: 0,
+            span: None,
             layers: self.types().into_iter().enumerate().map(layer).collect(),
             rates: Rates {
                 embedding: self.embedding_dropout,

@@ -123,6 +123,7 @@ impl MpnetConfig {
             positions: Positions::Counted { rows: self.max_position_embeddings, pad: PAD },
             segments: 0,
             buckets: self.relative_attention_num_buckets,
+            span: None,
             layers: vec![layer; self.num_hidden_layers],
             rates: Rates {
                 embedding: hidden,

@@ -113,6 +113,7 @@ impl RobertaConfig {
             positions: Positions::Counted { rows: self.max_position_embeddings, pad: self.pad_token_id },
             segments: self.type_vocab_size,
             buckets: 0,
+            span: None,
             layers: vec![layer; self.num_hidden_layers],
             rates: Rates {
                 embedding: hidden,

@@ -159,7 +159,8 @@ impl<'a> Product<'a> {
         threads: Threads,
     ) -> Self {
         assert_eq!(lhs.cols, rhs.rows, "inner dimensions of a matrix product");
-        let fits = lhs.rows.checked_mul(stride).is_some_and(|end| end <= dst.len());
+        let end = |rows: usize| (rows - 1).checked_mul(stride)?.checked_add(rhs.cols);
+        let fits = lhs.rows == 0 || rhs.cols == 0 || end(lhs.rows).is_some_and(|end| end <= dst.len());
         assert!(fits && rhs.cols <= stride, "product outside of its buffer");
         Self { dst, stride, lhs, rhs, scale, accumulate, threads }
     }

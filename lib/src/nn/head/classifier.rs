@@ -147,7 +147,7 @@ impl Classifier {
         };
         self.encoder.forward_for(read, batch, activations, None)?;
         let (rows, width, labels) = (batch.sequences(), self.encoder.spec().width, self.labels.len());
-        let values = self.encoder.parameters().values.as_slice();
+        let (values, (transform, out)) = (self.encoder.parameters().values.as_slice(), self.places());
         activations.head.fit(rows, width, width, labels);
         if rows == 0 {
             return Ok(());
@@ -161,10 +161,10 @@ impl Classifier {
             }
         }
         dropout::apply(&mut head.input, width, self.site(*dropout, 0, self.spec.dropout_before));
-        self.transform.forward(values, rows, head);
+        transform.forward(values, rows, head);
         dropout::apply(&mut head.output, width, self.site(*dropout, 1, self.spec.dropout));
-        linear::forward(&mut head.logits, &head.output, self.out.weight(values), rows);
-        if let Some(bias) = self.out.bias(values) {
+        linear::forward(&mut head.logits, &head.output, out.weight(values), rows);
+        if let Some(bias) = out.bias(values) {
             linear::add_bias(&mut head.logits, bias);
         }
         Ok(())
@@ -187,13 +187,14 @@ impl Classifier {
         head.d_hidden.clear();
         head.d_hidden.resize(activations.hidden().len(), 0.0);
         if rows > 0 {
+            let (transform, out) = self.places();
             let (values, grads) = self.encoder.parameters_mut().values_and_grads();
             head.d_output.resize(head.output.len(), 0.0);
-            let weight = self.out.weight(values);
-            let d_out = self.out.grads(grads);
+            let weight = out.weight(values);
+            let d_out = out.grads(grads);
             linear::backward(d_logits, &head.output, weight, rows, &mut head.d_output, d_out);
             dropout::apply(&mut head.d_output, width, after);
-            self.transform.backward(values, grads, rows, &mut head);
+            transform.backward(values, Some(grads), rows, &mut head);
             dropout::apply(&mut head.d_input, width, before);
             for (index, (range, d)) in batch.ranges().zip(head.d_input.chunks_exact(width)).enumerate() {
                 let (rows, share) = self.pooled(index, range);
@@ -218,6 +219,12 @@ impl Classifier {
         let transform = Transform::push(table, &spec.transform, width, width, eps);
         let out = ParamRange::linear(table, spec.out, [labels.len(), width], true);
         Ok(Self { encoder, spec, transform, out, labels })
+    }
+
+    /// Where its parameters lie: beside adapters the encoder's are not in the table.
+    fn places(&self) -> (Transform, ParamRange) {
+        let frozen = self.encoder.parameters().frozen();
+        (self.transform.behind(frozen), self.out.behind(frozen))
     }
 
     /// The hidden states of a sequence that are pooled, and the share of each.

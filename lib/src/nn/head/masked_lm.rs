@@ -111,7 +111,7 @@ impl MaskedLm {
         }
         self.encoder.forward(batch, activations)?;
         let (rows, spec) = (tokens.len(), self.encoder.spec());
-        let (width, values) = (spec.width, self.encoder.parameters().values.as_slice());
+        let (width, values) = (spec.width, self.encoder.weights());
         activations.head.fit(rows, width, spec.embedding, spec.vocab);
         if rows == 0 {
             return Ok(());
@@ -150,13 +150,15 @@ impl MaskedLm {
         head.d_hidden.clear();
         head.d_hidden.resize(batch.tokens() * width, 0.0);
         if rows > 0 {
-            let (values, grads) = self.encoder.parameters_mut().values_and_grads();
+            let (values, mut grads) = self.encoder.weights_and_grads();
             head.d_output.resize(head.output.len(), 0.0);
-            // The decoder's bias comes after all of the encoder.
-            let (front, rest) = grads.split_at_mut(self.bias.as_ref().map_or(words.end, |bias| bias.start));
-            let d_bias = self.bias.as_ref().map(|bias| &mut rest[..bias.len()]);
-            let d_decoder = (&mut front[words.clone()], d_bias);
-            linear::backward(d_logits, &head.output, &values[words], rows, &mut head.d_output, d_decoder);
+            linear::backward_input(&mut head.d_output, false, d_logits, &values[words.clone()], rows);
+            if let Some(grads) = grads.as_deref_mut() {
+                // The decoder's bias comes after all of the encoder.
+                let (front, rest) = grads.split_at_mut(self.bias.as_ref().map_or(words.end, |bias| bias.start));
+                let d_bias = self.bias.as_ref().map(|bias| &mut rest[..bias.len()]);
+                linear::backward_weight((Some(&mut front[words]), d_bias), d_logits, &head.output, rows);
+            }
             self.transform.backward(values, grads, rows, &mut head);
             for (token, d) in tokens.iter().zip(head.d_input.chunks_exact(width)) {
                 let row = &mut head.d_hidden[token * width..][..width];
@@ -193,7 +195,7 @@ fn check_tied(encoder: &Encoder, tensors: &Tensors, spec: &MaskedLmSpec, dir: &P
     }
     let mut decoder = vec![0.0; words.len()];
     tensors.read(spec.decoder, &mut decoder)?;
-    if decoder != encoder.parameters().values[words] {
+    if decoder != encoder.weights()[words] {
         return Err(Error::Model {
             path: dir.to_owned(),
             problem: format!("`{}` is not the table of word embeddings", spec.decoder),

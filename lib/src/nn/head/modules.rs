@@ -202,6 +202,7 @@ impl VectorModules {
                 Map::Dense(place, activation) => {
                     let mut before = vec![0.0; rows * output];
                     if rows > 0 {
+                        let place = place.behind(parameters.frozen());
                         linear::forward(&mut before, &vectors, place.weight(values), rows);
                         place.bias(values).into_iter().for_each(|bias| linear::add_bias(&mut before, bias));
                     }
@@ -212,6 +213,7 @@ impl VectorModules {
                     let mut after = vec![0.0; vectors.len()];
                     let mut cache = NormCache::default();
                     cache.fit(rows, *output, Storage::F32);
+                    let place = place.behind(parameters.frozen());
                     let weights = place.as_norm(values, EPS);
                     norm::forward(&mut after, &mut vectors, Before::default(), weights, &mut cache, &mut []);
                     vectors = after;
@@ -229,6 +231,8 @@ impl VectorModules {
     /// From the gradient of the last vectors: adds that of every parameter, and returns that of the pooled vectors.
     pub(crate) fn backward(&self, parameters: &mut Parameters, kept: &KeptModules, gradient: &[f32]) -> Vec<f32> {
         let mut d = gradient.to_vec();
+        // Beside adapters the encoder's parameters are not in the table.
+        let frozen = parameters.frozen();
         let (values, grads) = parameters.values_and_grads();
         for (step, kept) in self.0.iter().zip(kept).rev() {
             match (&step.map, kept) {
@@ -236,12 +240,15 @@ impl VectorModules {
                     d.iter_mut().zip(before).for_each(|(d, before)| *d *= activation.slope(*before));
                     let (mut d_input, rows) = (vec![0.0; input.len()], input.len() / step.input);
                     if rows > 0 {
+                        let place = place.behind(frozen);
                         linear::backward(&d, input, place.weight(values), rows, &mut d_input, place.grads(grads));
                     }
                     d = d_input;
                 }
                 (Map::LayerNorm(place), Kept::LayerNorm(cache)) => {
-                    norm::backward(&mut d, place.weight(values), cache, &mut [], place.grads(grads));
+                    let place = place.behind(frozen);
+                    let (d_gamma, d_beta) = place.grads(grads);
+                    norm::backward(&mut d, place.weight(values), cache, &mut [], (Some(d_gamma), d_beta));
                 }
                 (_, Kept::Normalize { rows, lengths }) => {
                     d = normalize_rows_backward(rows, lengths, &d, step.output);

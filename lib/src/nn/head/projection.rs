@@ -48,7 +48,7 @@ impl Projection {
 
     /// Writes the weights of a Dense module's directory.
     pub(crate) fn save(&self, parameters: &Parameters, dir: &Path) -> Result<()> {
-        let range = self.weight.range();
+        let range = self.place(parameters).range();
         let entries = parameters.entries();
         let own =
             entries.iter().position(|entry| entry.range == range).map_or(&[][..], |index| &entries[index..=index]);
@@ -69,7 +69,7 @@ impl Projection {
             row.copy_from_slice(&hidden[token * width..][..width]);
         }
         if rows > 0 {
-            linear::forward(&mut vectors, &head.input, self.weight.weight(&parameters.values), rows);
+            linear::forward(&mut vectors, &head.input, self.place(parameters).weight(&parameters.values), rows);
         }
         vectors
     }
@@ -92,12 +92,17 @@ impl Projection {
         }
         let head = &mut activations.head;
         head.d_input.resize(rows * width, 0.0);
+        let place = self.place(parameters);
         let (values, grads) = parameters.values_and_grads();
-        let weight = self.weight.weight(values);
-        linear::backward(d_vectors, &head.input, weight, rows, &mut head.d_input, self.weight.grads(grads));
+        linear::backward(d_vectors, &head.input, place.weight(values), rows, &mut head.d_input, place.grads(grads));
         for (token, row) in tokens.iter().zip(head.d_input.chunks_exact(width)) {
             d_hidden[token * width..][..width].copy_from_slice(row);
         }
+    }
+
+    /// Where the weight lies: beside adapters the encoder's parameters are not in the table.
+    fn place(&self, parameters: &Parameters) -> ParamRange {
+        self.weight.behind(parameters.frozen())
     }
 
     fn on(encoder: &mut Encoder, dim: usize) -> Result<Self> {

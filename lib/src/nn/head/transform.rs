@@ -43,15 +43,26 @@ impl Transform {
         }
     }
 
-    /// From `cache.d_output (n, E)`, which is overwritten: `cache.d_input (n, H)`.
-    pub(super) fn backward(&self, values: &[f32], grads: &mut [f32], rows: usize, cache: &mut HeadCache) {
+    /// The same in a table without the first `count` numbers.
+    pub(super) fn behind(&self, count: usize) -> Self {
+        let norm = self.norm.as_ref().map(|norm| norm.behind(count));
+        Self { dense: self.dense.behind(count), norm, ..*self }
+    }
+
+    /// From `cache.d_output (n, E)`, which is overwritten: `cache.d_input (n, H)`, and the gradients of its parameters
+    /// where they are wanted.
+    pub(super) fn backward(&self, values: &[f32], mut grads: Option<&mut [f32]>, rows: usize, cache: &mut HeadCache) {
         let HeadCache { input, pre, activated, norm, d_output, d_input, .. } = cache;
         if let Some(place) = &self.norm {
-            norm::backward(d_output, place.weight(values), norm, &mut [], place.grads(grads));
+            let d_place = grads.as_deref_mut().map(|grads| place.grads(grads));
+            let d_place = d_place.map_or((None, None), |(d_gamma, d_beta)| (Some(d_gamma), d_beta));
+            norm::backward(d_output, place.weight(values), norm, &mut [], d_place);
         }
         activation::backward(d_output, pre, activated, self.activation);
         d_input.resize(input.len(), 0.0);
-        let weight = self.dense.weight(values);
-        linear::backward(d_output, input, weight, rows, d_input, self.dense.grads(grads));
+        linear::backward_input(d_input, false, d_output, self.dense.weight(values), rows);
+        if let Some((d_weight, d_bias)) = grads.map(|grads| self.dense.grads(grads)) {
+            linear::backward_weight((Some(d_weight), d_bias), d_output, input, rows);
+        }
     }
 }

@@ -26,18 +26,28 @@ impl WordTable {
             return Err(Error::Setting { field: "weights", value: format!("{weight} of word {word}"), expected });
         }
         let parameters = encoder.parameters_mut();
+        let frozen = parameters.frozen();
         let own = parameters.entries().iter().find(|entry| entry.name == Self::NAME);
         let range = match own.map(|entry| entry.range.clone()) {
             Some(range) => range,
+            None if frozen > 0 => {
+                let expected = "a model without adapters: they come after weights of query words".to_owned();
+                return Err(Error::Setting { field: "weights", value: "those of a new module".to_owned(), expected });
+            }
             None => parameters.outline(Self::NAME, &[vocab], true),
         };
         parameters.allocate()?;
         parameters.values[range.clone()].copy_from_slice(weights);
-        Ok(Self(range))
+        Ok(Self(range.start + frozen..range.end + frozen))
+    }
+
+    /// Where they lie: beside adapters the encoder's parameters are not in the table.
+    fn place(&self, parameters: &Parameters) -> Range<usize> {
+        self.0.start - parameters.frozen()..self.0.end - parameters.frozen()
     }
 
     pub(crate) fn weights<'a>(&self, parameters: &'a Parameters) -> &'a [f32] {
-        &parameters.values[self.0.clone()]
+        &parameters.values[self.place(parameters)]
     }
 
     /// Of one text, in its row of `(B, V)`.
@@ -48,7 +58,8 @@ impl WordTable {
 
     /// From the gradient of that row: adds that of the weights.
     pub(crate) fn backward(&self, parameters: &mut Parameters, ids: &[u32], gradient: &[f32]) {
-        let grads = &mut parameters.values_and_grads().1[self.0.clone()];
+        let place = self.place(parameters);
+        let grads = &mut parameters.values_and_grads().1[place];
         for id in words(ids) {
             grads[id as usize] += gradient[id as usize];
         }

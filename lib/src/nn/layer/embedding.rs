@@ -12,7 +12,9 @@ use crate::nn::spec::{Positions, Spec};
 pub(crate) fn number(spec: &Spec, batch: &PackedBatch, rows: &mut Vec<u32>) {
     rows.clear();
     match spec.positions {
-        Positions::Table { .. } | Positions::Rotary { .. } => rows.extend_from_slice(&batch.positions),
+        Positions::Table { .. } | Positions::Rotary { .. } | Positions::Relative { .. } => {
+            rows.extend_from_slice(&batch.positions)
+        }
         Positions::Counted { pad, .. } => {
             for range in batch.ranges() {
                 let mut last = pad;
@@ -80,7 +82,13 @@ pub(crate) fn backward(
             norm::drop(rows, d_output, width, site);
         }
     }
-    norm::backward(rows, layout.norm.weight(values), &cache.norm, &mut [], layout.norm.grads(grads));
+    norm::backward(
+        rows,
+        layout.norm.weight(values),
+        &cache.norm,
+        &mut [],
+        layout.norm.trained_grads(grads, pass.trained),
+    );
     let tables = [(Some(&layout.words), &batch.ids[..]), (layout.positions.as_ref(), pass.positions)];
     let tables = tables.into_iter().chain([(layout.segments.as_ref(), &batch.token_types[..])]);
     for (table, numbers) in tables.filter_map(|(table, numbers)| Some((table?, numbers))) {

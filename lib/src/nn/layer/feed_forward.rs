@@ -65,17 +65,28 @@ pub(super) fn backward(
     let (d_out, activated) = (&d_rows[..height * spec.width], &mut inner[..height * spec.inner]);
     let d_pre = &mut wide[..height * spec.up_width()];
     let site = pass.site(index, INNER, spec.rates.inner);
-    let down = |d_activated: &mut [f32]| {
+    if pass.is_adapted(index, Map::Down) {
+        // What went into the map; without an adapter it comes with the activation's gradient, and is not needed before.
+        if spec.gated {
+            gate::activate(pre, activated, spec.inner, spec.activation);
+        } else {
+            activated.copy_from_slice(pre);
+            activation::apply(activated, None, spec.activation);
+        }
+        dropout::apply(activated, spec.inner, site);
+    }
+    let mut down = |d_activated: &mut [f32], activated: &[f32]| {
         linear::backward_input(d_activated, false, d_out, layer.down.weight(values), height);
+        pass.product_backward(index, Map::Down, height, grads, d_out, activated, Some(&mut *d_activated));
         dropout::apply(d_activated, spec.inner, site);
     };
     if spec.gated {
         // Twice as wide as what comes in, so not in place.
         let d_activated = &mut d_inner[..height * spec.inner];
-        down(d_activated);
+        down(d_activated, activated);
         gate::backward(d_activated, pre, d_pre, activated, spec.inner, spec.activation);
     } else {
-        down(d_pre);
+        down(d_pre, activated);
         activation::backward(d_pre, pre, activated, spec.activation);
     }
     dropout::apply(activated, spec.inner, site);
@@ -83,5 +94,6 @@ pub(super) fn backward(
     let accumulate = d.is_some();
     let d_input = d.unwrap_or_else(|| &mut d_branch[..height * spec.width]);
     linear::backward_input(d_input, accumulate, d_pre, layer.up.weight(values), height);
+    pass.product_backward(index, Map::Up, height, grads, d_pre, input, Some(d_input));
     linear::backward_weight(layer.up.trained_grads(grads, pass.trained), d_pre, input, height);
 }

@@ -7,16 +7,18 @@ pub(super) mod embedding;
 pub(super) mod feed_forward;
 pub(super) mod post_norm;
 pub(super) mod pre_norm;
+pub(super) mod span;
 
 use std::ops::Range;
 
-use super::activations::{LayerCache, Scratch};
+use super::activations::{LayerCache, Scratch, SpanCache};
 use super::blocks::attention::Heads;
 use super::blocks::dropout::Site;
 use super::blocks::rotary::Rotary;
 use super::blocks::{linear, rows};
 use super::int8::{Int8Rows, Int8Weights, Map};
 use super::layout::{LayerLayout, ParamRange};
+use super::lora::Beside;
 use super::spec::Spec;
 use super::trainable::Trained;
 use super::{Dropout, PackedBatch};
@@ -43,6 +45,10 @@ pub(super) struct Pass<'a> {
     pub(super) read: &'a [usize],
     /// The layers' maps in int8, in the place of the f32 ones.
     pub(super) int8: Option<&'a Int8Weights>,
+    /// What is added to the maps, and trained in their place.
+    pub(super) lora: Option<Beside<'a>>,
+    /// Relative positions that are compared with content.
+    pub(super) span: Option<&'a SpanCache>,
 }
 
 /// A layer's forward pass: `hidden (T, H)` goes through it, in place.
@@ -115,6 +121,7 @@ impl<'a> Pass<'a> {
             first: self.read_of(layer).is_some(),
             reach: self.spec.layers[layer].reach,
             offsets: self.offsets,
+            positional: None,
         }
     }
 
@@ -131,11 +138,70 @@ impl<'a> Pass<'a> {
         bytes: &mut Int8Rows,
     ) {
         match self.int8 {
-            None => linear::forward(y, x, weight, rows),
+            None => {
+                linear::forward(y, x, weight, rows);
+                if let Some(lora) = self.lora {
+                    lora.forward(layer, map, y, x, rows, self.tokens_of(layer, map));
+                }
+            }
+            // They are in these.
             Some(int8) => {
                 bytes.fill(x, x.len() / rows.max(1));
                 int8.map(layer, map).forward(y, bytes);
             }
+        }
+    }
+
+    /// From the gradient of what a map of a layer makes of `x`, `dy`, after that of the map itself: the gradients of its
+    /// adapters, and their share in that of `x` where it is wanted.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn product_backward(
+        &self,
+        layer: usize,
+        map: Map,
+        rows: usize,
+        grads: &mut [f32],
+        dy: &[f32],
+        x: &[f32],
+        dx: Option<&mut [f32]>,
+    ) {
+        if let Some(lora) = self.lora {
+            lora.backward(layer, map, grads, dy, x, dx, rows, self.tokens_of(layer, map));
+        }
+    }
+
+    /// What adapters of queries and keys add to those of relative positions.
+    pub(super) fn span_product(&self, layer: usize, rows: usize, y: &mut [f32], x: &[f32]) {
+        if let Some(lora) = self.lora {
+            lora.forward(layer, Map::Qkv, y, x, rows, None);
+        }
+    }
+
+    /// The same backward.
+    pub(super) fn span_product_backward(
+        &self,
+        layer: usize,
+        rows: usize,
+        grads: &mut [f32],
+        dy: &[f32],
+        x: &[f32],
+        dx: &mut [f32],
+    ) {
+        if let Some(lora) = self.lora {
+            lora.backward(layer, Map::Qkv, grads, dy, x, Some(dx), rows, None);
+        }
+    }
+
+    /// Whether a map of a layer has an adapter.
+    pub(super) fn is_adapted(&self, layer: usize, map: Map) -> bool {
+        self.lora.is_some_and(|lora| lora.adapts(layer, map))
+    }
+
+    /// The tokens of the rows that go through a map of a layer, where not all have one.
+    fn tokens_of(&self, layer: usize, map: Map) -> Option<&'a [usize]> {
+        match map {
+            Map::Qkv => None,
+            Map::Out | Map::Up | Map::Down => self.read_of(layer),
         }
     }
 

@@ -48,7 +48,13 @@ pub(crate) fn backward(
     // Behind the norm, `d` is the gradient of the sum and so of the residual.
     let place = &layer.output_norm;
     let front = &mut d[..size];
-    norm::backward(front, place.weight(values), &cache.output_norm, &mut scratch.widened_rows, place.grads(grads));
+    norm::backward(
+        front,
+        place.weight(values),
+        &cache.output_norm,
+        &mut scratch.widened_rows,
+        place.trained_grads(grads, pass.trained),
+    );
     norm::drop(&mut scratch.d_rows[..size], front, spec.width, pass.site(index, FEED_FORWARD, spec.rates.output));
     let place = attention_norm(layer);
     // Taken out while the block uses the rest of the scratch.
@@ -58,7 +64,13 @@ pub(crate) fn backward(
     feed_forward::backward(pass, index, layer, values, grads, Some(&mut *front), &attended[..size], cache, scratch);
     scratch.input = attended;
 
-    norm::backward(front, place.weight(values), &cache.attention_norm, &mut scratch.widened_rows, place.grads(grads));
+    norm::backward(
+        front,
+        place.weight(values),
+        &cache.attention_norm,
+        &mut scratch.widened_rows,
+        place.trained_grads(grads, pass.trained),
+    );
     norm::drop(&mut scratch.d_rows[..size], front, spec.width, pass.site(index, ATTENTION, spec.rates.attention));
     pass.widen(index, d);
     let needs_input_grad = pass.needs_input_grad(index, layer);

@@ -66,7 +66,7 @@ pub(crate) fn backward(
     norm::restore(&mut input[..size], norm, &cache.output_norm, &mut scratch.widened_rows);
     feed_forward::backward(pass, index, layer, values, grads, None, &input[..size], cache, scratch);
     let (branch, widened) = (&mut scratch.d_branch[..size], &mut scratch.widened_rows);
-    norm::backward(branch, place.weight(values), &cache.output_norm, widened, place.grads(grads));
+    norm::backward(branch, place.weight(values), &cache.output_norm, widened, place.trained_grads(grads, pass.trained));
     residual::accumulate(front, branch);
 
     norm::drop(&mut scratch.d_rows[..size], front, spec.width, pass.site(index, ATTENTION, spec.rates.attention));
@@ -80,7 +80,13 @@ pub(crate) fn backward(
             attention::backward(pass, index, layer, values, grads, (wanted, None), &input[..size], cache, scratch);
             let (branch, widened) = (&mut scratch.d_branch[..size], &mut scratch.widened_rows);
             if wanted {
-                norm::backward(branch, place.weight(values), &cache.attention_norm, widened, place.grads(grads));
+                norm::backward(
+                    branch,
+                    place.weight(values),
+                    &cache.attention_norm,
+                    widened,
+                    place.trained_grads(grads, pass.trained),
+                );
             }
         }
         None => attention::backward(

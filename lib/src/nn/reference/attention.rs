@@ -5,6 +5,7 @@ use candle_core::{D, Device, Tensor};
 use super::Reference;
 use super::ops::drop_rows;
 use crate::Result;
+use crate::nn::blocks::disentangled;
 use crate::nn::spec::Spec;
 use crate::nn::{Dropout, PackedBatch};
 
@@ -21,6 +22,7 @@ impl Reference {
         let Spec { heads, width, .. } = self.spec;
         let (size, site) = (self.spec.head_size(), self.spec.weights_site(dropout, layer));
         let qkv = self.project(layer, hidden)?;
+        let span = self.span(layer, dropout)?;
         let mut sequences = Vec::with_capacity(batch.sequences());
         for (sequence, range) in batch.ranges().enumerate().filter(|(_, range)| !range.is_empty()) {
             let attended = batch.attended_of(sequence);
@@ -32,7 +34,12 @@ impl Reference {
                 };
                 let turned = |x: Tensor| self.turn(layer, x, &positions[range.clone()]);
                 let (q, k, v) = (turned(part(0)?)?, turned(part(1)?)?, part(2)?);
-                let scores = (q.matmul(&k.t()?)? / (size as f64).sqrt())?;
+                let mut scores = q.matmul(&k.t()?)?;
+                if let Some(span) = &span {
+                    scores = (scores + self.by_position(span, &q, &k, head)?)?;
+                }
+                let terms = if span.is_some() { 3.0 } else { 1.0 };
+                let scores = (scores / (terms * size as f64).sqrt())?;
                 let scores = self.bias(layer, &scores, head)?.narrow(1, 0, attended)?;
                 let v = v.narrow(0, 0, attended)?;
                 let weights = candle_nn::ops::softmax(&scores, D::Minus1)?;
@@ -49,6 +56,30 @@ impl Reference {
         let names = &self.spec.names;
         let parts = names.qkv.iter().map(|part| self.linear(&format!("{}.{layer}.{part}", names.layer), hidden));
         Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 1)?)
+    }
+
+    /// Queries, keys (and values) of a layer's relative positions, `(rows, 3H)`.
+    fn span(&self, layer: usize, dropout: Option<Dropout>) -> Result<Option<Tensor>> {
+        let Some(span) = self.spec.span else { return Ok(None) };
+        let rows = self.norm(span.norm, self.get(&format!("{}.weight", self.spec.names.relative))?)?;
+        let rows = super::ops::drop(&rows, crate::nn::layer::span::site(&self.spec, dropout, layer))?;
+        Ok(Some(self.project(layer, &rows)?))
+    }
+
+    /// `q_i · K_r + k_j · Q_r` with the row `r` of the offset `i - j`, `(S, S)`.
+    fn by_position(&self, span: &Tensor, q: &Tensor, k: &Tensor, head: usize) -> Result<Tensor> {
+        let Spec { width, span: own, .. } = &self.spec;
+        let (length, size) = q.dims2()?;
+        let part = |part: usize| span.narrow(1, part * width + head * size, size)?.contiguous();
+        let (by_query, by_key) = (q.matmul(&part(1)?.t()?)?, k.matmul(&part(0)?.t()?)?);
+        let (rows, farthest) = own.map_or((0, None), |own| (own.rows, own.farthest));
+        let row = |i: usize, j: usize| disentangled::row(i as isize - j as isize, rows, farthest) as u32;
+        let pairs = |first: bool| -> Result<Tensor> {
+            let row = |(i, j)| if first { row(i, j) } else { row(j, i) };
+            let pairs = (0..length).flat_map(|i| (0..length).map(move |j| (i, j)));
+            Ok(Tensor::from_iter(pairs.map(row), &Device::Cpu)?.reshape((length, length))?)
+        };
+        Ok((by_query.gather(&pairs(true)?, 1)? + by_key.gather(&pairs(false)?, 1)?.t()?)?)
     }
 
     /// Rotates the rows of one head `(S, d)` by their positions.

@@ -26,6 +26,7 @@ pub struct Reference {
 impl Reference {
     /// Copies the parameters.
     pub fn new(encoder: &Encoder) -> Result<Self> {
+        let encoder = &*encoder.merged();
         let copy = |name: &str| Ok((name.to_owned(), Var::from_tensor(&encoder.parameters().tensor(name)?)?));
         let parameters = encoder.parameters().entries().iter().map(|entry| copy(&entry.name)).collect::<Result<_>>()?;
         Ok(Self { config: encoder.config().clone(), spec: encoder.spec().clone(), parameters })
@@ -77,7 +78,7 @@ impl Reference {
             Ok(self.get(&format!("{table}.weight"))?.index_select(&ids, 0)?)
         };
         let mut sum = look_up(names.words, &batch.ids)?;
-        if !matches!(self.spec.positions, Positions::Rotary { .. }) {
+        if !matches!(self.spec.positions, Positions::Rotary { .. } | Positions::Relative { .. }) {
             sum = (sum + look_up(names.positions, positions)?)?;
         }
         if self.spec.segments > 0 {

@@ -101,7 +101,7 @@ impl Training {
             let vectors = 8.0 * side * rows(length) * (columns * self.model.width()) as f64;
             scores * (MATRIX_COPIES + matches(length)) + vectors
         };
-        let parameters = self.model.parameters().len();
+        let parameters = self.model.parameters().frozen() + self.model.parameters().len();
         let (trained, moments) = (self.optimizer.trained(), self.optimizer.moments().len());
         let fixed = training_bytes(parameters, trained, moments) as f64;
         let needed = |length: f64| (fixed + size_of::<f32>() as f64 * loss(length) + arena.bytes(pass(length))) / GIB;
@@ -126,7 +126,8 @@ impl Training {
     /// Checkpoints: those that are kept, the best one, and the one that is being written.
     pub(super) fn disk(&self) -> Check {
         let number = size_of::<f32>() as f64;
-        let model = number * self.model.parameters().len() as f64;
+        let parameters = self.model.parameters();
+        let model = number * (parameters.frozen() + parameters.len()) as f64;
         let one = model + number * (self.optimizer.trained() * self.optimizer.moments().len()) as f64;
         match (&self.config.checkpoint, &self.config.validation.keep_best) {
             (Some(config), _) => enough_disk(&config.dir, one * (config.keep as f64 + 2.0)),

@@ -35,8 +35,8 @@ pub fn batch_sizes(models: &[(&str, &dyn Model)], lengths: &[usize], gib: &[f64]
         let arena = ArenaSize::measure(*model, Memory::default(), |_| false)?;
         for length in lengths {
             let length = (*length).clamp(1, model.max_length());
-            let parameters = model.parameters().len();
-            let fixed = training_bytes(parameters, parameters, 2);
+            let (frozen, trained) = (model.parameters().frozen(), model.parameters().len());
+            let fixed = training_bytes(frozen + trained, trained, 2);
             for memory in gib {
                 names.push(*name);
                 tokens.push(length as u64);

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::nn::PackedBatch;
+use crate::nn::blocks::disentangled::Positional;
 use crate::nn::blocks::dropout::MASK_GROUP;
 use crate::nn::gemm::View;
 use crate::nn::math::LANES;
@@ -22,6 +23,8 @@ pub(crate) struct Heads<'a> {
     pub(crate) reach: Option<usize>,
     /// `(heads, 2L - 1)`: a bias for every offset `j - i` up to the longest sequence; none if empty.
     pub(crate) offsets: &'a [f32],
+    /// Relative positions that are compared with content.
+    pub(crate) positional: Option<Positional<'a>>,
 }
 
 /// Queries that are computed together: their scores for 512 keys are 512 KiB, which a core's second-level cache
@@ -29,6 +32,7 @@ pub(crate) struct Heads<'a> {
 const QUERIES: usize = 256;
 
 /// One head of one sequence.
+#[derive(Clone)]
 pub(super) struct Task {
     /// The sequence's tokens.
     pub(super) range: Range<usize>,
@@ -40,15 +44,15 @@ pub(super) struct Task {
 }
 
 /// Some queries of a sequence and all keys that they see.
-pub(super) struct Block {
-    pub(super) queries: Range<usize>,
-    pub(super) keys: Range<usize>,
+pub(in crate::nn::blocks) struct Block {
+    pub(in crate::nn::blocks) queries: Range<usize>,
+    pub(in crate::nn::blocks) keys: Range<usize>,
 }
 
 impl Block {
     /// From one query's scores to the next: whole groups of masks, so that no loop over a row has an end of its
     /// own, and a vector more, because rows that lie a power of two apart share few sets of the caches.
-    pub(super) fn stride(&self) -> usize {
+    pub(in crate::nn::blocks) fn stride(&self) -> usize {
         self.keys.len().next_multiple_of(MASK_GROUP) + LANES
     }
 
@@ -102,8 +106,9 @@ impl<'a> Heads<'a> {
         }
     }
 
-    pub(super) fn scale(&self) -> f32 {
-        1.0 / (self.size as f32).sqrt()
+    pub(in crate::nn::blocks) fn scale(&self) -> f32 {
+        let terms = if self.positional.is_some() { 3 } else { 1 };
+        1.0 / ((terms * self.size) as f32).sqrt()
     }
 
     /// The columns of a head in a row of width `H`.

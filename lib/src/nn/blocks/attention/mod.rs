@@ -12,9 +12,11 @@ use rayon::prelude::*;
 
 use super::dropout::Site;
 use crate::nn::gemm::{Threads, View, dot_rows, gemm, gemm_into, gemm_rounded};
+pub(super) use heads::Block;
 pub(crate) use heads::Heads;
 use heads::{Task, sum_diagonals};
-use scratch::{Scattered, with_scratch};
+use scratch::Scattered;
+pub(super) use scratch::with_scratch;
 use softmax::{Masks, softmax, softmax_slope};
 
 /// From `qkv (T, 3H)`: `context (R, H)` and `log_sums (heads, R)`, a row for each query.
@@ -35,6 +37,10 @@ pub(crate) fn forward(
             let (height, stride) = (block.queries.len(), block.stride());
             with_scratch([height * stride, height * heads.size, height], |[scores, rows, inverse_sums]| {
                 multiply((&mut *scores, stride), q.rows(&block.queries), k.rows(&block.keys).t(), heads.scale());
+                if let Some(positional) = heads.positional {
+                    let content = [q.rows(&block.queries), k.rows(&block.keys)];
+                    positional.forward(scores, &block, content, &heads, head);
+                }
                 heads.shape(scores, &block, head);
                 let out = out.start + block.queries.start..out.start + block.queries.end;
                 // SAFETY: a (sequence, head) is one task, and no other touches its part of a row.
@@ -55,11 +61,13 @@ pub(crate) fn forward(
 }
 
 /// From `d_context (R, H)`, and `context` as the forward pass left it: `d_qkv (T, 3H)`, and the gradient of every
-/// offset's bias in every (sequence, head), `d_offsets (B * heads, 2L - 1)`.
+/// offset's bias in every (sequence, head), `d_offsets (B * heads, 2L - 1)`. The gradient of queries and keys of relative
+/// positions is added to `d_positional (heads, 2, R, d)`.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn backward(
     d_qkv: &mut [f32],
     d_offsets: &mut [f32],
+    d_positional: &mut [f32],
     d_context: &[f32],
     context: &[f32],
     qkv: &[f32],
@@ -70,7 +78,7 @@ pub(crate) fn backward(
     let (height, width) = (log_sums.len() / heads.count, heads.width());
     let d_qkv = Scattered::new(d_qkv, 3 * width);
     let d_offsets = Scattered::new(d_offsets, heads.offsets.len() / heads.count);
-    heads.tasks().into_par_iter().enumerate().for_each(|(task, Task { range, out: rows, attended, head })| {
+    let work = |(task, Task { range, out: rows, attended, head }): (usize, Task), d_positional: &mut [f32]| {
         let [q, k, v] = heads.project(qkv, &range, head);
         let part = |whole| heads.part(whole, &rows, head);
         let (d_out, out) = (part(d_context), part(context));
@@ -96,6 +104,9 @@ pub(crate) fn backward(
                 let keys = block.keys.start * heads.size..block.keys.end * heads.size;
                 with_scratch([queries * stride, queries * stride, queries * heads.size], |[weights, d_scores, d_q]| {
                     gemm_into((weights, stride), q, k.t(), heads.scale(), false, Threads::This);
+                    if let Some(positional) = heads.positional {
+                        positional.forward(weights, &block, [q, k], &heads, head);
+                    }
                     heads.shape(weights, &block, head);
                     gemm_into((d_scores, stride), d_out, v.t(), 1.0, false, Threads::This);
                     let sums = &log_sums[head * height + rows.start + block.queries.start..][..queries];
@@ -112,11 +123,15 @@ pub(crate) fn backward(
                     if !d_biases.is_empty() {
                         sum_diagonals(d_biases, d_scores, &block);
                     }
-                    let (weights, d_scores) = (block.view(weights), block.view(d_scores));
+                    let (weights, slopes) = (block.view(weights), block.view(d_scores));
                     gemm(&mut d_v[keys.clone()], weights.t(), d_out, 1.0, true, Threads::This);
-                    gemm(d_q, d_scores, k, heads.scale(), false, Threads::This);
+                    gemm(d_q, slopes, k, heads.scale(), false, Threads::This);
+                    gemm(&mut d_k[keys.clone()], slopes.t(), q, heads.scale(), true, Threads::This);
+                    if let Some(positional) = heads.positional {
+                        let d_content = [&mut *d_q, &mut d_k[keys.clone()]];
+                        positional.backward(d_scores, &block, [q, k], &heads, head, d_content, d_positional);
+                    }
                     write(0, block.queries.start, d_q);
-                    gemm(&mut d_k[keys.clone()], d_scores.t(), q, heads.scale(), true, Threads::This);
                 });
             }
             write(1, 0, d_k);
@@ -127,6 +142,15 @@ pub(crate) fn backward(
                 write(0, 1, &d_k[heads.size..]);
             }
         });
+    };
+    let tasks = heads.tasks().into_iter().enumerate().collect::<Vec<_>>();
+    if heads.positional.is_none() {
+        return tasks.into_par_iter().for_each(|task| work(task, &mut []));
+    }
+    // What all sequences share is summed up head by head, in their order.
+    let size = (d_positional.len() / heads.count).max(1);
+    d_positional.par_chunks_mut(size).enumerate().for_each(|(head, d_positional)| {
+        tasks.iter().filter(|(_, task)| task.head == head).for_each(|task| work(task.clone(), d_positional));
     });
 }
 

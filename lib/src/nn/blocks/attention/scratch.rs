@@ -8,7 +8,7 @@ use crate::nn::math::vectorised;
 use crate::nn::saved_tensor::grow;
 
 /// Runs `work` with three buffers of this thread that keep their memory from call to call.
-pub(super) fn with_scratch(lengths: [usize; 3], work: impl FnOnce([&mut [f32]; 3])) {
+pub(in crate::nn::blocks) fn with_scratch(lengths: [usize; 3], work: impl FnOnce([&mut [f32]; 3])) {
     thread_local!(static BUFFERS: RefCell<Vec<[Vec<f32>; 3]>> = const { RefCell::new(Vec::new()) });
     let mut buffers = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
     for (buffer, length) in buffers.iter_mut().zip(lengths) {

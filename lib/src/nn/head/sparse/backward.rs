@@ -50,7 +50,7 @@ impl MaskedLm {
                 }
                 WordPooling::Sum => self.backward_sums(saturation, batch, &mut head, d_weights),
             }
-            let (values, grads) = self.encoder.parameters_mut().values_and_grads();
+            let (values, grads) = self.encoder.weights_and_grads();
             self.transform.backward(values, grads, rows, &mut head);
             head.d_hidden.copy_from_slice(&head.d_input);
         }
@@ -63,11 +63,12 @@ impl MaskedLm {
     fn backward_largest(&mut self, batch: &PackedBatch, head: &mut HeadCache, winners: &[u32], d_scores: &[f32]) {
         let (width, vocab) = (self.encoder.spec().embedding, self.encoder.spec().vocab);
         let (bias, words) = (self.bias.clone(), self.encoder.words());
-        let (values, grads) = self.encoder.parameters_mut().values_and_grads();
+        let (values, mut grads) = self.encoder.weights_and_grads();
         let HeadCache { output, d_output, .. } = head;
         let tokens = |text: usize| batch.bounds[text] * width..batch.bounds[text + 1] * width;
         // A word belongs to one task, and so does a text: the order of all sums is that of the batch.
-        let tasks = grads[words.clone()].par_chunks_mut(WORDS_PER_TASK * width).enumerate();
+        let d_words = grads.as_deref_mut().map_or(&mut [][..], |grads| &mut grads[words.clone()]);
+        let tasks = d_words.par_chunks_mut(WORDS_PER_TASK * width).enumerate();
         tasks.for_each(|(task, d_table)| {
             let first = task * WORDS_PER_TASK;
             for text in 0..batch.sequences() {
@@ -75,7 +76,7 @@ impl MaskedLm {
                 add_rows(d_table, &output[tokens(text)], &winners[place.clone()], &d_scores[place], width);
             }
         });
-        if let Some(bias) = bias {
+        if let Some((bias, grads)) = bias.zip(grads) {
             grads[bias].par_iter_mut().enumerate().for_each(|(word, d_bias)| {
                 // As for any bias, the sum is f64: its terms may cancel.
                 let terms = d_scores.iter().skip(word).step_by(vocab);
@@ -115,11 +116,12 @@ impl MaskedLm {
                     }
                 }
             });
-            let (values, grads) = self.encoder.parameters_mut().values_and_grads();
+            let (values, grads) = self.encoder.weights_and_grads();
             let rows_of_table = table.start + words.start * width..table.start + words.end * width;
             let d_scores = View::new(scores, rows, words.len());
             let known = View::new(&values[rows_of_table.clone()], words.len(), width);
             gemm(d_output, d_scores, known, 1.0, true, Threads::All);
+            let Some(grads) = grads else { continue };
             gemm(&mut grads[rows_of_table], d_scores.t(), View::new(output, rows, width), 1.0, true, Threads::All);
             if let Some(bias) = &bias {
                 linear::add_column_sums(&mut grads[bias.clone()][words], scores);

@@ -20,7 +20,7 @@ impl MaskedLm {
     ) -> Result<(Vec<f32>, Winners)> {
         self.encoder.forward(batch, activations)?;
         let (rows, spec) = (batch.tokens(), self.encoder.spec());
-        let values = self.encoder.parameters().values.as_slice();
+        let values = self.encoder.weights();
         activations.head.fit(rows, spec.width, spec.embedding, 0);
         let mut weights = vec![0.0; batch.sequences() * spec.vocab];
         let keeps = pooling == WordPooling::Max && activations.memory.is_some();

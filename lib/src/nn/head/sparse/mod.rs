@@ -44,7 +44,7 @@ const BLOCK: usize = 512;
 impl MaskedLm {
     /// The scores `(T, words)` of some words.
     fn score(&self, words: Range<usize>, output: &[f32], rows: usize, scores: &mut Vec<f32>) {
-        let (width, values) = (self.encoder.spec().embedding, self.encoder.parameters().values.as_slice());
+        let (width, values) = (self.encoder.spec().embedding, self.encoder.weights());
         let table = &values[self.encoder.words()][words.start * width..words.end * width];
         scores.resize(rows * words.len(), 0.0);
         linear::forward(scores, output, table, rows);
