@@ -7,6 +7,7 @@ mod chains;
 mod checkpoints;
 mod colbert;
 mod cross_encoder;
+mod custom_model;
 mod data;
 mod directories;
 mod families;
@@ -47,6 +48,7 @@ fn main() {
         checkpoints::trials(),
         colbert::trials(),
         cross_encoder::trials(),
+        custom_model::trials(),
         data::trials(),
         directories::trials(),
         heads::trials(),

@@ -1,5 +1,6 @@
 //! The trainer: against sentence-transformers, over its whole course, and where it refuses.
 
+mod compared;
 mod course;
 mod labels;
 mod large;
@@ -52,6 +53,8 @@ pub fn trials() -> Trials {
         test("training::parameters_of_a_loss_are_in_checkpoints", || parameters::are_in_checkpoints().unwrap()),
         test("training::parameters_of_a_loss_are_handed_over", || parameters::are_handed_over().unwrap()),
         test("training::parameters_of_a_loss_classify", || parameters::classify().unwrap()),
+        test("training::losses_are_compared_from_one_start", || compared::compared().unwrap()),
+        test("training::losses_are_compared_on_labels", || compared::labelled_and_refused().unwrap()),
         large::five_million(),
     ]
 }

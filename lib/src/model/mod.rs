@@ -4,6 +4,7 @@
 mod bi_encoder;
 mod colbert;
 mod cross_encoder;
+mod custom;
 mod directory;
 mod embeddings;
 mod interface;
@@ -16,8 +17,9 @@ mod token_embeddings;
 pub use bi_encoder::{BiEncoder, BiEncoderConfig, Precision, Role};
 pub use colbert::{ColBert, ColBertConfig};
 pub use cross_encoder::{Activation, CrossEncoder, CrossEncoderConfig};
+pub use custom::{CustomConfig, CustomHead, CustomModel, Hidden};
 pub use embeddings::Embeddings;
-pub use interface::{Model, Outputs, Part, Tokens};
+pub use interface::{HeadInputs, Model, Outputs, Part, Tokens};
 pub(crate) use interface::{as_type, downcast};
 pub use pooling::Pooling;
 pub use ranked::Ranked;

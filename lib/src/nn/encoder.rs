@@ -128,7 +128,7 @@ impl Encoder {
     }
 
     /// Takes away what a head has added to the table.
-    pub(super) fn remove_head(&mut self) {
+    pub(crate) fn remove_head(&mut self) {
         self.parameters.truncate(self.own);
     }
 

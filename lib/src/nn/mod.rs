@@ -13,7 +13,7 @@ mod activations;
 mod batch;
 mod batch_check;
 mod blocks;
-mod checkpoint;
+pub(crate) mod checkpoint;
 mod config;
 mod encoder;
 mod family;

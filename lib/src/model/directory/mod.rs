@@ -4,6 +4,7 @@
 //! What changes vectors is honoured and written back, or refused by name.
 
 mod colbert;
+mod custom;
 mod foreign;
 mod read;
 mod replace;
@@ -12,6 +13,7 @@ mod text;
 mod write;
 
 pub(super) use colbert::{read as read_colbert, read_encoder, write as write_colbert};
+pub(super) use custom::{read as read_custom, write as write_custom};
 pub(super) use read::{read, unusable};
 pub(super) use replace::replace;
 pub(super) use splade::{read as read_splade, write as write_splade};

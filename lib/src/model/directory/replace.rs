@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// Files and folders of a model by any tool. Those of an old model are not kept next to a new one.
 const OF_A_MODEL: &str = "
-    config.json model.safetensors model.safetensors.index.json pytorch_model.bin pytorch_model.bin.index.json
+    config.json config_kensaku.json head model.safetensors model.safetensors.index.json pytorch_model.bin pytorch_model.bin.index.json
     tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json vocab.txt vocab.json merges.txt
     sentencepiece.bpe.model spiece.model modules.json config_sentence_transformers.json 0_Transformer 1_Dense
     1_Pooling 1_SpladePooling 2_Dense 2_MultiVectorMask 2_Normalize 3_Normalize onnx openvino";
