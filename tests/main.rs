@@ -25,10 +25,12 @@ mod models;
 mod odd_texts;
 mod optim;
 mod preflight;
+mod quantized;
 mod readers;
 mod settings;
 mod shared;
 mod splade;
+mod static_embedding;
 mod tokenizer;
 mod training;
 mod validation;
@@ -64,9 +66,11 @@ fn main() {
         odd_texts::trials(),
         optim::trials(),
         preflight::trials(),
+        quantized::trials(),
         readers::trials(),
         settings::trials(),
         splade::trials(),
+        static_embedding::trials(),
         tokenizer::trials(),
         training::trials(),
         validation::trials(),

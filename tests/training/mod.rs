@@ -26,6 +26,10 @@ pub fn trials() -> Trials {
             // Part by part, as the peer's `mini_batch_size`.
             peer::bi_encoder("bi_encoder_cached_mnrl", Some(MicroBatch::Texts(2)));
         }),
+        test("training::bi_encoder_dense_cosent_equals_sentence_transformers", || peer::dense(None)),
+        test("training::bi_encoder_dense_cosent_in_parts_equals_sentence_transformers", || {
+            peer::dense(Some(MicroBatch::Texts(5)));
+        }),
         test("training::splade_mnrl_equals_sentence_transformers", || peer::splade(None)),
         test("training::splade_mnrl_in_parts_equals_sentence_transformers", || {
             peer::splade(Some(MicroBatch::Texts(4)));

@@ -2,7 +2,7 @@
 
 use super::{BiEncoder, BiEncoderConfig};
 use crate::Result;
-use crate::nn::Encoder;
+use crate::nn::{Encoder, VectorModules};
 use crate::text::Tokenizer;
 
 const CONFIG: &[u8] = include_bytes!("../../../assets/kensaku-tiny/config.json");
@@ -29,7 +29,10 @@ impl BiEncoder {
     /// ```
     pub fn tiny() -> Result<Self> {
         let config = BiEncoderConfig { max_length: 256, ..Default::default() };
-        Self::from_parts(Encoder::embedded(CONFIG, WEIGHTS)?, Tokenizer::from_bytes(TOKENIZER)?, config)
+        let mut encoder = Encoder::embedded(CONFIG, WEIGHTS)?;
+        let width = encoder.config().hidden_size();
+        let modules = VectorModules::new(&mut encoder, &config.modules, width, 0)?;
+        Self::from_parts(encoder, modules, Tokenizer::from_bytes(TOKENIZER)?, config)
     }
 }
 

@@ -12,7 +12,7 @@ use super::text::{Task, TextSettings};
 use super::write::{check_weights, write_texts};
 use crate::loss::Interaction;
 use crate::model::bi_encoder::{DOC, QUERY};
-use crate::model::{ColBert, ColBertConfig};
+use crate::model::{ColBert, ColBertConfig, TokenPooling};
 use crate::nn::{Encoder, Projection};
 use crate::text::Tokenizer;
 use crate::{Error, Result, files, folder};
@@ -23,15 +23,18 @@ pub(in crate::model) fn read(dir: &Path) -> Result<ColBert> {
     check_folder(dir)?;
     let modules = modules(dir)?;
     let kinds: Vec<&str> = modules.iter().map(|module| module.kind.as_str()).collect();
-    let (transformer, dense, mask) = match &modules[..] {
-        [transformer, dense] if kinds == ["Transformer", "Dense"] => (transformer, dense, None),
-        [transformer, dense, mask, _] if kinds == ["Transformer", "Dense", "MultiVectorMask", "Normalize"] => {
-            (transformer, dense, Some(mask))
+    let (transformer, dense, mask, pooling) = match &modules[..] {
+        [transformer, dense] if kinds == ["Transformer", "Dense"] => (transformer, dense, None, None),
+        [transformer, dense, mask, _, pooling @ ..]
+            if kinds[..4] == ["Transformer", "Dense", "MultiVectorMask", "Normalize"]
+                && matches!(kinds[4..], [] | ["HierarchicalTokenPooling"]) =>
+        {
+            (transformer, dense, Some(mask), pooling.first())
         }
         _ => {
             let problem = if kinds.is_empty() { "no modules".to_owned() } else { kinds.join(", ") };
-            let expected = "Transformer, Dense of PyLate, or Transformer, Dense, MultiVectorMask, Normalize of \
-                            sentence-transformers; `ColBert::from_encoder` makes a new model of another's encoder";
+            let expected = "Transformer, Dense of PyLate, or Transformer, Dense, MultiVectorMask, Normalize (and \
+                            HierarchicalTokenPooling) of sentence-transformers; `ColBert::from_encoder` makes a new model of another's encoder";
             return Err(unusable(&folder::file(dir, "modules.json")?, problem, expected));
         }
     };
@@ -43,6 +46,9 @@ pub(in crate::model) fn read(dir: &Path) -> Result<ColBert> {
         None => read_pylate(dir, &tokenizer)?,
         Some(mask) => read_multi_vector(dir, &transformer.path, &mask.path, &tokenizer, stored.max_length)?,
     };
+    if let Some(pooling) = pooling {
+        config.token_pooling = read_token_pooling(&pooling.path)?;
+    }
     config.dim = projection.dim();
     config.query_length = config.query_length.min(longest);
     config.doc_length = config.doc_length.min(longest);
@@ -111,6 +117,22 @@ fn check_dense(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+fn read_token_pooling(dir: &Path) -> Result<TokenPooling> {
+    let path = folder::file(dir, "config.json")?;
+    let stored: Value = folder::read_json(dir, "config.json")?;
+    let tasks = &stored["tasks"];
+    if !(tasks.is_null() || *tasks == json!(["document"])) {
+        return Err(unusable(&path, format!("`tasks` is {tasks}"), "[\"document\"]"));
+    }
+    let default = TokenPooling::default();
+    Ok(TokenPooling {
+        pool_factor: setting(&path, &stored, "pool_factor")?.unwrap_or(default.pool_factor),
+        protected_tokens: setting(&path, &stored, "num_protected_tokens")?.unwrap_or(default.protected_tokens),
+        // As there: a file that does not have the setting is from before it.
+        normalize: setting(&path, &stored, "normalize_embeddings")?.unwrap_or(false),
+    })
+}
+
 /// An error for what both kinds of directories have, if it changes vectors.
 fn check_settings(path: &Path, stored: &Value, kind: &str) -> Result<Interaction> {
     if stored["model_type"].as_str().is_some_and(|found| found != kind) {
@@ -160,6 +182,7 @@ fn read_pylate(dir: &Path, tokenizer: &Tokenizer) -> Result<ColBertConfig> {
         attend_to_expansion: setting(&path, &stored, "attend_to_expansion_tokens")?.unwrap_or(false),
         skip_words: setting(&path, &stored, "skiplist_words")?.unwrap_or(default.skip_words),
         interaction,
+        token_pooling: setting(&path, &stored, "token_pooling")?.unwrap_or_default(),
         ..ColBertConfig::default()
     })
 }
@@ -256,7 +279,7 @@ fn create(dir: &Path, model: &ColBert) -> Result<()> {
 }
 
 fn settings(config: &ColBertConfig) -> Value {
-    json!({
+    let mut settings = json!({
         "model_type": "ColBERT",
         // A version above the reader's own makes Python warn.
         "__version__": { "sentence_transformers": "3.0.0", "transformers": "4.41.0", "pytorch": "2.3.0" },
@@ -275,7 +298,12 @@ fn settings(config: &ColBertConfig) -> Value {
         "attend_to_expansion_tokens": config.attend_to_expansion,
         "skiplist_words": config.skip_words,
         "do_query_expansion": config.expand_queries,
-    })
+    });
+    // Python knows no such setting of a model, and passes over it.
+    if config.token_pooling != TokenPooling::default() {
+        settings["token_pooling"] = json!(config.token_pooling);
+    }
+    settings
 }
 
 const MODEL_CARD: &str = "---

@@ -9,6 +9,7 @@ mod foreign;
 mod read;
 mod replace;
 mod splade;
+mod static_embedding;
 mod text;
 mod write;
 
@@ -17,5 +18,6 @@ pub(super) use custom::{read as read_custom, write as write_custom};
 pub(super) use read::{read, unusable};
 pub(super) use replace::replace;
 pub(super) use splade::{read as read_splade, write as write_splade};
+pub(super) use static_embedding::{read as read_static, write as write_static};
 pub(super) use text::{Task, TextSettings};
 pub(super) use write::{check_weights, write, write_tokenizer};
