@@ -8,8 +8,8 @@ import pathlib
 import re
 import sys
 
-# Lines with metrics: `nDCG@10 untrained 0.043, ..`, and the rows of a report or of a chart's text.
-METRIC = re.compile(r"^((nDCG|RR|R)@\d+|trained|untrained|BM25)\b.*\d\.\d{3}")
+# Lines with metrics: `nDCG@10 before 0.343, ..`, and the rows of a report or of a chart's text.
+METRIC = re.compile(r"^((nDCG|RR|R)@\d+|trained|before|BM25)\b.*\d\.\d{3}")
 
 
 def main(executed: str) -> None:

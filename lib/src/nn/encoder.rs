@@ -11,7 +11,7 @@ use super::checkpoint::Tensors;
 use super::layout::{Layout, lay_out};
 use super::lora::Adapters;
 use super::spec::{Positions, Spec};
-use super::{EncoderConfig, LoadReport, Lora, Parameter, Parameters, WordTable, checkpoint, init};
+use super::{EncoderConfig, LoadReport, Lora, Parameter, Parameters, UnusableConfig, WordTable, checkpoint, init};
 use crate::{Error, Result};
 
 /// A transformer encoder of any family of [`EncoderConfig`], without the pooler that some have: search
@@ -62,6 +62,20 @@ impl Encoder {
         let mut encoder = Self::outline(checkpoint::read_config(dir)?.0)?;
         let loaded = checkpoint::fill(&mut encoder.parameters, &Tensors::open(dir)?, &[], |_| false)?;
         encoder.set_loaded(dir, loaded);
+        Ok(encoder)
+    }
+
+    /// From the content of a `config.json` and of a `model.safetensors` in f16 that lie in memory.
+    pub(crate) fn embedded(config: &[u8], weights: &[u8]) -> Result<Self> {
+        let unusable = |problem: String| Error::Shape {
+            what: "an embedded config.json".to_owned(),
+            found: problem,
+            expected: "that of a supported encoder".to_owned(),
+        };
+        let value: Value = serde_json::from_slice(config).map_err(|source| unusable(source.to_string()))?;
+        let config = EncoderConfig::try_from(value).map_err(|UnusableConfig { problem, .. }| unusable(problem))?;
+        let mut encoder = Self::outline(config)?;
+        checkpoint::fill_embedded(&mut encoder.parameters, weights)?;
         Ok(encoder)
     }
 

@@ -3,6 +3,7 @@
 mod config;
 mod encode;
 mod passes;
+mod tiny;
 
 use std::fmt;
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! Hugging Face directories: `config.json` and `model.safetensors`.
 
+mod embedded;
 mod tensors;
 
 use std::collections::{BTreeSet, HashMap};
@@ -12,6 +13,7 @@ use super::{EncoderConfig, Parameter, Parameters, UnusableConfig};
 use crate::{Error, Result};
 use crate::{files, folder};
 
+pub(crate) use embedded::fill_embedded;
 pub(crate) use tensors::Tensors;
 
 /// What a checkpoint holds beyond what the model takes, and what it lacks.
