@@ -89,7 +89,8 @@ pub(super) fn running() -> Result<()> {
     let data = words()?;
     let calls = AtomicUsize::new(0);
     let loss = custom(move |batch| {
-        if calls.fetch_add(1, Relaxed) == 2 {
+        // One call more than steps: the first step looks whether the loss holds variables.
+        if calls.fetch_add(1, Relaxed) == 3 {
             interrupt::set(true);
         }
         MultipleNegativesRanking::default().loss(batch)
