@@ -37,6 +37,7 @@ pub use activations::{Activations, Memory};
 pub use batch::PackedBatch;
 pub use blocks::dropout::Dropout;
 pub use checkpoint::LoadReport;
+pub(crate) use checkpoint::check_config;
 pub use config::Activation;
 pub use encoder::Encoder;
 pub use family::{

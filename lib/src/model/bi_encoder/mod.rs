@@ -13,6 +13,7 @@ use candle_core::Tensor;
 
 use super::directory;
 use crate::Result;
+use crate::hub::{PushConfig, push_saved};
 use crate::loss::Similarity;
 use crate::nn::{Encoder, EncoderConfig, Int8Weights};
 use crate::text::Tokenizer;
@@ -156,6 +157,22 @@ impl BiEncoder {
     /// model, is kept.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         directory::write(dir.as_ref(), self)
+    }
+
+    /// Saves the model to the hub as one commit, and gives the commit's address. It needs a token with the permission to
+    /// write: `HF_TOKEN`, or what `hf auth login` has stored. See [`PushConfig`].
+    ///
+    /// ```no_run
+    /// use kensaku::hub::PushConfig;
+    /// use kensaku::model::BiEncoder;
+    ///
+    /// let model = BiEncoder::load("my-model")?;
+    /// let config = PushConfig { private: true, message: "After one epoch".to_owned(), ..Default::default() };
+    /// println!("{}", model.push_to_hub("me/my-model", &config)?);
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
+    pub fn push_to_hub(&self, name: &str, config: &PushConfig) -> Result<String> {
+        push_saved(name, config, |dir| self.save(dir))
     }
 
     pub fn config(&self) -> &BiEncoderConfig {

@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicBool;
 use candle_core::Tensor;
 
 use super::{TokenEmbeddings, directory};
+use crate::hub::{PushConfig, push_saved};
 use crate::loss::Interaction;
 use crate::nn::{Encoder, EncoderConfig, Projection};
 use crate::text::Tokenizer;
@@ -188,6 +189,12 @@ impl ColBert {
     /// is there is replaced as a whole, at once; a README, and what else is not of the model, is kept.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         directory::write_colbert(dir.as_ref(), self)
+    }
+
+    /// Saves the model to the hub as one commit, and gives the commit's address. See
+    /// [`BiEncoder::push_to_hub`](super::BiEncoder::push_to_hub).
+    pub fn push_to_hub(&self, name: &str, config: &PushConfig) -> Result<String> {
+        push_saved(name, config, |dir| self.save(dir))
     }
 
     pub fn config(&self) -> &ColBertConfig {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{Activation, CrossEncoder, CrossEncoderConfig};
-use crate::model::directory::{Task, TextSettings, check_weights, replace, unusable, write_tokenizer};
-use crate::nn::Classifier;
+use crate::model::directory::{Task, TextSettings, check_weights, place, replace, unusable, write_tokenizer};
+use crate::nn::{Classifier, check_config};
 use crate::{Result, files, folder};
 
 const SIGMOID: &str = "torch.nn.modules.activation.Sigmoid";
@@ -16,12 +16,17 @@ const IDENTITY: &str = "torch.nn.modules.linear.Identity";
 
 const SETTINGS: &str = "config_sentence_transformers.json";
 
-pub(super) fn read(dir: &Path) -> Result<CrossEncoder> {
+pub(super) fn read(path: &Path) -> Result<CrossEncoder> {
+    let dir = &*place(path, &|dir| settings(dir).and_then(|_| check_config(dir)).map(|_| ()))?;
+    let (config, stored) = settings(dir)?;
+    let classifier = Classifier::load(dir)?;
+    let activation = activation(dir, &config, &stored, classifier.labels().len())?;
+    with_tokenizer(dir, Task::LABELS, classifier, activation)
+}
+
+/// The two files of settings, which decide without weights whether it is a cross-encoder.
+fn settings(dir: &Path) -> Result<(Value, Value)> {
     const EXPECTED: &str = "a directory of a cross-encoder, or of a Hugging Face model for sequence classification";
-    if !dir.is_dir() {
-        let problem = if dir.exists() { "a file, not a folder" } else { "no such folder (nothing is downloaded)" };
-        return Err(unusable(dir, problem, EXPECTED));
-    }
     let config: Value = folder::read_json(dir, "config.json")?;
     let architecture = config["architectures"][0].as_str().unwrap_or_default();
     if !architecture.ends_with("ForSequenceClassification") {
@@ -32,12 +37,11 @@ pub(super) fn read(dir: &Path) -> Result<CrossEncoder> {
     check_modules(dir)?;
     let stored = folder::optional_json(dir, SETTINGS)?;
     check_settings(&folder::file(dir, SETTINGS)?, &stored)?;
-    let classifier = Classifier::load(dir)?;
-    let activation = activation(dir, &config, &stored, classifier.labels().len())?;
-    with_tokenizer(dir, Task::LABELS, classifier, activation)
+    Ok((config, stored))
 }
 
-pub(super) fn read_encoder(dir: &Path, labels: usize, seed: u64) -> Result<CrossEncoder> {
+pub(super) fn read_encoder(path: &Path, labels: usize, seed: u64) -> Result<CrossEncoder> {
+    let dir = &*place(path, &|dir| check_config(dir).map(|_| ()))?;
     let activation = if labels == 1 { Activation::Sigmoid } else { Activation::Identity };
     with_tokenizer(dir, Task::HIDDEN_STATES, Classifier::load_for(dir, labels, seed)?, activation)
 }

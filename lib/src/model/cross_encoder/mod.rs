@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicBool;
 
 pub use config::{Activation, CrossEncoderConfig};
 
+use crate::hub::{PushConfig, push_saved};
 use crate::nn::{Classifier, Encoder, EncoderConfig};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
@@ -114,6 +115,12 @@ impl CrossEncoder {
     /// A model that is there is replaced as a whole, at once; what else is there is kept.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         directory::write(dir.as_ref(), self)
+    }
+
+    /// Saves the model to the hub as one commit, and gives the commit's address. See
+    /// [`BiEncoder::push_to_hub`](super::BiEncoder::push_to_hub).
+    pub fn push_to_hub(&self, name: &str, config: &PushConfig) -> Result<String> {
+        push_saved(name, config, |dir| self.save(dir))
     }
 
     pub fn config(&self) -> &CrossEncoderConfig {

@@ -6,35 +6,27 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::read::{check_folder, unusable};
+use super::place::place;
+use super::read::unusable;
 use super::replace::replace;
 use super::text::{Task, TextSettings};
 use super::write::{check_weights, write_texts};
 use crate::loss::Interaction;
 use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::{ColBert, ColBertConfig};
-use crate::nn::{Encoder, Projection};
+use crate::nn::{Encoder, Projection, check_config};
 use crate::text::Tokenizer;
 use crate::{Error, Result, files, folder};
 
 const SETTINGS: &str = "config_sentence_transformers.json";
 
-pub(in crate::model) fn read(dir: &Path) -> Result<ColBert> {
-    check_folder(dir)?;
+pub(in crate::model) fn read(path: &Path) -> Result<ColBert> {
+    let dir = &*place(path, &|dir| {
+        let modules = modules(dir)?;
+        check_config(&parts(dir, &modules)?.0.path).map(|_| ())
+    })?;
     let modules = modules(dir)?;
-    let kinds: Vec<&str> = modules.iter().map(|module| module.kind.as_str()).collect();
-    let (transformer, dense, mask) = match &modules[..] {
-        [transformer, dense] if kinds == ["Transformer", "Dense"] => (transformer, dense, None),
-        [transformer, dense, mask, _] if kinds == ["Transformer", "Dense", "MultiVectorMask", "Normalize"] => {
-            (transformer, dense, Some(mask))
-        }
-        _ => {
-            let problem = if kinds.is_empty() { "no modules".to_owned() } else { kinds.join(", ") };
-            let expected = "Transformer, Dense of PyLate, or Transformer, Dense, MultiVectorMask, Normalize of \
-                            sentence-transformers; `ColBert::from_encoder` makes a new model of another's encoder";
-            return Err(unusable(&folder::file(dir, "modules.json")?, problem, expected));
-        }
-    };
+    let (transformer, dense, mask) = parts(dir, &modules)?;
     let (mut encoder, tokenizer, stored) = read_transformer(&transformer.path)?;
     check_dense(&dense.path)?;
     let projection = Projection::load(&mut encoder, &dense.path)?;
@@ -49,20 +41,40 @@ pub(in crate::model) fn read(dir: &Path) -> Result<ColBert> {
     ColBert::from_parts(encoder, projection, tokenizer, config).map_err(|error| error.of_file(&dir.join(SETTINGS)))
 }
 
+/// The modules of PyLate, or those of sentence-transformers, which have a mask.
+fn parts<'a>(dir: &Path, modules: &'a [Module]) -> Result<(&'a Module, &'a Module, Option<&'a Module>)> {
+    let kinds: Vec<&str> = modules.iter().map(|module| module.kind.as_str()).collect();
+    match modules {
+        [transformer, dense] if kinds == ["Transformer", "Dense"] => Ok((transformer, dense, None)),
+        [transformer, dense, mask, _] if kinds == ["Transformer", "Dense", "MultiVectorMask", "Normalize"] => {
+            Ok((transformer, dense, Some(mask)))
+        }
+        _ => {
+            let problem = if kinds.is_empty() { "no modules".to_owned() } else { kinds.join(", ") };
+            let expected = "Transformer, Dense of PyLate, or Transformer, Dense, MultiVectorMask, Normalize of \
+                            sentence-transformers; `ColBert::from_encoder` makes a new model of another's encoder";
+            Err(unusable(&folder::file(dir, "modules.json")?, problem, expected))
+        }
+    }
+}
+
 /// The encoder and the tokenizer of a directory of any kind.
-pub(in crate::model) fn read_encoder(dir: &Path) -> Result<(Encoder, Tokenizer)> {
-    check_folder(dir)?;
-    let modules = modules(dir)?;
-    let place = match modules.first() {
-        None => dir.to_owned(),
-        Some(first) if first.kind == "Transformer" => first.path.clone(),
+pub(in crate::model) fn read_encoder(path: &Path) -> Result<(Encoder, Tokenizer)> {
+    let dir = &*place(path, &|dir| check_config(&encoder_folder(dir)?).map(|_| ()))?;
+    let (encoder, tokenizer, _) = read_transformer(&encoder_folder(dir)?)?;
+    Ok((encoder, tokenizer))
+}
+
+/// The folder of the first module.
+fn encoder_folder(dir: &Path) -> Result<PathBuf> {
+    match modules(dir)?.first() {
+        None => Ok(dir.to_owned()),
+        Some(first) if first.kind == "Transformer" => Ok(first.path.clone()),
         Some(first) => {
             let problem = format!("its first module is `{}`", first.kind);
-            return Err(unusable(&folder::file(dir, "modules.json")?, problem, "`Transformer`"));
+            Err(unusable(&folder::file(dir, "modules.json")?, problem, "`Transformer`"))
         }
-    };
-    let (encoder, tokenizer, _) = read_transformer(&place)?;
-    Ok((encoder, tokenizer))
+    }
 }
 
 fn read_transformer(dir: &Path) -> Result<(Encoder, Tokenizer, TextSettings)> {

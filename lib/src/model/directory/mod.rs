@@ -5,6 +5,7 @@
 
 mod colbert;
 mod foreign;
+mod place;
 mod read;
 mod replace;
 mod splade;
@@ -12,6 +13,7 @@ mod text;
 mod write;
 
 pub(super) use colbert::{read as read_colbert, read_encoder, write as write_colbert};
+pub(super) use place::place;
 pub(super) use read::{read, unusable};
 pub(super) use replace::replace;
 pub(super) use splade::{read as read_splade, write as write_splade};

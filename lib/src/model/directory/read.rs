@@ -5,22 +5,18 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::place::place;
 use super::text::{Task, TextSettings};
 use crate::loss::Similarity;
 use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::{BiEncoder, BiEncoderConfig, Pooling};
-use crate::nn::Encoder;
+use crate::nn::{Encoder, check_config};
 use crate::{Error, Result, folder};
 
-pub(in crate::model) fn read(dir: &Path) -> Result<BiEncoder> {
-    check_folder(dir)?;
-    let modules = Modules::read(dir)?;
-    let mut config = BiEncoderConfig { normalize: modules.normalize, ..Default::default() };
-    if let Some(pooling) = &modules.pooling {
-        read_pooling(pooling, &mut config)?;
-    }
-    read_prompts(dir, &mut config)?;
-    let text = TextSettings::read(&modules.transformer, Task::HIDDEN_STATES)?;
+pub(in crate::model) fn read(path: &Path) -> Result<BiEncoder> {
+    let dir =
+        &*place(path, &|dir| settings(dir).and_then(|(modules, ..)| check_config(&modules.transformer).map(|_| ())))?;
+    let (modules, mut config, text) = settings(dir)?;
     let encoder = Encoder::load(&modules.transformer)?;
     let tokenizer = text.tokenizer(&modules.transformer)?;
     let longest = encoder.config().longest();
@@ -28,13 +24,16 @@ pub(in crate::model) fn read(dir: &Path) -> Result<BiEncoder> {
     BiEncoder::from_parts(encoder, tokenizer, config).map_err(|error| error.of_file(&text.path))
 }
 
-/// An error for what is no folder.
-pub(super) fn check_folder(dir: &Path) -> Result<()> {
-    if dir.is_dir() {
-        return Ok(());
+/// What a directory says without its weights.
+fn settings(dir: &Path) -> Result<(Modules, BiEncoderConfig, TextSettings)> {
+    let modules = Modules::read(dir)?;
+    let mut config = BiEncoderConfig { normalize: modules.normalize, ..Default::default() };
+    if let Some(pooling) = &modules.pooling {
+        read_pooling(pooling, &mut config)?;
     }
-    let problem = if dir.exists() { "a file, not a folder" } else { "no such folder (nothing is downloaded)" };
-    Err(unusable(dir, problem, "a sentence-transformers or Hugging Face directory"))
+    read_prompts(dir, &mut config)?;
+    let text = TextSettings::read(&modules.transformer, Task::HIDDEN_STATES)?;
+    Ok((modules, config, text))
 }
 
 /// The last part of each module's type with its folder, in their order; `None` for a bare Hugging Face directory. An error

@@ -5,18 +5,29 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::read::{StoredPrompts, check_folder, disordered, read_modules, read_own_config, unusable};
+use super::place::place;
+use super::read::{StoredPrompts, disordered, read_modules, read_own_config, unusable};
 use super::replace::replace;
 use super::text::{Task, TextSettings};
 use super::write::{check_weights, list_modules, own_config, write_texts};
 use crate::loss::Similarity;
 use crate::model::{Splade, SpladeConfig};
-use crate::nn::{MaskedLm, WordPooling};
+use crate::nn::{MaskedLm, WordPooling, check_config};
 use crate::{Error, Result, files, folder};
 
-pub(in crate::model) fn read(dir: &Path) -> Result<Splade> {
+pub(in crate::model) fn read(path: &Path) -> Result<Splade> {
+    let dir = &*place(path, &|dir| settings(dir).and_then(|(home, ..)| check_config(&home).map(|_| ())))?;
+    let (home, mut config, text) = settings(dir)?;
+    let head = MaskedLm::load(&home)?;
+    let tokenizer = text.tokenizer(&home)?;
+    let longest = head.encoder().config().longest();
+    config.max_length = text.max_length.unwrap_or(longest).min(longest);
+    Splade::from_parts(head, tokenizer, config).map_err(|error| error.of_file(&text.path))
+}
+
+/// The folder of the encoder, and what a directory says without its weights.
+fn settings(dir: &Path) -> Result<(PathBuf, SpladeConfig, TextSettings)> {
     const EXPECTED: &str = "MLMTransformer (or Transformer) and SpladePooling, in this order";
-    check_folder(dir)?;
     let mut config = SpladeConfig::default();
     let home = match read_modules(dir, &["MLMTransformer", "Transformer", "SpladePooling"], EXPECTED)? {
         // A bare masked language model: pooled by its maxima, as sentence-transformers does.
@@ -31,11 +42,7 @@ pub(in crate::model) fn read(dir: &Path) -> Result<Splade> {
     };
     read_settings(dir, &mut config)?;
     let text = TextSettings::read(&home, Task::WORDS)?;
-    let head = MaskedLm::load(&home)?;
-    let tokenizer = text.tokenizer(&home)?;
-    let longest = head.encoder().config().longest();
-    config.max_length = text.max_length.unwrap_or(longest).min(longest);
-    Splade::from_parts(head, tokenizer, config).map_err(|error| error.of_file(&text.path))
+    Ok((home, config, text))
 }
 
 fn read_pooling(dir: &Path, config: &mut SpladeConfig) -> Result<()> {

@@ -14,6 +14,7 @@ use candle_core::Tensor;
 
 use super::directory;
 use crate::Result;
+use crate::hub::{PushConfig, push_saved};
 use crate::nn::{Encoder, EncoderConfig, MaskedLm, Saturation};
 use crate::text::Tokenizer;
 
@@ -117,6 +118,12 @@ impl Splade {
     /// that is there is replaced as a whole, at once; a README, and what else is not of the model, is kept.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         directory::write_splade(dir.as_ref(), self)
+    }
+
+    /// Saves the model to the hub as one commit, and gives the commit's address. See
+    /// [`BiEncoder::push_to_hub`](super::BiEncoder::push_to_hub).
+    pub fn push_to_hub(&self, name: &str, config: &PushConfig) -> Result<String> {
+        push_saved(name, config, |dir| self.save(dir))
     }
 
     pub fn config(&self) -> &SpladeConfig {
