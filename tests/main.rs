@@ -14,6 +14,7 @@ mod golden;
 mod grad_check;
 mod heads;
 mod hostile;
+mod hub;
 mod large_batches;
 mod losses;
 mod memory;
@@ -51,6 +52,7 @@ fn main() {
         directories::trials(),
         heads::trials(),
         hostile::trials(),
+        hub::trials(),
         grad_check::trials(),
         large_batches::trials(),
         losses::trials(),
