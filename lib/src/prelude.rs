@@ -25,8 +25,8 @@ pub use crate::loss::{
 };
 pub use crate::mine::{self, MineConfig, RandomConfig, bm25_negatives, hard_negatives, random_negatives};
 pub use crate::model::{
-    BiEncoder, BiEncoderConfig, ColBert, ColBertConfig, CrossEncoder, CrossEncoderConfig, Embeddings, Pooling,
-    Precision, Role, SparseEmbeddings, SparseVectors, Splade, SpladeConfig, TokenEmbeddings,
+    BiEncoder, BiEncoderConfig, ColBert, ColBertConfig, CrossEncoder, CrossEncoderConfig, Embeddings, ModelCard,
+    Pooling, Precision, Role, SparseEmbeddings, SparseVectors, Splade, SpladeConfig, TokenEmbeddings,
 };
 pub use crate::nn::{
     BertConfig, DistilBertConfig, EncoderConfig, ModernBertConfig, MpnetConfig, RobertaConfig, WordPooling,

@@ -1,5 +1,6 @@
 //! The hub, against a server of ours that speaks its API.
 
+mod cards;
 mod fake;
 mod fetching;
 mod loading;
@@ -20,7 +21,7 @@ use crate::shared::Trials;
 use fake::FakeHub;
 
 pub fn trials() -> Trials {
-    [fetching::trials(), loading::trials(), pushing::trials(), python::trials(), searching::trials()]
+    [cards::trials(), fetching::trials(), loading::trials(), pushing::trials(), python::trials(), searching::trials()]
         .into_iter()
         .flatten()
         .collect()

@@ -33,7 +33,10 @@ impl Hub {
         let listing = run("the look at the hub", async { Listing::fetch(&Http::new(self)?, &name).await })?;
         let files = self.settings(&name, &listing)?;
         let dir = self.snapshot(&name, &listing.commit);
-        Plan::new(&name, &listing.commit, &dir, PlannedFile::of(self, &name, &files))
+        let mut plan = Plan::new(&name, &listing.commit, &dir, PlannedFile::of(self, &name, &files))?;
+        let unreadable = select::unreadable(&listing.files, &files, &name.id);
+        plan.problem = plan.problem.or(unreadable.map(|(problem, advice)| format!("{problem}; {advice}")));
+        Ok(plan)
     }
 
     /// The same as [`Hub::fetch`], once the settings passed a check.
@@ -54,6 +57,9 @@ impl Hub {
         let files = self.settings(name, &listing)?;
         let dir = self.snapshot(name, &listing.commit);
         check(&dir)?;
+        if let Some((problem, advice)) = select::unreadable(&listing.files, &files, &name.id) {
+            return Err(hub_error(name, problem, advice));
+        }
         let plan = Plan::new(name, &listing.commit, &dir, PlannedFile::of(self, name, &files))?;
         plan.check_space(&self.cache)?;
         if plan.missing_bytes() > 0 {

@@ -15,18 +15,21 @@ use super::Hub;
 use super::download::{Meter, escaped, hex};
 use super::http::{Http, hub_error, run};
 use super::name::{Kind, Name};
+use crate::model::{ModelCard, is_generated};
 use crate::show::progress;
 use crate::{Error, Result, interrupt};
 
 /// How a model is put onto the hub.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PushConfig {
     /// Whether a repository that is made for it is private. One that is there stays as it is.
     pub private: bool,
     /// Of the commit.
     pub message: String,
-    /// Whether the model card takes the place of one that is there.
+    /// What the model card says beside what the model knows.
+    pub card: ModelCard,
+    /// Whether the card takes the place of one that someone has written there. One that was made gives way.
     pub replace_card: bool,
     /// Propose the commit as a pull request, for others to merge.
     pub pull_request: bool,
@@ -37,6 +40,7 @@ impl Default for PushConfig {
         Self {
             private: false,
             message: "Upload a model trained with kensaku".to_owned(),
+            card: ModelCard::default(),
             replace_card: false,
             pull_request: false,
         }
@@ -114,8 +118,14 @@ async fn create(http: &Http<'_>, name: &Name, private: bool) -> Result<()> {
 
 /// Whether the hub has a card of it that someone may have written.
 async fn has_card(http: &Http<'_>, name: &Name) -> Result<bool> {
-    let known = http.json(&name.to_string(), || http.get(&http.url(&name.api()))).await?;
-    Ok(known["siblings"].as_array().into_iter().flatten().any(|file| file["rfilename"] == "README.md"))
+    let place = name.to_string();
+    let known = http.json(&place, || http.get(&http.url(&name.api()))).await?;
+    if !known["siblings"].as_array().into_iter().flatten().any(|file| file["rfilename"] == "README.md") {
+        return Ok(false);
+    }
+    let url = http.url(&format!("{}/resolve/{}/README.md", name.page(), escaped(&name.revision)));
+    let response = http.send(&place, || http.get(&url)).await?;
+    Ok(!is_generated(&http.text_of(&place, response).await?))
 }
 
 /// The paths of files that the hub keeps outside of git.

@@ -32,13 +32,27 @@ fn is_text(name: &str) -> bool {
     name == "README.md" || (name.ends_with(".json") || name.ends_with(".txt")) && !other
 }
 
+/// Why there are no weights that can be read, if so, and what to do.
+pub(super) fn unreadable(files: &[Remote], needed: &[Remote], id: &str) -> Option<(String, String)> {
+    if needed.iter().any(|file| file.path.ends_with(".safetensors")) {
+        return None;
+    }
+    let convert = format!("in Python `AutoModel.from_pretrained(\"{id}\").save_pretrained(folder)` writes safetensors");
+    let has = |end: &str| files.iter().any(|file| file.path.ends_with(end));
+    Some(match has(".bin") {
+        true => {
+            let refs = format!("{convert}; some repositories have them at a revision such as {id}@refs/pr/1");
+            ("its weights are a pickle, which can run any code when it is opened, and is not read".to_owned(), refs)
+        }
+        false => ("it has no weights as safetensors".to_owned(), format!("use another model, or {convert}")),
+    })
+}
+
 /// How the weights of a folder are stored, the best first.
 #[derive(Clone, Copy, PartialEq)]
 enum Weights {
     One,
     Several,
-    Pickle,
-    Pickles,
     Adapter,
     None,
 }
@@ -49,8 +63,6 @@ impl Weights {
         [
             (Self::One, "model.safetensors"),
             (Self::Several, "model.safetensors.index.json"),
-            (Self::Pickle, "pytorch_model.bin"),
-            (Self::Pickles, "pytorch_model.bin.index.json"),
             (Self::Adapter, "adapter_model.safetensors"),
         ]
         .into_iter()
@@ -64,8 +76,6 @@ impl Weights {
         match self {
             Self::One => name == "model.safetensors",
             Self::Several => name == "model.safetensors.index.json" || part("model-", ".safetensors"),
-            Self::Pickle => name == "pytorch_model.bin",
-            Self::Pickles => name == "pytorch_model.bin.index.json" || part("pytorch_model-", ".bin"),
             Self::Adapter => name == "adapter_model.safetensors",
             Self::None => false,
         }
@@ -136,7 +146,12 @@ mod tests {
         let shards =
             ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"];
         assert_eq!(found(&[&shards[..], &["pytorch_model.bin"]].concat()), shards);
-        assert_eq!(found(&["model.fp16.safetensors", "pytorch_model.bin"]), ["pytorch_model.bin"]);
+        assert_eq!(found(&["model.fp16.safetensors", "pytorch_model.bin"]), [""; 0]);
+        let problem =
+            |list: &[&str]| unreadable(&files(list), &needed(&files(list), &[""]), "a/b").map(|(what, _)| what);
+        assert_eq!(problem(&["model.safetensors", "pytorch_model.bin"]), None);
+        assert!(problem(&["pytorch_model.bin"]).unwrap().contains("a pickle"));
+        assert!(problem(&["model.onnx"]).unwrap().contains("no weights"));
         assert_eq!(found(&["model-1.onnx", "flax_model.msgpack"]), [""; 0]);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::autograd::{check_reached, gradients, loss_batch, loss_value, not_finite, variables};
+use super::card::Past;
 use super::grad_cache::{Gradient, embed, parts};
 use super::trainer::Training;
 use super::{Evaluation, TokenBatch, Trainer};
@@ -100,6 +101,7 @@ impl Training {
         self.warn_once(batches);
         let total = if planned { self.end() } else { self.config.total_steps };
         let seconds = start.elapsed().as_secs_f64();
+        self.past.push(Past { step, loss, seconds });
         Ok(Step { step, total, loss, terms, learning_rate, grad_norm, tokens, seconds, evaluation: None })
     }
 

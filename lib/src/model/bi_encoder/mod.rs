@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::Tensor;
 
+use super::card::ModelCard;
 use super::directory;
 use crate::Result;
 use crate::hub::{PushConfig, push_saved};
@@ -156,7 +157,12 @@ impl BiEncoder {
     /// load unchanged. A model that is there is replaced as a whole, at once; a README, and what else is not of the
     /// model, is kept.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
-        directory::write(dir.as_ref(), self)
+        self.save_with(dir, &ModelCard::default())
+    }
+
+    /// The same, with a model card that says more than the model knows of itself, see [`ModelCard`].
+    pub fn save_with(&self, dir: impl AsRef<Path>, card: &ModelCard) -> Result<()> {
+        directory::write(dir.as_ref(), self, card)
     }
 
     /// Saves the model to the hub as one commit, and gives the commit's address. It needs a token with the permission to
@@ -172,7 +178,7 @@ impl BiEncoder {
     /// # Ok::<(), kensaku::Error>(())
     /// ```
     pub fn push_to_hub(&self, name: &str, config: &PushConfig) -> Result<String> {
-        push_saved(name, config, |dir| self.save(dir))
+        push_saved(name, config, |dir| self.save_with(dir, &config.card))
     }
 
     pub fn config(&self) -> &BiEncoderConfig {

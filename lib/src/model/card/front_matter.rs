@@ -46,7 +46,8 @@ mod tests {
         for plain in ["en", "apache-2.0", "org/name", "loss:MultipleNegativesRankingLoss"] {
             assert_eq!(scalar(plain), plain);
         }
-        for quoted in ["no", "Yes", "null", "1.0", "a: b", "a #b", "- a", "[a", "日本語", "", "a:", "two\nlines", "\""] {
+        for quoted in ["no", "Yes", "null", "1.0", "a: b", "a #b", "- a", "[a", "日本語", "", "a:", "two\nlines", "\""]
+        {
             assert_eq!(scalar(quoted), serde_json::Value::from(quoted).to_string());
         }
     }

@@ -16,7 +16,7 @@ use front_matter::FrontMatter;
 
 pub(crate) use mark::is_generated;
 pub use record::{ColumnRecord, LogRow, TrainingRecord};
-pub(super) use usage::Kind;
+pub(super) use usage::{Kind, architecture, transformer};
 
 /// What the `README.md` of a model says: `save` writes one of what the model knows of itself, `save_with` of more. A
 /// trainer fills in the training: [`Trainer::card`](crate::train::Trainer::card).
@@ -124,7 +124,10 @@ impl ModelCard {
         rows.extend(base.map(|base| ("Base model", base)));
         rows.extend(kind.facts.iter().cloned());
         if !self.datasets.is_empty() {
-            rows.push(("Training Datasets", self.datasets.iter().map(|set| dataset(set)).collect::<Vec<_>>().join(", ")));
+            rows.push((
+                "Training Datasets",
+                self.datasets.iter().map(|set| dataset(set)).collect::<Vec<_>>().join(", "),
+            ));
         }
         if !self.language.is_empty() {
             rows.push(("Language", self.language.join(", ")));
@@ -203,7 +206,10 @@ mod tests {
         let text = card().render(&Kind::any());
         let front = text.strip_prefix("---\n").and_then(|text| text.split_once("\n---\n")).unwrap().0;
         assert!(front.starts_with("language:\n- \"no\"\n- ja\nlicense: apache-2.0\ntags:\n"), "{front}");
-        assert!(front.contains("- loss:MatryoshkaLoss\n- loss:MultipleNegativesRankingLoss\n- \"my: tag\"\n"), "{front}");
+        assert!(
+            front.contains("- loss:MatryoshkaLoss\n- loss:MultipleNegativesRankingLoss\n- \"my: tag\"\n"),
+            "{front}"
+        );
         for part in [
             "# Search model based on org/base\n",
             "finetuned from [org/base](https://huggingface.co/org/base) on [org/data](https://huggingface.co/datasets/org/data)",

@@ -85,7 +85,9 @@ impl TrainingRecord {
         text += &row(":--", &|_| ":--".to_owned());
         text += &row("details", &|column| match column.tokens {
             Some([least, mean, most]) => {
-                format!("<ul><li>min: {least} tokens</li><li>mean: {mean:.2} tokens</li><li>max: {most} tokens</li></ul>")
+                format!(
+                    "<ul><li>min: {least} tokens</li><li>mean: {mean:.2} tokens</li><li>max: {most} tokens</li></ul>"
+                )
             }
             None => "a number".to_owned(),
         });

@@ -49,10 +49,7 @@ impl Kind<'_> {
     pub(super) fn usage(&self) -> String {
         let (packages, python) = self.python;
         let install = format!("```bash\npip install -U {packages}\n```");
-        format!(
-            "### Python\n\n{install}\n\n```python\n{python}\n```\n\n### Rust\n\n```rust\n{}\n```\n",
-            self.rust
-        )
+        format!("### Python\n\n{install}\n\n```python\n{python}\n```\n\n### Rust\n\n```rust\n{}\n```\n", self.rust)
     }
 }
 

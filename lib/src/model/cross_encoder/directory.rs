@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{Activation, CrossEncoder, CrossEncoderConfig};
+use crate::model::card::{Kind, ModelCard, architecture, transformer};
 use crate::model::directory::{Task, TextSettings, check_weights, place, replace, unusable, write_tokenizer};
 use crate::nn::{Classifier, check_config};
 use crate::{Result, files, folder};
@@ -110,11 +111,11 @@ fn activation(dir: &Path, config: &Value, stored: &Value, labels: usize) -> Resu
     }
 }
 
-pub(super) fn write(dir: &Path, model: &CrossEncoder) -> Result<()> {
-    replace(dir, |dir| create(dir, model))
+pub(super) fn write(dir: &Path, model: &CrossEncoder, card: &ModelCard) -> Result<()> {
+    replace(dir, |dir| create(dir, model, card))
 }
 
-fn create(dir: &Path, model: &CrossEncoder) -> Result<()> {
+fn create(dir: &Path, model: &CrossEncoder, card: &ModelCard) -> Result<()> {
     check_weights(dir, model.encoder())?;
     let activation = match model.config.activation {
         Activation::Sigmoid => SIGMOID,
@@ -125,16 +126,44 @@ fn create(dir: &Path, model: &CrossEncoder) -> Result<()> {
     let keys = json!({ "sentence_transformers": { "activation_fn": activation, "version": "4.0.1" } });
     model.classifier.save_with(dir, keys)?;
     write_tokenizer(dir, model.encoder(), &model.tokenizer, model.config.max_length)?;
-    files::write(&dir.join("README.md"), MODEL_CARD.as_bytes())
+    files::write(&dir.join("README.md"), card.render(&kind(model)).as_bytes())
 }
 
-const MODEL_CARD: &str = "---
-library_name: sentence-transformers
-pipeline_tag: text-ranking
-tags: [sentence-transformers, cross-encoder]
----
+/// What the card says.
+fn kind(model: &CrossEncoder) -> Kind<'static> {
+    let (labels, length) = (model.labels().len(), model.config.max_length);
+    let class = format!("{}ForSequenceClassification", model.encoder().config().class());
+    let mut settings = transformer(model.encoder(), length);
+    settings["architecture"] = class.into();
+    Kind {
+        class: "CrossEncoder",
+        noun: "[cross-encoder](https://www.sbert.net/docs/cross_encoder/usage/usage.html) model",
+        purpose: "It computes scores for pairs of texts, which can be used for reranking and for classifying pairs."
+            .to_owned(),
+        tags: &["sentence-transformers", "cross-encoder", "reranker"],
+        pipeline_tag: "text-ranking",
+        library: "sentence-transformers",
+        facts: vec![
+            ("Maximum Sequence Length", format!("{length} tokens")),
+            ("Number of Output Labels", format!("{labels} label{}", if labels == 1 { "" } else { "s" })),
+        ],
+        architecture: architecture(&[("Transformer", settings)]),
+        python: (
+            "sentence-transformers",
+            "from sentence_transformers import CrossEncoder
 
-# A cross-encoder
+# The folder of the model, or its name on the hub
+model = CrossEncoder(\"org/name\")
+print(model.predict([(\"how is a frame filtered?\", \"filter keeps rows\")]))
+print(model.rank(\"how is a frame filtered?\", [\"filter keeps rows\", \"join adds columns\"]))",
+        ),
+        rust: "use kensaku::prelude::*;
 
-Trained with kensaku. Loads with `CrossEncoder(path)` in Python and `CrossEncoder::load(path)` in Rust.
-";
+let model = CrossEncoder::load(\"org/name\")?;
+for hit in model.rank(\"how is a frame filtered?\", &[\"filter keeps rows\", \"join adds columns\"])? {
+    println!(\"{:.3}  document {}\", hit.score, hit.index);
+}",
+        written_for: "sentence-transformers 4.0 and later",
+        citations: &["Sentence-BERT"],
+    }
+}

@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicBool;
 pub use config::{Activation, CrossEncoderConfig};
 
 use crate::hub::{PushConfig, push_saved};
+use crate::model::ModelCard;
 use crate::nn::{Classifier, Encoder, EncoderConfig};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
@@ -114,13 +115,18 @@ impl CrossEncoder {
     /// Writes a sentence-transformers directory that Python's `CrossEncoder` and text-embeddings-inference load unchanged.
     /// A model that is there is replaced as a whole, at once; what else is there is kept.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
-        directory::write(dir.as_ref(), self)
+        self.save_with(dir, &ModelCard::default())
+    }
+
+    /// The same, with a model card that says more than the model knows of itself, see [`ModelCard`].
+    pub fn save_with(&self, dir: impl AsRef<Path>, card: &ModelCard) -> Result<()> {
+        directory::write(dir.as_ref(), self, card)
     }
 
     /// Saves the model to the hub as one commit, and gives the commit's address. See
     /// [`BiEncoder::push_to_hub`](super::BiEncoder::push_to_hub).
     pub fn push_to_hub(&self, name: &str, config: &PushConfig) -> Result<String> {
-        push_saved(name, config, |dir| self.save(dir))
+        push_saved(name, config, |dir| self.save_with(dir, &config.card))
     }
 
     pub fn config(&self) -> &CrossEncoderConfig {

@@ -13,6 +13,7 @@ use super::text::{Task, TextSettings};
 use super::write::{check_weights, write_texts};
 use crate::loss::Interaction;
 use crate::model::bi_encoder::{DOC, QUERY};
+use crate::model::card::{Kind, ModelCard, architecture, transformer};
 use crate::model::{ColBert, ColBertConfig};
 use crate::nn::{Encoder, Projection, check_config};
 use crate::text::Tokenizer;
@@ -238,12 +239,12 @@ fn read_multi_vector(
     })
 }
 
-pub(in crate::model) fn write(dir: &Path, model: &ColBert) -> Result<()> {
-    replace(dir, |dir| create(dir, model))
+pub(in crate::model) fn write(dir: &Path, model: &ColBert, card: &ModelCard) -> Result<()> {
+    replace(dir, |dir| create(dir, model, card))
 }
 
 /// Writes a model into an empty folder.
-fn create(dir: &Path, model: &ColBert) -> Result<()> {
+fn create(dir: &Path, model: &ColBert, card: &ModelCard) -> Result<()> {
     check_weights(dir, model.encoder())?;
     let (config, tokenizer, encoder) = (model.config(), model.tokenizer(), model.encoder());
     let json = |name: &str, value: &Value| files::write_json(&dir.join(name), value);
@@ -260,7 +261,7 @@ fn create(dir: &Path, model: &ColBert) -> Result<()> {
     });
     json("1_Dense/config.json", &map)?;
     json(SETTINGS, &settings(config))?;
-    files::write(&dir.join("README.md"), MODEL_CARD.as_bytes())?;
+    files::write(&dir.join("README.md"), card.render(&kind(model)).as_bytes())?;
     let module = |index: usize, path: &str, kind: &str| json!({ "idx": index, "name": index.to_string(), "path": path, "type": kind });
     let modules =
         [module(0, "", "sentence_transformers.models.Transformer"), module(1, "1_Dense", "pylate.models.Dense.Dense")];
@@ -290,13 +291,47 @@ fn settings(config: &ColBertConfig) -> Value {
     })
 }
 
-const MODEL_CARD: &str = "---
-library_name: PyLate
-pipeline_tag: sentence-similarity
-tags: [ColBERT, PyLate, sentence-transformers, sentence-similarity, feature-extraction]
----
+/// What the card says.
+fn kind(model: &ColBert) -> Kind<'static> {
+    let (config, encoder) = (model.config(), model.encoder());
+    let longest = config.query_length.max(config.doc_length);
+    let dense = json!({ "in_features": encoder.config().hidden_size(), "out_features": config.dim, "bias": false });
+    Kind {
+        class: "ColBERT",
+        noun: "[PyLate](https://github.com/lightonai/pylate) model",
+        purpose: format!(
+            "It maps texts to sequences of {}-dimensional vectors, one a token, and can be used for semantic search with \
+             the MaxSim operator.",
+            config.dim
+        ),
+        tags: &["ColBERT", "PyLate", "sentence-transformers", "sentence-similarity", "feature-extraction"],
+        pipeline_tag: "sentence-similarity",
+        library: "PyLate",
+        facts: vec![
+            ("Query Length", format!("{} tokens", config.query_length)),
+            ("Document Length", format!("{} tokens", config.doc_length)),
+            ("Output Dimensionality", format!("{} dimensions", config.dim)),
+            ("Similarity Function", "MaxSim".to_owned()),
+        ],
+        architecture: architecture(&[("Transformer", transformer(encoder, longest)), ("Dense", dense)]),
+        python: (
+            "pylate",
+            "from pylate import models, rank
 
-# A late-interaction model
+# The folder of the model, or its name on the hub
+model = models.ColBERT(\"org/name\")
+documents = [\"filter keeps rows\", \"join adds columns\"]
+queries = model.encode([\"how is a frame filtered?\"], is_query=True)
+vectors = model.encode([documents], is_query=False)
+print(rank.rerank(documents_ids=[[0, 1]], queries_embeddings=queries, documents_embeddings=vectors))",
+        ),
+        rust: "use kensaku::prelude::*;
 
-Trained with kensaku. Loads with `pylate.models.ColBERT(path)` in Python and `ColBert::load(path)` in Rust.
-";
+let model = ColBert::load(\"org/name\")?;
+for hit in model.rank(\"how is a frame filtered?\", &[\"filter keeps rows\", \"join adds columns\"])? {
+    println!(\"{:.3}  document {}\", hit.score, hit.index);
+}",
+        written_for: "PyLate 1.0 and later",
+        citations: &["ColBERT"],
+    }
+}

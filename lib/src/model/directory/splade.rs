@@ -9,8 +9,9 @@ use super::place::place;
 use super::read::{StoredPrompts, disordered, read_modules, read_own_config, unusable};
 use super::replace::replace;
 use super::text::{Task, TextSettings};
-use super::write::{check_weights, list_modules, own_config, write_texts};
+use super::write::{check_weights, list_modules, own_config, prompt_facts, write_texts};
 use crate::loss::Similarity;
+use crate::model::card::{Kind, ModelCard, architecture, transformer};
 use crate::model::{Splade, SpladeConfig};
 use crate::nn::{MaskedLm, WordPooling, check_config};
 use crate::{Error, Result, files, folder};
@@ -93,12 +94,12 @@ fn read_settings(dir: &Path, config: &mut SpladeConfig) -> Result<()> {
     }
 }
 
-pub(in crate::model) fn write(dir: &Path, model: &Splade) -> Result<()> {
-    replace(dir, |dir| create(dir, model))
+pub(in crate::model) fn write(dir: &Path, model: &Splade, card: &ModelCard) -> Result<()> {
+    replace(dir, |dir| create(dir, model, card))
 }
 
 /// Writes a model into an empty folder.
-fn create(dir: &Path, model: &Splade) -> Result<()> {
+fn create(dir: &Path, model: &Splade, card: &ModelCard) -> Result<()> {
     let (config, encoder) = (model.config(), model.masked_lm().encoder());
     check_weights(dir, encoder)?;
     let json = |name: &str, value: &Value| files::write_json(&dir.join(name), value);
@@ -119,18 +120,54 @@ fn create(dir: &Path, model: &Splade) -> Result<()> {
         own["max_active_dims"] = most.into();
     }
     json("config_sentence_transformers.json", &own)?;
-    files::write(&dir.join("README.md"), MODEL_CARD.as_bytes())?;
+    files::write(&dir.join("README.md"), card.render(&kind(model)).as_bytes())?;
     let modules = [("", "MLMTransformer"), ("1_SpladePooling", "SpladePooling")];
     json("modules.json", &list_modules("sentence_transformers.sparse_encoder.models", &modules))
 }
 
-const MODEL_CARD: &str = "---
-library_name: sentence-transformers
-pipeline_tag: feature-extraction
-tags: [sentence-transformers, sparse-encoder, sparse, splade]
----
+/// What the card says.
+fn kind(model: &Splade) -> Kind<'static> {
+    let (config, dim) = (model.config(), model.dim());
+    let mut facts = vec![
+        ("Maximum Sequence Length", format!("{} tokens", config.max_length)),
+        ("Output Dimensionality", format!("{dim} dimensions")),
+        ("Similarity Function", "Dot Product".to_owned()),
+    ];
+    facts.extend(config.max_active_dims.map(|most| ("Maximum Active Dimensions", most.to_string())));
+    facts.extend(prompt_facts(config.named_prompts()));
+    let encoder = model.masked_lm().encoder();
+    let pooling = json!({ "pooling_strategy": if config.pooling == WordPooling::Max { "max" } else { "sum" } });
+    Kind {
+        class: "SPLADE Sparse Encoder",
+        noun: "[SPLADE sparse encoder](https://www.sbert.net/docs/sparse_encoder/usage/usage.html)",
+        purpose: format!(
+            "It maps texts to a {dim}-dimensional sparse vector space, a weight for each word of the vocabulary, and can \
+             be used for semantic search with an inverted index."
+        ),
+        tags: &["sentence-transformers", "sparse-encoder", "sparse", "splade"],
+        pipeline_tag: "feature-extraction",
+        library: "sentence-transformers",
+        facts,
+        architecture: architecture(&[
+            ("MLMTransformer", transformer(encoder, config.max_length)),
+            ("SpladePooling", pooling),
+        ]),
+        python: (
+            "sentence-transformers",
+            "from sentence_transformers import SparseEncoder
 
-# A SPLADE model
+# The folder of the model, or its name on the hub
+model = SparseEncoder(\"org/name\")
+queries = model.encode_query([\"how is a frame filtered?\"])
+documents = model.encode_document([\"filter keeps rows\", \"join adds columns\"])
+print(model.similarity(queries, documents))",
+        ),
+        rust: "use kensaku::prelude::*;
 
-Trained with kensaku. Loads with `SparseEncoder(path)` in Python and `Splade::load(path)` in Rust.
-";
+let model = Splade::load(\"org/name\")?;
+let vectors = model.encode_texts(&[\"filter keeps rows\", \"join adds columns\"])?;
+println!(\"{:?}\", model.decode(&vectors, 10));",
+        written_for: "sentence-transformers 5.0 and later",
+        citations: &["Splade"],
+    }
+}

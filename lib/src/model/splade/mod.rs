@@ -15,6 +15,7 @@ use candle_core::Tensor;
 use super::directory;
 use crate::Result;
 use crate::hub::{PushConfig, push_saved};
+use crate::model::ModelCard;
 use crate::nn::{Encoder, EncoderConfig, MaskedLm, Saturation};
 use crate::text::Tokenizer;
 
@@ -117,13 +118,18 @@ impl Splade {
     /// Writes a sentence-transformers directory that Python's `SparseEncoder` loads unchanged, of versions 5 and 6. A model
     /// that is there is replaced as a whole, at once; a README, and what else is not of the model, is kept.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
-        directory::write_splade(dir.as_ref(), self)
+        self.save_with(dir, &ModelCard::default())
+    }
+
+    /// The same, with a model card that says more than the model knows of itself, see [`ModelCard`].
+    pub fn save_with(&self, dir: impl AsRef<Path>, card: &ModelCard) -> Result<()> {
+        directory::write_splade(dir.as_ref(), self, card)
     }
 
     /// Saves the model to the hub as one commit, and gives the commit's address. See
     /// [`BiEncoder::push_to_hub`](super::BiEncoder::push_to_hub).
     pub fn push_to_hub(&self, name: &str, config: &PushConfig) -> Result<String> {
-        push_saved(name, config, |dir| self.save(dir))
+        push_saved(name, config, |dir| self.save_with(dir, &config.card))
     }
 
     pub fn config(&self) -> &SpladeConfig {
