@@ -32,11 +32,10 @@ impl Name {
         let (id, revision) = text.split_once('@').unwrap_or((text, MAIN));
         let (org, name) = id.split_once('/')?;
         let is_part = |part: &str| {
-            let ends = |end: fn(&str, char) -> bool| ['.', '-'].iter().any(|mark| end(part, *mark));
-            !part.is_empty()
-                && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-                && !(ends(|part, mark| part.starts_with(mark)) || ends(|part, mark| part.ends_with(mark)))
-                && !["--", ".."].iter().any(|double| part.contains(double))
+            let marked = |c: char| c == '.' || c == '-';
+            let ends = part.starts_with(marked) || part.ends_with(marked);
+            let known = part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+            known && !part.is_empty() && !ends && !part.contains("--") && !part.contains("..")
         };
         // A revision becomes a part of paths and of addresses.
         let is_revision = revision.split('/').all(|part| {
