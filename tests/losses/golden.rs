@@ -23,15 +23,25 @@ pub(super) fn cases(file: &str, loss: impl Fn(&Value) -> Box<dyn Loss>) -> usize
     for case in cases {
         let inputs = case["inputs"].as_array().unwrap().iter().map(|input| input.as_str().unwrap());
         let (guide, inputs): (Vec<&str>, Vec<&str>) = inputs.partition(|input| input.starts_with("in.g_"));
+        let own = |input: &&str| ["weight", "bias"].into_iter().find(|name| input.starts_with(&format!("in.{name}_")));
+        let loss = loss(&case["params"]);
         let variables: Vec<Var> = inputs.iter().map(|input| Var::from_tensor(tensors.tensor(input)).unwrap()).collect();
         let labels = case["labels"].as_str().map(|labels| tensors.tensor(labels).to_dtype(DType::F32).unwrap());
-        let batch = Batch {
+        let mut batch = Batch {
             labels,
             guide: guide.iter().map(|input| tensors.tensor(input).clone()).collect(),
-            ..Batch::new(variables.iter().map(|variable| variable.as_tensor().clone()).collect())
+            parameters: loss.parameters(16, 42).unwrap().into_iter().map(|own| (own.name, own.value)).collect(),
+            ..Batch::default()
         };
+        for (input, variable) in inputs.iter().zip(&variables) {
+            let value = variable.as_tensor().clone();
+            match own(input) {
+                None => batch.columns.push(value),
+                Some(name) => batch.parameters.iter_mut().find(|(own, _)| own == name).unwrap().1 = value,
+            }
+        }
         let inputs: Vec<(&str, &Var)> = inputs.into_iter().zip(&variables).collect();
-        compare(case, &tensors, &*loss(&case["params"]), &batch, &inputs);
+        compare(case, &tensors, &*loss, &batch, &inputs);
     }
     cases.len()
 }

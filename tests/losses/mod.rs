@@ -5,9 +5,9 @@ mod pairs;
 mod properties;
 
 use kensaku::loss::{
-    AnglE, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet, Direction, Distance,
-    Flops, Loss, MarginMSE, MegaBatchMargin, MultipleNegativesRanking, OnlineContrastive, Partition, Similarity,
-    Triplet,
+    AnglE, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet, ContrastiveTension,
+    ContrastiveTensionInBatchNegatives, Direction, Distance, Flops, Loss, MarginMSE, MegaBatchMargin,
+    MultipleNegativesRanking, OnlineContrastive, Partition, Similarity, Softmax, Triplet,
 };
 use serde_json::Value;
 
@@ -63,6 +63,18 @@ pub fn trials() -> Trials {
         ("distill_kl_div", 5, |params| Box::new(golden::kl_div(params))),
         ("global_orthogonal_regularization", 4, |params| Box::new(golden::orthogonal(params))),
         ("matryoshka", 7, golden::matryoshka),
+        ("softmax", 3, |params| {
+            let flag = |name: &str, default| params[name].as_bool().unwrap_or(default);
+            Box::new(Softmax {
+                vectors: flag("concatenation_sent_rep", true),
+                product: flag("concatenation_sent_multiplication", false),
+                ..Softmax::new(3)
+            })
+        }),
+        ("contrastive_tension", 3, |params| match params["scale"].as_f64() {
+            None => Box::new(ContrastiveTension),
+            Some(scale) => Box::new(ContrastiveTensionInBatchNegatives { scale }),
+        }),
     ];
     let mut trials = pairs::trials();
     let dense: Trials = golden

@@ -4,11 +4,11 @@ use candle_core::{DType, Device, Tensor, Var};
 use kensaku::data::{LabelKind, Labels};
 use kensaku::loss::{
     ADRMSE, AnglE, Batch, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet,
-    BinaryCrossEntropy, CoSENT, Contrastive, CosineSimilarity, CrossEntropy, Direction, Distance, DistillKLDiv,
-    EmbedDistill, Flops, GISTEmbed, GlobalOrthogonalRegularization, InfoNCE, LambdaLoss, ListMLE, ListNet, Loss, MSE,
-    MarginMSE, Matryoshka, MegaBatchMargin, MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, PListMLE,
-    Partition, RankNet, Reads, RegularizerWarmup, Scoring, SpladeLoss, TeacherDistance, Triplet, cosine, custom,
-    pairwise_cosine,
+    BinaryCrossEntropy, CoSENT, Contrastive, ContrastiveTension, ContrastiveTensionInBatchNegatives, CosineSimilarity,
+    CrossEntropy, Direction, Distance, DistillKLDiv, EmbedDistill, Flops, GISTEmbed, GlobalOrthogonalRegularization,
+    InfoNCE, LambdaLoss, ListMLE, ListNet, Loss, LossParameter, MSE, MarginMSE, Matryoshka, MegaBatchMargin,
+    MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, PListMLE, Partition, RankNet, Reads, RegularizerWarmup,
+    Scoring, Softmax, SpladeLoss, TeacherDistance, Triplet, cosine, custom, pairwise_cosine,
 };
 use kensaku::random::Philox;
 
@@ -167,8 +167,11 @@ pub(super) fn slopes() {
         (Box::new(BatchAllTriplet::default()), 1, classes.clone()),
         (Box::new(BatchHardSoftMarginTriplet::default()), 1, classes.clone()),
         (Box::new(BatchHardTriplet { distance: Distance::Manhattan, margin: 9.0 }), 1, classes.clone()),
-        (Box::new(BatchSemiHardTriplet::default()), 1, classes),
+        (Box::new(BatchSemiHardTriplet::default()), 1, classes.clone()),
+        (Box::new(Softmax { product: true, ..Softmax::new(4) }), 2, classes),
         (Box::new(Contrastive::default()), 2, binary.clone()),
+        (Box::new(ContrastiveTension), 2, binary.clone()),
+        (Box::new(ContrastiveTensionInBatchNegatives { scale: 2.0 }), 2, None),
         (Box::new(CoSENT { scale: 3.0, ..Default::default() }), 2, scores.clone()),
         (Box::new(CosineSimilarity::default()), 2, scores),
         (Box::new(DistillKLDiv::default()), 3, teacher.clone()),
@@ -204,7 +207,10 @@ pub(super) fn slopes() {
         let inputs: Vec<Var> = (0..count).map(|seed| Var::from_tensor(&input(seed)).unwrap()).collect();
         let value = |inputs: &[Tensor]| {
             let guide = if loss.needs().guide { guide.clone() } else { Vec::new() };
-            loss.loss(&Batch { labels: labels.clone(), guide, scoring, ..Batch::new(inputs.to_vec()) }).unwrap()
+            let double = |own: LossParameter| (own.name, own.value.to_dtype(DType::F64).unwrap());
+            let parameters = loss.parameters(6, 1).unwrap().into_iter().map(double).collect();
+            let batch = Batch { labels: labels.clone(), guide, scoring, parameters, ..Batch::new(inputs.to_vec()) };
+            loss.loss(&batch).unwrap()
         };
         let tensors: Vec<Tensor> = inputs.iter().map(|input| input.as_tensor().clone()).collect();
         let grads = value(&tensors).backward().unwrap();

@@ -58,5 +58,5 @@ pub(super) fn damaged_parquet() {
         assert!(message.starts_with(path.to_str().unwrap()), "{message}");
         files += 1;
     }
-    assert_eq!(files, 7);
+    assert_eq!(files, 8);
 }

@@ -3,6 +3,7 @@
 mod course;
 mod labels;
 mod large;
+mod parameters;
 pub mod peer;
 mod refusals;
 mod rounds;
@@ -45,6 +46,12 @@ pub fn trials() -> Trials {
         test("training::labels_may_be_classes_of_single_texts", || labels::classes().unwrap()),
         test("training::a_guide_sees_the_texts", || labels::guide().unwrap()),
         test("training::a_step_reports_every_term", || labels::terms().unwrap()),
+        test("training::parameters_of_a_loss_train_at_rates_of_their_own", || {
+            parameters::train_at_rates_of_their_own().unwrap();
+        }),
+        test("training::parameters_of_a_loss_are_in_checkpoints", || parameters::are_in_checkpoints().unwrap()),
+        test("training::parameters_of_a_loss_are_handed_over", || parameters::are_handed_over().unwrap()),
+        test("training::parameters_of_a_loss_classify", || parameters::classify().unwrap()),
         large::five_million(),
     ]
 }

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use serde_json::{Value, json};
 
-use super::{Batch, Loss, Needs, Reads};
+use super::{Batch, Loss, LossParameter, Needs, Reads};
 use crate::Result;
 use crate::error::expect;
 
@@ -40,6 +40,10 @@ impl<L: Loss> Loss for Sigmoid<L> {
         let has = matches!(name, "BinaryCrossEntropy" | "CrossEntropy");
         expect("loss", name, "a loss of scores: this one applies a sigmoid or a softmax itself", !has)?;
         self.0.check()
+    }
+
+    fn parameters(&self, dim: usize, seed: u64) -> Result<Vec<LossParameter>> {
+        self.0.parameters(dim, seed)
     }
 
     fn needs(&self) -> Needs {

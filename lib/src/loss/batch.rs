@@ -36,6 +36,8 @@ pub struct Batch {
     pub lists: Vec<usize>,
     /// How the model scores a query with a document.
     pub scoring: Scoring,
+    /// The parameters of the loss by their names ([`Batch::parameter`]).
+    pub parameters: Vec<(String, Tensor)>,
     /// How much of its training is done, from 0: steps over those that its schedule spans. `None` outside of one, and where
     /// no end is known, as for steps by hand without `total_steps`.
     pub progress: Option<f64>,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use serde_json::Value;
 
-use super::{Batch, Loss, Needs, Term};
+use super::{Batch, Loss, LossParameter, Needs, Term};
 use crate::Result;
 
 /// A closure as a value with a name, so that a notebook can keep it from one cell to the next.
@@ -16,7 +16,13 @@ pub struct Custom(Arc<dyn Loss>);
 
 /// Makes a loss of a closure, see the [module](super).
 pub fn custom(loss: impl Fn(&Batch) -> Result<Tensor> + Send + Sync + 'static) -> Custom {
-    Custom(Arc::new(loss))
+    Custom::of(loss)
+}
+
+impl Custom {
+    pub(super) fn of(loss: impl Loss + 'static) -> Self {
+        Self(Arc::new(loss))
+    }
 }
 
 impl<F: Fn(&Batch) -> Result<Tensor> + Send + Sync> Loss for F {
@@ -47,6 +53,10 @@ macro_rules! forwards {
 
             fn terms(&self, batch: &Batch) -> Result<Vec<Term>> {
                 (**self).terms(batch)
+            }
+
+            fn parameters(&self, dim: usize, seed: u64) -> Result<Vec<LossParameter>> {
+                (**self).parameters(dim, seed)
             }
 
             fn needs(&self) -> Needs {

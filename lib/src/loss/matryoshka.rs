@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::needs::Labelled;
 use super::similarity::normalize;
-use super::{Batch, Loss, Needs, Reads, Term, total};
+use super::{Batch, Loss, LossParameter, Needs, Reads, Term, total};
 use crate::{Error, Result};
 
 /// `sum_d w_d loss(first d numbers of each vector, scaled to length 1)`: trains vectors that can be cut short.
@@ -81,6 +81,10 @@ impl<L: Loss> Loss for Matryoshka<L> {
             });
         }
         self.loss.check()
+    }
+
+    fn parameters(&self, dim: usize, seed: u64) -> Result<Vec<LossParameter>> {
+        self.loss.parameters(dim, seed)
     }
 
     fn needs(&self) -> Needs {

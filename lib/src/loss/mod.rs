@@ -48,6 +48,7 @@ mod batch_triplets;
 mod binary_cross_entropy;
 mod classes;
 mod contrastive;
+mod contrastive_tension;
 mod cosent;
 mod cosine_similarity;
 mod cross_entropy;
@@ -71,8 +72,10 @@ mod mse;
 mod multiple_negatives_ranking;
 mod needs;
 mod online_contrastive;
+mod parameter;
 mod scoring;
 mod similarity;
+mod softmax;
 mod splade;
 mod sum;
 mod triplet;
@@ -91,6 +94,7 @@ pub use batch::Batch;
 pub use batch_triplets::{BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet};
 pub use binary_cross_entropy::BinaryCrossEntropy;
 pub use contrastive::{Contrastive, Reduction};
+pub use contrastive_tension::{ContrastiveTension, ContrastiveTensionInBatchNegatives};
 pub use cosent::CoSENT;
 pub use cosine_similarity::{CosineSimilarity, Difference};
 pub use cross_entropy::CrossEntropy;
@@ -113,8 +117,10 @@ pub use mse::{EmbedDistill, MSE, TeacherDistance};
 pub use multiple_negatives_ranking::{Direction, Hardness, MultipleNegativesRanking, Partition};
 pub use needs::{Labelled, Needs, Reads};
 pub use online_contrastive::OnlineContrastive;
+pub use parameter::LossParameter;
 pub use scoring::Scoring;
 pub use similarity::{Similarity, cosine, dot, normalize, pairwise_cosine};
+pub use softmax::Softmax;
 pub use splade::{Ramp, RegularizerWarmup, SpladeLoss};
 pub use sum::Sum;
 pub use triplet::Triplet;
@@ -136,6 +142,12 @@ pub trait Loss: Send + Sync {
         Ok(vec![Term { name: self.needs().name.to_owned(), weight: 1.0, value: self.loss(batch)? }])
     }
 
+    /// Tensors of its own that train with the model, for vectors of `dim` numbers; random ones by the seed. The loss
+    /// takes them from its batch ([`Batch::parameter`]).
+    fn parameters(&self, _dim: usize, _seed: u64) -> Result<Vec<LossParameter>> {
+        Ok(Vec::new())
+    }
+
     /// What it asks of the training set, so that a trainer can say beforehand what is missing.
     fn needs(&self) -> Needs {
         Needs::default()
@@ -146,11 +158,22 @@ pub trait Loss: Send + Sync {
         Value::Null
     }
 
+    /// The loss as a value of one type for all losses, such as those of a list.
+    fn boxed(self) -> Custom
+    where
+        Self: Sized + 'static,
+    {
+        Custom::of(self)
+    }
+
     /// Why vectors of `dim` numbers, of length 1 if `unit`, are not what it can learn from, if so.
     fn objection(&self, _dim: usize, _unit: bool) -> Option<String> {
         None
     }
 }
+
+/// Losses side by side, on copies of one model.
+pub use crate::train::{compare, compare_with};
 
 /// One of the terms of a loss.
 #[derive(Debug, Clone)]

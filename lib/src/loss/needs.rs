@@ -224,6 +224,8 @@ const TABLE: &[Needs] = &[
     Needs::of("BatchSemiHardTriplet", 1..=1, Class).in_batch().of_vectors(),
     Needs::of("BinaryCrossEntropy", 2..=2, Score).within(0.0, 1.0).of_pairs(),
     Needs::of("Contrastive", 2..=2, Binary).of_vectors(),
+    Needs::of("ContrastiveTension", 2..=2, Binary).of_vectors(),
+    Needs::of("ContrastiveTensionInBatchNegatives", 2..=2, No).in_batch().of_vectors(),
     Needs::of("CoSENT", 2..=2, Score).in_batch().of_vectors(),
     Needs::of("CosineSimilarity", 2..=2, Score).within(-1.0, 1.0).of_vectors(),
     Needs::of("CrossEntropy", 2..=2, Class).of_pairs(),
@@ -244,6 +246,7 @@ const TABLE: &[Needs] = &[
     Needs::of("OnlineContrastive", 2..=2, Binary).of_vectors(),
     Needs::of("PListMLE", from(3), Order),
     Needs::of("RankNet", from(3), Teacher),
+    Needs::of("Softmax", 2..=2, Class).of_vectors(),
     Needs::of("Triplet", from(3), No).of_vectors(),
 ];
 
@@ -256,6 +259,7 @@ mod tests {
         assert_eq!(
             Needs::fitting(2, None, Scoring::default()),
             [
+                "ContrastiveTensionInBatchNegatives",
                 "Flops",
                 "GISTEmbed",
                 "GlobalOrthogonalRegularization",

@@ -4,7 +4,9 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Batch, Flops, Loss, MultipleNegativesRanking, Needs, Reads, Similarity, Term, not_negative, total};
+use super::{
+    Batch, Flops, Loss, LossParameter, MultipleNegativesRanking, Needs, Reads, Similarity, Term, not_negative, total,
+};
 use crate::error::expect;
 use crate::{Error, Result};
 
@@ -154,6 +156,10 @@ impl<L: Loss> Loss for SpladeLoss<L> {
             expect("ratio", ratio, "a share above 0, up to 1", ratio > 0.0 && ratio <= 1.0)?;
         }
         self.loss.check()
+    }
+
+    fn parameters(&self, dim: usize, seed: u64) -> Result<Vec<LossParameter>> {
+        self.loss.parameters(dim, seed)
     }
 
     fn needs(&self) -> Needs {

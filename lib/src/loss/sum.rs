@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use super::needs::Labelled;
 use super::{
     ADRMSE, AnglE, Batch, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet,
-    BinaryCrossEntropy, CoSENT, Contrastive, CosineSimilarity, CrossEntropy, Custom, DistillKLDiv, EmbedDistill, Flops,
-    GISTEmbed, GlobalOrthogonalRegularization, InfoNCE, LambdaLoss, ListMLE, ListNet, Loss, MSE, MarginMSE, Matryoshka,
-    MegaBatchMargin, MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, PListMLE, RankNet, Reads, SpladeLoss,
-    Term, Triplet, total,
+    BinaryCrossEntropy, CoSENT, Contrastive, ContrastiveTension, ContrastiveTensionInBatchNegatives, CosineSimilarity,
+    CrossEntropy, Custom, DistillKLDiv, EmbedDistill, Flops, GISTEmbed, GlobalOrthogonalRegularization, InfoNCE,
+    LambdaLoss, ListMLE, ListNet, Loss, LossParameter, MSE, MarginMSE, Matryoshka, MegaBatchMargin,
+    MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, PListMLE, RankNet, Reads, Softmax, SpladeLoss, Term,
+    Triplet, total,
 };
 use crate::Result;
 use crate::error::expect;
@@ -58,6 +59,14 @@ impl Loss for Sum {
             expect("weight", *weight, "a finite number", weight.is_finite())?;
             loss.check()
         })
+    }
+
+    fn parameters(&self, dim: usize, seed: u64) -> Result<Vec<LossParameter>> {
+        let mut all = Vec::new();
+        for (_, loss) in &self.0 {
+            all.extend(loss.parameters(dim, seed)?);
+        }
+        Ok(all)
     }
 
     /// What all of them need.
@@ -169,6 +178,8 @@ terms!(
     BinaryCrossEntropy,
     CoSENT,
     Contrastive,
+    ContrastiveTension,
+    ContrastiveTensionInBatchNegatives,
     CosineSimilarity,
     CrossEntropy,
     Custom,
@@ -189,6 +200,7 @@ terms!(
     OnlineContrastive,
     PListMLE,
     RankNet,
+    Softmax,
     Triplet,
 );
 

@@ -29,8 +29,14 @@ pub(super) fn variables(batch: &TokenBatch, outputs: &Outputs, width: usize, dty
     Ok(variables)
 }
 
-/// What a loss sees: the variables, and the labels in their type.
-pub(super) fn loss_batch(model: &dyn Model, batch: &TokenBatch, outputs: &Outputs, vectors: &[Var]) -> Result<Batch> {
+/// What a loss sees: the variables of the columns and of its own parameters, and the labels in their type.
+pub(super) fn loss_batch(
+    model: &dyn Model,
+    batch: &TokenBatch,
+    outputs: &Outputs,
+    vectors: &[Var],
+    own: &[(String, Var)],
+) -> Result<Batch> {
     let dtype = vectors.first().map_or(DType::F32, |vectors| vectors.dtype());
     let labels = batch.labels.as_ref().map(|labels| Ok::<_, Error>(labels.tensor()?.to_dtype(dtype)?)).transpose()?;
     let guide = |column: &Vec<Vec<f32>>| Ok(Tensor::new(column.clone(), &Device::Cpu)?.to_dtype(dtype)?);
@@ -40,6 +46,7 @@ pub(super) fn loss_batch(model: &dyn Model, batch: &TokenBatch, outputs: &Output
         labels,
         guide: batch.guide.iter().map(guide).collect::<Result<_>>()?,
         scoring: model.scoring(),
+        parameters: own.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())).collect(),
         lists: batch.lists.clone(),
         progress: None,
     })
@@ -80,9 +87,15 @@ pub(super) fn loss_value(loss: &dyn Loss, value: &Tensor) -> Result<f64> {
     })
 }
 
-/// `dLoss/dE` of all columns, one after the other. A column that the loss leaves out has gradient 0.
-pub(super) fn gradients(loss: &Tensor, vectors: &[Var]) -> Result<Vec<f32>> {
+/// `dLoss/dE` of all columns, one after the other, and the gradients of the loss's own parameters. A column that the loss
+/// leaves out has gradient 0.
+pub(super) fn gradients(
+    loss: &Tensor,
+    vectors: &[Var],
+    own: &[(String, Var)],
+) -> Result<(Vec<f32>, Vec<Option<Tensor>>)> {
     let grads = loss.backward()?;
+    let parameters = own.iter().map(|(_, variable)| grads.get(variable).cloned()).collect();
     let mut d_vectors = Vec::new();
     let mut reached = false;
     for variable in vectors {
@@ -94,7 +107,18 @@ pub(super) fn gradients(loss: &Tensor, vectors: &[Var]) -> Result<Vec<f32>> {
             None => d_vectors.resize(d_vectors.len() + variable.elem_count(), 0.0),
         }
     }
-    if reached { Ok(d_vectors) } else { Err(nothing_reached()) }
+    if reached { Ok((d_vectors, parameters)) } else { Err(nothing_reached()) }
+}
+
+/// An error if the loss holds variables that nothing trains: of constants alone its value has no gradient.
+pub(super) fn check_variables(loss: &dyn Loss, batch: &Batch) -> Result<()> {
+    let constants = |tensors: &[Tensor]| tensors.iter().map(Tensor::detach).collect();
+    let parameters = batch.parameters.iter().map(|(name, value)| (name.clone(), value.detach())).collect();
+    let constant = Batch { columns: constants(&batch.columns), parameters, ..batch.clone() };
+    match loss.loss(&constant)?.track_op() {
+        true => Err(Error::UntrainedVariable),
+        false => Ok(()),
+    }
 }
 
 /// The error for a loss of which no output of the model is a part.

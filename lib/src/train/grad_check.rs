@@ -4,9 +4,9 @@ use std::fmt;
 
 use candle_core::{DType, Var};
 
-use super::TokenBatch;
-use super::autograd::{loss_batch, loss_value, nothing_reached, scalar, variables};
+use super::autograd::{check_variables, loss_batch, loss_value, nothing_reached, scalar, variables};
 use super::grad_cache::{embed, parts};
+use super::{TokenBatch, TrainConfig, own};
 use crate::data::text_column;
 use crate::loss::{Loss, Scoring};
 use crate::model::{Model, Outputs};
@@ -23,10 +23,10 @@ pub struct GradCheck {
     pub precision: DType,
 }
 
-/// One column of the batch.
+/// One column of the batch, or a parameter of the loss.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ColumnCheck {
-    /// `query`, `positive`, `negative`, `negative_2`, ..
+    /// `query`, `positive`, `negative`, `negative_2`, ..; `loss.name` of a parameter of the loss.
     pub name: String,
     /// The norm of its gradient.
     pub norm: f64,
@@ -68,12 +68,16 @@ const DIRECTIONS: usize = 12;
 pub fn grad_check(model: &dyn Model, loss: &dyn Loss, batch: &TokenBatch) -> Result<GradCheck> {
     batch.check()?;
     let outputs = embed(model, &parts(batch, None), None, &mut Activations::inference())?;
-    let inputs = |dtype| variables(batch, &outputs, model.width(), dtype);
+    let table = own::table(loss, model.width(), TrainConfig::default().seed)?;
+    let inputs =
+        |dtype| Ok::<_, Error>((variables(batch, &outputs, model.width(), dtype)?, own::variables(&table, dtype)?));
+    let seen = |(columns, own): &Inputs| loss_batch(model, batch, &outputs, columns, own);
     let doubles = inputs(DType::F64)?;
-    let precise = loss.loss(&loss_batch(model, batch, &outputs, &doubles)?).is_ok();
+    let precise = loss.loss(&seen(&doubles)?).is_ok();
     let (inputs, precision) = if precise { (doubles, DType::F64) } else { (inputs(DType::F32)?, DType::F32) };
 
-    let value = loss.loss(&loss_batch(model, batch, &outputs, &inputs)?)?;
+    check_variables(loss, &seen(&inputs)?)?;
+    let value = loss.loss(&seen(&inputs)?)?;
     let number = loss_value(loss, &value)?;
     if !number.is_finite() {
         return Err(Error::NotFinite { step: 0, what: "loss".to_owned(), value: number, rows: batch.rows.clone() });
@@ -81,14 +85,14 @@ pub fn grad_check(model: &dyn Model, loss: &dyn Loss, batch: &TokenBatch) -> Res
     let grads = value.backward()?;
     let slopes = Slopes { model, loss, batch, outputs: &outputs, inputs: &inputs, value: number, precision };
     let mut columns = Vec::new();
-    for (index, input) in inputs.iter().enumerate() {
+    for (index, input) in inputs.0.iter().chain(inputs.1.iter().map(|(_, own)| own)).enumerate() {
         let gradient = match grads.get(input) {
             Some(grad) => grad.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?,
             None => vec![0.0; input.elem_count()],
         };
         columns.push(slopes.check(index, &gradient)?);
     }
-    if columns.iter().all(|column| column.norm == 0.0) {
+    if columns[..inputs.0.len()].iter().all(|column| column.norm == 0.0) {
         return Err(nothing_reached());
     }
     Ok(GradCheck { loss: slopes.value, columns, precision })
@@ -113,22 +117,41 @@ impl GradCheck {
     }
 }
 
+/// The embeddings of each column, and the loss's own parameters.
+type Inputs = (Vec<Var>, Vec<(String, Var)>);
+
 /// A loss around the embeddings of a batch.
 struct Slopes<'a> {
     model: &'a dyn Model,
     loss: &'a dyn Loss,
     batch: &'a TokenBatch,
     outputs: &'a Outputs,
-    inputs: &'a [Var],
+    inputs: &'a Inputs,
     value: f64,
     precision: DType,
 }
 
 impl Slopes<'_> {
+    /// The embeddings of a column or, after those, a parameter of the loss.
+    fn input(&self, index: usize) -> &Var {
+        let (columns, own) = self.inputs;
+        columns.get(index).unwrap_or_else(|| &own[index - columns.len()].1)
+    }
+
+    /// What messages call it.
+    fn name(&self, index: usize) -> String {
+        let (columns, own) = self.inputs;
+        // A cross-encoder has no column of queries alone.
+        let first = usize::from(self.model.scoring() == Scoring::Pairs);
+        match index.checked_sub(columns.len()) {
+            None => text_column(index + first),
+            Some(place) => format!("loss.{}", own[place].0),
+        }
+    }
+
     /// Compares the gradient of one column with slopes.
     fn check(&self, column: usize, gradient: &[f64]) -> Result<ColumnCheck> {
-        // A cross-encoder has no column of queries alone.
-        let name = text_column(column + usize::from(self.model.scoring() == Scoring::Pairs));
+        let name = self.name(column);
         let norm = length(gradient);
         let (mut along, mut off, mut steep) = (0.0, 0.0, 0.0);
         let mut rng = Philox::new(column as u64);
@@ -165,8 +188,8 @@ impl Slopes<'_> {
 
     /// The slope along a direction of length 1, and how far rounding may have moved it.
     fn slope(&self, column: usize, direction: &[f64]) -> Result<(f64, f64)> {
-        let input = self.inputs[column].as_detached_tensor();
-        let rows = input.dim(0)?.max(1);
+        let input = self.input(column).as_detached_tensor();
+        let rows = input.dims().first().copied().unwrap_or(1).max(1);
         let size = scalar(&input.sqr()?.sum_all()?)?.sqrt() / (rows as f64).sqrt();
         let (share, epsilon) = match self.precision {
             DType::F64 => (1e-4, f64::EPSILON),
@@ -184,12 +207,17 @@ impl Slopes<'_> {
 
     /// The loss with one column moved.
     fn moved(&self, column: usize, direction: &[f64], step: f64) -> Result<f64> {
-        let mut inputs = self.inputs.to_vec();
-        let input = self.inputs[column].as_detached_tensor();
+        let (mut columns, mut own) = self.inputs.clone();
+        let input = self.input(column).as_detached_tensor();
         let shift: Vec<f64> = direction.iter().map(|part| part * step).collect();
         let shift = candle_core::Tensor::from_vec(shift, input.shape(), input.device())?.to_dtype(self.precision)?;
-        inputs[column] = Var::from_tensor(&(input + shift)?)?;
-        loss_value(self.loss, &self.loss.loss(&loss_batch(self.model, self.batch, self.outputs, &inputs)?)?)
+        let moved = Var::from_tensor(&(input + shift)?)?;
+        match column.checked_sub(columns.len()) {
+            None => columns[column] = moved,
+            Some(place) => own[place].1 = moved,
+        }
+        let seen = loss_batch(self.model, self.batch, self.outputs, &columns, &own)?;
+        loss_value(self.loss, &self.loss.loss(&seen)?)
     }
 }
 

@@ -17,38 +17,39 @@ pub(super) struct Group {
 }
 
 /// One group per parameter, in the order of the table. Of the patterns in `learning_rate_mapping` that match
-/// a name, the last one counts, as in sentence-transformers.
-pub(super) fn groups(config: &TrainConfig, parameters: &Parameters) -> Result<Vec<Group>> {
+/// a name, the last one counts, as in sentence-transformers. A pattern may be meant for the parameters of another table
+/// alone.
+pub(super) fn groups(config: &TrainConfig, parameters: &Parameters, others: &Parameters) -> Result<Vec<Group>> {
     let entries = parameters.entries();
     let plain = entries.iter().map(|entry| Group { ratio: 1.0, decay: entry.decay, frozen: false });
     let mut groups: Vec<Group> = plain.collect();
     for (pattern, rate) in &config.learning_rate_mapping {
         let holds = *rate >= 0.0 && rate.is_finite();
         expect("learning_rate_mapping", format!("{rate} for `{pattern}`"), "a rate of 0 or more", holds)?;
-        for index in matches("learning_rate_mapping", pattern, parameters)? {
+        for index in matches("learning_rate_mapping", pattern, parameters, others)? {
             groups[index].ratio = rate / config.learning_rate;
         }
     }
     for pattern in &config.freeze {
-        for index in matches("freeze", pattern, parameters)? {
+        for index in matches("freeze", pattern, parameters, others)? {
             groups[index].frozen = true;
         }
     }
-    let trains = entries.is_empty() || groups.iter().any(|group| !group.frozen);
+    let trains = entries.is_empty() || !others.is_empty() || groups.iter().any(|group| !group.frozen);
     expect("freeze", format!("{:?}", config.freeze), "patterns that leave a parameter to train", trains)?;
     Ok(groups)
 }
 
 /// The places of the parameters whose name the pattern matches.
-fn matches(field: &'static str, pattern: &str, parameters: &Parameters) -> Result<Vec<usize>> {
+fn matches(field: &'static str, pattern: &str, parameters: &Parameters, others: &Parameters) -> Result<Vec<usize>> {
     let error = |expected| Error::Setting { field, value: format!("`{pattern}`"), expected };
     let regex = Regex::new(pattern).map_err(|problem| error(format!("a regular expression ({problem})")))?;
     let entries = parameters.entries();
     let found: Vec<usize> =
         entries.iter().enumerate().filter(|(_, entry)| regex.is_match(&entry.name)).map(|(index, _)| index).collect();
-    if found.is_empty() {
+    if found.is_empty() && !others.entries().iter().any(|entry| regex.is_match(&entry.name)) {
         let such_as = entries.first().map_or("", |entry| &entry.name);
-        let count = entries.len();
+        let count = entries.len() + others.entries().len();
         return Err(error(format!("a pattern that matches one of the {count} parameters, such as `{such_as}`")));
     }
     Ok(found)
@@ -69,7 +70,8 @@ mod tests {
     fn with(mapping: &[(&str, f64)], freeze: &[&str]) -> Result<Vec<Group>> {
         let learning_rate_mapping = mapping.iter().map(|(pattern, rate)| ((*pattern).to_owned(), *rate)).collect();
         let freeze = freeze.iter().map(|pattern| (*pattern).to_owned()).collect();
-        groups(&TrainConfig { learning_rate: 0.5, learning_rate_mapping, freeze, ..Default::default() }, &table())
+        let config = TrainConfig { learning_rate: 0.5, learning_rate_mapping, freeze, ..Default::default() };
+        groups(&config, &table(), &Parameters::default())
     }
 
     #[test]
@@ -83,6 +85,20 @@ mod tests {
         let groups = with(&[], &["^embeddings\\."]).unwrap();
         assert_eq!(groups.iter().map(|group| group.frozen).collect::<Vec<_>>(), [true, false, false]);
         assert_eq!(groups.iter().map(|group| group.decay).collect::<Vec<_>>(), [true, true, false]);
+    }
+
+    #[test]
+    fn a_pattern_may_mean_the_other_table() {
+        let mut own = Parameters::default();
+        own.push("loss.scale", &[], false).unwrap();
+        let config = TrainConfig {
+            learning_rate: 0.5,
+            learning_rate_mapping: vec![("^loss\\.".to_owned(), 5.0)],
+            ..Default::default()
+        };
+        assert!(groups(&config, &table(), &own).unwrap().iter().all(|group| group.ratio == 1.0));
+        assert_eq!(groups(&config, &own, &table()).unwrap()[0].ratio, 10.0);
+        assert!(groups(&config, &table(), &Parameters::default()).unwrap_err().to_string().contains("`^loss"));
     }
 
     #[test]

@@ -109,8 +109,13 @@ impl Optimizer {
     /// For the parameters of this table. Uses the settings `optimizer`, `learning_rate_mapping`, `freeze`,
     /// `max_grad_norm` and `clip_norm`; an error names a pattern that matches no parameter.
     pub fn new(config: &TrainConfig, parameters: &Parameters) -> Result<Self> {
+        Self::beside(config, parameters, &Parameters::default())
+    }
+
+    /// The same beside another table, whose names the patterns may mean as well.
+    pub(super) fn beside(config: &TrainConfig, parameters: &Parameters, others: &Parameters) -> Result<Self> {
         config.check()?;
-        let groups = groups(config, parameters)?;
+        let groups = groups(config, parameters, others)?;
         let pieces = pieces(&groups, parameters);
         let trained = pieces.iter().map(|piece| piece.range.len()).sum();
         let rule = match config.optimizer {
@@ -122,8 +127,8 @@ impl Optimizer {
     }
 
     /// Other rates and limits for the same table: the rule, what is frozen, and the moments stay.
-    pub(super) fn set(&mut self, config: &TrainConfig, parameters: &Parameters) -> Result<()> {
-        let groups = groups(config, parameters)?;
+    pub(super) fn set(&mut self, config: &TrainConfig, parameters: &Parameters, others: &Parameters) -> Result<()> {
+        let groups = groups(config, parameters, others)?;
         self.pieces = pieces(&groups, parameters);
         (self.norm, self.max_norm, self.groups) = (config.clip_norm, config.max_grad_norm, groups);
         Ok(())

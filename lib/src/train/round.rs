@@ -92,7 +92,8 @@ impl Training {
         fixed("optimizer", value, held, new.optimizer == old.optimizer)?;
         let [value, held] = [new, old].map(|config| format!("{:?}", config.freeze));
         fixed("freeze", value, held, new.freeze == old.freeze)?;
-        self.optimizer.set(&config, self.model.parameters())?;
+        self.optimizer.set(&config, self.model.parameters(), &self.own.table)?;
+        self.own.set(&config, self.model.parameters())?;
         if config.memory != self.config.memory {
             (self.activations, self.inference) = arenas(&config, &*self.model, &self.optimizer);
         }

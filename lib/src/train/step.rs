@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::autograd::{check_reached, gradients, loss_batch, loss_value, not_finite, variables};
+use super::autograd::{check_reached, check_variables, gradients, loss_batch, loss_value, not_finite, variables};
 use super::card::Past;
 use super::grad_cache::{Gradient, embed, parts};
 use super::trainer::Training;
-use super::{Evaluation, TokenBatch, Trainer};
+use super::{Evaluation, TokenBatch, Trainer, own};
 use crate::loss::{Batch, Loss, Term, total};
 use crate::model::Model;
 use crate::nn::Dropout;
@@ -79,6 +79,7 @@ impl Training {
         let rows = || batches.iter().flat_map(|batch| batch.rows.clone()).collect::<Vec<_>>();
         let examples: usize = batches.iter().map(TokenBatch::examples).sum();
         self.optimizer.zero_grads(self.model.parameters_mut());
+        self.own.zero_grads();
         let (mut loss, mut terms, mut tokens) = (0.0, Vec::new(), 0);
         for batch in batches {
             let share = batch.examples() as f64 / examples.max(1) as f64;
@@ -93,6 +94,10 @@ impl Training {
         let grad_norm = self.optimizer.step(self.model.parameters_mut(), learning_rate)?;
         if !grad_norm.is_finite() {
             return Err(not_finite(self.model.parameters(), step, grad_norm, rows()));
+        }
+        let own_norm = self.own.step(learning_rate)?;
+        if !own_norm.is_finite() {
+            return Err(not_finite(&self.own.table, step, own_norm, rows()));
         }
         self.done = step;
         if let Some(round) = self.round.as_mut().filter(|_| planned) {
@@ -122,18 +127,23 @@ impl Training {
             parts => embed(&*self.model, parts, dropout, &mut self.inference)?,
         };
 
-        let (value, terms, gradient) = {
+        let (value, terms, gradient, own_gradient) = {
             let variables = variables(batch, &outputs, self.model.width(), candle_core::DType::F32)?;
-            let seen = loss_batch(&*self.model, batch, &outputs, &variables)?;
-            let terms = self.loss.terms(&Batch { progress: self.progress(), ..seen })?;
+            let own = own::variables(&self.own.table, candle_core::DType::F32)?;
+            let seen = loss_batch(&*self.model, batch, &outputs, &variables, &own)?;
+            let seen = Batch { progress: self.progress(), ..seen };
+            if self.done == 0 {
+                check_variables(&*self.loss, &seen)?;
+            }
+            let terms = self.loss.terms(&seen)?;
             let named = term_values(&*self.loss, &terms)?;
             let loss = total(&terms)?;
             let value = loss_value(&*self.loss, &loss)?;
             if !value.is_finite() {
                 return Ok((value, named));
             }
-            let values = gradients(&(loss * share)?, &variables)?;
-            (value, named, Gradient { values, bounds: outputs.bounds.clone() })
+            let (values, own) = gradients(&(loss * share)?, &variables, &own)?;
+            (value, named, Gradient { values, bounds: outputs.bounds.clone() }, own)
         };
 
         if let [whole] = parts.as_slice() {
@@ -146,6 +156,7 @@ impl Training {
                 part.backward(&mut *self.model, &mut self.activations, &outputs, &gradient)?;
             }
         }
+        self.own.add_gradient(&own_gradient)?;
         if self.done == 0 {
             check_reached(&*self.model, &self.optimizer, &gradient.values)?;
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::card::Past;
 use super::checkpoint::CheckpointLog;
 use super::guide::Guide;
+use super::own::Own;
 use super::round::{Round, arenas};
 use super::steps::Pending;
 use super::validation::Validation;
@@ -15,7 +16,7 @@ use crate::Result;
 use crate::data::{Labels, Texts, TrainingSet};
 use crate::loss::Loss;
 use crate::model::{BiEncoder, Model, as_type, downcast};
-use crate::nn::Activations;
+use crate::nn::{Activations, Parameters};
 
 /// Trains a model of any architecture with any [`Loss`].
 ///
@@ -45,6 +46,8 @@ pub(super) struct Training {
     pub(super) config: TrainConfig,
     pub(super) guide: Option<Guide>,
     pub(super) optimizer: Optimizer,
+    /// The parameters of the loss.
+    pub(super) own: Own,
     pub(super) activations: Activations,
     /// For passes without a backward pass: GradCache's first, validation.
     pub(super) inference: Activations,
@@ -84,6 +87,11 @@ impl<M: Model> Trainer<M> {
         &self.training.config
     }
 
+    /// The parameters of the loss, called `loss.name`; none unless it has some ([`Custom::parameter`](crate::loss::Custom::parameter)).
+    pub fn loss_parameters(&self) -> &Parameters {
+        &self.training.own.table
+    }
+
     /// Ends the training.
     pub fn into_model(self) -> M {
         downcast(self.training.model)
@@ -105,10 +113,12 @@ impl Training {
     pub(super) fn new(model: Box<dyn Model>, loss: Arc<dyn Loss>, config: TrainConfig) -> Result<Self> {
         config.check()?;
         loss.check()?;
-        let optimizer = Optimizer::new(&config, model.parameters())?;
+        let own = Own::new(&config, &*loss, model.width(), model.parameters())?;
+        let optimizer = Optimizer::beside(&config, model.parameters(), &own.table)?;
         let (activations, inference) = arenas(&config, &*model, &optimizer);
         Ok(Self {
             optimizer,
+            own,
             activations,
             model,
             loss,

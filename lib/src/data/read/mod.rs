@@ -27,8 +27,9 @@ mod beir;
 mod cells;
 mod csv;
 mod jsonl;
+mod layout;
 mod object;
-mod pages;
+
 mod parquet;
 mod table;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use polars::prelude::*;
 
-use super::pages;
+use super::layout;
 use crate::{Error, Result, files};
 
 /// Opens a Parquet file as a lazy frame: columns that the query does not need are not read.
@@ -65,12 +65,15 @@ impl AnonymousScan for Guarded {
     }
 
     fn schema(&self, _infer_schema_length: Option<usize>) -> PolarsResult<SchemaRef> {
-        caught(|| self.frame()?.collect_schema())
+        caught(|| {
+            layout::check_footer(&mut File::open(&self.path)?)?;
+            self.frame()?.collect_schema()
+        })
     }
 
     fn scan(&self, args: AnonymousScanArgs) -> PolarsResult<DataFrame> {
         let read = caught(|| {
-            pages::check(File::open(&self.path)?)?;
+            layout::check(File::open(&self.path)?)?;
             let mut frame = self.frame()?;
             // A frame without columns would forget its rows.
             if let Some(columns) = args.with_columns.filter(|columns| !columns.is_empty()) {

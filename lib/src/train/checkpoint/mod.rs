@@ -12,7 +12,7 @@ mod state;
 
 use std::path::Path;
 
-use moments::NAME as MOMENTS;
+use moments::{NAME as MOMENTS, OWN};
 use state::TrainState;
 
 use super::trainer::Training;
@@ -30,6 +30,8 @@ struct Restored {
     state: TrainState,
     model: Box<dyn Model>,
     moments: Vec<Vec<f32>>,
+    /// Of the loss's parameters, with those themselves.
+    own: Vec<Vec<f32>>,
 }
 
 /// Why a checkpoint cannot be used.
@@ -46,6 +48,9 @@ fn write(path: &Path, trainer: &Training) -> Result<()> {
     files::write_folder(path, |aside| {
         trainer.model.save_to(aside)?;
         moments::write(&aside.join(MOMENTS), &trainer.optimizer, trainer.model.parameters())?;
+        if !trainer.own.table.is_empty() {
+            moments::write_own(&aside.join(OWN), &trainer.own)?;
+        }
         files::write_json(&aside.join(STATE), &TrainState::of(trainer)?)?;
         manifest::write(aside)
     })
@@ -58,7 +63,11 @@ fn read(path: &Path, trainer: &Training) -> Result<Restored, Problem> {
     let state: TrainState = files::read_json(&path.join(STATE)).map_err(damaged)?;
     state.check(trainer).map_err(Problem::Foreign)?;
     let parameters = trainer.model.parameters();
-    let moments = moments::read(&path.join(MOMENTS), &trainer.optimizer, parameters).map_err(Problem::Damaged)?;
+    let moments = moments::read(path, &trainer.optimizer, parameters).map_err(Problem::Damaged)?;
+    let own = match trainer.own.table.is_empty() {
+        true => Vec::new(),
+        false => moments::read_own(path, &trainer.own).map_err(Problem::Damaged)?,
+    };
     let model = trainer.model.load_from(path).map_err(damaged)?;
     let stored = model.parameters();
     if stored.entries() != parameters.entries() {
@@ -66,7 +75,7 @@ fn read(path: &Path, trainer: &Training) -> Result<Restored, Problem> {
     }
     match stored.not_finite() {
         Some((name, value)) => Err(Problem::Damaged(format!("model.safetensors: `{name}` holds {value}"))),
-        None => Ok(Restored { state, model, moments }),
+        None => Ok(Restored { state, model, moments, own }),
     }
 }
 

@@ -165,7 +165,7 @@ impl Training {
     }
 
     fn restore(&mut self, path: PathBuf, restored: Restored, refused: &[(PathBuf, String)]) -> Result<Resumed> {
-        let Restored { state, model, moments } = restored;
+        let Restored { state, model, moments, own: own_moments } = restored;
         let TrainState { step, updates, round, evaluations, .. } = state;
         let real = |path: &Path| path.canonicalize().ok();
         let own = self.config.checkpoint.as_ref().map(|config| config.dir.clone());
@@ -177,6 +177,7 @@ impl Training {
         let values = &mut self.model.parameters_mut().values;
         values.copy_from_slice(&model.parameters().values);
         self.optimizer.restore(updates, moments);
+        self.own.restore(updates, own_moments);
         (self.done, self.round, self.pending) = (step, round, None);
         self.validation.resume(evaluations);
         let latest = own.as_ref().map(|_| step);

@@ -52,7 +52,7 @@ impl TrainState {
             loss: LossMark { name: loss.needs().name.to_owned(), settings: reread(&loss.settings())? },
             model: model.settings().map_err(json)?,
             tokenizer: format!("{:016x}", xxh3_64(model.tokenizer().to_json()?.as_bytes())),
-            parameters: shapes(model.parameters()),
+            parameters: [model.parameters(), &trainer.own.table].into_iter().flat_map(shapes).collect(),
         })
     }
 
@@ -133,8 +133,8 @@ fn json(source: serde_json::Error) -> Error {
     Error::Json { path: STATE.into(), source }
 }
 
-fn shapes(parameters: &Parameters) -> Vec<(String, Vec<usize>)> {
-    parameters.entries().iter().map(|entry| (entry.name.clone(), entry.shape.clone())).collect()
+fn shapes(parameters: &Parameters) -> impl Iterator<Item = (String, Vec<usize>)> {
+    parameters.entries().iter().map(|entry| (entry.name.clone(), entry.shape.clone()))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::autograd::{loss_batch, loss_value, variables};
 use super::grad_cache::{embed, parts};
 use super::trainer::Training;
-use super::{MicroBatch, TokenBatch, Trainer};
+use super::{MicroBatch, TokenBatch, Trainer, own};
 use crate::data::{TrainingSet, plan_batches};
 use crate::model::{Model, as_type, downcast};
 use crate::{Error, Result};
@@ -236,11 +236,12 @@ impl Training {
 
     fn held_out_loss(&mut self) -> Result<f64> {
         let budget = Some(MicroBatch::Tokens(self.model.pass_tokens()));
+        let own = own::variables(&self.own.table, candle_core::DType::F32)?;
         let (mut sum, mut examples) = (0.0, 0);
         for batch in &self.validation.held_out {
             let outputs = embed(&*self.model, &parts(batch, budget), None, &mut self.inference)?;
             let variables = variables(batch, &outputs, self.model.width(), candle_core::DType::F32)?;
-            let loss = self.loss.loss(&loss_batch(&*self.model, batch, &outputs, &variables)?)?;
+            let loss = self.loss.loss(&loss_batch(&*self.model, batch, &outputs, &variables, &own)?)?;
             sum += loss_value(&*self.loss, &loss)? * batch.examples() as f64;
             examples += batch.examples();
         }

@@ -1,7 +1,7 @@
-//! What a Parquet file says of its columns and pages, compared with the file.
+//! What a Parquet file says of its parts, compared with the file.
 //!
-//! Polars believes both: a column outside of the file ends the process, and so does a page of minus
-//! one values, as the memory that it asks for is not there.
+//! Polars believes it: a list of two thousand million columns, a column outside of the file, a page of minus one values,
+//! each ends the process, as the memory that Polars asks for is not there.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -9,33 +9,64 @@ use std::ops::Range;
 
 use polars::prelude::*;
 use polars_parquet_format::thrift::protocol::TCompactInputProtocol;
-use polars_parquet_format::{PageHeader, PageType};
+use polars_parquet_format::{ColumnMetaData, FileMetaData, PageHeader, PageType};
+
+/// The end of a file: the length of the footer, and `PAR1`.
+const END: u64 = 8;
+
+/// Bytes of memory that one byte of a footer may become.
+const FOOTER: usize = 256;
 
 /// Most bytes that one page's header may have: statistics hold values of the user's.
 const HEADER: usize = 16 << 20;
 
+/// An error unless the footer is one.
+pub(super) fn check_footer(file: &mut File) -> PolarsResult<()> {
+    footer(file).map(drop)
+}
+
 /// An error unless all columns lie in the file, and their pages in the columns with as many values as
 /// the columns say.
-pub(super) fn check(file: File) -> PolarsResult<()> {
+pub(super) fn check(mut file: File) -> PolarsResult<()> {
     let length = file.metadata()?.len();
-    let metadata = ParquetReader::new(file.try_clone()?).get_metadata()?.clone();
+    let metadata = footer(&mut file)?;
     let mut reader = BufReader::new(file);
-    for group in &metadata.row_groups {
-        let whole = group.full_byte_range();
-        within(&whole, length)?;
-        for column in group.parquet_columns() {
-            let place = column.byte_range();
-            within(&place, length)?;
-            column_pages(&mut reader, place, column.num_values())?;
+    for column in metadata.row_groups.iter().flat_map(|group| &group.columns) {
+        if let Some(column) = &column.meta_data {
+            column_pages(&mut reader, place(column, length)?, column.num_values)?;
         }
     }
     Ok(())
 }
 
-fn within(place: &Range<u64>, length: u64) -> PolarsResult<()> {
-    match place.start <= place.end && place.end <= length {
-        true => Ok(()),
-        false => Err(damaged(format!("a column at {place:?} of {length} bytes"))),
+/// The footer, with no more memory than its length allows.
+fn footer(file: &mut File) -> PolarsResult<FileMetaData> {
+    let length = file.metadata()?.len();
+    let mut end = [0; END as usize];
+    if length < END {
+        return Err(damaged(format!("it has {length} bytes")));
+    }
+    file.seek(SeekFrom::End(-(END as i64)))?;
+    file.read_exact(&mut end)?;
+    let [size @ .., _, _, _, _] = end;
+    let size = u64::from(u32::from_le_bytes(size));
+    if !end.ends_with(b"PAR1") || size > length - END {
+        return Err(damaged("it does not end as one".to_owned()));
+    }
+    file.seek(SeekFrom::End(-((END + size) as i64)))?;
+    let reader = BufReader::new(file.take(size));
+    let budget = (size as usize).saturating_mul(FOOTER);
+    FileMetaData::read_from_in_protocol(&mut TCompactInputProtocol::new(reader, budget))
+        .map_err(|error| damaged(format!("its footer: {error}")))
+}
+
+/// Where a column lies.
+fn place(column: &ColumnMetaData, length: u64) -> PolarsResult<Range<u64>> {
+    let start = column.dictionary_page_offset.unwrap_or(column.data_page_offset);
+    let end = start.checked_add(column.total_compressed_size);
+    match (u64::try_from(start), end.and_then(|end| u64::try_from(end).ok())) {
+        (Ok(start), Some(end)) if start <= end && end <= length => Ok(start..end),
+        _ => Err(damaged(format!("a column of {} bytes at {start} of {length}", column.total_compressed_size))),
     }
 }
 
