@@ -140,6 +140,7 @@ fn answer(state: &mut State, request: &Request) -> Response {
         ("GET", ["api", "models", org, name, "revision", revision]) => {
             listing(state, &format!("{org}/{name}"), revision)
         }
+        ("GET", ["api", "models", org, name, "tree", _]) => tree(state, &format!("{org}/{name}")),
         ("POST", ["api", "models", _, _, "preupload", _]) => preupload(request),
         ("POST", ["api", "models", org, name, "commit", "main"]) => commit(state, request, &format!("{org}/{name}")),
         ("POST", [_, _, "info", "lfs", "objects", "batch"]) => batch(state, request),
@@ -184,6 +185,18 @@ fn listing(state: &State, name: &str, revision: &str) -> Response {
     };
     let siblings: Vec<Value> = files.iter().map(sibling).collect();
     json(&json!({ "id": name, "sha": COMMIT, "private": false, "siblings": siblings }))
+}
+
+/// The list that Python asks for.
+fn tree(state: &State, name: &str) -> Response {
+    let entry = |(path, content): (&String, &Vec<u8>)| {
+        let mut file = json!({ "type": "file", "path": path, "size": content.len(), "oid": git(content) });
+        if is_large(path) {
+            file["lfs"] = json!({ "oid": sha256(content), "size": content.len(), "pointerSize": 130 });
+        }
+        file
+    };
+    json(&state.repos[name].iter().map(entry).collect())
 }
 
 fn file(state: &State, request: &Request, name: &str, path: &str) -> Response {

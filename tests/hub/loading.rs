@@ -69,7 +69,7 @@ fn architectures() {
         assert_eq!(numbers(&BiEncoder::load("org/bi").unwrap()), numbers(&bi_encoder()));
         assert_eq!(numbers(&BiEncoder::load("org/bi@v1").unwrap()), numbers(&bi_encoder()));
         let pairs = [("a red house", "a tree"), ("the sea", "the sea")];
-        let scores = |model: &CrossEncoder| model.predict(&pairs).unwrap().to_vec2::<f32>().unwrap();
+        let scores = |model: &CrossEncoder| model.predict(&pairs).unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(scores(&CrossEncoder::load("org/cross").unwrap()), scores(&cross_encoder()));
         let ranked = |model: &ColBert| format!("{:?}", model.rank("the sea", &["a tree", "the sea"]).unwrap());
         assert_eq!(ranked(&ColBert::load("org/colbert").unwrap()), ranked(&colbert()));

@@ -5,11 +5,14 @@ use super::listing::Remote;
 /// The largest file that is taken for settings.
 const LARGEST: u64 = 4 << 20;
 
-/// What says how a model is made: `modules.json` and every `..config.json` of these folders.
+/// What says how a model is made: `modules.json` and the files of settings in these folders.
 pub(super) fn settings(files: &[Remote], folders: &[&str]) -> Vec<Remote> {
+    let is_settings = |name: &str| {
+        name == "modules.json" || name == "config_sentence_transformers.json" || name.ends_with("config.json")
+    };
     let is = |file: &&Remote| {
         let (folder, name) = file.parts();
-        folders.contains(&folder) && file.size <= LARGEST && (name == "modules.json" || name.ends_with("config.json"))
+        folders.contains(&folder) && file.size <= LARGEST && is_settings(name)
     };
     files.iter().filter(is).cloned().collect()
 }

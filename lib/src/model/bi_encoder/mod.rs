@@ -59,7 +59,8 @@ impl BiEncoder {
     }
 
     /// Reads a sentence-transformers directory, of any version since 2. Settings that change vectors are honoured, or
-    /// an error names them.
+    /// an error names them. Where there is no such folder it may be the name of a model of the [hub](crate::hub), as in
+    /// `org/name` or `org/name@revision`.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
         directory::read(dir.as_ref())
     }

@@ -114,7 +114,7 @@ impl ColBert {
     }
 
     /// Reads a directory of PyLate, or of sentence-transformers' `MultiVectorEncoder`. Settings that change vectors are
-    /// honoured, or an error names them.
+    /// honoured, or an error names them. It may be a model of the [hub](crate::hub) by its name, too.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
         directory::read_colbert(dir.as_ref())
     }

@@ -54,7 +54,7 @@ impl CrossEncoder {
     }
 
     /// Reads a sentence-transformers directory of a cross-encoder, of any version, or a Hugging Face directory of a model
-    /// for sequence classification.
+    /// for sequence classification; or a model of the [hub](crate::hub) by its name.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
         directory::read(dir.as_ref())
     }

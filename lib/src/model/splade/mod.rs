@@ -64,6 +64,7 @@ impl Splade {
 
     /// Reads a directory of sentence-transformers' `SparseEncoder`, of any version, or of a masked language model of
     /// transformers, which is pooled by its maxima. Settings that change vectors are honoured, or an error names them.
+    /// It may be a model of the [hub](crate::hub) by its name, too.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
         directory::read_splade(dir.as_ref())
     }
