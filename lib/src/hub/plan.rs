@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -112,7 +112,7 @@ impl Plan {
 }
 
 /// The folder of the first module, which has the encoder's `config.json`.
-fn encoder_folder(dir: &Path) -> Result<std::path::PathBuf> {
+fn encoder_folder(dir: &Path) -> Result<PathBuf> {
     let modules: Value = folder::optional_json(dir, "modules.json")?;
     folder::file(dir, modules[0]["path"].as_str().unwrap_or_default())
 }

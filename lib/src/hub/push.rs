@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -56,7 +56,7 @@ const SAMPLE: usize = 512;
 struct Local {
     /// With slashes.
     path: String,
-    file: std::path::PathBuf,
+    file: PathBuf,
     size: u64,
 }
 

@@ -107,10 +107,9 @@ impl Hub {
 
     fn list(&self, kind: Kind, search: &Search) -> Result<DataFrame> {
         expect("limit", search.limit, "1 to 10,000", (1..=10_000).contains(&search.limit))?;
-        if kind == Kind::Dataset && search.library.is_some() {
-            return expect("library", format!("{:?}", search.library), "none: data sets have no library", false)
-                .and_then(|()| frame(&[]));
-        }
+        let library = format!("{:?}", search.library);
+        let fits = kind == Kind::Model || search.library.is_none();
+        expect("library", library, "none: data sets have no library", fits)?;
         if self.offline {
             let advice = "unset HF_HUB_OFFLINE to search";
             return Err(hub_error("the search", "HF_HUB_OFFLINE is set: the hub is not asked", advice));
@@ -216,10 +215,9 @@ fn languages(row: &Value) -> Option<String> {
         _ => {}
     }
     tagged(row, "language:").or_else(|| {
-        let code = |tag: &&str| (2..=3).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_lowercase());
-        // Tags of three letters that are none of a language.
-        let tags = row["tags"].as_array()?.iter().filter_map(Value::as_str).filter(code);
-        let tags: Vec<&str> = tags.filter(|tag| !["tei", "llm", "moe", "rag", "nlp", "bge"].contains(tag)).collect();
+        let code = |tag: &&str| tag.len() == 2 && tag.bytes().all(|byte| byte.is_ascii_lowercase());
+        let tags = row["tags"].as_array()?.iter().filter_map(Value::as_str);
+        let tags: Vec<&str> = tags.filter(|tag| code(tag) || *tag == "multilingual").collect();
         Some(tags.join(", ")).filter(|languages| !languages.is_empty())
     })
 }

@@ -19,7 +19,8 @@ const ROWS: usize = 20;
 
 impl<M: Model> Trainer<M> {
     /// A card that tells of the training so far: data, loss, settings that are not the default, the course of the loss,
-    /// validations. Fill in the rest, and give it to the model's `save_with`; see [`ModelCard`].
+    /// validations. Fill in the rest, and give it to the model's `save_with`; see [`ModelCard`]. The course begins with the
+    /// trainer: of a resumed training it is that since then.
     pub fn card(&self, data: &TrainingSet) -> Result<ModelCard> {
         self.training.card(data)
     }

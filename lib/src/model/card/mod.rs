@@ -73,8 +73,10 @@ impl ModelCard {
             text += &format!("\n{}\n", self.description.trim());
         }
         text += &format!("\n## Model Details\n\n### Model Description\n\n{}", self.details(kind));
-        text += &format!("\n### Full Model Architecture\n\n```\n{}\n```\n", kind.architecture);
-        text += &format!("\n## Usage\n\n{}", kind.usage());
+        if !kind.architecture.is_empty() {
+            text += &format!("\n### Full Model Architecture\n\n```\n{}\n```\n", kind.architecture);
+            text += &format!("\n## Usage\n\n{}", kind.usage());
+        }
         text += &self.evaluation();
         if let Some(training) = &self.training {
             text += &training.render();
