@@ -221,3 +221,23 @@ fn languages(row: &Value) -> Option<String> {
         Some(tags.join(", ")).filter(|languages| !languages.is_empty())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_hub_does_not_say_is_null() {
+        let none = frame(&[]).unwrap();
+        assert_eq!((none.height(), none.width()), (0, 8));
+        let found = frame(&[json!({ "id": "a/b", "lastModified": "soon" }), json!({})]).unwrap();
+        assert_eq!(found.height(), 2);
+        for frame in [&none, &found] {
+            assert_eq!(frame.column("date").unwrap().dtype(), &DataType::Date);
+        }
+        assert_eq!(found.column("date").unwrap().null_count(), 2);
+        assert_eq!(found.column("id").unwrap().null_count(), 1);
+    }
+}
