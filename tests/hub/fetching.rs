@@ -222,6 +222,10 @@ fn offline() {
         said.starts_with("org/other: http://127.0.0.1:9 is not reached (") && said.contains("check the network"),
         "{said}"
     );
+    // A server that does not speak TLS.
+    let plain = Hub { endpoint: fake.server.url().replace("http:", "https:"), ..fake.hub() };
+    let said = message(plain.fetch("org/other"));
+    assert!(said.contains("is not reached (") && !said.contains("certificate"), "{said}");
 }
 
 fn unsupported() {

@@ -198,13 +198,16 @@ impl<'a> Http<'a> {
                 hub_error(place, problem, "run it again later; HF_HUB_OFFLINE=1 uses what is in the cache")
             }
             Failed::Unreached(error) => {
-                hub_error(place, format!("{endpoint} is not reached ({})", causes(&error)), OFF)
+                let cause = causes(&error);
+                let advice = if cause.contains("certificate") { CERTIFICATE } else { OFF };
+                hub_error(place, format!("{endpoint} is not reached ({cause})"), advice)
             }
         }
     }
 }
 
 const OFF: &str = "check the network, the proxy and HF_ENDPOINT; HF_HUB_OFFLINE=1 uses what is in the cache";
+const CERTIFICATE: &str = "install the system's `ca-certificates`, or name those of your proxy by SSL_CERT_FILE";
 
 /// Whether an error says that there is no network, so that the cache may do.
 pub(super) fn is_unreached(error: &Error) -> bool {
