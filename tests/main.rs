@@ -7,6 +7,7 @@ mod chains;
 mod checkpoints;
 mod colbert;
 mod cross_encoder;
+mod custom_model;
 mod data;
 mod directories;
 mod families;
@@ -25,10 +26,12 @@ mod models;
 mod odd_texts;
 mod optim;
 mod preflight;
+mod quantized;
 mod readers;
 mod settings;
 mod shared;
 mod splade;
+mod static_embedding;
 mod tokenizer;
 mod training;
 mod validation;
@@ -48,6 +51,7 @@ fn main() {
         checkpoints::trials(),
         colbert::trials(),
         cross_encoder::trials(),
+        custom_model::trials(),
         data::trials(),
         directories::trials(),
         heads::trials(),
@@ -64,9 +68,11 @@ fn main() {
         odd_texts::trials(),
         optim::trials(),
         preflight::trials(),
+        quantized::trials(),
         readers::trials(),
         settings::trials(),
         splade::trials(),
+        static_embedding::trials(),
         tokenizer::trials(),
         training::trials(),
         validation::trials(),

@@ -49,6 +49,7 @@ enum Model {
     Bi(BiEncoder),
     Cross(CrossEncoder),
     Sparse(Splade),
+    Static(StaticEmbedding),
     Tokens(ColBert),
 }
 
@@ -58,6 +59,7 @@ impl Model {
             "bi-encoder" => Self::Bi(BiEncoder::load(dir)?),
             "cross-encoder" => Self::Cross(CrossEncoder::load(dir)?),
             "splade" => Self::Sparse(Splade::load(dir)?),
+            "static-embedding" => Self::Static(StaticEmbedding::load(dir)?),
             "colbert" => Self::Tokens(ColBert::load(dir)?),
             other => bail!("{}: unknown kind {other}", dir.display()),
         })
@@ -68,6 +70,7 @@ impl Model {
             Self::Bi(_) => "bi-encoder",
             Self::Cross(_) => "cross-encoder",
             Self::Sparse(_) => "splade",
+            Self::Static(_) => "static-embedding",
             Self::Tokens(_) => "colbert",
         }
     }
@@ -77,6 +80,7 @@ impl Model {
             Self::Bi(model) => model.save(dir)?,
             Self::Cross(model) => model.save(dir)?,
             Self::Sparse(model) => model.save(dir)?,
+            Self::Static(model) => model.save(dir)?,
             Self::Tokens(model) => model.save(dir)?,
         }
         Ok(())
@@ -87,6 +91,10 @@ impl Model {
         let flat = |tensor: Tensor| Ok::<_, anyhow::Error>(tensor.flatten_all()?.to_vec1::<f32>()?);
         match self {
             Self::Bi(model) => {
+                let named = |(key, role): &(&str, Role)| Ok(((*key).to_owned(), flat(model.encode(&TEXTS, *role)?)?));
+                ROLES.iter().map(named).collect()
+            }
+            Self::Static(model) => {
                 let named = |(key, role): &(&str, Role)| Ok(((*key).to_owned(), flat(model.encode(&TEXTS, *role)?)?));
                 ROLES.iter().map(named).collect()
             }
@@ -166,11 +174,39 @@ fn sparse_models() -> Result<Vec<(&'static str, Splade)>> {
         SpladeConfig { query_prompt: "where is ".to_owned(), doc_prompt: "the house: ".to_owned(), ..plain.clone() };
     let sum = SpladeConfig { pooling: WordPooling::Sum, log1p_twice: true, ..plain.clone() };
     let twice = SpladeConfig { log1p_twice: true, ..plain.clone() };
+    let free = SpladeConfig { query_prompt: "where is ".to_owned(), ..plain.clone() };
+    let free = Splade::new(bert.clone(), word_pieces(true)?, free, 5)?;
+    let weights = free.idf(&TEXTS)?;
+    let free = free.with_query_weights(word_pieces(true)?, &weights)?;
+    let fixed = Splade::new(roberta.clone(), words()?, plain.clone(), 6)?;
+    let weights: Vec<f32> = (0..fixed.dim()).map(|word| word as f32 / 100.0).collect();
+    let fixed = fixed.with_query_weights(words()?, &weights)?;
+    let settings = SpladeConfig { query_weights: QueryWeights::Fixed, query_length: Some(6), ..fixed.config().clone() };
+    let fixed = fixed.with_config(settings)?;
     Ok(vec![
+        ("splade-inference-free", free),
+        ("splade-inference-free-fixed", fixed),
         ("splade-bert", Splade::new(bert, word_pieces(true)?, prompted, 1)?),
         ("splade-distilbert", Splade::new(distilbert, word_pieces(true)?, sum, 2)?),
         ("splade-modernbert", Splade::new(modernbert, word_pieces(true)?, twice, 3)?),
         ("splade-roberta", Splade::new(roberta, words()?, plain, 4)?),
+    ])
+}
+
+fn static_models() -> Result<Vec<(&'static str, StaticEmbedding)>> {
+    let plain = StaticEmbeddingConfig { normalize: false, max_length: Some(24), ..Default::default() };
+    let prompted = StaticEmbeddingConfig {
+        query_prompt: "where is ".to_owned(),
+        doc_prompt: "the house: ".to_owned(),
+        similarity: Similarity::Euclidean,
+        ..plain
+    };
+    let encoder = BertConfig { initializer_range: 0.2, hidden_size: 32, ..Default::default() };
+    let encoder = BiEncoder::new(encoder, word_pieces(true)?, BiEncoderConfig::default(), 2)?;
+    Ok(vec![
+        ("static", StaticEmbedding::new(16, word_pieces(true)?, prompted, 1)?),
+        // Saved as model2vec saves it.
+        ("static-distilled", StaticEmbedding::distil(&encoder, &DistilConfig::default())?),
     ])
 }
 
@@ -206,7 +242,19 @@ fn models() -> Result<Vec<(&'static str, Model)>> {
     let (pieces, words) = (word_pieces(true)?, words()?);
     let cross = CrossEncoderConfig { max_length: 24, ..Default::default() };
     let three = CrossEncoderConfig { activation: Activation::Identity, ..cross.clone() };
+    let dense = |dim, bias, activation| VectorModule::Dense { dim, bias, activation };
+    let modules = vec![dense(12, true, DenseActivation::Tanh)];
+    let tanh = BiEncoderConfig { modules, ..plain.clone() };
+    let modules = vec![
+        VectorModule::Normalize,
+        dense(20, false, DenseActivation::Gelu),
+        VectorModule::LayerNorm,
+        dense(8, true, DenseActivation::Identity),
+    ];
+    let deep = BiEncoderConfig { modules, normalize: false, ..prompted.clone() };
     let bi = [
+        ("dense", BiEncoder::new(bert.clone(), pieces.clone(), tanh, 12)?),
+        ("modules", BiEncoder::new(distilbert.clone(), pieces.clone(), deep, 13)?),
         ("bert", BiEncoder::new(bert.clone(), pieces.clone(), prompted, 1)?),
         ("distilbert", BiEncoder::new(distilbert.clone(), pieces.clone(), pooled(several, &plain), 2)?),
         ("electra", lower_cased(BiEncoder::new(electra, word_pieces(false)?, first, 3)?)?),
@@ -224,8 +272,9 @@ fn models() -> Result<Vec<(&'static str, Model)>> {
     let bi = bi.into_iter().map(|(name, model)| (name, Model::Bi(model)));
     let cross = cross.into_iter().map(|(name, model)| (name, Model::Cross(model)));
     let sparse = sparse_models()?.into_iter().map(|(name, model)| (name, Model::Sparse(model)));
+    let bags = static_models()?.into_iter().map(|(name, model)| (name, Model::Static(model)));
     let tokens = token_models()?.into_iter().map(|(name, model)| (name, Model::Tokens(model)));
-    Ok(bi.chain(cross).chain(sparse).chain(tokens).collect())
+    Ok(bi.chain(cross).chain(sparse).chain(bags).chain(tokens).collect())
 }
 
 /// The same model as one that older versions have written to be used with lower-cased texts.

@@ -45,7 +45,7 @@
 //! | [`data`] | corpus, queries, judgements, training sets; readers; the embedded data set |
 //! | [`text`] | tokenizers, analyzers for lexical search |
 //! | [`nn`] | the encoder engine: hand-written forward and backward over packed batches |
-//! | [`model`] | [`BiEncoder`](model::BiEncoder), [`CrossEncoder`](model::CrossEncoder), [`ColBert`](model::ColBert), [`Splade`](model::Splade): load, encode, save |
+//! | [`model`] | [`BiEncoder`](model::BiEncoder), [`CrossEncoder`](model::CrossEncoder), [`ColBert`](model::ColBert), [`Splade`](model::Splade), [`StaticEmbedding`](model::StaticEmbedding): load, encode, save |
 //! | [`loss`] | the losses, and closures as losses |
 //! | [`train`] | [`Trainer`](train::Trainer), optimisers, schedules, checkpoints |
 //! | [`mine`] | negatives |

@@ -25,11 +25,14 @@ pub use crate::loss::{
 };
 pub use crate::mine::{self, MineConfig, RandomConfig, bm25_negatives, hard_negatives, random_negatives};
 pub use crate::model::{
-    BiEncoder, BiEncoderConfig, ColBert, ColBertConfig, CrossEncoder, CrossEncoderConfig, Embeddings, ModelCard,
-    Pooling, Precision, Role, SparseEmbeddings, SparseVectors, Splade, SpladeConfig, TokenEmbeddings,
+    BiEncoder, BiEncoderConfig, ColBert, ColBertConfig, CrossEncoder, CrossEncoderConfig, CustomConfig, CustomHead,
+    CustomModel, DistilConfig, Embeddings, ModelCard, Pooling, Precision, Quantization, QuantizedEmbeddings,
+    QueryWeights, Role, SparseEmbeddings, SparseVectors, Splade, SpladeConfig, StaticEmbedding, StaticEmbeddingConfig,
+    TokenEmbeddings, TokenPooling,
 };
 pub use crate::nn::{
-    BertConfig, DistilBertConfig, EncoderConfig, ModernBertConfig, MpnetConfig, RobertaConfig, WordPooling,
+    BertConfig, DenseActivation, DistilBertConfig, EncoderConfig, ModernBertConfig, MpnetConfig, RobertaConfig,
+    VectorModule, WordPooling,
 };
 pub use crate::show::{self, Chart, LossCurve, Message, bars, display};
 pub use crate::text::{Analyzer, Tokenizer, WordPieceConfig};

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use candle_core::{Device, Tensor};
 use kensaku::loss::Interaction;
-use kensaku::model::{BiEncoder, ColBert, ColBertConfig, Role, TokenEmbeddings};
+use kensaku::model::{BiEncoder, ColBert, ColBertConfig, Role, TokenEmbeddings, TokenPooling};
 use serde_json::{Value, json as value};
 
 use crate::golden::{Tensors, distance, fixture, floats, json, within};
@@ -36,6 +37,8 @@ pub(super) fn trials() -> Trials {
         test("colbert::a_new_model_of_any_encoder", any_encoder),
         test("colbert::is_saved_with_its_settings", settings_are_saved),
         test("colbert::ranks_documents", rank),
+        test("colbert::token_pooling_equals_sentence_transformers", token_pooling),
+        test("colbert::documents_are_pooled", pooled_docs),
         test("colbert::settings_that_cannot_be_meant", settings),
         test("colbert::directories_that_cannot_be_read", directories),
     ]);
@@ -118,6 +121,7 @@ fn settings_are_saved() {
         attend_to_expansion: true,
         skip_words: vec!["the".to_owned()],
         interaction: Interaction::Mean,
+        token_pooling: TokenPooling { pool_factor: 1.5, protected_tokens: 2, normalize: false },
         ..model.config().clone()
     };
     let model = model.with_config(config.clone()).unwrap();
@@ -130,6 +134,62 @@ fn settings_are_saved() {
     assert_eq!(files[0][1]["type"], "pylate.models.Dense.Dense");
     assert_eq!((&files[1]["in_features"], &files[1]["out_features"]), (&value!(32), &value!(16)));
     assert_eq!(files[2]["max_seq_length"], 40);
+}
+
+/// Clusters, their order and their means.
+fn token_pooling() {
+    let tensors = Tensors::read(&fixture("token_pooling/pooled.safetensors"));
+    let docs: Vec<Vec<f32>> = (0..6).map(|doc| tensors.floats(&format!("doc.{doc}"))).collect();
+    let mut bounds = vec![0];
+    docs.iter().for_each(|doc| bounds.push(bounds[bounds.len() - 1] + doc.len() / 8));
+    let vectors = Tensor::from_vec(docs.concat(), (bounds[6], 8), &Device::Cpu).unwrap();
+    let docs = TokenEmbeddings::new((0..6).map(|doc| doc.to_string()).collect(), vectors, bounds).unwrap();
+    let cases = json(&fixture("token_pooling/cases.json"));
+    for (case, settings) in cases.as_array().unwrap().iter().enumerate() {
+        let pooling: TokenPooling = serde_json::from_value(settings.clone()).unwrap();
+        let pooled = docs.pooled(pooling).unwrap();
+        for doc in 0..6 {
+            let theirs = tensors.floats(&format!("case.{case}.{doc}"));
+            let off = distance(&floats(&pooled.matrix(doc).unwrap()), &theirs);
+            within(&format!("{pooling:?}, document {doc}"), off, 1e-6);
+        }
+    }
+}
+
+fn pooled_docs() {
+    let model = ColBert::load(fixture("models/pylate_colbert")).unwrap();
+    let pooling = TokenPooling { pool_factor: 2.0, ..TokenPooling::default() };
+    let config = ColBertConfig { token_pooling: pooling, ..model.config().clone() };
+    let pooled = model.clone().with_config(config.clone()).unwrap();
+    let texts = ["Paris is the capital and largest city of France", "", "search engines rank documents"];
+    let (whole, fewer) = (model.encode(&texts, Role::Doc).unwrap(), pooled.encode(&texts, Role::Doc).unwrap());
+    assert!(fewer.bounds[3] < whole.bounds[3]);
+    let expected = whole.pooled(pooling).unwrap();
+    assert_eq!((&fewer.bounds, floats(&fewer.vectors)), (&expected.bounds, floats(&expected.vectors)));
+    let queries = [&model, &pooled].map(|model| floats(&model.encode(&texts, Role::Query).unwrap().vectors));
+    assert_eq!(queries[0], queries[1]);
+    let wrong = TokenPooling { pool_factor: 0.0, ..pooling };
+    let wrong = model.with_config(ColBertConfig { token_pooling: wrong, ..config }).unwrap_err().to_string();
+    assert!(wrong.starts_with("pool_factor = 0"), "{wrong}");
+
+    // As a module of sentence-transformers.
+    let dir = tempfile::tempdir().unwrap();
+    copy(&fixture("models/st62_multi_vector_colbert"), dir.path());
+    let path = dir.path().join("modules.json");
+    let mut modules = json(&path);
+    let kind = "sentence_transformers.multi_vector_encoder.modules.token_pooling.HierarchicalTokenPooling";
+    let module = value!({ "idx": 4, "name": "4", "path": "4_HierarchicalTokenPooling", "type": kind });
+    modules.as_array_mut().unwrap().push(module);
+    fs::write(path, modules.to_string()).unwrap();
+    let home = dir.path().join("4_HierarchicalTokenPooling");
+    fs::create_dir(&home).unwrap();
+    let mut stored = value!({ "pool_factor": 3.0, "num_protected_tokens": 2, "tasks": ["document"] });
+    fs::write(home.join("config.json"), stored.to_string()).unwrap();
+    let read = ColBert::load(dir.path()).unwrap().config().token_pooling;
+    assert_eq!(read, TokenPooling { pool_factor: 3.0, protected_tokens: 2, normalize: false });
+    stored["tasks"] = value!(["query"]);
+    fs::write(home.join("config.json"), stored.to_string()).unwrap();
+    assert!(ColBert::load(dir.path()).unwrap_err().to_string().contains("`tasks` is [\"query\"]"));
 }
 
 fn rank() {

@@ -130,7 +130,7 @@ fn refused() {
     for (file, key, value, expected) in [
         ("config.json", "model_type", json!("llama"), "llama"),
         ("1_Pooling/config.json", "pooling_mode_mean_tokens", json!(false), "no pooling"),
-        ("config_sentence_transformers.json", "similarity_fn_name", json!("odd"), "similarity `odd`"),
+        ("config_sentence_transformers.json", "similarity_fn_name", json!("odd"), "similarity \"odd\""),
     ] {
         let fake = hub_with_model();
         let mut stored: serde_json::Value = serde_json::from_slice(&fake.state().repos[NAME][file]).unwrap();

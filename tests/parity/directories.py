@@ -34,13 +34,14 @@ CLASSES = {
     "colbert": MultiVectorEncoder,
     "cross-encoder": CrossEncoder,
     "splade": SparseEncoder,
+    "static-embedding": SentenceTransformer,
 }
 
 
 def outputs(kind, model, expected):
     texts = expected["texts"]
     match kind:
-        case "bi-encoder":
+        case "bi-encoder" | "static-embedding":
             return {
                 "plain": model.encode(texts),
                 "query": model.encode_query(texts),
@@ -63,7 +64,7 @@ def outputs(kind, model, expected):
 def main(folder, out):
     print(f"sentence-transformers {sentence_transformers.__version__}, transformers {transformers.__version__}")
     directories = sorted(path for path in folder.iterdir() if path.is_dir())
-    assert len(directories) == 18, directories
+    assert len(directories) == 24, directories
     for directory in directories:
         expected = json.loads((directory / "expected.json").read_text())
         kind = expected["kind"]

@@ -22,6 +22,11 @@ pub(super) fn changed() {
     let twice = (model.encode_texts(&TEXTS).unwrap() * 2.0).unwrap();
     let diagonal = |model: &BiEncoder| model.similarity(&twice, &twice).unwrap().to_vec2::<f32>().unwrap()[0][0];
     assert!((diagonal(&dot) - 4.0).abs() < 1e-5 && (diagonal(&model) - 1.0).abs() < 1e-5);
+    for similarity in [Similarity::Euclidean, Similarity::Manhattan] {
+        let model = model.clone().with_similarity(similarity);
+        assert_eq!(diagonal(&model), 0.0);
+        assert_eq!(BiEncoder::load(super::saved(&model).path()).unwrap().config(), model.config());
+    }
     let named = BiEncoderConfig { prompts: [("query".to_owned(), "x".to_owned())].into(), ..Default::default() };
     assert!(model.with_config(BiEncoderConfig { max_length: 8, ..named }).is_err());
 }

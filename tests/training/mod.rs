@@ -1,5 +1,6 @@
 //! The trainer: against sentence-transformers, over its whole course, and where it refuses.
 
+mod compared;
 mod course;
 mod labels;
 mod large;
@@ -24,6 +25,10 @@ pub fn trials() -> Trials {
         test("training::bi_encoder_cached_mnrl_equals_sentence_transformers", || {
             // Part by part, as the peer's `mini_batch_size`.
             peer::bi_encoder("bi_encoder_cached_mnrl", Some(MicroBatch::Texts(2)));
+        }),
+        test("training::bi_encoder_dense_cosent_equals_sentence_transformers", || peer::dense(None)),
+        test("training::bi_encoder_dense_cosent_in_parts_equals_sentence_transformers", || {
+            peer::dense(Some(MicroBatch::Texts(5)));
         }),
         test("training::splade_mnrl_equals_sentence_transformers", || peer::splade(None)),
         test("training::splade_mnrl_in_parts_equals_sentence_transformers", || {
@@ -52,6 +57,8 @@ pub fn trials() -> Trials {
         test("training::parameters_of_a_loss_are_in_checkpoints", || parameters::are_in_checkpoints().unwrap()),
         test("training::parameters_of_a_loss_are_handed_over", || parameters::are_handed_over().unwrap()),
         test("training::parameters_of_a_loss_classify", || parameters::classify().unwrap()),
+        test("training::losses_are_compared_from_one_start", || compared::compared().unwrap()),
+        test("training::losses_are_compared_on_labels", || compared::labelled_and_refused().unwrap()),
         large::five_million(),
     ]
 }

@@ -1,6 +1,6 @@
 //! Whole chains against sentence-transformers: token ids, encoder, pooling, loss, gradients, AdamW.
 
-use kensaku::loss::{Loss, MultipleNegativesRanking, Similarity, SpladeLoss};
+use kensaku::loss::{CoSENT, Loss, MultipleNegativesRanking, Similarity, SpladeLoss};
 use kensaku::model::{BiEncoder, Model, Splade};
 use kensaku::nn::{PackedBatch, Parameters};
 use kensaku::train::{MicroBatch, TokenBatch, TrainConfig, Trainer};
@@ -36,6 +36,18 @@ fn chain<M: Model>(name: &str, model: M, loss: impl Loss + 'static, micro_batch:
     let columns = (0..3).map(|n| PackedBatch::new(column(n)));
     let batch = TokenBatch { columns: columns.collect(), ..Default::default() };
     equals(&mut trainer(model, loss, micro_batch), &batch, &golden, &tensors);
+}
+
+/// A map with tanh after pooling, CoSENT.
+pub(super) fn dense(micro_batch: Option<MicroBatch>) {
+    let (golden, tensors) = read("bi_encoder_dense_cosent");
+    let model = BiEncoder::load(fixture("models/st62_bi_mean_dense")).unwrap();
+    let column = |n: usize| tensors.unpadded(&format!("in.{n}.input_ids"), &format!("in.{n}.attention_mask"));
+    let columns = (0..2).map(|n| PackedBatch::new(column(n))).collect();
+    let labels = golden["labels"].as_array().unwrap().iter().map(|label| label.as_f64().unwrap() as f32);
+    let labels: Vec<f32> = labels.collect();
+    let batch = TokenBatch { columns, labels: Some(labels.into()), ..Default::default() };
+    equals(&mut trainer(model, CoSENT::default(), micro_batch), &batch, &golden, &tensors);
 }
 
 /// What the peer computed in a training.
@@ -100,10 +112,11 @@ pub fn equals<M: Model>(trainer: &mut Trainer<M>, batch: &TokenBatch, golden: &V
 /// Every parameter of ours with its name in the golden file. Those whose gradient is zero in exact arithmetic are left out.
 fn shared_names(parameters: &Parameters, tensors: &Tensors) -> Vec<(String, String)> {
     let theirs: Vec<&str> = tensors.names().filter_map(|name| name.strip_prefix("grad.")).collect();
-    // Modules are numbered: `0.model.` is the encoder, `1.` the projection.
+    // Modules are numbered: `0.model.` is the encoder, `1.` the projection, `2.` a map after pooling.
     let is = |theirs: &str, ours: &str| {
         theirs.strip_prefix("0.model.").is_some_and(|name| name == ours || plain(name) == ours)
             || theirs.strip_prefix("1.") == Some(ours)
+            || theirs.strip_prefix("2.").is_some_and(|name| ours.strip_prefix("2_Dense.") == Some(name))
     };
     let ours = parameters.entries().iter().map(|entry| entry.name.as_str()).filter(|name| !cancels(name));
     let pair = |ours: &str| {

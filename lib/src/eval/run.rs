@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Write};
 use std::path::Path;
 
+use candle_core::{DType, Tensor};
 use polars::prelude::*;
 
 use crate::data::{RUN, changed, is_separator, read_trec};
@@ -69,6 +70,52 @@ impl Run {
             hits.sort_by(trec_order);
         }
         Ok(Self { hits })
+    }
+
+    /// The best `k` documents of each query, from the scores of every query with every document `(queries, docs)`, such as
+    /// `model.similarity(..)` returns.
+    ///
+    /// ```
+    /// use kensaku::candle_core::{Device, Tensor};
+    /// use kensaku::eval::Run;
+    /// let scores = Tensor::new(&[[0.2f32, 0.9, 0.5]], &Device::Cpu)?;
+    /// let run = Run::from_scores(&["q"], &["a", "b", "c"], &scores, 2)?;
+    /// let order: Vec<&str> = run.hits("q").iter().map(|hit| hit.doc_id.as_str()).collect();
+    /// assert_eq!(order, ["b", "c"]);
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// For scores of another shape, and for NaN.
+    pub fn from_scores<Q: AsRef<str>, D: AsRef<str>>(
+        query_ids: &[Q],
+        doc_ids: &[D],
+        scores: &Tensor,
+        k: usize,
+    ) -> Result<Self> {
+        let expected = [query_ids.len(), doc_ids.len()];
+        if scores.dims() != expected {
+            let (found, expected) = (format!("{:?}", scores.dims()), format!("{expected:?}, of queries and documents"));
+            return Err(Error::Shape { what: "scores".to_owned(), found, expected });
+        }
+        let mut run = Self::new();
+        for (query_id, scores) in query_ids.iter().zip(scores.to_dtype(DType::F32)?.to_vec2::<f32>()?) {
+            let query_id = query_id.as_ref();
+            let hits = scores.iter().zip(doc_ids).map(|(score, doc_id)| (f64::from(*score), doc_id.as_ref()));
+            let mut hits: Vec<(f64, &str)> = hits.collect();
+            if let Some((score, doc_id)) = hits.iter().find(|(score, _)| score.is_nan()) {
+                let what = format!("the score of query `{query_id}` with document `{doc_id}`");
+                let expected = "a number".to_owned();
+                return Err(Error::Shape { what, found: score.to_string(), expected });
+            }
+            let best = |a: &(f64, &str), b: &(f64, &str)| b.0.total_cmp(&a.0).then_with(|| b.1.cmp(a.1));
+            if k < hits.len() && k > 0 {
+                hits.select_nth_unstable_by(k - 1, best);
+            }
+            let hits = hits.into_iter().take(k).map(|(score, doc_id)| Hit { doc_id: doc_id.to_owned(), score });
+            run.insert(query_id, hits.collect());
+        }
+        Ok(run)
     }
 
     /// Sets the hits of a query, in any order.

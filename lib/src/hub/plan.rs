@@ -77,7 +77,12 @@ impl Plan {
         if versions.is_empty() {
             versions.extend(config["transformers_version"].as_str().map(|version| format!("transformers {version}")));
         }
-        let problem = nn::check_config(&encoder).err().map(|error| error.to_string());
+        let modules: Value = folder::optional_json(dir, "modules.json")?;
+        let of = modules[0]["type"].as_str().unwrap_or_default();
+        // Static embeddings have no encoder, and that behind a router is looked at by `load`.
+        let other = ["StaticEmbedding", "Router"].iter().any(|kind| of.ends_with(kind));
+        let checked = !other && config["model_type"] != "model2vec";
+        let problem = checked.then(|| nn::check_config(&encoder).err()).flatten().map(|error| error.to_string());
         Ok(Self {
             name: name.to_string(),
             commit: commit.to_owned(),

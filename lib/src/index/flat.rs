@@ -72,7 +72,12 @@ impl FlatIndex {
         for start in (0..queries.len()).step_by(rows) {
             interrupt::check("search")?;
             let count = rows.min(queries.len() - start);
-            let scores = vectors.narrow(0, start, count)?.matmul(&self.vectors)?.to_vec2::<f32>()?;
+            let part = vectors.narrow(0, start, count)?;
+            let scores = match self.similarity {
+                Similarity::Cosine | Similarity::Dot => part.matmul(&self.vectors)?,
+                distance => distance.of(&part, &self.vectors.t()?)?,
+            };
+            let scores = scores.to_vec2::<f32>()?;
             let hits = scores.par_iter().zip(&queries.ids[start..]).map(|(scores, query)| self.hits(query, scores, k));
             let hits: Vec<Vec<Hit>> = hits.collect::<Result<_>>()?;
             for (query_id, hits) in queries.ids[start..].iter().zip(hits) {
@@ -121,14 +126,15 @@ fn prepare(kind: &'static str, embeddings: &Embeddings, similarity: Similarity) 
     // 0 times a number that is not finite is NaN; a row's square is infinite where its length has no meaning in f32.
     let (sums, problem) = match similarity {
         Similarity::Cosine => (vectors.sqr()?, "not finite, or too long for a cosine in single precision"),
-        Similarity::Dot => ((&vectors * 0.0)?, "not finite"),
+        Similarity::Euclidean => (vectors.sqr()?, "not finite, or too long for a distance in single precision"),
+        Similarity::Dot | Similarity::Manhattan => ((&vectors * 0.0)?, "not finite"),
     };
     if let Some(row) = sums.sum(1)?.to_vec1::<f32>()?.iter().position(|sum| !sum.is_finite()) {
         return Err(Error::Vector { kind, id: ids[row].clone(), problem: problem.to_owned() });
     }
     match similarity {
         Similarity::Cosine => normalize(&vectors),
-        Similarity::Dot => Ok(vectors),
+        Similarity::Dot | Similarity::Euclidean | Similarity::Manhattan => Ok(vectors),
     }
 }
 
@@ -152,6 +158,8 @@ mod tests {
             (Similarity::Cosine, 1e20),
             (Similarity::Dot, f32::NAN),
             (Similarity::Dot, f32::NEG_INFINITY),
+            (Similarity::Euclidean, 1e20),
+            (Similarity::Manhattan, f32::INFINITY),
         ] {
             let (good, bad) = (embeddings(&[[1.0, 0.0], [0.0, 1.0]]), embeddings(&[[1.0, 0.0], [0.5, odd]]));
             let message = FlatIndex::new(bad.clone(), similarity).unwrap_err().to_string();

@@ -43,6 +43,7 @@ macro_rules! described {
 mod activated;
 mod adr_mse;
 mod angle;
+mod apart;
 mod batch;
 mod batch_triplets;
 mod binary_cross_entropy;
@@ -72,6 +73,7 @@ mod mse;
 mod multiple_negatives_ranking;
 mod needs;
 mod online_contrastive;
+mod own_entropy;
 mod parameter;
 mod scoring;
 mod similarity;

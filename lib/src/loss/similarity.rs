@@ -3,6 +3,7 @@
 use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::apart::{Norm, distances};
 use crate::{Error, Result};
 
 /// How a model compares a query with a document.
@@ -12,14 +13,32 @@ pub enum Similarity {
     #[default]
     Cosine,
     Dot,
+    /// Minus the Euclidean distance: 0 for equal vectors, less for others.
+    Euclidean,
+    /// Minus the sum of absolute differences.
+    Manhattan,
 }
 
 impl Similarity {
-    /// Every query with every document: `(n, dim)`, `(m, dim)` -> `(n, m)`.
+    /// Every query with every document: `(n, dim)`, `(m, dim)` -> `(n, m)`. Values equal sentence-transformers' functions.
+    ///
+    /// ```
+    /// use kensaku::loss::Similarity;
+    /// # use kensaku::candle_core::{Device, Tensor};
+    /// let (x, y) = (Tensor::new(&[[0.0f32, 0.0]], &Device::Cpu)?, Tensor::new(&[[3.0f32, 4.0]], &Device::Cpu)?);
+    /// assert_eq!(Similarity::Euclidean.of(&x, &y)?.to_vec2::<f32>()?, [[-5.0]]);
+    /// assert_eq!(Similarity::Manhattan.of(&x, &y)?.to_vec2::<f32>()?, [[-7.0]]);
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
     pub fn of(self, queries: &Tensor, docs: &Tensor) -> Result<Tensor> {
         match self {
             Self::Cosine => cosine(queries, docs),
             Self::Dot => dot(queries, docs),
+            Self::Euclidean | Self::Manhattan => {
+                check_shapes(queries, docs)?;
+                let norm = if self == Self::Euclidean { Norm::Euclidean } else { Norm::Manhattan };
+                Ok(distances(queries, docs, norm)?.neg()?)
+            }
         }
     }
 
@@ -28,12 +47,21 @@ impl Similarity {
         match self {
             Self::Cosine => pairwise_cosine(queries, docs),
             Self::Dot => Ok((queries * docs)?.sum(D::Minus1)?),
+            // The root has no slope at 0.
+            Self::Euclidean => Ok((queries - docs)?.sqr()?.sum(D::Minus1)?.maximum(1e-24)?.sqrt()?.neg()?),
+            Self::Manhattan => Ok((queries - docs)?.abs()?.sum(D::Minus1)?.neg()?),
         }
     }
 }
 
 /// Dot product of every query with every document: `(n, dim)`, `(m, dim)` -> `(n, m)`.
 pub fn dot(queries: &Tensor, docs: &Tensor) -> Result<Tensor> {
+    check_shapes(queries, docs)?;
+    Ok(queries.matmul(&docs.t()?)?)
+}
+
+/// An error for what is not rows of one width.
+fn check_shapes(queries: &Tensor, docs: &Tensor) -> Result<()> {
     floats(queries)?;
     if queries.rank() != 2 || docs.rank() != 2 || queries.dim(1)? != docs.dim(1)? {
         return Err(Error::Shape {
@@ -42,7 +70,7 @@ pub fn dot(queries: &Tensor, docs: &Tensor) -> Result<Tensor> {
             expected: "(n, dim) and (m, dim)".to_owned(),
         });
     }
-    Ok(queries.matmul(&docs.t()?)?)
+    Ok(())
 }
 
 /// Cosine of every query with every document: `(n, dim)`, `(m, dim)` -> `(n, m)`.

@@ -4,8 +4,10 @@ use std::any::Any;
 use std::fmt;
 use std::path::Path;
 
+use candle_core::Tensor;
 use serde_json::Value;
 
+use super::CustomHead;
 use crate::loss::Scoring;
 use crate::nn::{Activations, PackedBatch, Parameters};
 use crate::text::Tokenizer;
@@ -73,6 +75,11 @@ pub trait Model: Any + fmt::Debug + Send + Sync {
         Error::MissingGradient { parameter: parameter.to_owned() }
     }
 
+    /// The closure that makes the outputs, if one does, with what it sees of a batch: for a check of its gradient.
+    fn head_inputs(&self, _part: &Part, _activations: &mut Activations) -> Result<Option<HeadInputs>> {
+        Ok(None)
+    }
+
     fn tokenizer(&self) -> &Tokenizer;
 
     /// The settings that decide what it computes, as one table.
@@ -94,6 +101,13 @@ pub trait Model: Any + fmt::Debug + Send + Sync {
 /// settings decide how inference does its work, and change nothing of a training.
 macro_rules! with_encoder {
     ($config:ident { $($field:ident: $value:expr),* }) => {
+        with_encoder!($config { $($field: $value),* }; loads itself);
+
+        fn load_from(&self, dir: &std::path::Path) -> $crate::Result<Box<dyn $crate::model::Model>> {
+            Ok(Box::new(Self::load(dir)?))
+        }
+    };
+    ($config:ident { $($field:ident: $value:expr),* }; loads itself) => {
         fn pass_tokens(&self) -> usize {
             self.config.encode_tokens
         }
@@ -128,10 +142,6 @@ macro_rules! with_encoder {
             self.save(dir)
         }
 
-        fn load_from(&self, dir: &std::path::Path) -> $crate::Result<Box<dyn $crate::model::Model>> {
-            Ok(Box::new(Self::load(dir)?))
-        }
-
         fn boxed(&self) -> Box<dyn $crate::model::Model> {
             Box::new(self.clone())
         }
@@ -161,6 +171,17 @@ pub struct Part {
     pub batch: PackedBatch,
     /// The column of each sequence.
     pub columns: Vec<usize>,
+}
+
+/// A head that is a closure, with its inputs.
+#[derive(Debug, Clone)]
+pub struct HeadInputs {
+    pub head: CustomHead,
+    /// The hidden states `(T, H)`.
+    pub states: Tensor,
+    /// Where the tokens of each sequence begin, and the end of the last.
+    pub bounds: Vec<usize>,
+    pub parameters: Vec<(String, Tensor)>,
 }
 
 /// What a model makes of sequences.

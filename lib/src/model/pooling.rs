@@ -37,14 +37,9 @@ pub enum Pooling {
     Concat(Vec<Self>),
 }
 
-/// What the gradient of pooled vectors needs, beside the vectors.
+/// What the gradient of pooled vectors needs: the row of each largest number, `(B, H)`; empty without [`Pooling::Max`].
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Pooled {
-    /// The lengths before normalisation `(B,)`; empty where nothing was normalised.
-    lengths: Vec<f32>,
-    /// The row of each largest number, `(B, H)`; empty without [`Pooling::Max`].
-    largest: Vec<u32>,
-}
+pub(super) struct Pooled(Vec<u32>);
 
 /// The rows of a text among the hidden states.
 struct Rows {
@@ -53,9 +48,6 @@ struct Rows {
     /// Without the prompt, if that is left out.
     pooled: Range<usize>,
 }
-
-/// Below this length a vector is not scaled up any more, as in PyTorch's `normalize`.
-const SHORTEST: f32 = 1e-12;
 
 impl Pooling {
     /// Which hidden states it reads.
@@ -115,7 +107,6 @@ impl Pooling {
         width: usize,
         batch: &PackedBatch,
         skip: &[usize],
-        normalize: bool,
     ) -> (Vec<f32>, Pooled) {
         let (parts, dim) = (self.parts(), self.width() * width);
         let mut vectors = vec![0.0; batch.sequences() * dim];
@@ -131,21 +122,13 @@ impl Pooling {
                 }
             }
         }
-        let mut lengths = Vec::new();
-        if normalize {
-            for vector in vectors.chunks_exact_mut(dim) {
-                let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt().max(SHORTEST);
-                vector.iter_mut().for_each(|value| *value /= length);
-                lengths.push(length);
-            }
-        }
-        (vectors, Pooled { lengths, largest })
+        (vectors, Pooled(largest))
     }
 
     /// From the gradient of the vectors `(B, dim)`: that of the hidden states that it reads, in `d_hidden`'s memory.
     pub(super) fn backward(
         &self,
-        (vectors, pooled): (&[f32], &Pooled),
+        Pooled(largest): &Pooled,
         d_vectors: &[f32],
         batch: &PackedBatch,
         skip: &[usize],
@@ -156,18 +139,12 @@ impl Pooling {
         d_hidden.clear();
         d_hidden.resize(self.height(batch) * width, 0.0);
         for (index, rows) in self.rows(batch, skip).enumerate() {
-            let row = index * dim..(index + 1) * dim;
-            let mut d = d_vectors[row.clone()].to_vec();
-            if let Some(length) = pooled.lengths.get(index) {
-                let unit = &vectors[row];
-                let along: f32 = unit.iter().zip(&d).map(|(unit, d)| unit * d).sum();
-                d.iter_mut().zip(unit).for_each(|(d, unit)| *d = (*d - unit * along) / length);
-            }
+            let d = &d_vectors[index * dim..(index + 1) * dim];
             for (part, d) in parts.iter().zip(d.chunks_exact(width)) {
                 match part {
                     Self::Max if rows.pooled.is_empty() => {}
                     Self::Max => {
-                        let largest = &pooled.largest[index * width..(index + 1) * width];
+                        let largest = &largest[index * width..(index + 1) * width];
                         for (column, (row, d)) in largest.iter().zip(d).enumerate() {
                             d_hidden[*row as usize * width + column] += d;
                         }
@@ -264,7 +241,7 @@ mod tests {
     fn poolings_are_what_their_names_say() {
         let batch = PackedBatch::new([vec![5; 2], vec![5; 1]]);
         let hidden = [1.0, 8.0, 3.0, 2.0, 7.0, 7.0];
-        let of = |pooling: &Pooling| pooling.forward(&hidden, 2, &batch, &[0, 0], false).0;
+        let of = |pooling: &Pooling| pooling.forward(&hidden, 2, &batch, &[0, 0]).0;
         assert_eq!(of(&Pooling::Mean), [2.0, 5.0, 7.0, 7.0]);
         assert_eq!(of(&Pooling::Max), [3.0, 8.0, 7.0, 7.0]);
         assert_eq!(of(&Pooling::LastToken), [3.0, 2.0, 7.0, 7.0]);
@@ -279,28 +256,25 @@ mod tests {
     fn gradients_are_slopes() {
         let (batch, skip) = batch();
         for pooling in all() {
-            for normalize in [false, true] {
-                let rows = pooling.height(&batch);
-                let hidden = numbers(rows * WIDTH, 1);
-                let (vectors, pooled) = pooling.forward(&hidden, WIDTH, &batch, &skip, normalize);
-                let upstream = numbers(vectors.len(), 2);
-                let mut d_hidden = Vec::new();
-                pooling.backward((&vectors, &pooled), &upstream, &batch, &skip, &mut d_hidden);
-                assert_eq!(d_hidden.len(), hidden.len());
-                let value = |hidden: &[f32]| -> f64 {
-                    let vectors = pooling.forward(hidden, WIDTH, &batch, &skip, normalize).0;
-                    vectors.iter().zip(&upstream).map(|(value, d)| f64::from(*value) * f64::from(*d)).sum()
+            let hidden = numbers(pooling.height(&batch) * WIDTH, 1);
+            let (vectors, pooled) = pooling.forward(&hidden, WIDTH, &batch, &skip);
+            let upstream = numbers(vectors.len(), 2);
+            let mut d_hidden = Vec::new();
+            pooling.backward(&pooled, &upstream, &batch, &skip, &mut d_hidden);
+            assert_eq!(d_hidden.len(), hidden.len());
+            let value = |hidden: &[f32]| -> f64 {
+                let vectors = pooling.forward(hidden, WIDTH, &batch, &skip).0;
+                vectors.iter().zip(&upstream).map(|(value, d)| f64::from(*value) * f64::from(*d)).sum()
+            };
+            for index in 0..hidden.len() {
+                let moved = |step: f32| {
+                    let mut hidden = hidden.clone();
+                    hidden[index] += step;
+                    value(&hidden)
                 };
-                for index in 0..hidden.len() {
-                    let moved = |step: f32| {
-                        let mut hidden = hidden.clone();
-                        hidden[index] += step;
-                        value(&hidden)
-                    };
-                    let slope = (moved(1e-3) - moved(-1e-3)) / 2e-3;
-                    let difference = (slope - f64::from(d_hidden[index])).abs();
-                    assert!(difference < 3e-3, "{pooling}, number {index}: {slope} and {}", d_hidden[index]);
-                }
+                let slope = (moved(1e-3) - moved(-1e-3)) / 2e-3;
+                let difference = (slope - f64::from(d_hidden[index])).abs();
+                assert!(difference < 3e-3, "{pooling}, number {index}: {slope} and {}", d_hidden[index]);
             }
         }
     }

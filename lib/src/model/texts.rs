@@ -77,22 +77,21 @@ impl<'a> Prompts<'a> {
                 expected: format!("2 to {longest}, the longest input of the encoder"),
             });
         }
-        [Role::Query, Role::Doc, Role::Plain].into_iter().try_for_each(|role| {
-            let prompt = self.of(role);
-            let taken = tokenizer.encode_batch(&[prompt], longest)?.first().map_or(0, Vec::len);
-            if taken < max_length {
-                return Ok(());
-            }
-            let what = match prompt {
-                "" => "special tokens".to_owned(),
-                prompt => format!("tokens of the prompt `{prompt}`"),
-            };
-            Err(Error::Setting {
-                field: "max_length",
-                value: max_length.to_string(),
-                expected: format!("more than {taken}, the number of {what}"),
-            })
-        })
+        let roles = [Role::Query, Role::Doc, Role::Plain];
+        roles.into_iter().try_for_each(|role| check_room_after(self.of(role), tokenizer, max_length, longest))
+    }
+
+    /// The prompt of this name, such as `clustering`.
+    pub(super) fn named(self, name: &str) -> Result<&'a str> {
+        match name {
+            QUERY => Ok(self.query),
+            DOC => Ok(self.doc),
+            other => self.others.get(other).map(String::as_str).ok_or_else(|| {
+                let names = [QUERY, DOC].into_iter().chain(self.others.keys().map(String::as_str));
+                let expected = format!("one of {}", names.collect::<Vec<_>>().join(", "));
+                Error::Setting { field: "prompt", value: name.to_owned(), expected }
+            }),
+        }
     }
 
     /// The token ids of each text after its prompt, special tokens included.
@@ -103,13 +102,52 @@ impl<'a> Prompts<'a> {
         role: Role,
         max_length: usize,
     ) -> Result<Encodings> {
+        encode_after(self.of(role), tokenizer, texts, max_length)
+    }
+
+    /// Each text after its prompt.
+    pub(super) fn before<'t, S: AsRef<str> + Sync>(
+        self,
+        texts: &'t [S],
+        role: Role,
+    ) -> impl Fn(usize) -> Cow<'t, str> + Sync + use<'t, 'a, S> {
         let prompt = self.of(role);
-        let prompted = |index: usize| {
+        move |index: usize| {
             let text = texts[index].as_ref();
             if prompt.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(format!("{prompt}{text}")) }
-        };
-        tokenizer.encode_each(texts.len(), prompted, max_length)
+        }
     }
+}
+
+/// The token ids of each text after a prompt, special tokens included.
+pub(super) fn encode_after<S: AsRef<str> + Sync>(
+    prompt: &str,
+    tokenizer: &Tokenizer,
+    texts: &[S],
+    max_length: usize,
+) -> Result<Encodings> {
+    let prompted = |index: usize| {
+        let text = texts[index].as_ref();
+        if prompt.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(format!("{prompt}{text}")) }
+    };
+    tokenizer.encode_each(texts.len(), prompted, max_length)
+}
+
+/// An error for a maximum length that special tokens and a prompt fill.
+pub(super) fn check_room_after(prompt: &str, tokenizer: &Tokenizer, max_length: usize, longest: usize) -> Result<()> {
+    let taken = tokenizer.encode_batch(&[prompt], longest)?.first().map_or(0, Vec::len);
+    if taken < max_length {
+        return Ok(());
+    }
+    let what = match prompt {
+        "" => "special tokens".to_owned(),
+        prompt => format!("tokens of the prompt `{prompt}`"),
+    };
+    Err(Error::Setting {
+        field: "max_length",
+        value: max_length.to_string(),
+        expected: format!("more than {taken}, the number of {what}"),
+    })
 }
 
 /// Says once per model that some of the texts, or pairs, were cut by a limit, such as `("max_length", 256)`.

@@ -107,7 +107,7 @@ impl PackedBatch {
     }
 
     /// An error for lists that do not belong together.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let tokens = self.tokens();
         let error = |what: &str, found: String, expected: String| {
             Err(Error::Shape { what: format!("{what} of a batch"), found, expected })

@@ -10,7 +10,7 @@ use super::blocks::rotary::Rotations;
 use super::checkpoint::Tensors;
 use super::layout::{Layout, lay_out};
 use super::spec::{Positions, Spec};
-use super::{EncoderConfig, LoadReport, Parameter, Parameters, checkpoint, init};
+use super::{EncoderConfig, LoadReport, Parameter, Parameters, WordTable, checkpoint, init};
 use crate::{Error, Result};
 
 /// A transformer encoder of any family of [`EncoderConfig`], without the pooler that some have: search
@@ -91,7 +91,10 @@ impl Encoder {
     pub(super) fn save_with_head(&self, dir: &Path, class: &str, head: Value) -> Result<()> {
         checkpoint::write_config(dir, &self.config, class, head)?;
         let own = |name: &str| self.parameters.entries()[..self.own].iter().any(|entry| entry.name == name);
-        checkpoint::write(dir, &self.parameters, self.parameters.entries(), |name| {
+        // A table of words is a module of its own.
+        let entries: Vec<Parameter> =
+            self.parameters.entries().iter().filter(|entry| entry.name != WordTable::NAME).cloned().collect();
+        checkpoint::write(dir, &self.parameters, &entries, |name| {
             // BERT's pooler belongs to the encoder there.
             let prefix = if own(name) || name.starts_with("pooler.") { self.spec.names.prefix } else { "" };
             format!("{prefix}{name}")
@@ -114,7 +117,7 @@ impl Encoder {
     }
 
     /// Takes away what a head has added to the table.
-    pub(super) fn remove_head(&mut self) {
+    pub(crate) fn remove_head(&mut self) {
         self.parameters.truncate(self.own);
     }
 

@@ -126,6 +126,10 @@ impl ParamRange {
         self.weight.start..self.bias.as_ref().unwrap_or(&self.weight).end
     }
 
+    pub(crate) fn weight_range(&self) -> Range<usize> {
+        self.weight.clone()
+    }
+
     pub(crate) fn weight<'a>(&self, values: &'a [f32]) -> &'a [f32] {
         &values[self.weight.clone()]
     }

@@ -13,7 +13,7 @@ mod activations;
 mod batch;
 mod batch_check;
 mod blocks;
-mod checkpoint;
+pub(crate) mod checkpoint;
 mod config;
 mod encoder;
 mod family;
@@ -35,9 +35,10 @@ mod trainable;
 pub(crate) use activations::Read;
 pub use activations::{Activations, Memory};
 pub use batch::PackedBatch;
+pub(crate) use blocks::bag;
 pub use blocks::dropout::Dropout;
 pub use checkpoint::LoadReport;
-pub(crate) use checkpoint::check_config;
+pub(crate) use checkpoint::{Tensors, check_config};
 pub use config::Activation;
 pub use encoder::Encoder;
 pub use family::{
@@ -45,8 +46,11 @@ pub use family::{
     RobertaConfig, Rope, RopeParameters, UnusableConfig,
 };
 pub use gemm::{Threads, View, gemm};
-pub use head::{Classifier, MaskedLm, WordPooling};
-pub(crate) use head::{Projection, Saturation, Winners};
+pub use head::{Classifier, DenseActivation, MaskedLm, VectorModule, WordPooling};
+pub(crate) use head::{
+    KeptModules, Projection, Saturation, VectorModules, Winners, WordTable, normalize_rows, normalize_rows_backward,
+    words_once,
+};
 pub use int8::Int8Weights;
 pub(crate) use math::{lane_max, vectorised};
 pub use parameters::{Parameter, Parameters};

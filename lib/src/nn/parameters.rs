@@ -112,6 +112,11 @@ impl Parameters {
         range
     }
 
+    /// Sets whether weight decay applies to a parameter.
+    pub(crate) fn set_decay(&mut self, name: &str, decay: bool) {
+        self.entries.iter_mut().filter(|entry| entry.name == name).for_each(|entry| entry.decay = decay);
+    }
+
     /// Takes away all but the first `entries` parameters.
     pub(crate) fn truncate(&mut self, entries: usize) {
         self.entries.truncate(entries);

@@ -3,6 +3,7 @@
 mod analyzer;
 mod pairs;
 mod porter;
+mod spaced;
 mod tokenizer;
 mod tokenizer_file;
 mod wordpiece;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use tokenizers::normalizers::{BertNormalizer, Lowercase, Sequence};
-use tokenizers::{AddedToken, Encoding, NormalizerWrapper, TruncationDirection};
+use tokenizers::{AddedToken, Encoding, ModelWrapper, NormalizerWrapper, Token, TruncationDirection, TruncationParams};
 
 use super::tokenizer_file::{self, guarded};
 use super::wordpiece::{self, WordPieceConfig};
@@ -104,6 +104,27 @@ impl Tokenizer {
         Ok(Encodings { ids: encoded.into_iter().map(|(ids, _)| ids).collect(), truncated })
     }
 
+    /// Encodes `count` texts that are made one by one, without special tokens.
+    pub(crate) fn encode_bare<'a>(
+        &self,
+        count: usize,
+        text: impl Fn(usize) -> Cow<'a, str> + Sync,
+        max_length: usize,
+    ) -> Result<Encodings> {
+        if self.is_spaced() {
+            return self.encode_spaced(&(0..count).map(text).collect::<Vec<_>>(), max_length);
+        }
+        let encode = |index| {
+            interrupt::check("tokenizing")?;
+            let content = guarded(|| self.encode_start(&text(index), max_length))?;
+            let ids = content.get_ids();
+            Ok((ids[..ids.len().min(max_length)].to_vec(), ids.len() > max_length))
+        };
+        let encoded: Vec<(Vec<u32>, bool)> = (0..count).into_par_iter().map(encode).collect::<Result<_>>()?;
+        let truncated = encoded.iter().filter(|(_, truncated)| *truncated).count();
+        Ok(Encodings { ids: encoded.into_iter().map(|(ids, _)| ids).collect(), truncated })
+    }
+
     /// The text of token ids, without special tokens.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         guarded(|| self.inner.decode(ids, true).map_err(problem))
@@ -150,6 +171,39 @@ impl Tokenizer {
     /// Whether an id is that of a special token, such as `[SEP]`.
     pub(crate) fn is_special(&self, id: u32) -> bool {
         self.inner.get_added_tokens_decoder().get(&id).is_some_and(|token| token.special)
+    }
+
+    /// The ids of what is put before and after a text.
+    pub(crate) fn around(&self) -> Result<[Vec<u32>; 2]> {
+        let ends = guarded(|| {
+            let text = Encoding::from_tokens(vec![Token::new(0, "a".to_owned(), (0, 1))], 0);
+            let whole = self.inner.post_process(text, None, true).map_err(problem)?;
+            let text = whole.get_special_tokens_mask().iter().position(|special| *special == 0);
+            Ok(text.map(|text| [whole.get_ids()[..text].to_vec(), whole.get_ids()[text + 1..].to_vec()]))
+        })?;
+        ends.ok_or_else(|| Error::Tokenizer { problem: "it puts special tokens in the place of a text".to_owned() })
+    }
+
+    /// The id that stands for what is not in the vocabulary, where its model has a token for that.
+    pub(crate) fn unknown_id(&self) -> Option<u32> {
+        let token = match self.inner.get_model() {
+            ModelWrapper::BPE(model) => model.unk_token.as_deref(),
+            ModelWrapper::WordPiece(model) => Some(model.unk_token.as_str()),
+            ModelWrapper::WordLevel(model) => Some(model.unk_token.as_str()),
+            ModelWrapper::Unigram(_) => None,
+        };
+        self.id(token?)
+    }
+
+    /// The content of a `tokenizer.json` that cuts texts to a length by itself.
+    pub(crate) fn to_json_with(&self, max_length: Option<usize>) -> Result<String> {
+        let Some(max_length) = max_length else { return self.to_json() };
+        let mut inner = (*self.inner).clone();
+        let cut = TruncationParams { max_length, ..Default::default() };
+        guarded(|| {
+            inner.with_truncation(Some(cut)).map_err(problem)?;
+            inner.to_string(true).map_err(problem)
+        })
     }
 
     /// How texts are normalised, if that is done as BERT does it.

@@ -29,27 +29,37 @@ pub(super) fn variables(batch: &TokenBatch, outputs: &Outputs, width: usize, dty
     Ok(variables)
 }
 
-/// What a loss sees: the variables of the columns and of its own parameters, and the labels in their type.
+/// What a loss sees: the outputs by columns, its own parameters, and the labels in their type.
 pub(super) fn loss_batch(
     model: &dyn Model,
     batch: &TokenBatch,
     outputs: &Outputs,
-    vectors: &[Var],
-    own: &[(String, Var)],
+    vectors: &[Tensor],
+    own: &[(String, Tensor)],
 ) -> Result<Batch> {
     let dtype = vectors.first().map_or(DType::F32, |vectors| vectors.dtype());
     let labels = batch.labels.as_ref().map(|labels| Ok::<_, Error>(labels.tensor()?.to_dtype(dtype)?)).transpose()?;
     let guide = |column: &Vec<Vec<f32>>| Ok(Tensor::new(column.clone(), &Device::Cpu)?.to_dtype(dtype)?);
     Ok(Batch {
-        columns: vectors.iter().map(|variable| variable.as_tensor().clone()).collect(),
+        columns: vectors.to_vec(),
         bounds: column_bounds(batch, &outputs.bounds),
         labels,
         guide: batch.guide.iter().map(guide).collect::<Result<_>>()?,
         scoring: model.scoring(),
-        parameters: own.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())).collect(),
+        parameters: own.to_vec(),
         lists: batch.lists.clone(),
         progress: None,
     })
+}
+
+/// What a loss sees of variables.
+pub(super) fn tensors(variables: &[Var]) -> Vec<Tensor> {
+    variables.iter().map(|variable| variable.as_tensor().clone()).collect()
+}
+
+/// The same of those with names.
+pub(super) fn named(variables: &[(String, Var)]) -> Vec<(String, Tensor)> {
+    variables.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())).collect()
 }
 
 /// Of each column where the rows of its sequences begin; nothing if each has one.

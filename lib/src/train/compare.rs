@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use polars::prelude::*;
 
-use super::autograd::{loss_batch, variables};
+use super::autograd::{loss_batch, tensors, variables};
 use super::grad_cache::{embed, parts};
 use super::{MicroBatch, TokenBatch, TrainConfig, Trainer};
 use crate::data::{LabelKind, Labels, TrainingSet};
@@ -188,7 +188,7 @@ impl Course {
             let budget = Some(MicroBatch::Tokens(model.pass_tokens()));
             let outputs = embed(model, &parts(batch, budget), None, &mut activations)?;
             let columns = variables(batch, &outputs, model.width(), candle_core::DType::F32)?;
-            let seen = loss_batch(model, batch, &outputs, &columns, &[])?;
+            let seen = loss_batch(model, batch, &outputs, &tensors(&columns), &[])?;
             if self.measure == "MRR" {
                 let ranks = reciprocal_ranks(&seen)?;
                 (sum, count) = (sum + ranks.iter().sum::<f64>(), count + ranks.len());

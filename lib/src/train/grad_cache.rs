@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::TokenBatch;
-use crate::model::{self, Model, Outputs};
+use crate::model::{self, HeadInputs, Model, Outputs};
 use crate::nn::{Activations, Dropout, PackedBatch};
 use crate::{Result, interrupt};
 
@@ -97,6 +97,11 @@ impl Part {
         };
         activations.set_dropout(dropout.map(shifted));
         model.forward(&self.own, activations)
+    }
+
+    /// What a head that is a closure sees of it.
+    pub(super) fn head_inputs(&self, model: &dyn Model, activations: &mut Activations) -> Result<Option<HeadInputs>> {
+        model.head_inputs(&self.own, activations)
     }
 
     /// Adds the gradient of the parameters, from that of the whole batch's outputs.

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use candle_core::{DType, Var};
+use candle_core::{DType, Tensor, Var};
 
-use super::autograd::{check_variables, loss_batch, loss_value, nothing_reached, scalar, variables};
+use super::autograd::{check_variables, loss_batch, loss_value, nothing_reached, scalar, tensors, variables};
 use super::grad_cache::{embed, parts};
 use super::{TokenBatch, TrainConfig, own};
 use crate::data::text_column;
 use crate::loss::{Loss, Scoring};
-use crate::model::{Model, Outputs};
+use crate::model::{HeadInputs, Model};
 use crate::nn::Activations;
 use crate::random::Philox;
 use crate::{Error, Result};
@@ -67,35 +67,70 @@ const DIRECTIONS: usize = 12;
 /// ```
 pub fn grad_check(model: &dyn Model, loss: &dyn Loss, batch: &TokenBatch) -> Result<GradCheck> {
     batch.check()?;
-    let outputs = embed(model, &parts(batch, None), None, &mut Activations::inference())?;
+    let mut activations = Activations::inference();
+    let outputs = embed(model, &parts(batch, None), None, &mut activations)?;
     let table = own::table(loss, model.width(), TrainConfig::default().seed)?;
-    let inputs =
-        |dtype| Ok::<_, Error>((variables(batch, &outputs, model.width(), dtype)?, own::variables(&table, dtype)?));
-    let seen = |(columns, own): &Inputs| loss_batch(model, batch, &outputs, columns, own);
+    let columns = batch.columns.len();
+    let seen = |inputs: &[Tensor]| {
+        let names = table.entries().iter().map(|entry| own::short(&entry.name).to_owned());
+        let own: Vec<_> = names.zip(inputs[columns..].iter().cloned()).collect();
+        loss_batch(model, batch, &outputs, &inputs[..columns], &own)
+    };
+    let value = |inputs: &[Tensor]| loss.loss(&seen(inputs)?);
+    let inputs = |dtype| {
+        let mut inputs = variables(batch, &outputs, model.width(), dtype)?;
+        inputs.extend(own::variables(&table, dtype)?.into_iter().map(|(_, own)| own));
+        Ok::<_, Error>(inputs)
+    };
     let doubles = inputs(DType::F64)?;
-    let precise = loss.loss(&seen(&doubles)?).is_ok();
+    let precise = value(&tensors(&doubles)).is_ok();
     let (inputs, precision) = if precise { (doubles, DType::F64) } else { (inputs(DType::F32)?, DType::F32) };
 
-    check_variables(loss, &seen(&inputs)?)?;
-    let value = loss.loss(&seen(&inputs)?)?;
-    let number = loss_value(loss, &value)?;
-    if !number.is_finite() {
-        return Err(Error::NotFinite { step: 0, what: "loss".to_owned(), value: number, rows: batch.rows.clone() });
+    check_variables(loss, &seen(&tensors(&inputs))?)?;
+    // A cross-encoder has no column of queries alone.
+    let first = usize::from(model.scoring() == Scoring::Pairs);
+    let names =
+        (0..columns).map(|column| (text_column(column + first), format!("column `{}`", text_column(column + first))));
+    let names =
+        names.chain(table.entries().iter().map(|entry| (entry.name.clone(), format!("parameter `{}`", entry.name))));
+    let slopes = Slopes { inputs: names.zip(inputs).collect(), value: &value, precision };
+    let base = loss_value(loss, &value(&slopes.tensors())?)?;
+    if !base.is_finite() {
+        return Err(Error::NotFinite { step: 0, what: "loss".to_owned(), value: base, rows: batch.rows.clone() });
     }
-    let grads = value.backward()?;
-    let slopes = Slopes { model, loss, batch, outputs: &outputs, inputs: &inputs, value: number, precision };
-    let mut columns = Vec::new();
-    for (index, input) in inputs.0.iter().chain(inputs.1.iter().map(|(_, own)| own)).enumerate() {
-        let gradient = match grads.get(input) {
-            Some(grad) => grad.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?,
-            None => vec![0.0; input.elem_count()],
-        };
-        columns.push(slopes.check(index, &gradient)?);
-    }
-    if columns[..inputs.0.len()].iter().all(|column| column.norm == 0.0) {
+    let mut checks = slopes.check()?;
+    if checks[..columns].iter().all(|column| column.norm == 0.0) {
         return Err(nothing_reached());
     }
-    Ok(GradCheck { loss: slopes.value, columns, precision })
+    for part in parts(batch, None) {
+        if let Some(head) = part.head_inputs(model, &mut activations)? {
+            checks.extend(check_head(&head)?);
+        }
+    }
+    Ok(GradCheck { loss: base, columns: checks, precision })
+}
+
+/// The gradient of a head that is a closure, of its outputs times random numbers.
+fn check_head(head: &HeadInputs) -> Result<Vec<ColumnCheck>> {
+    let HeadInputs { head, states, bounds, parameters } = head;
+    let value = |inputs: &[Tensor]| {
+        let own: Vec<_> = parameters.iter().map(|(name, _)| name.clone()).zip(inputs[1..].iter().cloned()).collect();
+        let outputs = head.apply(&inputs[0], bounds, &own)?;
+        let mut rng = Philox::new(7);
+        let numbers: Vec<f64> = (0..outputs.elem_count()).map(|_| rng.normal()).collect();
+        let numbers = Tensor::from_vec(numbers, outputs.shape(), outputs.device())?.to_dtype(outputs.dtype())?;
+        Ok((outputs * numbers)?.sum_all()?)
+    };
+    let inputs = |dtype| {
+        let all = std::iter::once(states).chain(parameters.iter().map(|(_, value)| value));
+        all.map(|value| Ok(Var::from_tensor(&value.to_dtype(dtype)?)?)).collect::<Result<Vec<Var>>>()
+    };
+    let doubles = inputs(DType::F64)?;
+    let precise = value(&tensors(&doubles)).is_ok();
+    let (inputs, precision) = if precise { (doubles, DType::F64) } else { (inputs(DType::F32)?, DType::F32) };
+    let names = std::iter::once(("hidden states".to_owned(), "hidden states".to_owned()))
+        .chain(parameters.iter().map(|(name, _)| (format!("head.{name}"), format!("parameter `head.{name}`"))));
+    Slopes { inputs: names.zip(inputs).collect(), value: &value, precision }.check()
 }
 
 impl GradCheck {
@@ -117,44 +152,40 @@ impl GradCheck {
     }
 }
 
-/// The embeddings of each column, and the loss's own parameters.
-type Inputs = (Vec<Var>, Vec<(String, Var)>);
-
-/// A loss around the embeddings of a batch.
+/// A function of named tensors, with a scalar as its value.
 struct Slopes<'a> {
-    model: &'a dyn Model,
-    loss: &'a dyn Loss,
-    batch: &'a TokenBatch,
-    outputs: &'a Outputs,
-    inputs: &'a Inputs,
-    value: f64,
+    /// What a table calls an input, what a message calls it, and its value.
+    inputs: Vec<((String, String), Var)>,
+    value: &'a dyn Fn(&[Tensor]) -> Result<Tensor>,
     precision: DType,
 }
 
 impl Slopes<'_> {
-    /// The embeddings of a column or, after those, a parameter of the loss.
-    fn input(&self, index: usize) -> &Var {
-        let (columns, own) = self.inputs;
-        columns.get(index).unwrap_or_else(|| &own[index - columns.len()].1)
+    fn tensors(&self) -> Vec<Tensor> {
+        self.inputs.iter().map(|(_, input)| input.as_tensor().clone()).collect()
     }
 
-    /// What messages call it.
-    fn name(&self, index: usize) -> String {
-        let (columns, own) = self.inputs;
-        // A cross-encoder has no column of queries alone.
-        let first = usize::from(self.model.scoring() == Scoring::Pairs);
-        match index.checked_sub(columns.len()) {
-            None => text_column(index + first),
-            Some(place) => format!("loss.{}", own[place].0),
-        }
+    /// Compares the gradient of each input with slopes.
+    fn check(&self) -> Result<Vec<ColumnCheck>> {
+        let value = (self.value)(&self.tensors())?;
+        let grads = value.backward()?;
+        let size = scalar(&value)?.abs().max(1.0);
+        let check = |(index, (_, input)): (usize, &(_, Var))| {
+            let gradient = match grads.get(input) {
+                Some(grad) => grad.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?,
+                None => vec![0.0; input.elem_count()],
+            };
+            self.check_one(index, &gradient, size)
+        };
+        self.inputs.iter().enumerate().map(check).collect()
     }
 
-    /// Compares the gradient of one column with slopes.
-    fn check(&self, column: usize, gradient: &[f64]) -> Result<ColumnCheck> {
-        let name = self.name(column);
+    /// Compares the gradient of one input with slopes; `size` is that of the value.
+    fn check_one(&self, index: usize, gradient: &[f64], size: f64) -> Result<ColumnCheck> {
+        let (name, spoken) = &self.inputs[index].0;
         let norm = length(gradient);
         let (mut along, mut off, mut steep) = (0.0, 0.0, 0.0);
-        let mut rng = Philox::new(column as u64);
+        let mut rng = Philox::new(index as u64);
         for probe in 0..=DIRECTIONS {
             let mut direction = match probe {
                 0 => gradient.to_vec(),
@@ -165,7 +196,7 @@ impl Slopes<'_> {
                 continue;
             }
             direction.iter_mut().for_each(|part| *part /= scale);
-            let (slope, rounding) = self.slope(column, &direction)?;
+            let (slope, rounding) = self.slope(index, &direction, size)?;
             let expected: f64 = gradient.iter().zip(&direction).map(|(grad, part)| grad * part).sum();
             let difference = above_zero((slope - expected).abs() - rounding);
             match probe {
@@ -179,45 +210,40 @@ impl Slopes<'_> {
         let mean_square = |sum: f64| (sum / DIRECTIONS as f64 * gradient.len() as f64).sqrt();
         let (off, steep) = (mean_square(off), mean_square(steep));
         if norm == 0.0 && steep > 0.0 {
-            return Err(Error::CutGradient { column: format!("column `{name}`") });
+            return Err(Error::CutGradient { column: spoken.clone() });
         }
         let across = if off == 0.0 { 0.0 } else { off / steep.max(norm) };
         let deviation = if along > across || along.is_nan() { along } else { across };
-        Ok(ColumnCheck { name, norm, deviation })
+        Ok(ColumnCheck { name: name.clone(), norm, deviation })
     }
 
     /// The slope along a direction of length 1, and how far rounding may have moved it.
-    fn slope(&self, column: usize, direction: &[f64]) -> Result<(f64, f64)> {
-        let input = self.input(column).as_detached_tensor();
+    fn slope(&self, index: usize, direction: &[f64], size: f64) -> Result<(f64, f64)> {
+        let input = self.inputs[index].1.as_detached_tensor();
         let rows = input.dims().first().copied().unwrap_or(1).max(1);
-        let size = scalar(&input.sqr()?.sum_all()?)?.sqrt() / (rows as f64).sqrt();
+        let length = scalar(&input.sqr()?.sum_all()?)?.sqrt() / (rows as f64).sqrt();
         let (share, epsilon) = match self.precision {
             DType::F64 => (1e-4, f64::EPSILON),
             _ => (5e-2, f64::from(f32::EPSILON)),
         };
-        let step = share * if size > 0.0 { size } else { 1.0 };
+        let step = share * if length > 0.0 { length } else { 1.0 };
         let difference = |step: f64| -> Result<f64> {
-            let ends = [step, -step].map(|step| self.moved(column, direction, step));
+            let ends = [step, -step].map(|step| self.moved(index, direction, step));
             let [ahead, behind] = ends;
             Ok((ahead? - behind?) / (2.0 * step))
         };
         let slope = (4.0 * difference(step / 2.0)? - difference(step)?) / 3.0;
-        Ok((slope, 8.0 * epsilon * self.value.abs().max(1.0) / step))
+        Ok((slope, 8.0 * epsilon * size / step))
     }
 
-    /// The loss with one column moved.
-    fn moved(&self, column: usize, direction: &[f64], step: f64) -> Result<f64> {
-        let (mut columns, mut own) = self.inputs.clone();
-        let input = self.input(column).as_detached_tensor();
+    /// The value with one input moved.
+    fn moved(&self, index: usize, direction: &[f64], step: f64) -> Result<f64> {
+        let mut inputs: Vec<Tensor> = self.tensors().iter().map(Tensor::detach).collect();
         let shift: Vec<f64> = direction.iter().map(|part| part * step).collect();
-        let shift = candle_core::Tensor::from_vec(shift, input.shape(), input.device())?.to_dtype(self.precision)?;
-        let moved = Var::from_tensor(&(input + shift)?)?;
-        match column.checked_sub(columns.len()) {
-            None => columns[column] = moved,
-            Some(place) => own[place].1 = moved,
-        }
-        let seen = loss_batch(self.model, self.batch, self.outputs, &columns, &own)?;
-        loss_value(self.loss, &self.loss.loss(&seen)?)
+        let input = &inputs[index];
+        let shift = Tensor::from_vec(shift, input.shape(), input.device())?.to_dtype(self.precision)?;
+        inputs[index] = (input + shift)?;
+        scalar(&(self.value)(&inputs)?)
     }
 }
 

@@ -94,11 +94,16 @@ pub(super) fn table(loss: &dyn Loss, width: usize, seed: u64) -> Result<Paramete
     Ok(table)
 }
 
+/// The name of a parameter of the table as the loss knows it.
+pub(super) fn short(name: &str) -> &str {
+    name.strip_prefix(PREFIX).unwrap_or(name)
+}
+
 /// A candle variable for each parameter, by the name that the loss knows.
 pub(super) fn variables(table: &Parameters, dtype: DType) -> Result<Vec<(String, Var)>> {
     let variable = |entry: &crate::nn::Parameter| {
         let values = Tensor::from_slice(&table.values[entry.range.clone()], entry.shape.as_slice(), &Device::Cpu)?;
-        Ok((entry.name[PREFIX.len()..].to_owned(), Var::from_tensor(&values.to_dtype(dtype)?)?))
+        Ok((short(&entry.name).to_owned(), Var::from_tensor(&values.to_dtype(dtype)?)?))
     };
     table.entries().iter().map(variable).collect()
 }

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::autograd::{check_reached, check_variables, gradients, loss_batch, loss_value, not_finite, variables};
+use super::autograd::{
+    check_reached, check_variables, gradients, loss_batch, loss_value, named, not_finite, tensors, variables,
+};
 use super::card::Past;
 use super::grad_cache::{Gradient, embed, parts};
 use super::trainer::Training;
@@ -130,20 +132,20 @@ impl Training {
         let (value, terms, gradient, own_gradient) = {
             let variables = variables(batch, &outputs, self.model.width(), candle_core::DType::F32)?;
             let own = own::variables(&self.own.table, candle_core::DType::F32)?;
-            let seen = loss_batch(&*self.model, batch, &outputs, &variables, &own)?;
+            let seen = loss_batch(&*self.model, batch, &outputs, &tensors(&variables), &named(&own))?;
             let seen = Batch { progress: self.progress(), ..seen };
             if self.done == 0 {
                 check_variables(&*self.loss, &seen)?;
             }
             let terms = self.loss.terms(&seen)?;
-            let named = term_values(&*self.loss, &terms)?;
+            let values_by_name = term_values(&*self.loss, &terms)?;
             let loss = total(&terms)?;
             let value = loss_value(&*self.loss, &loss)?;
             if !value.is_finite() {
-                return Ok((value, named));
+                return Ok((value, values_by_name));
             }
             let (values, own) = gradients(&(loss * share)?, &variables, &own)?;
-            (value, named, Gradient { values, bounds: outputs.bounds.clone() }, own)
+            (value, values_by_name, Gradient { values, bounds: outputs.bounds.clone() }, own)
         };
 
         if let [whole] = parts.as_slice() {

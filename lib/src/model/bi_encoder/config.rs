@@ -7,20 +7,29 @@ use serde::{Deserialize, Serialize};
 use crate::loss::Similarity;
 use crate::model::Pooling;
 use crate::model::texts::Prompts;
+use crate::nn::VectorModule;
 
 /// How texts become vectors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BiEncoderConfig {
     pub pooling: Pooling,
-    /// Scale every vector to length 1.
+    /// What is computed of a pooled vector, in this order. It belongs to the weights: a new model has those that are
+    /// given, and [`BiEncoder::with_modules`](super::BiEncoder::with_modules) draws others.
+    pub modules: Vec<VectorModule>,
+    /// Scale every vector to length 1, after all modules.
     pub normalize: bool,
+    /// The numbers of a vector that `encode` keeps, the first ones; `None` for all. Training sees all. As in
+    /// sentence-transformers, what is kept is not scaled to length 1 again; cosines do not depend on it. It is saved with
+    /// the model, where sentence-transformers reads it since version 6; older versions take an argument.
+    pub truncate_dim: Option<usize>,
     /// Longer texts are cut to this many tokens, special ones included.
     pub max_length: usize,
     /// Put before every query and every document.
     pub query_prompt: String,
     pub doc_prompt: String,
-    /// Further prompts by name, such as `clustering`.
+    /// Further prompts by name, such as `clustering`, for
+    /// [`BiEncoder::encode_with_prompt`](super::BiEncoder::encode_with_prompt).
     pub prompts: BTreeMap<String, String>,
     /// The name of the prompt put before texts of [`Role::Plain`]: `query`, `document` or one of `prompts`.
     pub default_prompt: Option<String>,
@@ -49,7 +58,9 @@ impl Default for BiEncoderConfig {
     fn default() -> Self {
         Self {
             pooling: Pooling::Mean,
+            modules: Vec::new(),
             normalize: true,
+            truncate_dim: None,
             max_length: 256,
             query_prompt: String::new(),
             doc_prompt: String::new(),

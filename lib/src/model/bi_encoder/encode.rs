@@ -9,21 +9,33 @@ use super::{BiEncoder, Precision, Role};
 use crate::data::{Corpus, Queries};
 use crate::model::Embeddings;
 use crate::model::texts::{
-    WINDOW, by_length, chunks_of_tokens, of_docs, of_queries, of_slice, report_truncated, shifted,
+    WINDOW, by_length, check_room_after, chunks_of_tokens, encode_after, of_docs, of_queries, of_slice,
+    report_truncated, shifted,
 };
 use crate::nn::{Activations, PackedBatch};
 use crate::text::Encodings;
 use crate::{Error, Result, interrupt, show};
 
+/// What stands before a text.
+#[derive(Clone, Copy)]
+struct Prompt<'a> {
+    text: &'a str,
+    /// How many of its tokens a mean leaves out.
+    skip: usize,
+}
+
 impl BiEncoder {
     /// One vector per query, with progress.
     pub fn encode_queries(&self, queries: &Queries) -> Result<Embeddings> {
-        Embeddings::new(queries.query_ids(), self.encode_windows(queries.len(), Role::Query, of_queries(queries))?)
+        Embeddings::new(
+            queries.query_ids(),
+            self.encode_windows(queries.len(), self.prompt(Role::Query), of_queries(queries))?,
+        )
     }
 
     /// One vector per document (of title and text), with progress.
     pub fn encode_docs(&self, corpus: &Corpus) -> Result<Embeddings> {
-        Embeddings::new(corpus.doc_ids(), self.encode_windows(corpus.len(), Role::Doc, of_docs(corpus))?)
+        Embeddings::new(corpus.doc_ids(), self.encode_windows(corpus.len(), self.prompt(Role::Doc), of_docs(corpus))?)
     }
 
     /// One vector per text `(n, dim)`, in the order given. No padding is computed, so a vector does not depend on its
@@ -32,7 +44,7 @@ impl BiEncoder {
     /// # Errors
     /// For a vector that is NaN or infinite, as those of a diverged model are.
     pub fn encode<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<Tensor> {
-        self.encode_windows(texts.len(), role, of_slice(texts))
+        self.encode_windows(texts.len(), self.prompt(role), of_slice(texts))
     }
 
     /// The same for texts that are neither queries nor documents, [`Role::Plain`].
@@ -49,6 +61,22 @@ impl BiEncoder {
         self.encode(texts, Role::default())
     }
 
+    /// The same after the prompt of this name: `query`, `document` or one of the model's further prompts.
+    ///
+    /// ```no_run
+    /// use kensaku::model::BiEncoder;
+    ///
+    /// let model = BiEncoder::load("nomic-embed-text-v1.5")?;
+    /// let vectors = model.encode_with_prompt(&["a red house", "a green tree"], "clustering")?;
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
+    pub fn encode_with_prompt<S: AsRef<str> + Sync>(&self, texts: &[S], name: &str) -> Result<Tensor> {
+        let prompt = self.config.named_prompts().named(name)?;
+        check_room_after(prompt, &self.tokenizer, self.config.max_length, self.encoder.config().longest())?;
+        let skip = self.count_prompt_tokens(prompt)?;
+        self.encode_windows(texts.len(), Prompt { text: prompt, skip }, of_slice(texts))
+    }
+
     /// The token ids of each text after the prompt of its role, special tokens included.
     pub fn tokenize<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<Vec<Vec<u32>>> {
         Ok(self.encodings(texts, role)?.ids)
@@ -59,11 +87,15 @@ impl BiEncoder {
         self.config.named_prompts().encode(&self.tokenizer, texts, role, self.config.max_length)
     }
 
+    fn prompt(&self, role: Role) -> Prompt<'_> {
+        Prompt { text: self.config.prompt(role), skip: self.prompt_tokens(role) }
+    }
+
     /// Encodes texts that are made by rows, a window at a time: neither they nor their tokens fill memory.
     fn encode_windows<'a>(
         &self,
         count: usize,
-        role: Role,
+        prompt: Prompt<'_>,
         texts: impl Fn(Range<usize>) -> Vec<Cow<'a, str>>,
     ) -> Result<Tensor> {
         let width = self.dim();
@@ -73,9 +105,10 @@ impl BiEncoder {
         let mut truncated = 0;
         for (window, vectors) in vectors.chunks_mut(WINDOW * width).enumerate() {
             let first = window * WINDOW;
-            let encodings = self.encodings(&texts(first..first + vectors.len() / width), role)?;
+            let texts = texts(first..first + vectors.len() / width);
+            let encodings = encode_after(prompt.text, &self.tokenizer, &texts, self.config.max_length)?;
             truncated += encodings.truncated;
-            self.encode_tokens(&encodings.ids, role, &mut activations, vectors, |texts| bar.inc(texts))
+            self.encode_tokens(&encodings.ids, prompt.skip, &mut activations, vectors, |texts| bar.inc(texts))
                 .map_err(|error| shifted(error, first))?;
         }
         report_truncated(&self.told, truncated, (count, "texts"), ("max_length", self.config.max_length));
@@ -86,24 +119,24 @@ impl BiEncoder {
     fn encode_tokens(
         &self,
         tokens: &[Vec<u32>],
-        role: Role,
+        skip: usize,
         activations: &mut Activations,
         vectors: &mut [f32],
         done: impl Fn(usize),
     ) -> Result<()> {
-        let (width, skip) = (self.dim(), self.prompt_tokens(role));
+        let (width, whole) = (self.dim(), self.whole_dim());
         let int8 = (self.config.precision == Precision::Int8).then(|| self.int8());
         let order = by_length(tokens);
         for chunk in chunks_of_tokens(&order, tokens, self.config.encode_tokens) {
             interrupt::check("encoding")?;
             let batch = PackedBatch::new(chunk.iter().map(|index| &tokens[*index]));
             self.encoder.forward_for(self.config.pooling.read(), &batch, activations, int8)?;
-            let (pooled, _) = self.pool(&batch, &vec![skip; batch.sequences()], activations);
-            for (index, vector) in chunk.iter().zip(pooled.chunks_exact(width)) {
+            let (found, _) = self.pool(&batch, &vec![skip; batch.sequences()], activations);
+            for (index, vector) in chunk.iter().zip(found.chunks_exact(whole)) {
                 if let Some(value) = vector.iter().find(|value| !value.is_finite()) {
                     return Err(Error::VectorNotFinite { text: *index, value: *value });
                 }
-                vectors[index * width..(index + 1) * width].copy_from_slice(vector);
+                vectors[index * width..(index + 1) * width].copy_from_slice(&vector[..width]);
             }
             done(chunk.len());
         }

@@ -13,11 +13,12 @@ use candle_core::Tensor;
 
 use super::card::ModelCard;
 use super::directory;
-use crate::Result;
+use crate::error::expect;
 use crate::hub::{PushConfig, push_saved};
 use crate::loss::Similarity;
-use crate::nn::{Encoder, EncoderConfig, Int8Weights};
+use crate::nn::{Encoder, EncoderConfig, Int8Weights, VectorModule, VectorModules};
 use crate::text::Tokenizer;
+use crate::{Error, Result};
 
 pub use config::{BiEncoderConfig, Precision, Role};
 pub(super) use config::{DOC, QUERY};
@@ -35,7 +36,9 @@ pub(super) use config::{DOC, QUERY};
 /// ```
 #[derive(Clone)]
 pub struct BiEncoder {
+    /// Its table holds the parameters of the modules, too.
     encoder: Encoder,
+    modules: VectorModules,
     tokenizer: Tokenizer,
     config: BiEncoderConfig,
     /// The tokens at the start of a text that a mean leaves out: of a query, a document, a plain text.
@@ -55,7 +58,10 @@ impl BiEncoder {
         seed: u64,
     ) -> Result<Self> {
         let encoder = encoder.into().with_vocab_size(tokenizer.vocab_size()).with_pad_token_id(tokenizer.pad_id());
-        Self::from_parts(Encoder::new(encoder, seed)?, tokenizer, config)
+        let mut encoder = Encoder::new(encoder, seed)?;
+        let width = encoder.config().hidden_size() * config.pooling.width();
+        let modules = VectorModules::new(&mut encoder, &config.modules, width, seed)?;
+        Self::from_parts(encoder, modules, tokenizer, config)
     }
 
     /// Reads a sentence-transformers directory, of any version since 2. Settings that change vectors are honoured, or
@@ -67,11 +73,13 @@ impl BiEncoder {
 
     pub(in crate::model) fn from_parts(
         encoder: Encoder,
+        modules: VectorModules,
         tokenizer: Tokenizer,
         config: BiEncoderConfig,
     ) -> Result<Self> {
         let mut model = Self {
             encoder,
+            modules,
             tokenizer,
             config: BiEncoderConfig::default(),
             prompt_tokens: [0; 3],
@@ -134,18 +142,71 @@ impl BiEncoder {
         self
     }
 
+    /// The same model, encoding texts to the first numbers of their vectors; `None` for all of them.
+    ///
+    /// ```no_run
+    /// # use kensaku::model::BiEncoder;
+    /// let model = BiEncoder::load("mxbai-embed-large-v1")?.with_truncate_dim(Some(512))?;
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
+    pub fn with_truncate_dim(self, truncate_dim: Option<usize>) -> Result<Self> {
+        let config = BiEncoderConfig { truncate_dim, ..self.config.clone() };
+        self.with_config(config)
+    }
+
+    /// The same encoder with new modules after pooling, which are to be trained: matrices are drawn as the encoder's, norms
+    /// are 1 and biases 0.
+    ///
+    /// ```
+    /// use kensaku::model::{BiEncoder, BiEncoderConfig, Role};
+    /// use kensaku::nn::{BertConfig, DenseActivation, VectorModule};
+    /// use kensaku::text::{Tokenizer, WordPieceConfig};
+    ///
+    /// let tokenizer = Tokenizer::train_wordpiece(&["a red house", "a green tree"], &WordPieceConfig::default())?;
+    /// let model = BiEncoder::new(BertConfig::default(), tokenizer, BiEncoderConfig::default(), 42)?;
+    /// let dense = VectorModule::Dense { dim: 32, bias: true, activation: DenseActivation::Tanh };
+    /// let model = model.with_modules(vec![dense], 42)?;
+    /// assert_eq!(model.encode_texts(&["a red tree"])?.dims(), [1, 32]);
+    /// assert!(model.encoder().parameters().values("2_Dense.linear.weight").is_ok());
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
+    pub fn with_modules(mut self, modules: Vec<VectorModule>, seed: u64) -> Result<Self> {
+        let width = self.pooled_width();
+        self.modules = VectorModules::new(&mut self.encoder, &modules, width, seed)?;
+        let config = BiEncoderConfig { modules, ..self.config.clone() };
+        self.with_config(config)
+    }
+
     fn set_config(&mut self, config: BiEncoderConfig) -> Result<()> {
         let prompts = config.named_prompts();
         prompts.check()?;
         prompts.check_room(&self.tokenizer, config.max_length, self.encoder.config().longest())?;
         config.pooling.check()?;
+        self.check_modules(&config)?;
         self.config = config;
         let mut prompt_tokens = [0; 3];
         for (role, tokens) in [Role::Query, Role::Doc, Role::Plain].into_iter().zip(&mut prompt_tokens) {
-            *tokens = self.count_prompt_tokens(role)?;
+            *tokens = self.count_prompt_tokens(self.config.prompt(role))?;
         }
         self.prompt_tokens = prompt_tokens;
         Ok(())
+    }
+
+    /// An error for modules that are not there, and for vectors of widths that they do not have.
+    fn check_modules(&self, config: &BiEncoderConfig) -> Result<()> {
+        let own: Vec<VectorModule> = self.modules.iter().map(|(module, ..)| module).collect();
+        if own != config.modules {
+            let expected = format!("{own:?}, which it has weights of; `with_modules` draws others");
+            return Err(Error::Setting { field: "modules", value: format!("{:?}", config.modules), expected });
+        }
+        let width = self.encoder.config().hidden_size() * config.pooling.width();
+        if let Some(read) = self.modules.input().filter(|read| *read != width) {
+            let expected = format!("one that makes {read} numbers, not {width}, for the modules after it");
+            return Err(Error::Setting { field: "pooling", value: config.pooling.to_string(), expected });
+        }
+        let (most, dim) = (self.modules.output(width), config.truncate_dim);
+        let expected = format!("1 to {most}, the width of its vectors, or None");
+        expect("truncate_dim", dim.unwrap_or(0), &expected, dim.is_none_or(|dim| (1..=most).contains(&dim)))
     }
 
     /// The similarity of every query and every document: `(n, dim)`, `(m, dim)` -> `(n, m)`.
@@ -203,9 +264,22 @@ impl BiEncoder {
         &self.tokenizer
     }
 
-    /// The width of a vector.
+    /// The width of a vector that `encode` makes.
     pub fn dim(&self) -> usize {
+        self.config.truncate_dim.unwrap_or(self.whole_dim())
+    }
+
+    /// The width of a vector in training.
+    fn whole_dim(&self) -> usize {
+        self.modules.output(self.pooled_width())
+    }
+
+    fn pooled_width(&self) -> usize {
         self.encoder.config().hidden_size() * self.config.pooling.width()
+    }
+
+    pub(in crate::model) fn modules(&self) -> &VectorModules {
+        &self.modules
     }
 
     /// How many tokens at the start of a text a mean leaves out.
@@ -213,8 +287,7 @@ impl BiEncoder {
         self.prompt_tokens[role as usize]
     }
 
-    fn count_prompt_tokens(&self, role: Role) -> Result<usize> {
-        let prompt = self.config.prompt(role);
+    fn count_prompt_tokens(&self, prompt: &str) -> Result<usize> {
         if self.config.include_prompt || prompt.is_empty() {
             return Ok(0);
         }

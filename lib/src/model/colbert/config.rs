@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::TokenPooling;
 use crate::loss::Interaction;
 
 /// How texts become vectors of their tokens. The defaults are PyLate's.
@@ -26,6 +27,9 @@ pub struct ColBertConfig {
     /// Tokens of documents that get no vector. As in PyLate, a word that is not in the vocabulary means `[UNK]`.
     pub skip_words: Vec<String>,
     pub interaction: Interaction,
+    /// Fewer vectors of each document that is encoded; training sees all. It is saved with the model, but PyLate and
+    /// sentence-transformers take it as an argument of `encode`.
+    pub token_pooling: TokenPooling,
     /// Tokens in one forward pass of `encode`.
     pub encode_tokens: usize,
 }
@@ -43,6 +47,7 @@ impl Default for ColBertConfig {
             // Python's `string.punctuation`.
             skip_words: (b'!'..=b'~').map(char::from).filter(char::is_ascii_punctuation).map(String::from).collect(),
             interaction: Interaction::Sum,
+            token_pooling: TokenPooling::default(),
             encode_tokens: 4_096,
         }
     }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 
 use super::tokens::Sequences;
 use super::{ColBert, ColBertConfig, Rows};
@@ -11,7 +12,7 @@ use crate::data::{Corpus, Queries};
 use crate::model::ranked::{Ranked, ranked};
 use crate::model::texts::{WINDOW, by_length, chunks_of_tokens, of_docs, of_queries, of_slice, report_truncated};
 use crate::model::{Role, TokenEmbeddings};
-use crate::nn::{Activations, PackedBatch, Read};
+use crate::nn::{Activations, PackedBatch, Read, normalize_rows};
 use crate::{Error, Result, interrupt, show};
 
 impl ColBert {
@@ -118,13 +119,19 @@ impl ColBert {
             interrupt::check("encoding")?;
             let batch = sequences.batch(chunk.iter().copied());
             let Rows { values, bounds, .. } = self.rows(&batch, |_| query, activations)?;
+            let dim = self.dim();
+            let rows = |ends: &[usize]| &values[ends[0] * dim..ends[1] * dim];
             for (text, ends) in chunk.iter().zip(bounds.windows(2)) {
-                let rows = &values[ends[0] * self.dim()..ends[1] * self.dim()];
-                if let Some(value) = rows.iter().find(|value| !value.is_finite()) {
+                if let Some(value) = rows(ends).iter().find(|value| !value.is_finite()) {
                     return Err(Error::VectorNotFinite { text: window + text, value: *value });
                 }
-                all[*text] = rows.to_vec();
             }
+            let pool = |ends: &[usize]| match query {
+                true => rows(ends).to_vec(),
+                false => self.config.token_pooling.pool(rows(ends), dim),
+            };
+            let pooled: Vec<Vec<f32>> = bounds.par_windows(2).map(pool).collect();
+            chunk.iter().zip(pooled).for_each(|(text, rows)| all[*text] = rows);
             done(chunk.len());
         }
         Ok(all)
@@ -141,7 +148,7 @@ impl ColBert {
         self.encoder.forward_for(Read::All, batch, activations, None)?;
         let (tokens, bounds) = self.ids.kept(batch, queries);
         let mut values = self.projection.forward(self.encoder.parameters(), &tokens, activations);
-        let lengths = super::rows::normalize(&mut values, self.dim());
+        let lengths = normalize_rows(&mut values, self.dim());
         Ok(Rows { values, bounds, tokens, lengths })
     }
 }

@@ -3,8 +3,9 @@
 mod config;
 mod encode;
 mod passes;
-mod rows;
+mod token_pooling;
 mod tokens;
+mod ward;
 
 use std::fmt;
 use std::path::Path;
@@ -22,6 +23,7 @@ use crate::text::Tokenizer;
 use crate::{Error, Result};
 
 pub use config::ColBertConfig;
+pub use token_pooling::TokenPooling;
 use tokens::Ids;
 
 /// A late-interaction model (Khattab and Zaharia 2020, Santhanam et al. 2022): an encoder, and a linear map of its hidden
@@ -94,7 +96,7 @@ impl ColBert {
     ) -> Result<Self> {
         let tokenizer = marked(tokenizer, &config)?;
         let encoder = encoder.into().with_vocab_size(tokenizer.vocab_size()).with_pad_token_id(tokenizer.pad_id());
-        Self::on(Encoder::new(encoder, seed)?, tokenizer, config, seed)
+        Self::of(Encoder::new(encoder, seed)?, tokenizer, config, seed)
     }
 
     /// A new model on the encoder of a Hugging Face or sentence-transformers directory, to be trained: its projection is
@@ -108,8 +110,6 @@ impl ColBert {
     /// ```
     pub fn from_encoder(dir: impl AsRef<Path>, config: ColBertConfig, seed: u64) -> Result<Self> {
         let (encoder, tokenizer) = directory::read_encoder(dir.as_ref())?;
-        let tokenizer = marked(tokenizer, &config)?;
-        let encoder = encoder.with_vocab_size(tokenizer.vocab_size(), seed)?;
         Self::on(encoder, tokenizer, config, seed)
     }
 
@@ -119,7 +119,14 @@ impl ColBert {
         directory::read_colbert(dir.as_ref())
     }
 
-    fn on(mut encoder: Encoder, tokenizer: Tokenizer, config: ColBertConfig, seed: u64) -> Result<Self> {
+    /// The same on an encoder with its tokenizer, such as those of a [`BiEncoder`](super::BiEncoder).
+    pub fn on(encoder: Encoder, tokenizer: Tokenizer, config: ColBertConfig, seed: u64) -> Result<Self> {
+        let tokenizer = marked(tokenizer, &config)?;
+        let encoder = encoder.with_vocab_size(tokenizer.vocab_size(), seed)?;
+        Self::of(encoder, tokenizer, config, seed)
+    }
+
+    fn of(mut encoder: Encoder, tokenizer: Tokenizer, config: ColBertConfig, seed: u64) -> Result<Self> {
         let projection = Projection::new(&mut encoder, config.dim, seed)?;
         Self::from_parts(encoder, projection, tokenizer, config)
     }
@@ -146,6 +153,7 @@ impl ColBert {
     /// # Ok::<(), kensaku::Error>(())
     /// ```
     pub fn with_config(mut self, config: ColBertConfig) -> Result<Self> {
+        config.token_pooling.check()?;
         if config.dim != self.dim() {
             let expected = format!("{}, the width of its projection", self.dim());
             return Err(Error::Setting { field: "dim", value: config.dim.to_string(), expected });

@@ -1,12 +1,11 @@
 //! The late-interaction model in training.
 
-use super::rows::normalize_backward;
-use super::{ColBert, ColBertConfig, Rows};
+use super::{ColBert, ColBertConfig, Rows, TokenPooling};
 use crate::Result;
 use crate::loss::Scoring;
 use crate::model::interface::{check_length, with_encoder};
 use crate::model::{Model, Outputs, Part, Role, Tokens};
-use crate::nn::Activations;
+use crate::nn::{Activations, normalize_rows_backward};
 
 /// What the backward pass needs.
 struct Kept {
@@ -47,7 +46,7 @@ impl Model for ColBert {
         if part.batch.tokens() == 0 {
             return Ok(());
         }
-        let gradient = normalize_backward(&outputs.values, lengths, gradient, dim);
+        let gradient = normalize_rows_backward(&outputs.values, lengths, gradient, dim);
         let mut d_hidden = std::mem::take(activations.d_hidden());
         let parameters = self.encoder.parameters_mut();
         self.projection.backward(parameters, tokens, &gradient, activations, &mut d_hidden);
@@ -81,7 +80,7 @@ impl Model for ColBert {
         self.encoder().cancels(parameter)
     }
 
-    with_encoder!(ColBertConfig { encode_tokens: 0 });
+    with_encoder!(ColBertConfig { encode_tokens: 0, token_pooling: TokenPooling::default() });
 }
 
 fn is_query(column: usize) -> bool {

@@ -125,7 +125,7 @@ fn create(dir: &Path, model: &CrossEncoder, card: &ModelCard) -> Result<()> {
     // A version above the reader's own makes Python warn.
     let keys = json!({ "sentence_transformers": { "activation_fn": activation, "version": "4.0.1" } });
     model.classifier.save_with(dir, keys)?;
-    write_tokenizer(dir, model.encoder(), &model.tokenizer, model.config.max_length)?;
+    write_tokenizer(dir, model.encoder(), &model.tokenizer, Some(model.config.max_length))?;
     files::write(&dir.join("README.md"), card.render(&kind(model)).as_bytes())
 }
 

@@ -71,6 +71,17 @@ impl CrossEncoder {
         directory::read_encoder(dir.as_ref(), labels, seed)
     }
 
+    /// The same on an encoder with its tokenizer, such as those of a [`BiEncoder`](super::BiEncoder).
+    pub fn on(
+        encoder: Encoder,
+        tokenizer: Tokenizer,
+        labels: usize,
+        config: CrossEncoderConfig,
+        seed: u64,
+    ) -> Result<Self> {
+        Self::from_parts(Classifier::new(encoder, labels, seed)?, tokenizer, config)
+    }
+
     fn from_parts(classifier: Classifier, tokenizer: Tokenizer, config: CrossEncoderConfig) -> Result<Self> {
         let mut model = Self { classifier, tokenizer, config: CrossEncoderConfig::default(), told: Arc::default() };
         model.set_config(config)?;

@@ -14,7 +14,7 @@ use super::write::{check_weights, write_texts};
 use crate::loss::Interaction;
 use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::card::{Kind, ModelCard, architecture, transformer};
-use crate::model::{ColBert, ColBertConfig};
+use crate::model::{ColBert, ColBertConfig, TokenPooling};
 use crate::nn::{Encoder, Projection, check_config};
 use crate::text::Tokenizer;
 use crate::{Error, Result, files, folder};
@@ -27,7 +27,7 @@ pub(in crate::model) fn read(path: &Path) -> Result<ColBert> {
         check_config(&parts(dir, &modules)?.0.path).map(|_| ())
     })?;
     let modules = modules(dir)?;
-    let (transformer, dense, mask) = parts(dir, &modules)?;
+    let (transformer, dense, mask, pooling) = parts(dir, &modules)?;
     let (mut encoder, tokenizer, stored) = read_transformer(&transformer.path)?;
     check_dense(&dense.path)?;
     let projection = Projection::load(&mut encoder, &dense.path)?;
@@ -36,24 +36,33 @@ pub(in crate::model) fn read(path: &Path) -> Result<ColBert> {
         None => read_pylate(dir, &tokenizer)?,
         Some(mask) => read_multi_vector(dir, &transformer.path, &mask.path, &tokenizer, stored.max_length)?,
     };
+    if let Some(pooling) = pooling {
+        config.token_pooling = read_token_pooling(&pooling.path)?;
+    }
     config.dim = projection.dim();
     config.query_length = config.query_length.min(longest);
     config.doc_length = config.doc_length.min(longest);
     ColBert::from_parts(encoder, projection, tokenizer, config).map_err(|error| error.of_file(&dir.join(SETTINGS)))
 }
 
+/// Transformer, Dense, mask and token pooling.
+type Parts<'a> = (&'a Module, &'a Module, Option<&'a Module>, Option<&'a Module>);
+
 /// The modules of PyLate, or those of sentence-transformers, which have a mask.
-fn parts<'a>(dir: &Path, modules: &'a [Module]) -> Result<(&'a Module, &'a Module, Option<&'a Module>)> {
+fn parts<'a>(dir: &Path, modules: &'a [Module]) -> Result<Parts<'a>> {
     let kinds: Vec<&str> = modules.iter().map(|module| module.kind.as_str()).collect();
     match modules {
-        [transformer, dense] if kinds == ["Transformer", "Dense"] => Ok((transformer, dense, None)),
-        [transformer, dense, mask, _] if kinds == ["Transformer", "Dense", "MultiVectorMask", "Normalize"] => {
-            Ok((transformer, dense, Some(mask)))
+        [transformer, dense] if kinds == ["Transformer", "Dense"] => Ok((transformer, dense, None, None)),
+        [transformer, dense, mask, _, pooling @ ..]
+            if kinds[..4] == ["Transformer", "Dense", "MultiVectorMask", "Normalize"]
+                && matches!(kinds[4..], [] | ["HierarchicalTokenPooling"]) =>
+        {
+            Ok((transformer, dense, Some(mask), pooling.first()))
         }
         _ => {
             let problem = if kinds.is_empty() { "no modules".to_owned() } else { kinds.join(", ") };
-            let expected = "Transformer, Dense of PyLate, or Transformer, Dense, MultiVectorMask, Normalize of \
-                            sentence-transformers; `ColBert::from_encoder` makes a new model of another's encoder";
+            let expected = "Transformer, Dense of PyLate, or Transformer, Dense, MultiVectorMask, Normalize (and \
+                            HierarchicalTokenPooling) of sentence-transformers; `ColBert::from_encoder` makes a new model of another's encoder";
             Err(unusable(&folder::file(dir, "modules.json")?, problem, expected))
         }
     }
@@ -124,6 +133,22 @@ fn check_dense(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+fn read_token_pooling(dir: &Path) -> Result<TokenPooling> {
+    let path = folder::file(dir, "config.json")?;
+    let stored: Value = folder::read_json(dir, "config.json")?;
+    let tasks = &stored["tasks"];
+    if !(tasks.is_null() || *tasks == json!(["document"])) {
+        return Err(unusable(&path, format!("`tasks` is {tasks}"), "[\"document\"]"));
+    }
+    let default = TokenPooling::default();
+    Ok(TokenPooling {
+        pool_factor: setting(&path, &stored, "pool_factor")?.unwrap_or(default.pool_factor),
+        protected_tokens: setting(&path, &stored, "num_protected_tokens")?.unwrap_or(default.protected_tokens),
+        // As there: a file that does not have the setting is from before it.
+        normalize: setting(&path, &stored, "normalize_embeddings")?.unwrap_or(false),
+    })
+}
+
 /// An error for what both kinds of directories have, if it changes vectors.
 fn check_settings(path: &Path, stored: &Value, kind: &str) -> Result<Interaction> {
     if stored["model_type"].as_str().is_some_and(|found| found != kind) {
@@ -173,6 +198,7 @@ fn read_pylate(dir: &Path, tokenizer: &Tokenizer) -> Result<ColBertConfig> {
         attend_to_expansion: setting(&path, &stored, "attend_to_expansion_tokens")?.unwrap_or(false),
         skip_words: setting(&path, &stored, "skiplist_words")?.unwrap_or(default.skip_words),
         interaction,
+        token_pooling: setting(&path, &stored, "token_pooling")?.unwrap_or_default(),
         ..ColBertConfig::default()
     })
 }
@@ -269,7 +295,7 @@ fn create(dir: &Path, model: &ColBert, card: &ModelCard) -> Result<()> {
 }
 
 fn settings(config: &ColBertConfig) -> Value {
-    json!({
+    let mut settings = json!({
         "model_type": "ColBERT",
         // A version above the reader's own makes Python warn.
         "__version__": { "sentence_transformers": "3.0.0", "transformers": "4.41.0", "pytorch": "2.3.0" },
@@ -288,7 +314,12 @@ fn settings(config: &ColBertConfig) -> Value {
         "attend_to_expansion_tokens": config.attend_to_expansion,
         "skiplist_words": config.skip_words,
         "do_query_expansion": config.expand_queries,
-    })
+    });
+    // Python knows no such setting of a model, and passes over it.
+    if config.token_pooling != TokenPooling::default() {
+        settings["token_pooling"] = json!(config.token_pooling);
+    }
+    settings
 }
 
 /// What the card says.

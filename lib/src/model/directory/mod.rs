@@ -4,18 +4,22 @@
 //! What changes vectors is honoured and written back, or refused by name.
 
 mod colbert;
+mod custom;
 mod foreign;
 mod place;
 mod read;
 mod replace;
 mod splade;
+mod static_embedding;
 mod text;
 mod write;
 
 pub(super) use colbert::{read as read_colbert, read_encoder, write as write_colbert};
+pub(super) use custom::{read as read_custom, write as write_custom};
 pub(super) use place::place;
 pub(super) use read::{read, unusable};
 pub(super) use replace::replace;
 pub(super) use splade::{read as read_splade, write as write_splade};
+pub(super) use static_embedding::{read as read_static, write as write_static};
 pub(super) use text::{Task, TextSettings};
 pub(super) use write::{check_weights, write, write_tokenizer};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::place::place;
@@ -10,24 +11,74 @@ use super::text::{Task, TextSettings};
 use crate::loss::Similarity;
 use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::{BiEncoder, BiEncoderConfig, Pooling};
-use crate::nn::{Encoder, check_config};
+use crate::nn::{DenseActivation, Encoder, VectorModule, VectorModules, check_config};
 use crate::{Error, Result, folder};
 
 pub(in crate::model) fn read(path: &Path) -> Result<BiEncoder> {
     let dir =
         &*place(path, &|dir| settings(dir).and_then(|(modules, ..)| check_config(&modules.transformer).map(|_| ())))?;
     let (modules, mut config, text) = settings(dir)?;
-    let encoder = Encoder::load(&modules.transformer)?;
+    let mut encoder = Encoder::load(&modules.transformer)?;
+    let width = encoder.config().hidden_size() * config.pooling.width();
+    let after = std::mem::take(&mut config.modules);
+    let folders: Vec<_> = after.iter().zip(&modules.after).map(|(module, (_, dir))| (*module, dir.as_path())).collect();
+    let own = VectorModules::load(&mut encoder, &folders, width)?;
+    config.modules = after;
+    // As there, a number beyond the width keeps all.
+    config.truncate_dim = config.truncate_dim.map(|dim| dim.min(own.output(width)));
     let tokenizer = text.tokenizer(&modules.transformer)?;
     let longest = encoder.config().longest();
     config.max_length = text.max_length.unwrap_or(longest).min(longest);
-    BiEncoder::from_parts(encoder, tokenizer, config).map_err(|error| error.of_file(&text.path))
+    BiEncoder::from_parts(encoder, own, tokenizer, config).map_err(|error| error.of_file(&text.path))
+}
+
+/// A module after pooling. Its sizes are those of its weights.
+fn read_module(kind: &str, dir: &Path) -> Result<VectorModule> {
+    const VECTOR: &str = "sentence_embedding";
+    if kind == "Normalize" && !folder::file(dir, "config.json")?.exists() {
+        return Ok(VectorModule::Normalize);
+    }
+    let path = folder::file(dir, "config.json")?;
+    let stored: Value = folder::read_json(dir, "config.json")?;
+    let of = |key: &str, expected: &str| unusable(&path, format!("`{key}` is {}", stored[key]), expected);
+    let known: &[&str] = match kind {
+        "Dense" => &["in_features", "out_features", "bias", "activation_function", "use_residual"],
+        "LayerNorm" => &["dimension"],
+        _ => &[],
+    };
+    for key in stored.as_object().into_iter().flatten().map(|(key, _)| key.as_str()) {
+        match key {
+            "module_input_name" | "module_output_name" if stored[key] == VECTOR || stored[key].is_null() => {}
+            "module_input_name" | "module_output_name" => return Err(of(key, "`sentence_embedding`")),
+            "use_residual" if stored[key] == true => return Err(of(key, "false")),
+            other if !known.contains(&other) => return Err(of(key, "no other settings of the module")),
+            _ => {}
+        }
+    }
+    Ok(match kind {
+        "Dense" => {
+            let dim = stored["out_features"].as_u64().and_then(|dim| usize::try_from(dim).ok());
+            let class = stored["activation_function"].as_str().unwrap_or(DenseActivation::Tanh.class());
+            let name = |class: &str| class.rsplit('.').next().unwrap_or_default().to_owned();
+            let activation = DenseActivation::ALL.into_iter().find(|known| name(known.class()) == name(class));
+            VectorModule::Dense {
+                dim: dim.filter(|dim| *dim > 0).ok_or_else(|| of("out_features", "a number of at least 1"))?,
+                bias: stored["bias"].as_bool().unwrap_or(true),
+                activation: activation
+                    .filter(|_| class.starts_with("torch.nn."))
+                    .ok_or_else(|| of("activation_function", "Tanh, Identity, ReLU, GELU or Sigmoid of torch.nn"))?,
+            }
+        }
+        "LayerNorm" => VectorModule::LayerNorm,
+        _ => VectorModule::Normalize,
+    })
 }
 
 /// What a directory says without its weights.
 fn settings(dir: &Path) -> Result<(Modules, BiEncoderConfig, TextSettings)> {
     let modules = Modules::read(dir)?;
     let mut config = BiEncoderConfig { normalize: modules.normalize, ..Default::default() };
+    config.modules = modules.after.iter().map(|(kind, dir)| read_module(kind, dir)).collect::<Result<_>>()?;
     if let Some(pooling) = &modules.pooling {
         read_pooling(pooling, &mut config)?;
     }
@@ -71,24 +122,32 @@ pub(super) fn disordered(dir: &Path, found: &[(String, PathBuf)], expected: &str
 struct Modules {
     transformer: PathBuf,
     pooling: Option<PathBuf>,
+    /// The kind of each that follows, and its folder, but for a last Normalize.
+    after: Vec<(String, PathBuf)>,
     normalize: bool,
 }
 
 impl Modules {
     fn read(dir: &Path) -> Result<Self> {
-        const EXPECTED: &str = "Transformer, Pooling and optionally Normalize, in this order";
-        let Some(found) = read_modules(dir, &["Transformer", "Pooling", "Normalize"], EXPECTED)? else {
+        const EXPECTED: &str = "Transformer, Pooling and then any of Dense, LayerNorm, Normalize";
+        let Some(found) = read_modules(dir, &["Transformer", "Pooling", "Dense", "LayerNorm", "Normalize"], EXPECTED)?
+        else {
             // A bare Hugging Face directory: mean pooling, as sentence-transformers does.
-            return Ok(Self { transformer: dir.to_owned(), pooling: None, normalize: false });
+            return Ok(Self { transformer: dir.to_owned(), pooling: None, after: Vec::new(), normalize: false });
         };
         match &found[..] {
             [(first, transformer), (second, pooling), rest @ ..]
                 if first == "Transformer"
                     && second == "Pooling"
-                    && rest.iter().all(|(kind, _)| kind == "Normalize") =>
+                    && rest.iter().all(|(kind, _)| kind != "Transformer" && kind != "Pooling") =>
             {
                 let (transformer, pooling) = (transformer.clone(), Some(pooling.clone()));
-                Ok(Self { transformer, pooling, normalize: !rest.is_empty() })
+                let mut after = rest.to_vec();
+                let normalize = after.pop_if(|(kind, _)| kind == "Normalize");
+                if let Some((kind, dir)) = &normalize {
+                    read_module(kind, dir)?;
+                }
+                Ok(Self { transformer, pooling, after, normalize: normalize.is_some() })
             }
             _ => Err(disordered(dir, &found, EXPECTED)),
         }
@@ -132,21 +191,30 @@ fn modes(stored: &Value) -> Vec<String> {
 
 fn read_prompts(dir: &Path, config: &mut BiEncoderConfig) -> Result<()> {
     let (path, stored) = read_own_config(dir, "SentenceTransformer")?;
-    if !stored["truncate_dim"].is_null() {
-        return Err(unusable(&path, format!("truncate_dim is {}", stored["truncate_dim"]), "null"));
-    }
+    config.truncate_dim = match &stored["truncate_dim"] {
+        Value::Null => None,
+        dim => match dim.as_u64().and_then(|dim| usize::try_from(dim).ok()).filter(|dim| *dim > 0) {
+            Some(dim) => Some(dim),
+            None => return Err(unusable(&path, format!("truncate_dim is {dim}"), "a number of at least 1, or null")),
+        },
+    };
     let prompts = StoredPrompts::read(&path, &stored)?;
     config.query_prompt = prompts.query;
     config.doc_prompt = prompts.doc;
     config.prompts = prompts.others;
     config.default_prompt = prompts.default;
     config.named_prompts().check().map_err(|error| error.of_file(&path))?;
-    config.similarity = match stored["similarity_fn_name"].as_str() {
-        None | Some("cosine") => Similarity::Cosine,
-        Some("dot") => Similarity::Dot,
-        Some(other) => return Err(unusable(&path, format!("similarity `{other}`"), "`cosine` or `dot`")),
-    };
+    config.similarity = read_similarity(&path, &stored)?;
     Ok(())
+}
+
+/// How vectors are compared: cosine where nothing is said.
+pub(super) fn read_similarity(path: &Path, stored: &Value) -> Result<Similarity> {
+    match &stored["similarity_fn_name"] {
+        Value::Null => Ok(Similarity::Cosine),
+        name => Similarity::deserialize(name)
+            .map_err(|_| unusable(path, format!("similarity {name}"), "`cosine`, `dot`, `euclidean` or `manhattan`")),
+    }
 }
 
 /// The settings of the whole model, and their path; `Null` without any. An error if they are of another class than `kind`.

@@ -11,10 +11,15 @@ use crate::{Error, Result};
 
 /// Files and folders of a model by any tool. Those of an old model are not kept next to a new one.
 const OF_A_MODEL: &str = "
-    config.json model.safetensors model.safetensors.index.json pytorch_model.bin pytorch_model.bin.index.json
+    config.json config_kensaku.json head model.safetensors model.safetensors.index.json pytorch_model.bin pytorch_model.bin.index.json
     tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json vocab.txt vocab.json merges.txt
-    sentencepiece.bpe.model spiece.model modules.json config_sentence_transformers.json 0_Transformer 1_Dense
-    1_Pooling 1_SpladePooling 2_Dense 2_MultiVectorMask 2_Normalize 3_Normalize onnx openvino";
+    sentencepiece.bpe.model spiece.model modules.json config_sentence_transformers.json router_config.json onnx openvino";
+
+/// Modules whose folders have a number before their name, such as `1_Pooling`, and a route before that in a router, such as
+/// `query_0_SparseStaticEmbedding`.
+const MODULES: &str = "
+    Dense HierarchicalTokenPooling LayerNorm MLMTransformer MultiVectorMask Normalize Pooling SparseStaticEmbedding SpladePooling
+    StaticEmbedding Transformer";
 
 fn is_of_a_model(name: &str) -> bool {
     let within = |start, end| name.strip_prefix(start).and_then(|name| name.strip_suffix(end));
@@ -23,7 +28,11 @@ fn is_of_a_model(name: &str) -> bool {
     let part =
         part.is_some_and(|(part, of)| [part, of].iter().all(|number| number.bytes().all(|c| c.is_ascii_digit())));
     let length = within("sentence_", "_config.json").is_some_and(|family| FAMILIES.contains(&family));
-    part || length || OF_A_MODEL.split_whitespace().any(|own| own == name)
+    let numbered = ["query_", "document_"].into_iter().find_map(|route| name.strip_prefix(route)).unwrap_or(name);
+    let module = numbered.split_once('_').is_some_and(|(number, kind)| {
+        number.parse::<u8>().is_ok() && MODULES.split_whitespace().any(|known| known == kind)
+    });
+    part || length || module || OF_A_MODEL.split_whitespace().any(|own| own == name)
 }
 
 /// Replaces `dir` with a folder that `create` fills. Files that do not belong to the old model are kept, such as an edited
@@ -271,6 +280,8 @@ mod tests {
         assert_eq!(names(home.path()).len(), mine.len());
         assert!(mine.iter().all(|name| fs::read_to_string(home.path().join(name)).unwrap() == "mine"));
         assert!(is_of_a_model("model-00001-of-00002.safetensors") && is_of_a_model("sentence_xlm-roberta_config.json"));
+        assert!(is_of_a_model("4_Normalize") && is_of_a_model("query_0_SparseStaticEmbedding"));
+        assert!(!is_of_a_model("2_notes") && !is_of_a_model("Dense") && !is_of_a_model("query_notes"));
         assert!(!is_of_a_model("model-notes.safetensors") && !is_of_a_model("sentence_split_config.json"));
     }
 

@@ -9,41 +9,128 @@ use super::place::place;
 use super::read::{StoredPrompts, disordered, read_modules, read_own_config, unusable};
 use super::replace::replace;
 use super::text::{Task, TextSettings};
-use super::write::{check_weights, list_modules, own_config, prompt_facts, write_texts};
+use super::write::{check_weights, list_modules, own_config, prompt_facts, write_texts, write_tokenizer};
 use crate::loss::Similarity;
+use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::card::{Kind, ModelCard, architecture, transformer};
-use crate::model::{Splade, SpladeConfig};
-use crate::nn::{MaskedLm, WordPooling, check_config};
+use crate::model::{QueryWeights, Splade, SpladeConfig};
+use crate::nn::{MaskedLm, Tensors, WordPooling, check_config};
 use crate::{Error, Result, files, folder};
 
-pub(in crate::model) fn read(path: &Path) -> Result<Splade> {
-    let dir = &*place(path, &|dir| settings(dir).and_then(|(home, ..)| check_config(&home).map(|_| ())))?;
-    let (home, mut config, text) = settings(dir)?;
-    let head = MaskedLm::load(&home)?;
-    let tokenizer = text.tokenizer(&home)?;
-    let longest = head.encoder().config().longest();
-    config.max_length = text.max_length.unwrap_or(longest).min(longest);
-    Splade::from_parts(head, tokenizer, config).map_err(|error| error.of_file(&text.path))
+const KINDS: [&str; 4] = ["MLMTransformer", "Transformer", "SpladePooling", "Router"];
+const EXPECTED: &str = "MLMTransformer (or Transformer) and SpladePooling, in this order, or a Router alone";
+
+/// The folder of the encoder.
+fn home(dir: &Path) -> Result<PathBuf> {
+    match read_modules(dir, &KINDS, EXPECTED)?.unwrap_or_default().first() {
+        None => Ok(dir.to_owned()),
+        Some((kind, _)) if kind == "Router" => Ok(Routes::read(dir)?.docs),
+        Some((_, home)) => Ok(home.clone()),
+    }
 }
 
-/// The folder of the encoder, and what a directory says without its weights.
-fn settings(dir: &Path) -> Result<(PathBuf, SpladeConfig, TextSettings)> {
-    const EXPECTED: &str = "MLMTransformer (or Transformer) and SpladePooling, in this order";
+pub(in crate::model) fn read(path: &Path) -> Result<Splade> {
+    let dir = &*place(path, &|dir| check_config(&home(dir)?).map(|_| ()))?;
     let mut config = SpladeConfig::default();
-    let home = match read_modules(dir, &["MLMTransformer", "Transformer", "SpladePooling"], EXPECTED)? {
+    let mut queries = None;
+    let home = match read_modules(dir, &KINDS, EXPECTED)? {
         // A bare masked language model: pooled by its maxima, as sentence-transformers does.
         None => dir.to_owned(),
         Some(found) => match &found[..] {
-            [(first, home), (second, pooling)] if first != "SpladePooling" && second == "SpladePooling" => {
+            [(first, home), (second, pooling)]
+                if ["MLMTransformer", "Transformer"].contains(&first.as_str()) && second == "SpladePooling" =>
+            {
                 read_pooling(pooling, &mut config)?;
                 home.clone()
+            }
+            [(router, place)] if router == "Router" => {
+                let routes = Routes::read(place)?;
+                read_pooling(&routes.pooling, &mut config)?;
+                queries = Some(routes.queries);
+                routes.docs
             }
             _ => return Err(disordered(dir, &found, EXPECTED)),
         },
     };
     read_settings(dir, &mut config)?;
     let text = TextSettings::read(&home, Task::WORDS)?;
-    Ok((home, config, text))
+    let head = MaskedLm::load(&home)?;
+    let tokenizer = text.tokenizer(&home)?;
+    let longest = head.encoder().config().longest();
+    config.max_length = text.max_length.unwrap_or(longest).min(longest);
+    let Some(queries) = queries else {
+        return Splade::from_parts(head, tokenizer, config).map_err(|error| error.of_file(&text.path));
+    };
+    // The prompt before queries takes no room in the encoder, but a model without a table does not know that yet.
+    let plain = SpladeConfig { query_prompt: String::new(), default_prompt: None, ..config.clone() };
+    let model = Splade::from_parts(head, tokenizer, plain).map_err(|error| error.of_file(&text.path))?;
+    let text = TextSettings::read(&queries, Task::WORDS)?;
+    config.query_length = text.max_length;
+    config.query_weights = read_query_weights(&queries)?;
+    let tensors = Tensors::open(&queries)?;
+    let mut weights = vec![0.0; model.dim()];
+    if !tensors.holds("weight", &[weights.len()])? {
+        return Err(tensors.missing("weight", &[weights.len()]));
+    }
+    tensors.read("weight", &mut weights)?;
+    let model = model.with_query_weights(text.tokenizer(&queries)?, &weights);
+    model.and_then(|model| model.with_config(config)).map_err(|error| error.of_file(&text.path))
+}
+
+/// The folders of a model whose queries are looked up.
+struct Routes {
+    queries: PathBuf,
+    docs: PathBuf,
+    pooling: PathBuf,
+}
+
+impl Routes {
+    fn read(dir: &Path) -> Result<Self> {
+        const EXPECTED: &str = "the routes `query` with SparseStaticEmbedding, and `document` with MLMTransformer (or \
+                                Transformer) and SpladePooling";
+        let path = folder::file(dir, ROUTER)?;
+        let stored: Value = folder::read_json(dir, ROUTER)?;
+        let kind = |id: &str| stored["types"][id].as_str().and_then(|kind| kind.rsplit('.').next()).unwrap_or_default();
+        let route = |name: &str| -> Vec<&str> {
+            stored["structure"][name].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+        };
+        let names: Vec<&String> = stored["structure"].as_object().into_iter().flatten().map(|(name, _)| name).collect();
+        let (queries, docs) = (route(QUERY), route(DOC));
+        let kinds: Vec<&str> = queries.iter().chain(&docs).map(|id| kind(id)).collect();
+        let fits = matches!(kinds[..], ["SparseStaticEmbedding", "MLMTransformer" | "Transformer", "SpladePooling"]);
+        if !(fits && queries.len() == 1 && names.len() == 2) {
+            let routes = names.iter().map(|name| {
+                format!("`{name}` with {}", route(name).into_iter().map(kind).collect::<Vec<_>>().join(", "))
+            });
+            let problem = format!("the routes {}", routes.collect::<Vec<_>>().join(", "));
+            return Err(unusable(&path, problem, EXPECTED));
+        }
+        for (key, value) in stored["parameters"].as_object().into_iter().flatten() {
+            let expected = match key.as_str() {
+                "allow_empty_key" => continue,
+                "default_route" if value == DOC => continue,
+                "route_mappings" if value.as_object().is_none_or(serde_json::Map::is_empty) => continue,
+                "default_route" => "`document`, as plain texts are encoded",
+                "route_mappings" => "none",
+                _ => "no other settings of the router",
+            };
+            return Err(unusable(&path, format!("`{key}` is {value}"), expected));
+        }
+        let [queries, docs, pooling] = [queries[0], docs[0], docs[1]].map(|id| folder::file(dir, id));
+        Ok(Self { queries: queries?, docs: docs?, pooling: pooling? })
+    }
+}
+
+/// Whether the weights of query words train.
+fn read_query_weights(dir: &Path) -> Result<QueryWeights> {
+    let path = folder::file(dir, "config.json")?;
+    let stored = folder::optional_json(dir, "config.json")?;
+    for (key, value) in stored.as_object().into_iter().flatten() {
+        if !(key == "frozen" && value.is_boolean() || value.is_null()) {
+            return Err(unusable(&path, format!("`{key}` is {value}"), "`frozen` alone, true or false"));
+        }
+    }
+    Ok(if stored["frozen"] == true { QueryWeights::Fixed } else { QueryWeights::Trained })
 }
 
 fn read_pooling(dir: &Path, config: &mut SpladeConfig) -> Result<()> {
@@ -103,10 +190,13 @@ fn create(dir: &Path, model: &Splade, card: &ModelCard) -> Result<()> {
     let (config, encoder) = (model.config(), model.masked_lm().encoder());
     check_weights(dir, encoder)?;
     let json = |name: &str, value: &Value| files::write_json(&dir.join(name), value);
-    let pooling: PathBuf = dir.join("1_SpladePooling");
-    fs::create_dir_all(&pooling).map_err(Error::io(&pooling))?;
-    model.masked_lm().save(dir)?;
-    write_texts(dir, encoder, model.tokenizer(), config.max_length)?;
+    let router = model.query_weights().is_some();
+    let (home, pooling) = if router { (DOCS, DOCS_POOLING) } else { ("", "1_SpladePooling") };
+    for place in [home, pooling] {
+        fs::create_dir_all(dir.join(place)).map_err(Error::io(dir.join(place)))?;
+    }
+    model.masked_lm().save(dir.join(home))?;
+    write_texts(&dir.join(home), encoder, model.tokenizer(), config.max_length)?;
     let strategy = if config.pooling == WordPooling::Max { "max" } else { "sum" };
     let activation = if config.log1p_twice { "log1p_relu" } else { "relu" };
     let stored = json!({
@@ -114,16 +204,51 @@ fn create(dir: &Path, model: &Splade, card: &ModelCard) -> Result<()> {
         "activation_function": activation,
         "word_embedding_dimension": null,
     });
-    json("1_SpladePooling/config.json", &stored)?;
+    json(&format!("{pooling}/config.json"), &stored)?;
     let mut own = own_config("SparseEncoder", config.named_prompts(), Similarity::Dot);
     if let Some(most) = config.max_active_dims {
         own["max_active_dims"] = most.into();
     }
     json("config_sentence_transformers.json", &own)?;
     files::write(&dir.join("README.md"), card.render(&kind(model)).as_bytes())?;
+    if router {
+        write_queries(dir, model)?;
+        return json("modules.json", &list_modules("sentence_transformers.models", &[("", "Router")]));
+    }
     let modules = [("", "MLMTransformer"), ("1_SpladePooling", "SpladePooling")];
     json("modules.json", &list_modules("sentence_transformers.sparse_encoder.models", &modules))
 }
+
+/// Writes the weights of query words, and which way queries and documents go.
+fn write_queries(dir: &Path, model: &Splade) -> Result<()> {
+    let (config, home) = (model.config(), dir.join(QUERIES));
+    fs::create_dir_all(&home).map_err(Error::io(&home))?;
+    write_tokenizer(&home, model.encoder(), model.query_tokenizer(), config.query_length)?;
+    files::write_json(&home.join("config.json"), &json!({ "frozen": config.query_weights == QueryWeights::Fixed }))?;
+    let weights = model.query_weights().unwrap_or_default();
+    let shape = [weights.len()];
+    let tensor = std::iter::once(("weight".to_owned(), &shape[..], weights));
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    files::write_tensors(&home.join("model.safetensors"), tensor, Some(metadata))?;
+    // The module of a class has its name.
+    let class = |id: &str| {
+        let kind = id.rsplit('_').next().unwrap_or_default();
+        format!("sentence_transformers.sparse_encoder.models.{kind}.{kind}")
+    };
+    let types: serde_json::Map<String, Value> =
+        [QUERIES, DOCS, DOCS_POOLING].into_iter().map(|id| (id.to_owned(), class(id).into())).collect();
+    let router = json!({
+        "types": types,
+        "structure": { QUERY: [QUERIES], DOC: [DOCS, DOCS_POOLING] },
+        "parameters": { "default_route": DOC, "allow_empty_key": true },
+    });
+    files::write_json(&dir.join(ROUTER), &router)
+}
+
+const ROUTER: &str = "router_config.json";
+const QUERIES: &str = "query_0_SparseStaticEmbedding";
+const DOCS: &str = "document_0_MLMTransformer";
+const DOCS_POOLING: &str = "document_1_SpladePooling";
 
 /// What the card says.
 fn kind(model: &Splade) -> Kind<'static> {

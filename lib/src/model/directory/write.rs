@@ -12,7 +12,7 @@ use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::card::{Kind, ModelCard, architecture, transformer};
 use crate::model::texts::Prompts;
 use crate::model::{BiEncoder, Pooling};
-use crate::nn::Encoder;
+use crate::nn::{Encoder, Parameters, VectorModule};
 use crate::text::Tokenizer;
 use crate::{Error, Result, files};
 
@@ -30,15 +30,41 @@ fn create(dir: &Path, model: &BiEncoder, card: &ModelCard) -> Result<()> {
     model.encoder().save(dir)?;
     write_texts(dir, model.encoder(), model.tokenizer(), config.max_length)?;
     json("1_Pooling/config.json", &pooling(model))?;
-    let prompts = own_config("SentenceTransformer", config.named_prompts(), config.similarity);
-    json("config_sentence_transformers.json", &prompts)?;
+    let mut own = own_config("SentenceTransformer", config.named_prompts(), config.similarity);
+    if let Some(dim) = config.truncate_dim {
+        own["truncate_dim"] = dim.into();
+    }
+    json("config_sentence_transformers.json", &own)?;
     files::write(&dir.join("README.md"), card.render(&kind(model)).as_bytes())?;
     let mut modules = vec![("", "Transformer"), ("1_Pooling", "Pooling")];
+    for (module, place, input) in model.modules().iter() {
+        folder(place)?;
+        if let Some(stored) = module_config(module, input) {
+            json(&format!("{place}/config.json"), &stored)?;
+        }
+        model.modules().save(model.encoder().parameters(), place, &dir.join(place))?;
+        modules.push((place, module.name()));
+    }
+    let last = format!("{}_Normalize", modules.len());
     if config.normalize {
-        folder("2_Normalize")?;
-        modules.push(("2_Normalize", "Normalize"));
+        folder(&last)?;
+        modules.push((&last, "Normalize"));
     }
     json("modules.json", &list_modules("sentence_transformers.models", &modules))
+}
+
+/// The settings of a module after pooling that reads `input` numbers; Normalize has none.
+fn module_config(module: VectorModule, input: usize) -> Option<Value> {
+    match module {
+        VectorModule::Dense { dim, bias, activation } => Some(json!({
+            "in_features": input,
+            "out_features": dim,
+            "bias": bias,
+            "activation_function": activation.class(),
+        })),
+        VectorModule::LayerNorm => Some(json!({ "dimension": input })),
+        VectorModule::Normalize => None,
+    }
 }
 
 /// The list of modules: the folder and the class of each, in a Python module.
@@ -49,25 +75,30 @@ pub(super) fn list_modules(home: &str, modules: &[(&str, &str)]) -> Value {
 
 /// An error for weights that are NaN or infinite.
 pub(in crate::model) fn check_weights(dir: &Path, encoder: &Encoder) -> Result<()> {
-    let Some((name, value)) = encoder.parameters().not_finite() else { return Ok(()) };
+    check_finite(dir, encoder.parameters())
+}
+
+/// The same for a table.
+pub(super) fn check_finite(dir: &Path, parameters: &Parameters) -> Result<()> {
+    let Some((name, value)) = parameters.not_finite() else { return Ok(()) };
     let expected = "finite weights: the training has diverged".to_owned();
     Err(Error::Model { path: dir.to_owned(), problem: format!("`{name}` holds {value}"), expected })
 }
 
 /// Writes what says how texts become tokens.
 pub(super) fn write_texts(dir: &Path, encoder: &Encoder, tokenizer: &Tokenizer, max_length: usize) -> Result<()> {
-    write_tokenizer(dir, encoder, tokenizer, max_length)?;
+    write_tokenizer(dir, encoder, tokenizer, Some(max_length))?;
     // A tokenizer that lower-cases does so by itself.
     let settings = json!({ "max_seq_length": max_length, "do_lower_case": false });
     files::write_json(&dir.join("sentence_bert_config.json"), &settings)
 }
 
-/// The files of the tokenizer.
+/// The files of the tokenizer, of texts of any length if there is no maximum.
 pub(in crate::model) fn write_tokenizer(
     dir: &Path,
     encoder: &Encoder,
     tokenizer: &Tokenizer,
-    max_length: usize,
+    max_length: Option<usize>,
 ) -> Result<()> {
     tokenizer.save(dir.join("tokenizer.json"))?;
     files::write_json(&dir.join("tokenizer_config.json"), &tokenizer_config(encoder, tokenizer, max_length))?;
@@ -77,14 +108,10 @@ pub(in crate::model) fn write_tokenizer(
 /// What the card says.
 fn kind(model: &BiEncoder) -> Kind<'static> {
     let (config, dim) = (model.config(), model.dim());
-    let similarity = match config.similarity {
-        Similarity::Cosine => "Cosine Similarity",
-        Similarity::Dot => "Dot Product",
-    };
     let mut facts = vec![
         ("Maximum Sequence Length", format!("{} tokens", config.max_length)),
         ("Output Dimensionality", format!("{dim} dimensions")),
-        ("Similarity Function", similarity.to_owned()),
+        ("Similarity Function", similarity_name(config.similarity).to_owned()),
     ];
     facts.extend(prompt_facts(config.named_prompts()));
     let names: Vec<&str> = config.pooling.parts().iter().map(Pooling::name).collect();
@@ -92,6 +119,9 @@ fn kind(model: &BiEncoder) -> Kind<'static> {
         ("Transformer", transformer(model.encoder(), config.max_length)),
         ("Pooling", json!({ "pooling_mode": names, "include_prompt": config.include_prompt })),
     ];
+    for (module, _, input) in model.modules().iter() {
+        modules.push((module.name(), module_config(module, input).unwrap_or_else(|| json!({}))));
+    }
     if config.normalize {
         modules.push(("Normalize", json!({})));
     }
@@ -125,6 +155,16 @@ let docs = model.encode_texts(&[\"filter keeps rows\", \"join adds columns\"])?;
 println!(\"{}\", model.similarity(&queries.vectors, &docs)?);",
         written_for: "sentence-transformers 3.0 and later",
         citations: &["Sentence-BERT"],
+    }
+}
+
+/// As cards name it.
+pub(super) fn similarity_name(similarity: Similarity) -> &'static str {
+    match similarity {
+        Similarity::Cosine => "Cosine Similarity",
+        Similarity::Dot => "Dot Product",
+        Similarity::Euclidean => "Euclidean Distance",
+        Similarity::Manhattan => "Manhattan Distance",
     }
 }
 
@@ -166,7 +206,7 @@ pub(super) fn own_config(kind: &str, prompts: Prompts<'_>, similarity: Similarit
     })
 }
 
-fn tokenizer_config(encoder: &Encoder, tokenizer: &Tokenizer, max_length: usize) -> Value {
+fn tokenizer_config(encoder: &Encoder, tokenizer: &Tokenizer, max_length: Option<usize>) -> Value {
     // What the encoder takes: transformers 4 passes on all that a tokenizer gives, and knows no family here.
     let mut inputs = vec!["input_ids", "attention_mask"];
     if encoder.spec().segments > 1 {
@@ -174,7 +214,8 @@ fn tokenizer_config(encoder: &Encoder, tokenizer: &Tokenizer, max_length: usize)
     }
     let config = json!({
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": max_length,
+        // What transformers takes for no limit.
+        "model_max_length": max_length.map_or(json!(1e30), Value::from),
         "model_input_names": inputs,
         "clean_up_tokenization_spaces": true,
     });

@@ -28,11 +28,30 @@ pub struct SpladeConfig {
     /// The name of the prompt put before texts of [`Role::Plain`](crate::model::Role::Plain): `query`, `document` or one
     /// of `prompts`.
     pub default_prompt: Option<String>,
+    /// Where the weights of queries come from. It belongs to the weights: only
+    /// [`Splade::with_query_weights`](super::Splade::with_query_weights) gives a model a table.
+    pub query_weights: QueryWeights,
+    /// Queries whose weights are looked up are cut to this many tokens; `None` for none.
+    pub query_length: Option<usize>,
     /// The most words of a text that `encode` keeps, those with the largest weights; `None` for all. Training sees all. It
     /// is saved with the model, where sentence-transformers reads it since version 6; older versions take an argument.
     pub max_active_dims: Option<usize>,
     /// Tokens in one forward pass of `encode`.
     pub encode_tokens: usize,
+}
+
+/// Where the weights of the words of a query come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueryWeights {
+    /// From the encoder, as those of documents.
+    #[default]
+    Encoded,
+    /// From a table that has one weight per word, such as its inverse document frequency, and that is trained: queries
+    /// need no encoder ("inference-free", Geng et al. 2024; sentence-transformers' `SparseStaticEmbedding`).
+    Trained,
+    /// The same, but training does not change the table (`frozen` there).
+    Fixed,
 }
 
 impl Default for SpladeConfig {
@@ -45,6 +64,8 @@ impl Default for SpladeConfig {
             doc_prompt: String::new(),
             prompts: BTreeMap::new(),
             default_prompt: None,
+            query_weights: QueryWeights::Encoded,
+            query_length: None,
             max_active_dims: None,
             encode_tokens: 4_096,
         }
@@ -59,6 +80,10 @@ impl SpladeConfig {
 
     pub(super) fn check(&self) -> Result<()> {
         self.named_prompts().check()?;
+        let (encoded, length) = (self.query_weights == QueryWeights::Encoded, self.query_length);
+        let expected = "None without a table of query weights: `max_length` counts for queries, too";
+        expect("query_length", length.unwrap_or(0), expected, !(encoded && length.is_some()))?;
+        expect("query_length", 0, "at least 1 token, or None for no limit", length != Some(0))?;
         expect("max_active_dims", 0, "at least 1 word, or None for all", self.max_active_dims != Some(0))
     }
 }

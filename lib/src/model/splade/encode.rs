@@ -69,9 +69,16 @@ impl Splade {
         Ok(self.encodings(texts, role)?.ids)
     }
 
-    /// The same with the number of texts that were longer than `max_length` and lost their end.
+    /// The same with the number of texts that were longer than `max_length` and lost their end. Queries whose weights are
+    /// looked up have no special tokens, and are cut to `query_length`.
     pub fn encodings<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<Encodings> {
-        self.config.named_prompts().encode(&self.tokenizer, texts, role, self.config.max_length)
+        let prompts = self.config.named_prompts();
+        let Some(queries) = self.table_of(role) else {
+            return prompts.encode(&self.tokenizer, texts, role, self.config.max_length);
+        };
+        let prompt = prompts.of(role);
+        let prompted = |text: usize| Cow::Owned(format!("{prompt}{}", texts[text].as_ref()));
+        queries.tokenizer.encode_bare(texts.len(), prompted, self.config.query_length.unwrap_or(usize::MAX))
     }
 
     /// Encodes texts that are made by rows, a window at a time: neither they nor their tokens fill memory.
@@ -88,12 +95,18 @@ impl Splade {
         for first in (0..count).step_by(WINDOW) {
             let encodings = self.encodings(&texts(first..count.min(first + WINDOW)), role)?;
             truncated += encodings.truncated;
-            let window = self
-                .encode_tokens(&encodings.ids, &mut activations, |texts| bar.inc(texts))
-                .map_err(|error| shifted(error, first))?;
+            let window = match self.table_of(role) {
+                Some(queries) => self.look_up(queries, &encodings.ids),
+                None => self.encode_tokens(&encodings.ids, &mut activations, |texts| bar.inc(texts)),
+            };
+            let window = window.map_err(|error| shifted(error, first))?;
             vectors.extend(&window);
         }
-        report_truncated(&self.told, truncated, (count, "texts"), ("max_length", self.config.max_length));
+        let limit = match (self.table_of(role), self.config.query_length) {
+            (Some(_), Some(most)) => ("query_length", most),
+            _ => ("max_length", self.config.max_length),
+        };
+        report_truncated(&self.told, truncated, (count, "texts"), limit);
         Ok(vectors)
     }
 

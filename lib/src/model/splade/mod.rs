@@ -3,6 +3,7 @@
 mod config;
 mod encode;
 mod passes;
+mod queries;
 mod vectors;
 
 use std::fmt;
@@ -16,10 +17,12 @@ use super::directory;
 use crate::Result;
 use crate::hub::{PushConfig, push_saved};
 use crate::model::ModelCard;
-use crate::nn::{Encoder, EncoderConfig, MaskedLm, Saturation};
+use crate::model::texts::Prompts;
+use crate::nn::{Encoder, EncoderConfig, MaskedLm, Saturation, WordTable};
 use crate::text::Tokenizer;
 
-pub use config::SpladeConfig;
+pub use config::{QueryWeights, SpladeConfig};
+use queries::QueryTable;
 pub use vectors::{SparseEmbeddings, SparseVectors};
 
 /// A SPLADE model (Formal et al. 2021): an encoder with a masked-language-model head. The weight of word `j` in a text is
@@ -42,7 +45,9 @@ pub use vectors::{SparseEmbeddings, SparseVectors};
 #[doc(alias = "SparseEncoder")]
 #[derive(Clone)]
 pub struct Splade {
+    /// Its table holds the weights of query words, too.
     head: MaskedLm,
+    queries: Option<QueryTable>,
     tokenizer: Tokenizer,
     config: SpladeConfig,
     /// Whether it was said that texts lost their end.
@@ -62,6 +67,13 @@ impl Splade {
         Self::from_parts(MaskedLm::new(Encoder::new(encoder, seed)?, seed)?, tokenizer, config)
     }
 
+    /// A new model on an encoder with its tokenizer, such as those of a [`BiEncoder`](super::BiEncoder), to be trained. The
+    /// head's map is the identity, not drawn: the words of a text, whose embeddings its hidden states are made of, score
+    /// highest from the start.
+    pub fn on(encoder: Encoder, tokenizer: Tokenizer, config: SpladeConfig, seed: u64) -> Result<Self> {
+        Self::from_parts(MaskedLm::plain(encoder, seed)?, tokenizer, config)
+    }
+
     /// Reads a directory of sentence-transformers' `SparseEncoder`, of any version, or of a masked language model of
     /// transformers, which is pooled by its maxima. Settings that change vectors are honoured, or an error names them.
     /// It may be a model of the [hub](crate::hub) by its name, too.
@@ -70,7 +82,7 @@ impl Splade {
     }
 
     pub(in crate::model) fn from_parts(head: MaskedLm, tokenizer: Tokenizer, config: SpladeConfig) -> Result<Self> {
-        let model = Self { head, tokenizer, config: SpladeConfig::default(), told: Arc::default() };
+        let model = Self { head, queries: None, tokenizer, config: SpladeConfig::default(), told: Arc::default() };
         model.with_config(config)
     }
 
@@ -86,8 +98,15 @@ impl Splade {
     /// ```
     pub fn with_config(mut self, config: SpladeConfig) -> Result<Self> {
         config.check()?;
+        self.check_query_weights(config.query_weights)?;
         let longest = self.head.encoder().config().longest();
-        config.named_prompts().check_room(&self.tokenizer, config.max_length, longest)?;
+        let prompts = config.named_prompts();
+        // That before a query which is looked up takes no room in the encoder.
+        let prompts = if self.queries.is_some() { Prompts { query: "", ..prompts } } else { prompts };
+        prompts.check_room(&self.tokenizer, config.max_length, longest)?;
+        // Decay would change what training is not to change.
+        let trained = config.query_weights == QueryWeights::Trained;
+        self.head.encoder_mut().parameters_mut().set_decay(WordTable::NAME, trained);
         self.config = config;
         Ok(self)
     }

@@ -76,18 +76,36 @@ impl SparseVectors {
         if let Some(value) = dense.iter().find(|weight| !weight.is_finite()) {
             return Err(Error::VectorNotFinite { text: self.len(), value: *value });
         }
-        let mut active: Vec<u32> = (0..dense.len() as u32).filter(|word| dense[*word as usize] != 0.0).collect();
+        let active: Vec<u32> = (0..dense.len() as u32).filter(|word| dense[*word as usize] != 0.0).collect();
+        self.push_active(active, |word| dense[word as usize], most);
+        Ok(())
+    }
+
+    /// The same of some words, rising.
+    pub(super) fn push_words(
+        &mut self,
+        mut words: Vec<u32>,
+        weight: impl Fn(u32) -> f32,
+        most: Option<usize>,
+    ) -> Result<()> {
+        if let Some(value) = words.iter().map(|word| weight(*word)).find(|weight| !weight.is_finite()) {
+            return Err(Error::VectorNotFinite { text: self.len(), value });
+        }
+        words.retain(|word| weight(*word) != 0.0);
+        self.push_active(words, weight, most);
+        Ok(())
+    }
+
+    fn push_active(&mut self, mut active: Vec<u32>, weight: impl Fn(u32) -> f32, most: Option<usize>) {
         if let Some(most) = most.filter(|most| *most < active.len()) {
-            let weight = |word: u32| dense[word as usize];
             // Of equal weights the first words.
             active.sort_by(|a, b| weight(*b).total_cmp(&weight(*a)).then(a.cmp(b)));
             active.truncate(most);
             active.sort_unstable();
         }
-        self.weights.extend(active.iter().map(|word| dense[*word as usize]));
+        self.weights.extend(active.iter().map(|word| weight(*word)));
         self.words.extend(active);
         self.starts.push(self.words.len());
-        Ok(())
     }
 
     /// The texts of `self` in the order in which `numbers` counts them.

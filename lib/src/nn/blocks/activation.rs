@@ -103,12 +103,12 @@ slope_of!(relu_slopes, relu, relu_slope);
 slope_of!(tanh_slopes, tanh, tanh_slope);
 
 #[inline(always)]
-pub(super) fn gelu(x: f32) -> f32 {
+pub(crate) fn gelu(x: f32) -> f32 {
     0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
 }
 
 #[inline(always)]
-pub(super) fn gelu_slope(x: f32) -> f32 {
+pub(crate) fn gelu_slope(x: f32) -> f32 {
     const INV_SQRT_TAU: f32 = 0.398_942_3;
     0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)) + x * INV_SQRT_TAU * exp(-0.5 * x * x)
 }
@@ -132,12 +132,12 @@ fn tanh_term(x: f32) -> f32 {
 }
 
 #[inline(always)]
-pub(super) fn relu(x: f32) -> f32 {
+pub(crate) fn relu(x: f32) -> f32 {
     x.max(0.0)
 }
 
 #[inline(always)]
-pub(super) fn relu_slope(x: f32) -> f32 {
+pub(crate) fn relu_slope(x: f32) -> f32 {
     if x > 0.0 { 1.0 } else { 0.0 }
 }
 

@@ -18,20 +18,23 @@ pub(crate) fn forward(out: &mut [f32], width: usize, tables: &[(&[f32], &[u32])]
     });
 }
 
-/// `d_table[ids[t]] += d[t]`: the tokens are put in order of their id, each id is one task, and its
-/// tokens are added in order.
+/// `d_table[ids[t]] += d[t]`.
 pub(crate) fn backward(d_table: &mut [f32], d: &[f32], width: usize, ids: &[u32]) {
-    let mut tokens: Vec<u32> = (0..ids.len() as u32).collect();
-    tokens.sort_by_key(|token| ids[*token as usize]);
-    let segments: Vec<&[u32]> = tokens.chunk_by(|a, b| ids[*a as usize] == ids[*b as usize]).collect();
-    rows_in_order(d_table, width, segments.iter().map(|tokens| ids[tokens[0] as usize] as usize))
+    add_rows(d_table, width, ids, |token| &d[token * width..][..width]);
+}
+
+/// `table[ids[t]] += row(t)`: the tokens are put in order of their id, each id is one task, and its tokens are added in
+/// order.
+pub(crate) fn add_rows<'a>(table: &mut [f32], width: usize, ids: &[u32], row: impl Fn(usize) -> &'a [f32] + Sync) {
+    let mut tokens: Vec<(u32, u32)> = ids.iter().copied().zip(0..).collect();
+    tokens.sort_unstable();
+    let segments: Vec<&[(u32, u32)]> = tokens.chunk_by(|a, b| a.0 == b.0).collect();
+    rows_in_order(table, width, segments.iter().map(|tokens| tokens[0].0 as usize))
         .into_par_iter()
         .zip(segments)
-        .for_each(|(row, tokens)| {
-            for token in tokens {
-                for (sum, value) in row.iter_mut().zip(&d[*token as usize * width..]) {
-                    *sum += value;
-                }
+        .for_each(|(sums, tokens)| {
+            for (_, token) in tokens {
+                sums.iter_mut().zip(row(*token as usize)).for_each(|(sum, value)| *sum += value);
             }
         });
 }

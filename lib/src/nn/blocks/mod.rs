@@ -8,6 +8,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod attention;
+pub(crate) mod bag;
 pub mod dropout;
 pub(crate) mod embedding;
 pub(crate) mod gate;

@@ -112,6 +112,35 @@ impl Tensors {
         Ok(())
     }
 
+    /// A list of indices below `limit`, if there is a tensor of this name.
+    pub(crate) fn indices(&self, name: &str, limit: usize) -> Result<Option<Vec<usize>>> {
+        let Some(stored) = self.stored.get(name) else { return Ok(None) };
+        let problem = |problem| Error::Model {
+            path: stored.path.clone(),
+            problem,
+            expected: format!("`{name}`: a list of whole numbers from 0 to below {limit}"),
+        };
+        let (&[count], size) = (stored.shape.as_slice(), stored.dtype.bitsize() / 8) else {
+            return Err(problem(format!("the shape of `{}` is {:?}", stored.name, stored.shape)));
+        };
+        let convert: fn(&[u8]) -> Option<usize> = match stored.dtype {
+            Dtype::I64 => |bytes| usize::try_from(i64::from_le_bytes(fixed(bytes))).ok(),
+            Dtype::I32 => |bytes| usize::try_from(i32::from_le_bytes(fixed(bytes))).ok(),
+            Dtype::U32 => |bytes| usize::try_from(u32::from_le_bytes(fixed(bytes))).ok(),
+            Dtype::U16 => |bytes| Some(usize::from(u16::from_le_bytes(fixed(bytes)))),
+            other => return Err(problem(format!("`{}` is {other:?}", stored.name))),
+        };
+        let mut file = folder::open(&stored.path)?;
+        file.seek(SeekFrom::Start(stored.start)).map_err(Error::io(&stored.path))?;
+        let mut bytes = vec![0; size * count];
+        file.read_exact(&mut bytes).map_err(Error::io(&stored.path))?;
+        let index = |(place, bytes)| {
+            let index = convert(bytes).filter(|index| *index < limit);
+            index.ok_or_else(|| problem(format!("element {place} of `{}` is no such number", stored.name)))
+        };
+        bytes.chunks_exact(size).enumerate().map(index).collect::<Result<_>>().map(Some)
+    }
+
     fn add(&mut self, path: &Path) -> Result<()> {
         let (start, metadata) = header(path)?;
         for name in metadata.offset_keys() {

@@ -45,6 +45,19 @@ impl MaskedLm {
         Ok(Self { encoder, transform, bias })
     }
 
+    /// The same, but the head's map is the identity where it is square.
+    pub(crate) fn plain(encoder: Encoder, seed: u64) -> Result<Self> {
+        let mut head = Self::new(encoder, seed)?;
+        let (width, inner) = (head.encoder.spec().width, head.encoder.spec().embedding);
+        if width == inner {
+            let place = head.transform.map();
+            let weight = &mut head.encoder.parameters_mut().values[place];
+            weight.fill(0.0);
+            weight.iter_mut().step_by(width + 1).for_each(|one| *one = 1.0);
+        }
+        Ok(head)
+    }
+
     /// Reads a Hugging Face directory. A decoder that is stored has to equal the word embeddings.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
         let dir = dir.as_ref();

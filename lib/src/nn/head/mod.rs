@@ -3,10 +3,13 @@
 
 mod classifier;
 mod masked_lm;
+mod modules;
 mod projection;
 mod sparse;
 pub(crate) mod spec;
 mod transform;
+mod unit;
+mod word_table;
 
 use super::Activations;
 use super::blocks::norm::NormCache;
@@ -15,9 +18,13 @@ use super::spec::site_of;
 
 pub use classifier::Classifier;
 pub use masked_lm::MaskedLm;
+pub use modules::{DenseActivation, VectorModule};
+pub(crate) use modules::{KeptModules, VectorModules};
 pub(crate) use projection::Projection;
 pub use sparse::WordPooling;
 pub(crate) use sparse::{Saturation, Winners};
+pub(crate) use unit::{normalize_rows, normalize_rows_backward};
+pub(crate) use word_table::{WordTable, words as words_once};
 
 /// What a head keeps for its backward pass, and the scratch of both. `n` rows, `E` its inner width.
 #[derive(Debug, Default)]

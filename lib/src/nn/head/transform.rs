@@ -23,6 +23,11 @@ impl Transform {
         Self { dense, activation: spec.activation, norm, eps }
     }
 
+    /// Where the weight of its map lies.
+    pub(super) fn map(&self) -> std::ops::Range<usize> {
+        self.dense.weight_range()
+    }
+
     /// From `cache.input (n, H)`: `cache.output (n, E)`.
     pub(super) fn forward(&self, values: &[f32], rows: usize, cache: &mut HeadCache) {
         let HeadCache { input, pre, activated, norm, output, .. } = cache;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::autograd::{loss_batch, loss_value, variables};
+use super::autograd::{loss_batch, loss_value, named, tensors, variables};
 use super::grad_cache::{embed, parts};
 use super::trainer::Training;
 use super::{MicroBatch, TokenBatch, Trainer, own};
@@ -241,7 +241,8 @@ impl Training {
         for batch in &self.validation.held_out {
             let outputs = embed(&*self.model, &parts(batch, budget), None, &mut self.inference)?;
             let variables = variables(batch, &outputs, self.model.width(), candle_core::DType::F32)?;
-            let loss = self.loss.loss(&loss_batch(&*self.model, batch, &outputs, &variables, &own)?)?;
+            let loss =
+                self.loss.loss(&loss_batch(&*self.model, batch, &outputs, &tensors(&variables), &named(&own))?)?;
             sum += loss_value(&*self.loss, &loss)? * batch.examples() as f64;
             examples += batch.examples();
         }

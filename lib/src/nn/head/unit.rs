@@ -2,13 +2,13 @@
 
 use rayon::prelude::*;
 
-/// Rows shorter than this are not made longer to 1.
+/// Rows shorter than this are not made longer to 1, as in PyTorch's `normalize`.
 const SHORTEST: f32 = 1e-12;
 /// Rows of a task.
 const TASK: usize = 64;
 
 /// Scales every row to length 1; returns the lengths.
-pub(super) fn normalize(rows: &mut [f32], width: usize) -> Vec<f32> {
+pub(crate) fn normalize_rows(rows: &mut [f32], width: usize) -> Vec<f32> {
     let lengths = rows.par_chunks_mut(width * TASK).flat_map_iter(|rows| {
         rows.chunks_exact_mut(width).map(|row| {
             let length = dot(row, row).sqrt().max(SHORTEST);
@@ -20,7 +20,7 @@ pub(super) fn normalize(rows: &mut [f32], width: usize) -> Vec<f32> {
 }
 
 /// From the gradient of rows of length 1, that of the rows before: `(g - v (v · g)) / length`.
-pub(super) fn normalize_backward(rows: &[f32], lengths: &[f32], gradient: &[f32], width: usize) -> Vec<f32> {
+pub(crate) fn normalize_rows_backward(rows: &[f32], lengths: &[f32], gradient: &[f32], width: usize) -> Vec<f32> {
     let mut before = gradient.to_vec();
     let rows = rows.par_chunks_exact(width).zip(lengths);
     before.par_chunks_exact_mut(width).zip(rows).for_each(|(gradient, (row, length))| {
