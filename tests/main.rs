@@ -15,6 +15,7 @@ mod golden;
 mod grad_check;
 mod heads;
 mod hostile;
+mod hub;
 mod large_batches;
 mod lora;
 mod losses;
@@ -57,6 +58,7 @@ fn main() {
         directories::trials(),
         heads::trials(),
         hostile::trials(),
+        hub::trials(),
         grad_check::trials(),
         large_batches::trials(),
         lora::trials(),

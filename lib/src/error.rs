@@ -87,6 +87,11 @@ pub enum Error {
     #[error("the vector of {kind} `{id}` is {problem}")]
     Vector { kind: &'static str, id: String, problem: String },
 
+    // === The hub ===
+    /// Something of the Hugging Face hub that could not be fetched or sent, and what to do about it.
+    #[error("{place}: {problem}; {advice}")]
+    Hub { place: String, problem: String, advice: String },
+
     // === Training ===
     /// A trainable parameter that the loss does not reach.
     #[error("parameter `{parameter}` got no gradient: the loss does not depend on it")]

@@ -33,7 +33,10 @@ pub(crate) fn file(dir: &Path, name: &str) -> Result<PathBuf> {
 /// `models--x--y/blobs`.
 fn in_cache(folder: &Path, target: &Path) -> bool {
     let blobs = target.parent().filter(|blobs| blobs.ends_with("blobs"));
-    blobs.and_then(Path::parent).is_some_and(|model| folder.starts_with(model.join("snapshots")))
+    blobs.and_then(Path::parent).is_some_and(|model| {
+        let name = model.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("models--") && folder.starts_with(model.join("snapshots"))
+    })
 }
 
 /// The content of a file, which has to have an end.
@@ -92,6 +95,16 @@ mod tests {
             let message = file(&snapshot, name).unwrap_err().to_string();
             assert!(message.ends_with("expected a file in the folder of the model"), "{message}");
         }
+        // Nothing else that has `snapshots` and `blobs` is the cache.
+        let other = root.path().join("mine");
+        fs::create_dir_all(other.join("snapshots/1")).unwrap();
+        fs::create_dir_all(other.join("blobs")).unwrap();
+        fs::write(other.join("blobs/0123"), "{}").unwrap();
+        symlink("../../blobs/0123", other.join("snapshots/1/config.json")).unwrap();
+        assert!(file(&other.join("snapshots/1"), "config.json").is_err());
+        // Nor are the blobs of another model.
+        symlink(other.join("blobs/0123"), snapshot.join("vocab.txt")).unwrap();
+        assert!(file(&snapshot, "vocab.txt").is_err());
         // A link to the folder of the model is the user's own.
         let link = root.path().join("link");
         symlink(&snapshot, &link).unwrap();

@@ -51,6 +51,7 @@
 //! | [`mine`] | negatives |
 //! | [`index`] | BM25, exact vector search |
 //! | [`eval`] | runs, measures, [`evaluate`](eval::evaluate) |
+//! | [`hub`] | models and data sets of the Hugging Face hub: search, cards, upload |
 //! | [`show`] | charts, tables, progress |
 //!
 //! Every fallible function returns [`Error`], whose message says what was found where, and what was
@@ -59,6 +60,7 @@
 
 pub mod data;
 pub mod eval;
+pub mod hub;
 pub mod index;
 pub mod interrupt;
 pub mod loss;

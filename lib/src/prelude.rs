@@ -17,6 +17,7 @@
 pub use crate::data::read::Csv;
 pub use crate::data::{Corpus, Dataset, Qrels, Queries, Split, TrainingSet, read, rustdoc};
 pub use crate::eval::{Hit, Measure, Report, Run, evaluate};
+pub use crate::hub::{self, Hub, PushConfig, Search};
 pub use crate::index::{Bm25, Bm25Params, FlatIndex};
 pub use crate::loss::{
     self, CosineSimilarity, Distance, Flops, Interaction, Loss, MultipleNegativesRanking, Similarity, SpladeLoss,
@@ -25,9 +26,9 @@ pub use crate::loss::{
 pub use crate::mine::{self, MineConfig, RandomConfig, bm25_negatives, hard_negatives, random_negatives};
 pub use crate::model::{
     BiEncoder, BiEncoderConfig, ColBert, ColBertConfig, CrossEncoder, CrossEncoderConfig, CustomConfig, CustomHead,
-    CustomModel, DistilConfig, Embeddings, Pooling, Precision, Quantization, QuantizedEmbeddings, QueryWeights, Role,
-    SparseEmbeddings, SparseVectors, Splade, SpladeConfig, StaticEmbedding, StaticEmbeddingConfig, TokenEmbeddings,
-    TokenPooling,
+    CustomModel, DistilConfig, Embeddings, ModelCard, Pooling, Precision, Quantization, QuantizedEmbeddings,
+    QueryWeights, Role, SparseEmbeddings, SparseVectors, Splade, SpladeConfig, StaticEmbedding, StaticEmbeddingConfig,
+    TokenEmbeddings, TokenPooling,
 };
 pub use crate::nn::{
     BertConfig, DebertaConfig, DenseActivation, DistilBertConfig, EncoderConfig, Lora, ModernBertConfig, MpnetConfig,

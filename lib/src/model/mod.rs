@@ -2,6 +2,7 @@
 //! `new`, `load`, `encode_queries`, `encode_docs`, `save`.
 
 mod bi_encoder;
+mod card;
 mod colbert;
 mod cross_encoder;
 mod custom;
@@ -18,6 +19,8 @@ mod texts;
 mod token_embeddings;
 
 pub use bi_encoder::{BiEncoder, BiEncoderConfig, Precision, Role};
+pub(crate) use card::is_generated;
+pub use card::{ColumnRecord, LogRow, ModelCard, TrainingRecord};
 pub use colbert::{ColBert, ColBertConfig, TokenPooling};
 pub use cross_encoder::{Activation, CrossEncoder, CrossEncoderConfig};
 pub use custom::{CustomConfig, CustomHead, CustomModel, Hidden};

@@ -39,7 +39,7 @@ pub use batch::PackedBatch;
 pub(crate) use blocks::bag;
 pub use blocks::dropout::Dropout;
 pub use checkpoint::LoadReport;
-pub(crate) use checkpoint::Tensors;
+pub(crate) use checkpoint::{Tensors, check_config};
 pub use config::Activation;
 pub use encoder::Encoder;
 pub use family::{

@@ -36,6 +36,7 @@ pub use live::{Handle, flush};
 pub(crate) use places::Places;
 pub use progress::{Progress, ProgressIter, progress, progress_iter};
 pub use saved::save_to;
+pub(crate) use sink::note;
 pub use sink::{Display, Message, Show, clear_output, display, set_display};
 pub use table::{TableConfig, table};
 pub(crate) use text::shorten;

@@ -122,6 +122,11 @@ pub(super) fn is_installed() -> bool {
     SINK.read().unwrap_or_else(PoisonError::into_inner).is_some()
 }
 
+/// A line about work that begins: a notebook shows it, a program logs it.
+pub(crate) fn note(text: &str) {
+    if is_installed() { send(&Message::text(text)) } else { log::info!("{text}") }
+}
+
 /// The sink without a kernel of ours: text for a terminal, evcxr's content lines where stdout is
 /// read by stock evcxr_jupyter. Updates are left out: neither can replace what it has shown.
 struct Fallback;

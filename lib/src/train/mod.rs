@@ -2,6 +2,7 @@
 
 mod adamw;
 mod autograd;
+mod card;
 mod checkpoint;
 mod clip;
 mod compare;

@@ -9,6 +9,7 @@ use super::autograd::{
     check_reached, check_variables, gradients, loss_batch, loss_value, named, not_finite, prior_variables, tensors,
     variables,
 };
+use super::card::Past;
 use super::grad_cache::{Gradient, embed, parts};
 use super::trainer::Training;
 use super::{Evaluation, TokenBatch, Trainer, own};
@@ -110,6 +111,7 @@ impl Training {
         self.warn_once(batches);
         let total = if planned { self.end() } else { self.config.total_steps };
         let seconds = start.elapsed().as_secs_f64();
+        self.past.push(Past { step, loss, seconds });
         Ok(Step { step, total, loss, terms, learning_rate, grad_norm, tokens, seconds, evaluation: None })
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::card::Past;
 use super::checkpoint::CheckpointLog;
 use super::guide::Guide;
 use super::own::Own;
@@ -58,6 +59,8 @@ pub(super) struct Training {
     /// The training set that [`Trainer::steps`] was last called with.
     pub(super) round: Option<Round>,
     pub(super) log: CheckpointLog,
+    /// For the model card.
+    pub(super) past: Vec<Past>,
     /// Texts that lost their end, and batches of a single pair.
     pub(super) truncated: usize,
     pub(super) lone_pairs: usize,
@@ -127,6 +130,7 @@ impl Training {
             done: 0,
             round: None,
             log: CheckpointLog::default(),
+            past: Vec::new(),
             truncated: 0,
             lone_pairs: 0,
         })

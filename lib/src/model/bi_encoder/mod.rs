@@ -12,8 +12,10 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::Tensor;
 
+use super::card::ModelCard;
 use super::directory;
 use crate::error::expect;
+use crate::hub::{PushConfig, push_saved};
 use crate::loss::Similarity;
 use crate::nn::{Encoder, EncoderConfig, Int8Weights, VectorModule, VectorModules};
 use crate::text::Tokenizer;
@@ -64,7 +66,8 @@ impl BiEncoder {
     }
 
     /// Reads a sentence-transformers directory, of any version since 2. Settings that change vectors are honoured, or
-    /// an error names them.
+    /// an error names them. Where there is no such folder it may be the name of a model of the [hub](crate::hub), as in
+    /// `org/name` or `org/name@revision`.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
         directory::read(dir.as_ref())
     }
@@ -217,7 +220,28 @@ impl BiEncoder {
     /// load unchanged. A model that is there is replaced as a whole, at once; a README, and what else is not of the
     /// model, is kept.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
-        directory::write(dir.as_ref(), self)
+        self.save_with(dir, &ModelCard::default())
+    }
+
+    /// The same, with a model card that says more than the model knows of itself, see [`ModelCard`].
+    pub fn save_with(&self, dir: impl AsRef<Path>, card: &ModelCard) -> Result<()> {
+        directory::write(dir.as_ref(), self, card)
+    }
+
+    /// Saves the model to the hub as one commit, and gives the commit's address. It needs a token with the permission to
+    /// write: `HF_TOKEN`, or what `hf auth login` has stored. See [`PushConfig`].
+    ///
+    /// ```no_run
+    /// use kensaku::hub::PushConfig;
+    /// use kensaku::model::BiEncoder;
+    ///
+    /// let model = BiEncoder::load("my-model")?;
+    /// let config = PushConfig { private: true, message: "After one epoch".to_owned(), ..Default::default() };
+    /// println!("{}", model.push_to_hub("me/my-model", &config)?);
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
+    pub fn push_to_hub(&self, name: &str, config: &PushConfig) -> Result<String> {
+        push_saved(name, config, |dir| self.save_with(dir, &config.card))
     }
 
     pub fn config(&self) -> &BiEncoderConfig {

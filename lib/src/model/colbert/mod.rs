@@ -15,7 +15,9 @@ use std::sync::atomic::AtomicBool;
 use candle_core::Tensor;
 
 use super::{TokenEmbeddings, directory};
+use crate::hub::{PushConfig, push_saved};
 use crate::loss::Interaction;
+use crate::model::ModelCard;
 use crate::nn::{Encoder, EncoderConfig, Projection};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
@@ -112,7 +114,7 @@ impl ColBert {
     }
 
     /// Reads a directory of PyLate, or of sentence-transformers' `MultiVectorEncoder`. Settings that change vectors are
-    /// honoured, or an error names them.
+    /// honoured, or an error names them. It may be a model of the [hub](crate::hub) by its name, too.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
         directory::read_colbert(dir.as_ref())
     }
@@ -195,7 +197,18 @@ impl ColBert {
     /// Writes PyLate's directory, which sentence-transformers' `MultiVectorEncoder` and pylate-rs load, too. A model that
     /// is there is replaced as a whole, at once; a README, and what else is not of the model, is kept.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
-        directory::write_colbert(dir.as_ref(), self)
+        self.save_with(dir, &ModelCard::default())
+    }
+
+    /// The same, with a model card that says more than the model knows of itself, see [`ModelCard`].
+    pub fn save_with(&self, dir: impl AsRef<Path>, card: &ModelCard) -> Result<()> {
+        directory::write_colbert(dir.as_ref(), self, card)
+    }
+
+    /// Saves the model to the hub as one commit, and gives the commit's address. See
+    /// [`BiEncoder::push_to_hub`](super::BiEncoder::push_to_hub).
+    pub fn push_to_hub(&self, name: &str, config: &PushConfig) -> Result<String> {
+        push_saved(name, config, |dir| self.save_with(dir, &config.card))
     }
 
     pub fn config(&self) -> &ColBertConfig {

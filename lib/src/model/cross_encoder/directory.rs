@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{Activation, CrossEncoder, CrossEncoderConfig};
-use crate::model::directory::{Task, TextSettings, check_weights, replace, unusable, write_tokenizer};
-use crate::nn::Classifier;
+use crate::model::card::{Kind, ModelCard, architecture, transformer};
+use crate::model::directory::{Task, TextSettings, check_weights, place, replace, unusable, write_tokenizer};
+use crate::nn::{Classifier, check_config};
 use crate::{Result, files, folder};
 
 const SIGMOID: &str = "torch.nn.modules.activation.Sigmoid";
@@ -16,12 +17,17 @@ const IDENTITY: &str = "torch.nn.modules.linear.Identity";
 
 const SETTINGS: &str = "config_sentence_transformers.json";
 
-pub(super) fn read(dir: &Path) -> Result<CrossEncoder> {
+pub(super) fn read(path: &Path) -> Result<CrossEncoder> {
+    let dir = &*place(path, &|dir| settings(dir).and_then(|_| check_config(dir)).map(|_| ()))?;
+    let (config, stored) = settings(dir)?;
+    let classifier = Classifier::load(dir)?;
+    let activation = activation(dir, &config, &stored, classifier.labels().len())?;
+    with_tokenizer(dir, Task::LABELS, classifier, activation)
+}
+
+/// The two files of settings, which decide without weights whether it is a cross-encoder.
+fn settings(dir: &Path) -> Result<(Value, Value)> {
     const EXPECTED: &str = "a directory of a cross-encoder, or of a Hugging Face model for sequence classification";
-    if !dir.is_dir() {
-        let problem = if dir.exists() { "a file, not a folder" } else { "no such folder (nothing is downloaded)" };
-        return Err(unusable(dir, problem, EXPECTED));
-    }
     let config: Value = folder::read_json(dir, "config.json")?;
     let architecture = config["architectures"][0].as_str().unwrap_or_default();
     if !architecture.ends_with("ForSequenceClassification") {
@@ -32,12 +38,11 @@ pub(super) fn read(dir: &Path) -> Result<CrossEncoder> {
     check_modules(dir)?;
     let stored = folder::optional_json(dir, SETTINGS)?;
     check_settings(&folder::file(dir, SETTINGS)?, &stored)?;
-    let classifier = Classifier::load(dir)?;
-    let activation = activation(dir, &config, &stored, classifier.labels().len())?;
-    with_tokenizer(dir, Task::LABELS, classifier, activation)
+    Ok((config, stored))
 }
 
-pub(super) fn read_encoder(dir: &Path, labels: usize, seed: u64) -> Result<CrossEncoder> {
+pub(super) fn read_encoder(path: &Path, labels: usize, seed: u64) -> Result<CrossEncoder> {
+    let dir = &*place(path, &|dir| check_config(dir).map(|_| ()))?;
     let activation = if labels == 1 { Activation::Sigmoid } else { Activation::Identity };
     with_tokenizer(dir, Task::HIDDEN_STATES, Classifier::load_for(dir, labels, seed)?, activation)
 }
@@ -106,11 +111,11 @@ fn activation(dir: &Path, config: &Value, stored: &Value, labels: usize) -> Resu
     }
 }
 
-pub(super) fn write(dir: &Path, model: &CrossEncoder) -> Result<()> {
-    replace(dir, |dir| create(dir, model))
+pub(super) fn write(dir: &Path, model: &CrossEncoder, card: &ModelCard) -> Result<()> {
+    replace(dir, |dir| create(dir, model, card))
 }
 
-fn create(dir: &Path, model: &CrossEncoder) -> Result<()> {
+fn create(dir: &Path, model: &CrossEncoder, card: &ModelCard) -> Result<()> {
     check_weights(dir, model.encoder())?;
     let activation = match model.config.activation {
         Activation::Sigmoid => SIGMOID,
@@ -121,16 +126,44 @@ fn create(dir: &Path, model: &CrossEncoder) -> Result<()> {
     let keys = json!({ "sentence_transformers": { "activation_fn": activation, "version": "4.0.1" } });
     model.classifier.save_with(dir, keys)?;
     write_tokenizer(dir, model.encoder(), &model.tokenizer, Some(model.config.max_length))?;
-    files::write(&dir.join("README.md"), MODEL_CARD.as_bytes())
+    files::write(&dir.join("README.md"), card.render(&kind(model)).as_bytes())
 }
 
-const MODEL_CARD: &str = "---
-library_name: sentence-transformers
-pipeline_tag: text-ranking
-tags: [sentence-transformers, cross-encoder]
----
+/// What the card says.
+fn kind(model: &CrossEncoder) -> Kind<'static> {
+    let (labels, length) = (model.labels().len(), model.config.max_length);
+    let class = format!("{}ForSequenceClassification", model.encoder().config().class());
+    let mut settings = transformer(model.encoder(), length);
+    settings["architecture"] = class.into();
+    Kind {
+        class: "CrossEncoder",
+        noun: "[cross-encoder](https://www.sbert.net/docs/cross_encoder/usage/usage.html) model",
+        purpose: "It computes scores for pairs of texts, which can be used for reranking and for classifying pairs."
+            .to_owned(),
+        tags: &["sentence-transformers", "cross-encoder", "reranker"],
+        pipeline_tag: "text-ranking",
+        library: "sentence-transformers",
+        facts: vec![
+            ("Maximum Sequence Length", format!("{length} tokens")),
+            ("Number of Output Labels", format!("{labels} label{}", if labels == 1 { "" } else { "s" })),
+        ],
+        architecture: architecture(&[("Transformer", settings)]),
+        python: (
+            "sentence-transformers",
+            "from sentence_transformers import CrossEncoder
 
-# A cross-encoder
+# The folder of the model, or its name on the hub
+model = CrossEncoder(\"org/name\")
+print(model.predict([(\"how is a frame filtered?\", \"filter keeps rows\")]))
+print(model.rank(\"how is a frame filtered?\", [\"filter keeps rows\", \"join adds columns\"]))",
+        ),
+        rust: "use kensaku::prelude::*;
 
-Trained with kensaku. Loads with `CrossEncoder(path)` in Python and `CrossEncoder::load(path)` in Rust.
-";
+let model = CrossEncoder::load(\"org/name\")?;
+for hit in model.rank(\"how is a frame filtered?\", &[\"filter keeps rows\", \"join adds columns\"])? {
+    println!(\"{:.3}  document {}\", hit.score, hit.index);
+}",
+        written_for: "sentence-transformers 4.0 and later",
+        citations: &["Sentence-BERT"],
+    }
+}

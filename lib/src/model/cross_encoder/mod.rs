@@ -12,6 +12,8 @@ use std::sync::atomic::AtomicBool;
 
 pub use config::{Activation, CrossEncoderConfig};
 
+use crate::hub::{PushConfig, push_saved};
+use crate::model::ModelCard;
 use crate::nn::{Classifier, Encoder, EncoderConfig};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
@@ -52,7 +54,7 @@ impl CrossEncoder {
     }
 
     /// Reads a sentence-transformers directory of a cross-encoder, of any version, or a Hugging Face directory of a model
-    /// for sequence classification.
+    /// for sequence classification; or a model of the [hub](crate::hub) by its name.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
         directory::read(dir.as_ref())
     }
@@ -124,7 +126,18 @@ impl CrossEncoder {
     /// Writes a sentence-transformers directory that Python's `CrossEncoder` and text-embeddings-inference load unchanged.
     /// A model that is there is replaced as a whole, at once; what else is there is kept.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
-        directory::write(dir.as_ref(), self)
+        self.save_with(dir, &ModelCard::default())
+    }
+
+    /// The same, with a model card that says more than the model knows of itself, see [`ModelCard`].
+    pub fn save_with(&self, dir: impl AsRef<Path>, card: &ModelCard) -> Result<()> {
+        directory::write(dir.as_ref(), self, card)
+    }
+
+    /// Saves the model to the hub as one commit, and gives the commit's address. See
+    /// [`BiEncoder::push_to_hub`](super::BiEncoder::push_to_hub).
+    pub fn push_to_hub(&self, name: &str, config: &PushConfig) -> Result<String> {
+        push_saved(name, config, |dir| self.save_with(dir, &config.card))
     }
 
     pub fn config(&self) -> &CrossEncoderConfig {

@@ -6,38 +6,28 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::read::{check_folder, unusable};
+use super::place::place;
+use super::read::unusable;
 use super::replace::replace;
 use super::text::{Task, TextSettings};
 use super::write::{check_weights, write_texts};
 use crate::loss::Interaction;
 use crate::model::bi_encoder::{DOC, QUERY};
+use crate::model::card::{Kind, ModelCard, architecture, transformer};
 use crate::model::{ColBert, ColBertConfig, TokenPooling};
-use crate::nn::{Encoder, Projection};
+use crate::nn::{Encoder, Projection, check_config};
 use crate::text::Tokenizer;
 use crate::{Error, Result, files, folder};
 
 const SETTINGS: &str = "config_sentence_transformers.json";
 
-pub(in crate::model) fn read(dir: &Path) -> Result<ColBert> {
-    check_folder(dir)?;
+pub(in crate::model) fn read(path: &Path) -> Result<ColBert> {
+    let dir = &*place(path, &|dir| {
+        let modules = modules(dir)?;
+        check_config(&parts(dir, &modules)?.0.path).map(|_| ())
+    })?;
     let modules = modules(dir)?;
-    let kinds: Vec<&str> = modules.iter().map(|module| module.kind.as_str()).collect();
-    let (transformer, dense, mask, pooling) = match &modules[..] {
-        [transformer, dense] if kinds == ["Transformer", "Dense"] => (transformer, dense, None, None),
-        [transformer, dense, mask, _, pooling @ ..]
-            if kinds[..4] == ["Transformer", "Dense", "MultiVectorMask", "Normalize"]
-                && matches!(kinds[4..], [] | ["HierarchicalTokenPooling"]) =>
-        {
-            (transformer, dense, Some(mask), pooling.first())
-        }
-        _ => {
-            let problem = if kinds.is_empty() { "no modules".to_owned() } else { kinds.join(", ") };
-            let expected = "Transformer, Dense of PyLate, or Transformer, Dense, MultiVectorMask, Normalize (and \
-                            HierarchicalTokenPooling) of sentence-transformers; `ColBert::from_encoder` makes a new model of another's encoder";
-            return Err(unusable(&folder::file(dir, "modules.json")?, problem, expected));
-        }
-    };
+    let (transformer, dense, mask, pooling) = parts(dir, &modules)?;
     let (mut encoder, tokenizer, stored) = read_transformer(&transformer.path)?;
     check_dense(&dense.path)?;
     let projection = Projection::load(&mut encoder, &dense.path)?;
@@ -55,20 +45,46 @@ pub(in crate::model) fn read(dir: &Path) -> Result<ColBert> {
     ColBert::from_parts(encoder, projection, tokenizer, config).map_err(|error| error.of_file(&dir.join(SETTINGS)))
 }
 
+/// Transformer, Dense, mask and token pooling.
+type Parts<'a> = (&'a Module, &'a Module, Option<&'a Module>, Option<&'a Module>);
+
+/// The modules of PyLate, or those of sentence-transformers, which have a mask.
+fn parts<'a>(dir: &Path, modules: &'a [Module]) -> Result<Parts<'a>> {
+    let kinds: Vec<&str> = modules.iter().map(|module| module.kind.as_str()).collect();
+    match modules {
+        [transformer, dense] if kinds == ["Transformer", "Dense"] => Ok((transformer, dense, None, None)),
+        [transformer, dense, mask, _, pooling @ ..]
+            if kinds[..4] == ["Transformer", "Dense", "MultiVectorMask", "Normalize"]
+                && matches!(kinds[4..], [] | ["HierarchicalTokenPooling"]) =>
+        {
+            Ok((transformer, dense, Some(mask), pooling.first()))
+        }
+        _ => {
+            let problem = if kinds.is_empty() { "no modules".to_owned() } else { kinds.join(", ") };
+            let expected = "Transformer, Dense of PyLate, or Transformer, Dense, MultiVectorMask, Normalize (and \
+                            HierarchicalTokenPooling) of sentence-transformers; `ColBert::from_encoder` makes a new model of another's encoder";
+            Err(unusable(&folder::file(dir, "modules.json")?, problem, expected))
+        }
+    }
+}
+
 /// The encoder and the tokenizer of a directory of any kind.
-pub(in crate::model) fn read_encoder(dir: &Path) -> Result<(Encoder, Tokenizer)> {
-    check_folder(dir)?;
-    let modules = modules(dir)?;
-    let place = match modules.first() {
-        None => dir.to_owned(),
-        Some(first) if first.kind == "Transformer" => first.path.clone(),
+pub(in crate::model) fn read_encoder(path: &Path) -> Result<(Encoder, Tokenizer)> {
+    let dir = &*place(path, &|dir| check_config(&encoder_folder(dir)?).map(|_| ()))?;
+    let (encoder, tokenizer, _) = read_transformer(&encoder_folder(dir)?)?;
+    Ok((encoder, tokenizer))
+}
+
+/// The folder of the first module.
+fn encoder_folder(dir: &Path) -> Result<PathBuf> {
+    match modules(dir)?.first() {
+        None => Ok(dir.to_owned()),
+        Some(first) if first.kind == "Transformer" => Ok(first.path.clone()),
         Some(first) => {
             let problem = format!("its first module is `{}`", first.kind);
-            return Err(unusable(&folder::file(dir, "modules.json")?, problem, "`Transformer`"));
+            Err(unusable(&folder::file(dir, "modules.json")?, problem, "`Transformer`"))
         }
-    };
-    let (encoder, tokenizer, _) = read_transformer(&place)?;
-    Ok((encoder, tokenizer))
+    }
 }
 
 fn read_transformer(dir: &Path) -> Result<(Encoder, Tokenizer, TextSettings)> {
@@ -249,12 +265,12 @@ fn read_multi_vector(
     })
 }
 
-pub(in crate::model) fn write(dir: &Path, model: &ColBert) -> Result<()> {
-    replace(dir, |dir| create(dir, model))
+pub(in crate::model) fn write(dir: &Path, model: &ColBert, card: &ModelCard) -> Result<()> {
+    replace(dir, |dir| create(dir, model, card))
 }
 
 /// Writes a model into an empty folder.
-fn create(dir: &Path, model: &ColBert) -> Result<()> {
+fn create(dir: &Path, model: &ColBert, card: &ModelCard) -> Result<()> {
     check_weights(dir, model.encoder())?;
     let (config, tokenizer, encoder) = (model.config(), model.tokenizer(), model.encoder());
     let json = |name: &str, value: &Value| files::write_json(&dir.join(name), value);
@@ -271,7 +287,7 @@ fn create(dir: &Path, model: &ColBert) -> Result<()> {
     });
     json("1_Dense/config.json", &map)?;
     json(SETTINGS, &settings(config))?;
-    files::write(&dir.join("README.md"), MODEL_CARD.as_bytes())?;
+    files::write(&dir.join("README.md"), card.render(&kind(model)).as_bytes())?;
     let module = |index: usize, path: &str, kind: &str| json!({ "idx": index, "name": index.to_string(), "path": path, "type": kind });
     let modules =
         [module(0, "", "sentence_transformers.models.Transformer"), module(1, "1_Dense", "pylate.models.Dense.Dense")];
@@ -306,13 +322,47 @@ fn settings(config: &ColBertConfig) -> Value {
     settings
 }
 
-const MODEL_CARD: &str = "---
-library_name: PyLate
-pipeline_tag: sentence-similarity
-tags: [ColBERT, PyLate, sentence-transformers, sentence-similarity, feature-extraction]
----
+/// What the card says.
+fn kind(model: &ColBert) -> Kind<'static> {
+    let (config, encoder) = (model.config(), model.encoder());
+    let longest = config.query_length.max(config.doc_length);
+    let dense = json!({ "in_features": encoder.config().hidden_size(), "out_features": config.dim, "bias": false });
+    Kind {
+        class: "ColBERT",
+        noun: "[PyLate](https://github.com/lightonai/pylate) model",
+        purpose: format!(
+            "It maps texts to sequences of {}-dimensional vectors, one a token, and can be used for semantic search with \
+             the MaxSim operator.",
+            config.dim
+        ),
+        tags: &["ColBERT", "PyLate", "sentence-transformers", "sentence-similarity", "feature-extraction"],
+        pipeline_tag: "sentence-similarity",
+        library: "PyLate",
+        facts: vec![
+            ("Query Length", format!("{} tokens", config.query_length)),
+            ("Document Length", format!("{} tokens", config.doc_length)),
+            ("Output Dimensionality", format!("{} dimensions", config.dim)),
+            ("Similarity Function", "MaxSim".to_owned()),
+        ],
+        architecture: architecture(&[("Transformer", transformer(encoder, longest)), ("Dense", dense)]),
+        python: (
+            "pylate",
+            "from pylate import models, rank
 
-# A late-interaction model
+# The folder of the model, or its name on the hub
+model = models.ColBERT(\"org/name\")
+documents = [\"filter keeps rows\", \"join adds columns\"]
+queries = model.encode([\"how is a frame filtered?\"], is_query=True)
+vectors = model.encode([documents], is_query=False)
+print(rank.rerank(documents_ids=[[0, 1]], queries_embeddings=queries, documents_embeddings=vectors))",
+        ),
+        rust: "use kensaku::prelude::*;
 
-Trained with kensaku. Loads with `pylate.models.ColBERT(path)` in Python and `ColBert::load(path)` in Rust.
-";
+let model = ColBert::load(\"org/name\")?;
+for hit in model.rank(\"how is a frame filtered?\", &[\"filter keeps rows\", \"join adds columns\"])? {
+    println!(\"{:.3}  document {}\", hit.score, hit.index);
+}",
+        written_for: "PyLate 1.0 and later",
+        citations: &["ColBERT"],
+    }
+}

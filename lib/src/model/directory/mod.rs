@@ -6,6 +6,7 @@
 mod colbert;
 mod custom;
 mod foreign;
+mod place;
 mod read;
 mod replace;
 mod splade;
@@ -15,6 +16,7 @@ mod write;
 
 pub(super) use colbert::{read as read_colbert, read_encoder, write as write_colbert};
 pub(super) use custom::{read as read_custom, write as write_custom};
+pub(super) use place::place;
 pub(super) use read::{read, unusable};
 pub(super) use replace::replace;
 pub(super) use splade::{read as read_splade, write as write_splade};

@@ -6,25 +6,21 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::place::place;
 use super::text::{Task, TextSettings};
 use crate::loss::Similarity;
 use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::{BiEncoder, BiEncoderConfig, Pooling};
-use crate::nn::{DenseActivation, Encoder, VectorModule, VectorModules};
+use crate::nn::{DenseActivation, Encoder, VectorModule, VectorModules, check_config};
 use crate::{Error, Result, folder};
 
-pub(in crate::model) fn read(dir: &Path) -> Result<BiEncoder> {
-    check_folder(dir)?;
-    let modules = Modules::read(dir)?;
-    let mut config = BiEncoderConfig { normalize: modules.normalize, ..Default::default() };
-    let after = modules.after.iter().map(|(kind, dir)| read_module(kind, dir)).collect::<Result<Vec<_>>>()?;
-    if let Some(pooling) = &modules.pooling {
-        read_pooling(pooling, &mut config)?;
-    }
-    read_prompts(dir, &mut config)?;
-    let text = TextSettings::read(&modules.transformer, Task::HIDDEN_STATES)?;
+pub(in crate::model) fn read(path: &Path) -> Result<BiEncoder> {
+    let dir =
+        &*place(path, &|dir| settings(dir).and_then(|(modules, ..)| check_config(&modules.transformer).map(|_| ())))?;
+    let (modules, mut config, text) = settings(dir)?;
     let mut encoder = Encoder::load(&modules.transformer)?;
     let width = encoder.config().hidden_size() * config.pooling.width();
+    let after = std::mem::take(&mut config.modules);
     let folders: Vec<_> = after.iter().zip(&modules.after).map(|(module, (_, dir))| (*module, dir.as_path())).collect();
     let own = VectorModules::load(&mut encoder, &folders, width)?;
     config.modules = after;
@@ -78,13 +74,17 @@ fn read_module(kind: &str, dir: &Path) -> Result<VectorModule> {
     })
 }
 
-/// An error for what is no folder.
-pub(super) fn check_folder(dir: &Path) -> Result<()> {
-    if dir.is_dir() {
-        return Ok(());
+/// What a directory says without its weights.
+fn settings(dir: &Path) -> Result<(Modules, BiEncoderConfig, TextSettings)> {
+    let modules = Modules::read(dir)?;
+    let mut config = BiEncoderConfig { normalize: modules.normalize, ..Default::default() };
+    config.modules = modules.after.iter().map(|(kind, dir)| read_module(kind, dir)).collect::<Result<_>>()?;
+    if let Some(pooling) = &modules.pooling {
+        read_pooling(pooling, &mut config)?;
     }
-    let problem = if dir.exists() { "a file, not a folder" } else { "no such folder (nothing is downloaded)" };
-    Err(unusable(dir, problem, "a sentence-transformers or Hugging Face directory"))
+    read_prompts(dir, &mut config)?;
+    let text = TextSettings::read(&modules.transformer, Task::HIDDEN_STATES)?;
+    Ok((modules, config, text))
 }
 
 /// The last part of each module's type with its folder, in their order; `None` for a bare Hugging Face directory. An error

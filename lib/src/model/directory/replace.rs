@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::text::FAMILIES;
 use crate::files::{exchange, folder_aside, sync_folder};
+use crate::model::is_generated;
 use crate::{Error, Result};
 
 /// Files and folders of a model by any tool. Those of an old model are not kept next to a new one.
@@ -89,6 +90,12 @@ fn check_free(new: &Path, dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Whether a file is a model card that nobody has edited: that of a new model takes its place.
+fn is_generated_card(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "README.md")
+        && fs::read_to_string(path).is_ok_and(|card| is_generated(&card))
+}
+
 fn is_empty(dir: &Path) -> bool {
     fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none())
 }
@@ -113,7 +120,7 @@ fn device(_: &Path) -> Option<u64> {
 fn swap(new: &Path, dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let (name, path) = entry.map(|entry| (entry.file_name(), entry.path()))?;
-        if !name.to_str().is_some_and(is_of_a_model) {
+        if !name.to_str().is_some_and(is_of_a_model) && !is_generated_card(&path) {
             link(&path, &new.join(&name))?;
         }
     }
@@ -164,7 +171,7 @@ fn put_into(new: &Path, dir: &Path) -> io::Result<()> {
     names.sort_by_key(|name| name == "modules.json");
     for name in names {
         let (from, to) = (new.join(&name), dir.join(&name));
-        if name == "README.md" && to.exists() {
+        if name == "README.md" && to.exists() && !is_generated_card(&to) {
             continue;
         }
         if from.is_dir() && to.exists() {

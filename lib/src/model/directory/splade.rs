@@ -5,22 +5,35 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::read::{StoredPrompts, check_folder, disordered, read_modules, read_own_config, unusable};
+use super::place::place;
+use super::read::{StoredPrompts, disordered, read_modules, read_own_config, unusable};
 use super::replace::replace;
 use super::text::{Task, TextSettings};
-use super::write::{check_weights, list_modules, own_config, write_texts, write_tokenizer};
+use super::write::{check_weights, list_modules, own_config, prompt_facts, write_texts, write_tokenizer};
 use crate::loss::Similarity;
 use crate::model::bi_encoder::{DOC, QUERY};
+use crate::model::card::{Kind, ModelCard, architecture, transformer};
 use crate::model::{QueryWeights, Splade, SpladeConfig};
-use crate::nn::{MaskedLm, Tensors, WordPooling};
+use crate::nn::{MaskedLm, Tensors, WordPooling, check_config};
 use crate::{Error, Result, files, folder};
 
-pub(in crate::model) fn read(dir: &Path) -> Result<Splade> {
-    const EXPECTED: &str = "MLMTransformer (or Transformer) and SpladePooling, in this order, or a Router alone";
-    check_folder(dir)?;
+const KINDS: [&str; 4] = ["MLMTransformer", "Transformer", "SpladePooling", "Router"];
+const EXPECTED: &str = "MLMTransformer (or Transformer) and SpladePooling, in this order, or a Router alone";
+
+/// The folder of the encoder.
+fn home(dir: &Path) -> Result<PathBuf> {
+    match read_modules(dir, &KINDS, EXPECTED)?.unwrap_or_default().first() {
+        None => Ok(dir.to_owned()),
+        Some((kind, _)) if kind == "Router" => Ok(Routes::read(dir)?.docs),
+        Some((_, home)) => Ok(home.clone()),
+    }
+}
+
+pub(in crate::model) fn read(path: &Path) -> Result<Splade> {
+    let dir = &*place(path, &|dir| check_config(&home(dir)?).map(|_| ()))?;
     let mut config = SpladeConfig::default();
     let mut queries = None;
-    let home = match read_modules(dir, &["MLMTransformer", "Transformer", "SpladePooling", "Router"], EXPECTED)? {
+    let home = match read_modules(dir, &KINDS, EXPECTED)? {
         // A bare masked language model: pooled by its maxima, as sentence-transformers does.
         None => dir.to_owned(),
         Some(found) => match &found[..] {
@@ -168,12 +181,12 @@ fn read_settings(dir: &Path, config: &mut SpladeConfig) -> Result<()> {
     }
 }
 
-pub(in crate::model) fn write(dir: &Path, model: &Splade) -> Result<()> {
-    replace(dir, |dir| create(dir, model))
+pub(in crate::model) fn write(dir: &Path, model: &Splade, card: &ModelCard) -> Result<()> {
+    replace(dir, |dir| create(dir, model, card))
 }
 
 /// Writes a model into an empty folder.
-fn create(dir: &Path, model: &Splade) -> Result<()> {
+fn create(dir: &Path, model: &Splade, card: &ModelCard) -> Result<()> {
     let (config, encoder) = (model.config(), model.masked_lm().encoder());
     check_weights(dir, encoder)?;
     let json = |name: &str, value: &Value| files::write_json(&dir.join(name), value);
@@ -197,7 +210,7 @@ fn create(dir: &Path, model: &Splade) -> Result<()> {
         own["max_active_dims"] = most.into();
     }
     json("config_sentence_transformers.json", &own)?;
-    files::write(&dir.join("README.md"), MODEL_CARD.as_bytes())?;
+    files::write(&dir.join("README.md"), card.render(&kind(model)).as_bytes())?;
     if router {
         write_queries(dir, model)?;
         return json("modules.json", &list_modules("sentence_transformers.models", &[("", "Router")]));
@@ -237,13 +250,49 @@ const QUERIES: &str = "query_0_SparseStaticEmbedding";
 const DOCS: &str = "document_0_MLMTransformer";
 const DOCS_POOLING: &str = "document_1_SpladePooling";
 
-const MODEL_CARD: &str = "---
-library_name: sentence-transformers
-pipeline_tag: feature-extraction
-tags: [sentence-transformers, sparse-encoder, sparse, splade]
----
+/// What the card says.
+fn kind(model: &Splade) -> Kind<'static> {
+    let (config, dim) = (model.config(), model.dim());
+    let mut facts = vec![
+        ("Maximum Sequence Length", format!("{} tokens", config.max_length)),
+        ("Output Dimensionality", format!("{dim} dimensions")),
+        ("Similarity Function", "Dot Product".to_owned()),
+    ];
+    facts.extend(config.max_active_dims.map(|most| ("Maximum Active Dimensions", most.to_string())));
+    facts.extend(prompt_facts(config.named_prompts()));
+    let encoder = model.masked_lm().encoder();
+    let pooling = json!({ "pooling_strategy": if config.pooling == WordPooling::Max { "max" } else { "sum" } });
+    Kind {
+        class: "SPLADE Sparse Encoder",
+        noun: "[SPLADE sparse encoder](https://www.sbert.net/docs/sparse_encoder/usage/usage.html)",
+        purpose: format!(
+            "It maps texts to a {dim}-dimensional sparse vector space, a weight for each word of the vocabulary, and can \
+             be used for semantic search with an inverted index."
+        ),
+        tags: &["sentence-transformers", "sparse-encoder", "sparse", "splade"],
+        pipeline_tag: "feature-extraction",
+        library: "sentence-transformers",
+        facts,
+        architecture: architecture(&[
+            ("MLMTransformer", transformer(encoder, config.max_length)),
+            ("SpladePooling", pooling),
+        ]),
+        python: (
+            "sentence-transformers",
+            "from sentence_transformers import SparseEncoder
 
-# A SPLADE model
+# The folder of the model, or its name on the hub
+model = SparseEncoder(\"org/name\")
+queries = model.encode_query([\"how is a frame filtered?\"])
+documents = model.encode_document([\"filter keeps rows\", \"join adds columns\"])
+print(model.similarity(queries, documents))",
+        ),
+        rust: "use kensaku::prelude::*;
 
-Trained with kensaku. Loads with `SparseEncoder(path)` in Python and `Splade::load(path)` in Rust.
-";
+let model = Splade::load(\"org/name\")?;
+let vectors = model.encode_texts(&[\"filter keeps rows\", \"join adds columns\"])?;
+println!(\"{:?}\", model.decode(&vectors, 10));",
+        written_for: "sentence-transformers 5.0 and later",
+        citations: &["Splade"],
+    }
+}

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::read::{StoredPrompts, check_folder, disordered, read_modules, read_own_config, read_similarity, unusable};
+use super::place::place;
+use super::read::{StoredPrompts, disordered, read_modules, read_own_config, read_similarity, unusable};
 use super::replace::replace;
-use super::write::{check_finite, list_modules, own_config};
+use super::write::{check_finite, list_modules, own_config, prompt_facts, similarity_name};
+use crate::model::card::{Kind, ModelCard, architecture};
 use crate::model::static_embedding::{TABLE, new_table};
 use crate::model::{StaticEmbedding, StaticEmbeddingConfig};
 use crate::nn::{Parameters, Tensors};
@@ -16,9 +18,9 @@ use crate::{Error, Result, files, folder};
 /// The table in directories of model2vec.
 const MODEL2VEC: &str = "embeddings";
 
-pub(in crate::model) fn read(dir: &Path) -> Result<StaticEmbedding> {
+pub(in crate::model) fn read(path: &Path) -> Result<StaticEmbedding> {
     const EXPECTED: &str = "StaticEmbedding and optionally Normalize, in this order";
-    check_folder(dir)?;
+    let dir = &*place(path, &|dir| read_modules(dir, &["StaticEmbedding", "Normalize"], EXPECTED).map(|_| ()))?;
     let mut config = StaticEmbeddingConfig { normalize: false, ..Default::default() };
     let home = match read_modules(dir, &["StaticEmbedding", "Normalize"], EXPECTED)? {
         // One of model2vec, without the file for sentence-transformers.
@@ -135,12 +137,12 @@ fn read_table(dir: &Path) -> Result<(Parameters, usize, bool)> {
     Ok((table, dim, of_model2vec))
 }
 
-pub(in crate::model) fn write(dir: &Path, model: &StaticEmbedding) -> Result<()> {
-    replace(dir, |dir| create(dir, model))
+pub(in crate::model) fn write(dir: &Path, model: &StaticEmbedding, card: &ModelCard) -> Result<()> {
+    replace(dir, |dir| create(dir, model, card))
 }
 
 /// Writes a model into an empty folder.
-fn create(dir: &Path, model: &StaticEmbedding) -> Result<()> {
+fn create(dir: &Path, model: &StaticEmbedding, card: &ModelCard) -> Result<()> {
     check_finite(dir, model.parameters())?;
     let config = model.config();
     let json = |name: &str, value: &Value| files::write_json(&dir.join(name), value);
@@ -167,7 +169,7 @@ fn create(dir: &Path, model: &StaticEmbedding) -> Result<()> {
     files::write(&dir.join("tokenizer.json"), tokenizer.as_bytes())?;
     let own = own_config("SentenceTransformer", config.named_prompts(), config.similarity);
     json("config_sentence_transformers.json", &own)?;
-    files::write(&dir.join("README.md"), MODEL_CARD.as_bytes())?;
+    files::write(&dir.join("README.md"), card.render(&kind(model)).as_bytes())?;
     let mut modules = vec![("", "StaticEmbedding")];
     if config.normalize {
         let path = dir.join("1_Normalize");
@@ -177,13 +179,45 @@ fn create(dir: &Path, model: &StaticEmbedding) -> Result<()> {
     json("modules.json", &list_modules("sentence_transformers.models", &modules))
 }
 
-const MODEL_CARD: &str = "---
-library_name: sentence-transformers
-pipeline_tag: sentence-similarity
-tags: [sentence-transformers, sentence-similarity, static-embeddings]
----
+/// What the card says.
+fn kind(model: &StaticEmbedding) -> Kind<'static> {
+    let (config, dim) = (model.config(), model.dim());
+    let mut facts = vec![
+        ("Output Dimensionality", format!("{dim} dimensions")),
+        ("Similarity Function", similarity_name(config.similarity).to_owned()),
+    ];
+    facts.extend(prompt_facts(config.named_prompts()));
+    let mut modules = vec![("StaticEmbedding", json!({ "tokens": model.tokenizer().vocab_size(), "dim": dim }))];
+    if config.normalize {
+        modules.push(("Normalize", json!({})));
+    }
+    Kind {
+        class: "SentenceTransformer",
+        noun: "[sentence-transformers](https://www.SBERT.net) model of static embeddings",
+        purpose: format!(
+            "It maps texts to a {dim}-dimensional dense vector space by the mean of their tokens' vectors, and can be used \
+             for semantic search, semantic similarity and clustering where time is short."
+        ),
+        tags: &["sentence-transformers", "sentence-similarity", "feature-extraction", "dense", "static-embeddings"],
+        pipeline_tag: "sentence-similarity",
+        library: "sentence-transformers",
+        facts,
+        architecture: architecture(&modules),
+        python: (
+            "sentence-transformers",
+            "from sentence_transformers import SentenceTransformer
 
-# A static embedding
+# The folder of the model, or its name on the hub
+model = SentenceTransformer(\"org/name\")
+vectors = model.encode([\"filter keeps rows\", \"join adds columns\"])
+print(model.similarity(vectors, vectors))",
+        ),
+        rust: "use kensaku::prelude::*;
 
-Trained with kensaku. Loads with `SentenceTransformer(path)` in Python and `StaticEmbedding::load(path)` in Rust.
-";
+let model = StaticEmbedding::load(\"org/name\")?;
+let vectors = model.encode_texts(&[\"filter keeps rows\", \"join adds columns\"])?;
+println!(\"{}\", model.similarity(&vectors, &vectors)?);",
+        written_for: "sentence-transformers 3.2 and later",
+        citations: &["Sentence-BERT"],
+    }
+}

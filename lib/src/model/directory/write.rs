@@ -9,18 +9,19 @@ use super::read::MODES;
 use super::replace::replace;
 use crate::loss::Similarity;
 use crate::model::bi_encoder::{DOC, QUERY};
+use crate::model::card::{Kind, ModelCard, architecture, transformer};
 use crate::model::texts::Prompts;
 use crate::model::{BiEncoder, Pooling};
 use crate::nn::{Encoder, Parameters, VectorModule};
 use crate::text::Tokenizer;
 use crate::{Error, Result, files};
 
-pub(in crate::model) fn write(dir: &Path, model: &BiEncoder) -> Result<()> {
-    replace(dir, |dir| create(dir, model))
+pub(in crate::model) fn write(dir: &Path, model: &BiEncoder, card: &ModelCard) -> Result<()> {
+    replace(dir, |dir| create(dir, model, card))
 }
 
 /// Writes a model into an empty folder.
-fn create(dir: &Path, model: &BiEncoder) -> Result<()> {
+fn create(dir: &Path, model: &BiEncoder, card: &ModelCard) -> Result<()> {
     check_weights(dir, model.encoder())?;
     let config = model.config();
     let folder = |name: &str| fs::create_dir_all(dir.join(name)).map_err(Error::io(dir.join(name)));
@@ -34,7 +35,7 @@ fn create(dir: &Path, model: &BiEncoder) -> Result<()> {
         own["truncate_dim"] = dim.into();
     }
     json("config_sentence_transformers.json", &own)?;
-    files::write(&dir.join("README.md"), MODEL_CARD.as_bytes())?;
+    files::write(&dir.join("README.md"), card.render(&kind(model)).as_bytes())?;
     let mut modules = vec![("", "Transformer"), ("1_Pooling", "Pooling")];
     for (module, place, input) in model.modules().iter() {
         folder(place)?;
@@ -104,16 +105,74 @@ pub(in crate::model) fn write_tokenizer(
     files::write_json(&dir.join("special_tokens_map.json"), &Value::Object(special_tokens(tokenizer)))
 }
 
-const MODEL_CARD: &str = "---
-library_name: sentence-transformers
-pipeline_tag: sentence-similarity
-tags: [sentence-transformers, sentence-similarity, feature-extraction]
----
+/// What the card says.
+fn kind(model: &BiEncoder) -> Kind<'static> {
+    let (config, dim) = (model.config(), model.dim());
+    let mut facts = vec![
+        ("Maximum Sequence Length", format!("{} tokens", config.max_length)),
+        ("Output Dimensionality", format!("{dim} dimensions")),
+        ("Similarity Function", similarity_name(config.similarity).to_owned()),
+    ];
+    facts.extend(prompt_facts(config.named_prompts()));
+    let names: Vec<&str> = config.pooling.parts().iter().map(Pooling::name).collect();
+    let mut modules = vec![
+        ("Transformer", transformer(model.encoder(), config.max_length)),
+        ("Pooling", json!({ "pooling_mode": names, "include_prompt": config.include_prompt })),
+    ];
+    for (module, _, input) in model.modules().iter() {
+        modules.push((module.name(), module_config(module, input).unwrap_or_else(|| json!({}))));
+    }
+    if config.normalize {
+        modules.push(("Normalize", json!({})));
+    }
+    Kind {
+        class: "SentenceTransformer",
+        noun: "[sentence-transformers](https://www.SBERT.net) model",
+        purpose: format!(
+            "It maps texts to a {dim}-dimensional dense vector space and can be used for semantic search, semantic \
+             similarity and clustering."
+        ),
+        tags: &["sentence-transformers", "sentence-similarity", "feature-extraction", "dense"],
+        pipeline_tag: "sentence-similarity",
+        library: "sentence-transformers",
+        facts,
+        architecture: architecture(&modules),
+        python: (
+            "sentence-transformers",
+            "from sentence_transformers import SentenceTransformer
 
-# A bi-encoder
+# The folder of the model, or its name on the hub
+model = SentenceTransformer(\"org/name\")
+queries = model.encode_query([\"how is a frame filtered?\"])
+documents = model.encode_document([\"filter keeps rows\", \"join adds columns\"])
+print(model.similarity(queries, documents))",
+        ),
+        rust: "use kensaku::prelude::*;
 
-Trained with kensaku. Loads with `SentenceTransformer(path)` in Python and `BiEncoder::load(path)` in Rust.
-";
+let model = BiEncoder::load(\"org/name\")?;
+let queries = model.encode_queries(&Queries::from_texts([\"how is a frame filtered?\"])?)?;
+let docs = model.encode_texts(&[\"filter keeps rows\", \"join adds columns\"])?;
+println!(\"{}\", model.similarity(&queries.vectors, &docs)?);",
+        written_for: "sentence-transformers 3.0 and later",
+        citations: &["Sentence-BERT"],
+    }
+}
+
+/// As cards name it.
+pub(super) fn similarity_name(similarity: Similarity) -> &'static str {
+    match similarity {
+        Similarity::Cosine => "Cosine Similarity",
+        Similarity::Dot => "Dot Product",
+        Similarity::Euclidean => "Euclidean Distance",
+        Similarity::Manhattan => "Manhattan Distance",
+    }
+}
+
+/// The prompts that are set.
+pub(super) fn prompt_facts(prompts: Prompts<'_>) -> Vec<(&'static str, String)> {
+    let set = [("Query Prompt", prompts.query), ("Document Prompt", prompts.doc)];
+    set.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name, format!("`{text}`"))).collect()
+}
 
 fn pooling(model: &BiEncoder) -> Value {
     let config = model.config();

@@ -15,6 +15,8 @@ use candle_core::Tensor;
 
 use super::directory;
 use crate::Result;
+use crate::hub::{PushConfig, push_saved};
+use crate::model::ModelCard;
 use crate::model::texts::Prompts;
 use crate::nn::{Encoder, EncoderConfig, MaskedLm, Saturation, WordTable};
 use crate::text::Tokenizer;
@@ -74,6 +76,7 @@ impl Splade {
 
     /// Reads a directory of sentence-transformers' `SparseEncoder`, of any version, or of a masked language model of
     /// transformers, which is pooled by its maxima. Settings that change vectors are honoured, or an error names them.
+    /// It may be a model of the [hub](crate::hub) by its name, too.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
         directory::read_splade(dir.as_ref())
     }
@@ -135,7 +138,18 @@ impl Splade {
     /// Writes a sentence-transformers directory that Python's `SparseEncoder` loads unchanged, of versions 5 and 6. A model
     /// that is there is replaced as a whole, at once; a README, and what else is not of the model, is kept.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
-        directory::write_splade(dir.as_ref(), self)
+        self.save_with(dir, &ModelCard::default())
+    }
+
+    /// The same, with a model card that says more than the model knows of itself, see [`ModelCard`].
+    pub fn save_with(&self, dir: impl AsRef<Path>, card: &ModelCard) -> Result<()> {
+        directory::write_splade(dir.as_ref(), self, card)
+    }
+
+    /// Saves the model to the hub as one commit, and gives the commit's address. See
+    /// [`BiEncoder::push_to_hub`](super::BiEncoder::push_to_hub).
+    pub fn push_to_hub(&self, name: &str, config: &PushConfig) -> Result<String> {
+        push_saved(name, config, |dir| self.save_with(dir, &config.card))
     }
 
     pub fn config(&self) -> &SpladeConfig {

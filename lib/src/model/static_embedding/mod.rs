@@ -14,8 +14,10 @@ use std::sync::atomic::AtomicBool;
 
 use candle_core::Tensor;
 
+use super::card::ModelCard;
 use super::directory;
 use crate::error::expect;
+use crate::hub::{PushConfig, push_saved};
 use crate::loss::Similarity;
 use crate::nn::Parameters;
 use crate::random::Philox;
@@ -167,7 +169,18 @@ impl StaticEmbedding {
     /// sentence-transformers loads, too, but counts unknown tokens. A model that is there is replaced as a whole, at once;
     /// a README, and what else is not of the model, is kept.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
-        directory::write_static(dir.as_ref(), self)
+        self.save_with(dir, &ModelCard::default())
+    }
+
+    /// The same, with a model card that says more than the model knows of itself, see [`ModelCard`].
+    pub fn save_with(&self, dir: impl AsRef<Path>, card: &ModelCard) -> Result<()> {
+        directory::write_static(dir.as_ref(), self, card)
+    }
+
+    /// Saves the model to the hub as one commit, and gives the commit's address. See
+    /// [`BiEncoder::push_to_hub`](super::BiEncoder::push_to_hub).
+    pub fn push_to_hub(&self, name: &str, config: &PushConfig) -> Result<String> {
+        push_saved(name, config, |dir| self.save_with(dir, &config.card))
     }
 
     pub fn config(&self) -> &StaticEmbeddingConfig {

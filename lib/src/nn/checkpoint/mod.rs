@@ -28,15 +28,21 @@ pub struct LoadReport {
 
 /// Reads `config.json`, and what else of it a head wants to know.
 pub(crate) fn read_config(dir: &Path) -> Result<(EncoderConfig, Value)> {
+    let (config, value) = check_config(dir)?;
+    let unknown = foreign::unknown(&value, &config);
+    if !unknown.is_empty() {
+        log::warn!("{}: ignored: {}", folder::file(dir, "config.json")?.display(), unknown.join(", "));
+    }
+    Ok((config, value))
+}
+
+/// An error for a `config.json` of an encoder that there is not here.
+pub(crate) fn check_config(dir: &Path) -> Result<(EncoderConfig, Value)> {
     let path = folder::file(dir, "config.json")?;
     let value: Value = folder::read_json(dir, "config.json")?;
     let config = EncoderConfig::try_from(value.clone())
         .map_err(|UnusableConfig { problem, expected }| Error::Model { path: path.clone(), problem, expected })?;
     config.check().map_err(|error| error.of_file(&path))?;
-    let unknown = foreign::unknown(&value, &config);
-    if !unknown.is_empty() {
-        log::warn!("{}: ignored: {}", path.display(), unknown.join(", "));
-    }
     Ok((config, value))
 }
 
