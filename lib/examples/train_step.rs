@@ -18,7 +18,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use kensaku::candle_core::{Device, Var};
 use kensaku::loss::{MarginMSE, MultipleNegativesRanking};
-use kensaku::model::BiEncoder;
+use kensaku::model::Model;
 use kensaku::nn::{Activations, Classifier, Dropout, Memory, PackedBatch, Storage};
 use kensaku::prelude::*;
 use kensaku::serde_json::{self, Value, json};
@@ -43,14 +43,28 @@ fn main() -> Result<()> {
 
     let steps = match plan["loss"].as_str() {
         Some("bce-cross") => cross_encoder(model, &config, &tokens)?,
-        Some("mnrl") => bi_encoder(model, MultipleNegativesRanking::default(), config, &tokens, &plan)?,
-        Some("margin_mse") => bi_encoder(model, MarginMSE::default(), config, &tokens, &plan)?,
-        other => bail!("the plan's loss is {other:?}: expected mnrl, margin_mse or bce-cross"),
+        Some("mnrl") => train(BiEncoder::load(model)?, MultipleNegativesRanking::default(), config, &tokens, &plan)?,
+        Some("margin_mse") => train(BiEncoder::load(model)?, MarginMSE::default(), config, &tokens, &plan)?,
+        Some("splade") => train(Splade::load(model)?, SpladeLoss::default(), config, &tokens, &plan)?,
+        Some("colbert") => {
+            // As the peer's: no markers, no expansion, a vector for every token.
+            let plain = ColBertConfig {
+                dim: PROJECTED,
+                query_marker: String::new(),
+                doc_marker: String::new(),
+                expand_queries: false,
+                skip_words: Vec::new(),
+                ..Default::default()
+            };
+            let loss = MultipleNegativesRanking { scale: 1.0, ..Default::default() };
+            train(ColBert::from_encoder(model, plain, 42)?, loss, config, &tokens, &plan)?
+        }
+        other => bail!("the plan's loss is {other:?}: expected mnrl, margin_mse, bce-cross, splade or colbert"),
     };
     let shape = read(&model.join("config.json"))?;
     let timed = &steps[option("--warmup").unwrap_or("2").parse()?..];
     let seconds = median(timed.iter().map(|step| step.seconds));
-    let gflop = median(timed.iter().map(|step| 3.0 * forward_flop(&shape, &step.lengths) / 1e9));
+    let gflop = median(timed.iter().map(|step| 3.0 * forward_flop(&shape, &plan["loss"], &step.lengths) / 1e9));
     let record = json!({
         "step_s": seconds, "gflops_real": gflop / seconds, "peak_rss_mib": peak_rss_mib(),
         "tokens": median(timed.iter().map(|step| step.lengths.iter().sum::<usize>() as f64)),
@@ -85,14 +99,14 @@ struct Record {
     lengths: Vec<usize>,
 }
 
-fn bi_encoder(
-    model: &Path,
+fn train(
+    model: impl Model,
     loss: impl kensaku::loss::Loss + 'static,
     config: TrainConfig,
     tokens: &Value,
     plan: &Value,
 ) -> Result<Vec<Record>> {
-    let mut trainer = Trainer::new(BiEncoder::load(model)?, loss, config)?;
+    let mut trainer = Trainer::new(model, loss, config)?;
     let rows = plan["batches"].as_array().context("no batches in the plan")?;
     let batch = |(features, rows): (&Value, &Value)| -> Result<Record> {
         let columns = features
@@ -160,13 +174,22 @@ fn unpadded(features: &Value, name: &str) -> Result<Vec<Vec<u32>>> {
     Ok(rows(name)?.iter().zip(rows("attention_mask")?).map(row).collect())
 }
 
+/// The width of a token's vector in a late-interaction model.
+const PROJECTED: usize = 128;
+
 /// Operations of the matrix products of one forward pass.
-fn forward_flop(shape: &Value, lengths: &[usize]) -> f64 {
+fn forward_flop(shape: &Value, loss: &Value, lengths: &[usize]) -> f64 {
     let size = |name: &str| shape[name].as_f64().unwrap_or(0.0);
     let (hidden, inner, layers) = (size("hidden_size"), size("intermediate_size"), size("num_hidden_layers"));
     let matrices = if shape["model_type"] == "modernbert" { 3.0 } else { 2.0 };
     let of_token = 2.0 * (4.0 * hidden * hidden + matrices * hidden * inner);
-    lengths.iter().map(|length| *length as f64).map(|length| layers * length * (of_token + 4.0 * length * hidden)).sum()
+    let head = match loss.as_str() {
+        Some("splade") => 2.0 * hidden * (hidden + size("vocab_size")),
+        Some("colbert") => 2.0 * hidden * PROJECTED as f64,
+        _ => 0.0,
+    };
+    let of_text = |length: f64| length * (layers * (of_token + 4.0 * length * hidden) + head);
+    lengths.iter().map(|length| of_text(*length as f64)).sum()
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
