@@ -1,5 +1,5 @@
 //! Our side of `tests/parity/models.sh`: what the models do beside the bi-encoder's step. Prints one JSON line: the seconds
-//! of each repeat, and the most memory of the process.
+//! of each repeat, those of all its threads, and the most memory of the process.
 //!
 //! ```text
 //! cargo run --release -p kensaku --example models -- predict  --out DIR [--pairs short] [--count 1000]
@@ -57,9 +57,9 @@ fn predict(out: &Path, options: &Options) -> Result<Value> {
     let pairs: Vec<(String, String)> = read(&out.join(format!("{kind}.json")))?;
     let pairs = &pairs[..options.number("--count", 1_000)?.min(pairs.len())];
     let model = CrossEncoder::load(out.join("cross"))?.with_max_length(256)?;
-    let (seconds, scores) = repeat(options, |_| Ok(model.predict(pairs)?))?;
+    let (times, scores) = repeat(options, |_| Ok(model.predict(pairs)?))?;
     save(&out.join(format!("predict-{kind}.ours.f32")), &scores)?;
-    Ok(json!({ "seconds": seconds }))
+    Ok(times)
 }
 
 /// Steps of a listwise loss.
@@ -92,12 +92,14 @@ fn listwise(out: &Path, options: &Options) -> Result<Value> {
     }
     let mut trainer = Trainer::new(model, ListNet, config)?;
     let mut losses = Vec::new();
-    let (seconds, _) = repeat(options, |step| {
+    let (mut record, _) = repeat(options, |step| {
         let step = trainer.step(&batches[step])?;
         losses.push(step.loss);
         Ok(step)
     })?;
-    Ok(json!({ "seconds": seconds, "loss": losses, "arena_mib": trainer.arena_bytes() as f64 / 1_048_576.0 }))
+    record["loss"] = losses.into();
+    record["arena_mib"] = (trainer.arena_bytes() as f64 / 1_048_576.0).into();
+    Ok(record)
 }
 
 /// Scores of every query with every document.
@@ -111,21 +113,22 @@ fn max_sims(out: &Path, options: &Options) -> Result<Value> {
     };
     let (queries, query_bounds) = texts("queries.f32", options.number("--queries", 100)?, QUERY)?;
     let (docs, doc_bounds) = texts("docs.f32", options.number("--count", 1_000)?, DOC)?;
-    let (seconds, scores) = repeat(options, |_| Ok(max_sim(&queries, &query_bounds, &docs, &doc_bounds)?))?;
+    let (times, scores) = repeat(options, |_| Ok(max_sim(&queries, &query_bounds, &docs, &doc_bounds)?))?;
     save(&out.join("max-sim.ours.f32"), &scores)?;
-    Ok(json!({ "seconds": seconds }))
+    Ok(times)
 }
 
 /// The seconds of each repeat but the first, and what the last one gave.
-fn repeat<T>(options: &Options, mut work: impl FnMut(usize) -> Result<T>) -> Result<(Vec<f64>, T)> {
+fn repeat<T>(options: &Options, mut work: impl FnMut(usize) -> Result<T>) -> Result<(Value, T)> {
     let mut last = work(0)?;
-    let mut seconds = Vec::new();
+    let (mut seconds, mut cpu) = (Vec::new(), Vec::new());
     for number in 1..=options.number("--steps", 3)? {
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), cpu_seconds());
         last = work(number)?;
         seconds.push(start.elapsed().as_secs_f64());
+        cpu.extend(before.zip(cpu_seconds()).map(|(before, after)| after - before));
     }
-    Ok((seconds, last))
+    Ok((json!({ "seconds": seconds, "cpu": cpu }), last))
 }
 
 fn read<T: kensaku::serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
@@ -143,4 +146,12 @@ fn peak_rss_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
     Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
+}
+
+/// Seconds that the threads of this process have run (Linux).
+fn cpu_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field)?.parse::<f64>().ok();
+    Some((ticks(11)? + ticks(12)?) / 100.0)
 }

@@ -66,7 +66,7 @@ fn main() -> Result<()> {
     let seconds = median(timed.iter().map(|step| step.seconds));
     let gflop = median(timed.iter().map(|step| 3.0 * forward_flop(&shape, &plan["loss"], &step.lengths) / 1e9));
     let record = json!({
-        "step_s": seconds, "gflops_real": gflop / seconds, "peak_rss_mib": peak_rss_mib(),
+        "step_s": seconds, "step_cpu_s": median(timed.iter().map(|step| step.cpu)), "gflops_real": gflop / seconds, "peak_rss_mib": peak_rss_mib(),
         "tokens": median(timed.iter().map(|step| step.lengths.iter().sum::<usize>() as f64)),
         "loss_per_step": steps.iter().map(|step| step.loss).collect::<Vec<_>>(),
         "grad_norm_per_step": steps.iter().map(|step| step.grad_norm).collect::<Vec<_>>(),
@@ -94,6 +94,8 @@ fn main() -> Result<()> {
 /// What a step was.
 struct Record {
     seconds: f64,
+    /// Those of all threads.
+    cpu: f64,
     loss: f64,
     grad_norm: f64,
     lengths: Vec<usize>,
@@ -118,9 +120,11 @@ fn train(
         let margins = rows.as_array().into_iter().flatten().filter_map(|row| Some(row["margin"].as_f64()? as f32));
         let labels = (plan["loss"] == "margin_mse").then(|| margins.collect::<Vec<f32>>().into());
         let lengths = columns.iter().flat_map(PackedBatch::lengths).collect();
+        let before = cpu_seconds();
         let step = trainer.step(&TokenBatch { columns, labels, ..Default::default() })?;
+        let cpu = cpu_seconds() - before;
         eprintln!("{step}");
-        Ok(Record { seconds: step.seconds, loss: step.loss, grad_norm: step.grad_norm, lengths })
+        Ok(Record { seconds: step.seconds, cpu, loss: step.loss, grad_norm: step.grad_norm, lengths })
     };
     tokens.as_array().context("no batches of tokens")?.iter().zip(rows).map(batch).collect()
 }
@@ -136,7 +140,7 @@ fn cross_encoder(model: &Path, config: &TrainConfig, tokens: &Value) -> Result<V
         let features = &features[0];
         let mut batch = PackedBatch::new(unpadded(features, "input_ids")?);
         batch.token_types = unpadded(features, "token_type_ids")?.concat();
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), cpu_seconds());
         let dropout = Dropout { seed: config.seed, step: records.len() as u32, first_token: 0 };
         activations.set_dropout(config.dropout.then_some(dropout));
         model.encoder_mut().parameters_mut().zero_grads();
@@ -151,10 +155,16 @@ fn cross_encoder(model: &Path, config: &TrainConfig, tokens: &Value) -> Result<V
         let d_logits = grads.get(&logits).context("no gradient")?.to_vec1::<f32>()?;
         model.backward(&batch, &mut activations, &d_logits)?;
         let grad_norm = optimizer.step(model.encoder_mut().parameters_mut(), config.learning_rate)?;
-        let seconds = start.elapsed().as_secs_f64();
+        let (seconds, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - before);
         let loss = f64::from(loss.to_scalar::<f32>()?);
         eprintln!("loss {loss:.4}  grad norm {grad_norm:.3}  {} tokens  {seconds:.3} s", batch.tokens());
-        records.push(Record { seconds, loss, grad_norm, lengths: batch.ranges().map(|range| range.len()).collect() });
+        records.push(Record {
+            seconds,
+            cpu,
+            loss,
+            grad_norm,
+            lengths: batch.ranges().map(|range| range.len()).collect(),
+        });
     }
     Ok(records)
 }
@@ -203,4 +213,14 @@ fn peak_rss_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
     Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
+}
+
+/// Seconds that the threads of this process have run (Linux; NaN elsewhere).
+fn cpu_seconds() -> f64 {
+    let ticks = || -> Option<f64> {
+        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+        let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+        Some(fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?)
+    };
+    ticks().map_or(f64::NAN, |ticks| ticks / 100.0)
 }

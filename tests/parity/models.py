@@ -6,8 +6,8 @@
     models.py PEERS max_sim OUT --by sentence-transformers
     models.py PEERS table OUT
 
-PEERS contains train_step.py and common.py. Every run prints one JSON line: the seconds of each repeat, and the most
-memory of the process.
+PEERS contains train_step.py and common.py. Every run prints one JSON line: the seconds of each repeat, those of all
+its threads, and the most memory of the process.
 """
 
 import argparse
@@ -41,7 +41,7 @@ DIM = 128
 
 
 def emit(times, **more):
-    common.emit({"seconds": [round(time, 5) for time in times], "peak_rss_mib": common.peak_rss_mib(), **more})
+    common.emit({"seconds": list(times), "cpu": times.cpu, "peak_rss_mib": common.peak_rss_mib(), **more})
 
 
 def save(name, values):
@@ -140,7 +140,8 @@ def listwise():
             return float(value.detach())
 
         losses_of_steps.append(times.run(update))
-    emit(times[1:], loss=losses_of_steps)
+    del times[0], times.cpu[0]
+    emit(times, loss=losses_of_steps)
 
 
 def max_sim():
@@ -188,13 +189,17 @@ def records(case, side):
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 
-def seconds(record):
-    value = record.get("seconds", record.get("step_s"))
+def seconds(record, names=("seconds", "step_s")):
+    value = next(record[name] for name in names if name in record)
     return statistics.median(value) if isinstance(value, list) else value["median"] if isinstance(value, dict) else value
 
 
-def median(found):
-    return statistics.median(map(seconds, found))
+def cpu(record):
+    return seconds(record, ("cpu", "step_cpu_s"))
+
+
+def median(found, value=seconds):
+    return statistics.median(map(value, found))
 
 
 def difference(case):
@@ -208,7 +213,7 @@ def difference(case):
 
 
 def table():
-    lines = ["| work | ours s | peer s | ratio (each round) | reach | ours MiB | peer MiB | values differ by |", "|---" * 8 + "|"]
+    lines = ["| work | ours s | peer s | ratio (each round) | by CPU s | reach | ours MiB | peer MiB | values differ by |", "|---" * 9 + "|"]
     for case, work, reach in CASES:
         ours = records(case, "ours")
         sides = {side: records(case, side) for side in ("peer", "peer-pylate")}
@@ -220,7 +225,8 @@ def table():
         ratio = median(peer) / median(ours)
         memory = [f"{max(record['peak_rss_mib'] for record in found):,.0f}" for found in (ours, peer)]
         lines.append(
-            f"| {work} | {median(ours):.3f} | {median(peer):.3f} | {ratio:.2f} ({rounds}) | {reach}"
+            f"| {work} | {median(ours):.3f} | {median(peer):.3f} | {ratio:.2f} ({rounds}) "
+            f"| {median(peer, cpu) / median(ours, cpu):.2f} | {reach}"
             f"{'' if ratio >= reach else ' **not reached**'} | {' | '.join(memory)} | {difference(case)} |"
         )
     for docs in (8, 16, 32):

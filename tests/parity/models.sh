@@ -9,6 +9,9 @@
 # sentence-transformers-6 of directories.sh; MINILM is the directory of all-MiniLM-L6-v2; OUT is for the records, which
 # are made anew. Build first: cargo build --release -p kensaku --examples.
 #
+# On a machine that others load, set OMP_WAIT_POLICY=passive and read the ratio of CPU seconds: waiting threads of PyTorch
+# otherwise count as work.
+#
 # ROUNDS (default 3) of STEPS (default 5) timed repeats each. PAIRS, LISTS, QUERIES and DOCS make it smaller, THREADS is
 # 2 by default.
 set -euo pipefail
