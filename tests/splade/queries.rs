@@ -1,7 +1,7 @@
 //! Queries without an encoder: a weight for each word.
 
 use kensaku::Result;
-use kensaku::loss::{Loss, SpladeLoss};
+use kensaku::loss::SpladeLoss;
 use kensaku::model::{Model, Part, QueryWeights, Role, Splade, SpladeConfig};
 use kensaku::nn::{Activations, PackedBatch};
 use kensaku::train::{CheckpointConfig, MicroBatch, TrainConfig, Trainer};
