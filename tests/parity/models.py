@@ -190,8 +190,12 @@ def records(case, side):
 
 
 def seconds(record, names=("seconds", "step_s")):
-    value = next(record[name] for name in names if name in record)
-    return statistics.median(value) if isinstance(value, list) else value["median"] if isinstance(value, dict) else value
+    value = next((record[name] for name in names if name in record), None)
+    if isinstance(value, list):
+        return statistics.median(value) if value else float("nan")
+    if isinstance(value, dict):
+        return value["median"]
+    return float("nan") if value is None else value
 
 
 def cpu(record):
