@@ -41,7 +41,7 @@ train_step() {
 }
 
 our() {
-  "$ours/models" "$@" --out "$out" --steps "$steps" 2>>"$out/ours.log"
+  "$ours/models" "$1" --out "$out" --steps "$steps" "${@:2}" 2>>"$out/ours.log"
 }
 
 once() {
