@@ -2,9 +2,8 @@
 
 use std::collections::HashSet;
 
-use regex::escape;
-
 use candle_core::{DType, Device, Tensor, Var};
+use regex::escape;
 
 use super::{Optimizer, TrainConfig};
 use crate::loss::Loss;
