@@ -18,7 +18,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use kensaku::candle_core::{Device, Var};
 use kensaku::loss::{MarginMSE, MultipleNegativesRanking};
-use kensaku::model::BiEncoder;
+use kensaku::model::Model;
 use kensaku::nn::{Activations, Classifier, Dropout, Memory, PackedBatch, Storage};
 use kensaku::prelude::*;
 use kensaku::serde_json::{self, Value, json};
@@ -43,16 +43,30 @@ fn main() -> Result<()> {
 
     let steps = match plan["loss"].as_str() {
         Some("bce-cross") => cross_encoder(model, &config, &tokens)?,
-        Some("mnrl") => bi_encoder(model, MultipleNegativesRanking::default(), config, &tokens, &plan)?,
-        Some("margin_mse") => bi_encoder(model, MarginMSE::default(), config, &tokens, &plan)?,
-        other => bail!("the plan's loss is {other:?}: expected mnrl, margin_mse or bce-cross"),
+        Some("mnrl") => train(BiEncoder::load(model)?, MultipleNegativesRanking::default(), config, &tokens, &plan)?,
+        Some("margin_mse") => train(BiEncoder::load(model)?, MarginMSE::default(), config, &tokens, &plan)?,
+        Some("splade") => train(Splade::load(model)?, SpladeLoss::default(), config, &tokens, &plan)?,
+        Some("colbert") => {
+            // As the peer's: no markers, no expansion, a vector for every token.
+            let plain = ColBertConfig {
+                dim: PROJECTED,
+                query_marker: String::new(),
+                doc_marker: String::new(),
+                expand_queries: false,
+                skip_words: Vec::new(),
+                ..Default::default()
+            };
+            let loss = MultipleNegativesRanking { scale: 1.0, ..Default::default() };
+            train(ColBert::from_encoder(model, plain, 42)?, loss, config, &tokens, &plan)?
+        }
+        other => bail!("the plan's loss is {other:?}: expected mnrl, margin_mse, bce-cross, splade or colbert"),
     };
     let shape = read(&model.join("config.json"))?;
     let timed = &steps[option("--warmup").unwrap_or("2").parse()?..];
     let seconds = median(timed.iter().map(|step| step.seconds));
-    let gflop = median(timed.iter().map(|step| 3.0 * forward_flop(&shape, &step.lengths) / 1e9));
+    let gflop = median(timed.iter().map(|step| 3.0 * forward_flop(&shape, &plan["loss"], &step.lengths) / 1e9));
     let record = json!({
-        "step_s": seconds, "gflops_real": gflop / seconds, "peak_rss_mib": peak_rss_mib(),
+        "step_s": seconds, "step_cpu_s": median(timed.iter().map(|step| step.cpu)), "gflops_real": gflop / seconds, "peak_rss_mib": peak_rss_mib(),
         "tokens": median(timed.iter().map(|step| step.lengths.iter().sum::<usize>() as f64)),
         "loss_per_step": steps.iter().map(|step| step.loss).collect::<Vec<_>>(),
         "grad_norm_per_step": steps.iter().map(|step| step.grad_norm).collect::<Vec<_>>(),
@@ -80,19 +94,21 @@ fn main() -> Result<()> {
 /// What a step was.
 struct Record {
     seconds: f64,
+    /// Those of all threads.
+    cpu: f64,
     loss: f64,
     grad_norm: f64,
     lengths: Vec<usize>,
 }
 
-fn bi_encoder(
-    model: &Path,
+fn train(
+    model: impl Model,
     loss: impl kensaku::loss::Loss + 'static,
     config: TrainConfig,
     tokens: &Value,
     plan: &Value,
 ) -> Result<Vec<Record>> {
-    let mut trainer = Trainer::new(BiEncoder::load(model)?, loss, config)?;
+    let mut trainer = Trainer::new(model, loss, config)?;
     let rows = plan["batches"].as_array().context("no batches in the plan")?;
     let batch = |(features, rows): (&Value, &Value)| -> Result<Record> {
         let columns = features
@@ -104,9 +120,11 @@ fn bi_encoder(
         let margins = rows.as_array().into_iter().flatten().filter_map(|row| Some(row["margin"].as_f64()? as f32));
         let labels = (plan["loss"] == "margin_mse").then(|| margins.collect::<Vec<f32>>().into());
         let lengths = columns.iter().flat_map(PackedBatch::lengths).collect();
+        let before = cpu_seconds();
         let step = trainer.step(&TokenBatch { columns, labels, ..Default::default() })?;
+        let cpu = cpu_seconds() - before;
         eprintln!("{step}");
-        Ok(Record { seconds: step.seconds, loss: step.loss, grad_norm: step.grad_norm, lengths })
+        Ok(Record { seconds: step.seconds, cpu, loss: step.loss, grad_norm: step.grad_norm, lengths })
     };
     tokens.as_array().context("no batches of tokens")?.iter().zip(rows).map(batch).collect()
 }
@@ -122,7 +140,7 @@ fn cross_encoder(model: &Path, config: &TrainConfig, tokens: &Value) -> Result<V
         let features = &features[0];
         let mut batch = PackedBatch::new(unpadded(features, "input_ids")?);
         batch.token_types = unpadded(features, "token_type_ids")?.concat();
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), cpu_seconds());
         let dropout = Dropout { seed: config.seed, step: records.len() as u32, first_token: 0 };
         activations.set_dropout(config.dropout.then_some(dropout));
         model.encoder_mut().parameters_mut().zero_grads();
@@ -137,10 +155,16 @@ fn cross_encoder(model: &Path, config: &TrainConfig, tokens: &Value) -> Result<V
         let d_logits = grads.get(&logits).context("no gradient")?.to_vec1::<f32>()?;
         model.backward(&batch, &mut activations, &d_logits)?;
         let grad_norm = optimizer.step(model.encoder_mut().parameters_mut(), config.learning_rate)?;
-        let seconds = start.elapsed().as_secs_f64();
+        let (seconds, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - before);
         let loss = f64::from(loss.to_scalar::<f32>()?);
         eprintln!("loss {loss:.4}  grad norm {grad_norm:.3}  {} tokens  {seconds:.3} s", batch.tokens());
-        records.push(Record { seconds, loss, grad_norm, lengths: batch.ranges().map(|range| range.len()).collect() });
+        records.push(Record {
+            seconds,
+            cpu,
+            loss,
+            grad_norm,
+            lengths: batch.ranges().map(|range| range.len()).collect(),
+        });
     }
     Ok(records)
 }
@@ -160,13 +184,22 @@ fn unpadded(features: &Value, name: &str) -> Result<Vec<Vec<u32>>> {
     Ok(rows(name)?.iter().zip(rows("attention_mask")?).map(row).collect())
 }
 
+/// The width of a token's vector in a late-interaction model.
+const PROJECTED: usize = 128;
+
 /// Operations of the matrix products of one forward pass.
-fn forward_flop(shape: &Value, lengths: &[usize]) -> f64 {
+fn forward_flop(shape: &Value, loss: &Value, lengths: &[usize]) -> f64 {
     let size = |name: &str| shape[name].as_f64().unwrap_or(0.0);
     let (hidden, inner, layers) = (size("hidden_size"), size("intermediate_size"), size("num_hidden_layers"));
     let matrices = if shape["model_type"] == "modernbert" { 3.0 } else { 2.0 };
     let of_token = 2.0 * (4.0 * hidden * hidden + matrices * hidden * inner);
-    lengths.iter().map(|length| *length as f64).map(|length| layers * length * (of_token + 4.0 * length * hidden)).sum()
+    let head = match loss.as_str() {
+        Some("splade") => 2.0 * hidden * (hidden + size("vocab_size")),
+        Some("colbert") => 2.0 * hidden * PROJECTED as f64,
+        _ => 0.0,
+    };
+    let of_text = |length: f64| length * (layers * (of_token + 4.0 * length * hidden) + head);
+    lengths.iter().map(|length| of_text(*length as f64)).sum()
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
@@ -180,4 +213,14 @@ fn peak_rss_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
     Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
+}
+
+/// Seconds that the threads of this process have run (Linux; NaN elsewhere).
+fn cpu_seconds() -> f64 {
+    let ticks = || -> Option<f64> {
+        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+        let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+        Some(fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?)
+    };
+    ticks().map_or(f64::NAN, |ticks| ticks / 100.0)
 }
