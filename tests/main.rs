@@ -31,6 +31,7 @@ mod quantized;
 mod readers;
 mod settings;
 mod shared;
+mod sparse_autoencoder;
 mod splade;
 mod static_embedding;
 mod teachers;
@@ -74,6 +75,7 @@ fn main() {
         quantized::trials(),
         readers::trials(),
         settings::trials(),
+        sparse_autoencoder::trials(),
         splade::trials(),
         static_embedding::trials(),
         teachers::trials(),

@@ -97,7 +97,10 @@ pub enum Error {
     #[error("parameter `{parameter}` got no gradient: the loss does not depend on it")]
     MissingGradient { parameter: String },
     /// A loss with a variable of its own that no optimiser knows.
-    #[error("the loss uses a candle `Var` that nothing trains")]
+    #[error(
+        "the loss uses a candle `Var` that nothing trains: `loss::custom(..).parameter(\"name\", &value)?` trains it, and \
+         `batch.parameter(\"name\")?` is its value; a constant is a `Tensor`"
+    )]
     UntrainedVariable,
     /// A loss or gradient that is NaN or infinite; `rows` of the training set made it, where they are known.
     #[error("step {step}: the {what} is {value}{}", of_rows(rows))]
@@ -146,10 +149,6 @@ impl Error {
             Self::NothingJudged { .. } => "a run and its judgements have to name queries by the same ids",
             Self::MissingGradient { .. } | Self::CutGradient { .. } => {
                 "compute the loss with candle's operations, from what the model gives, without `detach`"
-            }
-            Self::UntrainedVariable => {
-                "`loss::custom(..).parameter(\"name\", &value)?` trains it, and `batch.parameter(\"name\")?` is its value; \
-                 a constant is a `Tensor`"
             }
             Self::NotFinite { .. } => "lower the learning rate, or look at the texts of this step",
             Self::VectorNotFinite { .. } | Self::ScoreNotFinite { .. } => {

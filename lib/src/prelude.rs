@@ -27,8 +27,8 @@ pub use crate::mine::{self, MineConfig, RandomConfig, bm25_negatives, hard_negat
 pub use crate::model::{
     BiEncoder, BiEncoderConfig, ColBert, ColBertConfig, CrossEncoder, CrossEncoderConfig, CustomConfig, CustomHead,
     CustomModel, DistilConfig, Embeddings, ModelCard, Pooling, Precision, Quantization, QuantizedEmbeddings,
-    QueryWeights, Role, SparseEmbeddings, SparseVectors, Splade, SpladeConfig, StaticEmbedding, StaticEmbeddingConfig,
-    TokenEmbeddings, TokenPooling,
+    QueryWeights, Role, SparseAutoEncoder, SparseEmbeddings, SparseVectors, Splade, SpladeConfig, StaticEmbedding,
+    StaticEmbeddingConfig, TokenEmbeddings, TokenPooling,
 };
 pub use crate::nn::{
     BertConfig, DebertaConfig, DenseActivation, DistilBertConfig, EncoderConfig, Lora, ModernBertConfig, MpnetConfig,

@@ -1,5 +1,6 @@
 //! Values and gradients of the losses against sentence-transformers, and what holds for all of them.
 
+mod csr;
 mod golden;
 mod layers;
 mod pairs;
@@ -100,6 +101,8 @@ pub fn trials() -> Trials {
         test(&format!("losses::sparse_{name}"), run)
     }));
     trials.extend([
+        test("losses::sparse_csr", csr::golden),
+        test("losses::sparse_csr_counts_silence", csr::silence),
         test("losses::settings_are_checked", properties::settings),
         test("losses::refuse_batches_that_cannot_be", properties::odd_batches),
         test("losses::are_finite_for_a_single_example", properties::single),

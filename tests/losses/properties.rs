@@ -4,11 +4,12 @@ use candle_core::{DType, Device, Tensor, Var};
 use kensaku::data::{LabelKind, Labels};
 use kensaku::loss::{
     ADRMSE, AnglE, Batch, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet, BatchSemiHardTriplet,
-    BinaryCrossEntropy, CoSENT, Contrastive, ContrastiveTension, ContrastiveTensionInBatchNegatives, CosineSimilarity,
-    CrossEntropy, Direction, Distance, DistillKLDiv, EmbedDistill, Flops, GISTEmbed, GlobalOrthogonalRegularization,
-    InfoNCE, LambdaLoss, ListMLE, ListNet, Loss, LossParameter, MSE, MarginMSE, Matryoshka, MegaBatchMargin,
-    MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, PListMLE, Partition, RankNet, Reads, RegularizerWarmup,
-    Scoring, Softmax, SpladeLoss, TeacherDistance, Triplet, cosine, custom, pairwise_cosine,
+    BinaryCrossEntropy, CSR, CoSENT, Contrastive, ContrastiveTension, ContrastiveTensionInBatchNegatives,
+    CosineSimilarity, CrossEntropy, Direction, Distance, DistillKLDiv, EmbedDistill, Flops, GISTEmbed,
+    GlobalOrthogonalRegularization, InfoNCE, LambdaLoss, ListMLE, ListNet, Loss, LossParameter, MSE, MarginMSE,
+    Matryoshka, MegaBatchMargin, MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, PListMLE, Partition,
+    RankNet, Reads, RegularizerWarmup, Scoring, Softmax, SpladeLoss, TeacherDistance, Triplet, cosine, custom,
+    pairwise_cosine,
 };
 use kensaku::random::Philox;
 
@@ -45,6 +46,11 @@ pub(super) fn settings() {
             "ratio = 0",
         ),
         (Box::new(SpladeLoss::new(Triplet { margin: -1.0, ..Default::default() }, 1.0, None)), "margin = -1"),
+        (Box::new(CSR { k: 0, ..CSR::default() }), "k = 0"),
+        (Box::new(CSR { k: 129, ..CSR::default() }), "hidden_dim = 512: expected at least 4 k = 516"),
+        (Box::new(CSR { beta: f64::NAN, ..CSR::default() }), "beta = NaN"),
+        (Box::new(CSR { gamma: -1.0, ..CSR::default() }), "gamma = -1"),
+        (Box::new(CSR::new(Triplet { margin: -1.0, ..Default::default() })), "margin = -1"),
         (Box::new(f64::NAN * MSE), "weight = NaN"),
         (Box::new(Matryoshka { weights: Vec::new(), ..Matryoshka::new(MSE, [2]) }), "weights = []"),
     ];
@@ -174,6 +180,8 @@ pub(super) fn slopes() {
         (Box::new(ContrastiveTensionInBatchNegatives { scale: 2.0 }), 2, None),
         (Box::new(CoSENT { scale: 3.0, ..Default::default() }), 2, scores.clone()),
         (Box::new(CosineSimilarity::default()), 2, scores),
+        // What is left over is a constant in the auxiliary term.
+        (Box::new(CSR { hidden_dim: 12, k: 2, k_aux: 0, normalize: true, ..CSR::default() }), 3, None),
         (Box::new(DistillKLDiv::default()), 3, teacher.clone()),
         (Box::new(EmbedDistill { distance: TeacherDistance::L2 }), 2, Some(random(8, rows))),
         (Box::new(Flops { threshold: Some(5) }), 2, None),

@@ -30,9 +30,7 @@ pub struct Sigmoid<L>(pub L);
 
 impl<L: Loss> Loss for Sigmoid<L> {
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
-        batch.logits()?;
-        let columns = batch.columns.iter().map(|logits| Ok(candle_nn::ops::sigmoid(logits)?));
-        self.0.loss(&Batch { columns: columns.collect::<Result<_>>()?, ..batch.clone() })
+        self.0.loss(&activated(batch)?)
     }
 
     fn check(&self) -> Result<()> {
@@ -46,6 +44,10 @@ impl<L: Loss> Loss for Sigmoid<L> {
         self.0.parameters(dim, seed)
     }
 
+    fn observe(&self, batch: &Batch) -> Result<Vec<(String, Tensor)>> {
+        self.0.observe(&activated(batch)?)
+    }
+
     fn needs(&self) -> Needs {
         Needs { reads: Reads::Pairs, ..self.0.needs() }
     }
@@ -53,4 +55,11 @@ impl<L: Loss> Loss for Sigmoid<L> {
     fn settings(&self) -> Value {
         json!({ "sigmoid": true, "loss": self.0.settings() })
     }
+}
+
+/// What the loss inside sees.
+fn activated(batch: &Batch) -> Result<Batch> {
+    batch.logits()?;
+    let columns = batch.columns.iter().map(|logits| Ok(candle_nn::ops::sigmoid(logits)?));
+    Ok(Batch { columns: columns.collect::<Result<_>>()?, ..batch.clone() })
 }

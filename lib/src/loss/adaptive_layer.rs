@@ -142,6 +142,11 @@ impl<L: Loss> Loss for AdaptiveLayer<L> {
         self.loss.parameters(dim, seed)
     }
 
+    /// As it sees the last layer.
+    fn observe(&self, batch: &Batch) -> Result<Vec<(String, Tensor)>> {
+        self.loss.observe(&Batch { layers: Vec::new(), ..batch.clone() })
+    }
+
     fn prior_layers(&self, layers: usize, rng: &mut Philox) -> Result<Vec<usize>> {
         if layers == 0 {
             return Err(Error::Setting {

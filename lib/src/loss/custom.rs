@@ -61,6 +61,10 @@ macro_rules! forwards {
                 (**self).parameters(dim, seed)
             }
 
+            fn observe(&self, batch: &Batch) -> Result<Vec<(String, Tensor)>> {
+                (**self).observe(batch)
+            }
+
             fn prior_layers(&self, layers: usize, rng: &mut Philox) -> Result<Vec<usize>> {
                 (**self).prior_layers(layers, rng)
             }

@@ -87,6 +87,14 @@ impl<L: Loss> Loss for Matryoshka<L> {
         self.loss.parameters(dim, seed)
     }
 
+    /// As it sees the first length.
+    fn observe(&self, batch: &Batch) -> Result<Vec<(String, Tensor)>> {
+        match self.dims.first() {
+            Some(dim) => self.loss.observe(&self.cut(batch, *dim)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
     fn needs(&self) -> Needs {
         Needs { reads: Reads::Vectors, ..self.loss.needs() }
     }

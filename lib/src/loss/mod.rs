@@ -54,6 +54,7 @@ mod contrastive_tension;
 mod cosent;
 mod cosine_similarity;
 mod cross_entropy;
+mod csr;
 mod custom;
 mod distance;
 mod distill_kl_div;
@@ -84,7 +85,7 @@ mod sum;
 mod triplet;
 mod xtr;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use serde_json::Value;
 
 use crate::error::expect;
@@ -103,6 +104,8 @@ pub use contrastive_tension::{ContrastiveTension, ContrastiveTensionInBatchNegat
 pub use cosent::CoSENT;
 pub use cosine_similarity::{CosineSimilarity, Difference};
 pub use cross_entropy::CrossEntropy;
+pub use csr::CSR;
+pub(crate) use csr::{Autoencoder, LAST_NONZERO, LATENT_BIAS, PRE_BIAS, WEIGHT, largest};
 pub use custom::{Custom, custom};
 pub use distance::Distance;
 pub use distill_kl_div::DistillKLDiv;
@@ -150,6 +153,12 @@ pub trait Loss: Send + Sync {
     /// Tensors of its own that train with the model, for vectors of `dim` numbers; random ones by the seed. The loss
     /// takes them from its batch ([`Batch::parameter`]).
     fn parameters(&self, _dim: usize, _seed: u64) -> Result<Vec<LossParameter>> {
+        Ok(Vec::new())
+    }
+
+    /// The state ([`LossParameter::state`]) after a batch of the training, by name. A trainer asks for it once per batch,
+    /// and has the batches and checkpoints after it hold what is returned.
+    fn observe(&self, _batch: &Batch) -> Result<Vec<(String, Tensor)>> {
         Ok(Vec::new())
     }
 
@@ -203,6 +212,11 @@ fn positive(field: &'static str, value: f64) -> Result<()> {
 /// An error that names the field, unless it is finite and at least 0.
 fn not_negative(field: &'static str, value: f64) -> Result<()> {
     expect(field, value, "0 or more", value >= 0.0 && value.is_finite())
+}
+
+/// The value of a scalar.
+pub(crate) fn scalar(value: &Tensor) -> Result<f64> {
+    Ok(value.to_dtype(DType::F64)?.to_scalar()?)
 }
 
 /// The weighted sum.

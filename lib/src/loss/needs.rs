@@ -229,6 +229,7 @@ const TABLE: &[Needs] = &[
     Needs::of("CoSENT", 2..=2, Score).in_batch().of_vectors(),
     Needs::of("CosineSimilarity", 2..=2, Score).within(-1.0, 1.0).of_vectors(),
     Needs::of("CrossEntropy", 2..=2, Class).of_pairs(),
+    Needs::of("CSR", from(2), No).in_batch().of_vectors(),
     Needs::of("DistillKLDiv", from(3), Teacher),
     Needs::of("EmbedDistill", from(1), Vector).of_vectors(),
     Needs::of("Flops", from(1), No).of_vectors(),
@@ -260,6 +261,7 @@ mod tests {
             Needs::fitting(2, None, Scoring::default()),
             [
                 "ContrastiveTensionInBatchNegatives",
+                "CSR",
                 "Flops",
                 "GISTEmbed",
                 "GlobalOrthogonalRegularization",

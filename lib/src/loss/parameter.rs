@@ -17,13 +17,26 @@ pub struct LossParameter {
     pub value: Tensor,
     /// Whether weight decay applies.
     pub decay: bool,
+    /// Whether it trains; if not, it is a state that [`Loss::observe`] replaces.
+    pub trained: bool,
 }
 
 impl LossParameter {
     /// A matrix or a tensor of more sides decays; a vector or a scalar does not, as biases and norms.
     pub fn new(name: impl Into<String>, value: &Tensor) -> Result<Self> {
         let decay = value.rank() > 1;
-        Ok(Self { name: name.into(), value: value.detach().to_device(&Device::Cpu)?.to_dtype(DType::F32)?, decay })
+        Ok(Self {
+            name: name.into(),
+            value: value.detach().to_device(&Device::Cpu)?.to_dtype(DType::F32)?,
+            decay,
+            trained: true,
+        })
+    }
+
+    /// Numbers that no gradient moves, but the loss itself as it sees batches ([`Loss::observe`]). They are with the other
+    /// parameters in batches and checkpoints.
+    pub fn state(name: impl Into<String>, value: &Tensor) -> Result<Self> {
+        Ok(Self { decay: false, trained: false, ..Self::new(name, value)? })
     }
 
     /// Weights `(outputs, inputs)` of a linear layer, uniform up to `1 / sqrt(inputs)`, as PyTorch begins.
@@ -90,6 +103,10 @@ impl Loss for Parametrised {
         let mut parameters = self.loss.parameters(dim, seed)?;
         parameters.push(self.parameter.clone());
         Ok(parameters)
+    }
+
+    fn observe(&self, batch: &Batch) -> Result<Vec<(String, Tensor)>> {
+        self.loss.observe(batch)
     }
 
     fn prior_layers(&self, layers: usize, rng: &mut Philox) -> Result<Vec<usize>> {

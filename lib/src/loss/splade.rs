@@ -162,6 +162,10 @@ impl<L: Loss> Loss for SpladeLoss<L> {
         self.loss.parameters(dim, seed)
     }
 
+    fn observe(&self, batch: &Batch) -> Result<Vec<(String, Tensor)>> {
+        self.loss.observe(batch)
+    }
+
     fn needs(&self) -> Needs {
         Needs { reads: Reads::Vectors, ..self.loss.needs() }
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::needs::Labelled;
 use super::{
     ADRMSE, AdaptiveLayer, AnglE, Batch, BatchAllTriplet, BatchHardSoftMarginTriplet, BatchHardTriplet,
-    BatchSemiHardTriplet, BinaryCrossEntropy, CoSENT, Contrastive, ContrastiveTension,
+    BatchSemiHardTriplet, BinaryCrossEntropy, CSR, CoSENT, Contrastive, ContrastiveTension,
     ContrastiveTensionInBatchNegatives, CosineSimilarity, CrossEntropy, Custom, DistillKLDiv, EmbedDistill, Flops,
     GISTEmbed, GlobalOrthogonalRegularization, InfoNCE, LambdaLoss, ListMLE, ListNet, Loss, LossParameter, MSE,
     MarginMSE, Matryoshka, MegaBatchMargin, MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, PListMLE,
@@ -66,6 +66,14 @@ impl Loss for Sum {
         let mut all = Vec::new();
         for (_, loss) in &self.0 {
             all.extend(loss.parameters(dim, seed)?);
+        }
+        Ok(all)
+    }
+
+    fn observe(&self, batch: &Batch) -> Result<Vec<(String, Tensor)>> {
+        let mut all = Vec::new();
+        for (_, loss) in &self.0 {
+            all.extend(loss.observe(batch)?);
         }
         Ok(all)
     }
@@ -157,7 +165,7 @@ macro_rules! wrappers {
     )*};
 }
 
-wrappers!(AdaptiveLayer, Matryoshka, SpladeLoss);
+wrappers!(AdaptiveLayer, CSR, Matryoshka, SpladeLoss);
 
 /// Rust has no weight times any loss: one by one.
 macro_rules! terms {

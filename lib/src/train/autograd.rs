@@ -3,6 +3,7 @@
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::{Optimizer, TokenBatch};
+pub(super) use crate::loss::scalar;
 use crate::loss::{Batch, Loss};
 use crate::model::{Model, Outputs};
 use crate::nn::{PackedBatch, Parameters};
@@ -91,11 +92,6 @@ fn column_bounds(batch: &TokenBatch, bounds: &[usize]) -> Vec<Vec<usize>> {
         own
     };
     batch.columns.iter().map(own).collect()
-}
-
-/// The value of a scalar.
-pub(super) fn scalar(value: &Tensor) -> Result<f64> {
-    Ok(value.to_dtype(DType::F64)?.to_scalar()?)
 }
 
 /// The value of what a loss has returned; an error that names the loss if it is no scalar.

@@ -120,11 +120,12 @@ fn losses(name: &str, settings: &Value) -> Vec<String> {
     };
     let mut inner = settings;
     loop {
-        for (key, wrapper) in [("matryoshka", "Matryoshka"), ("splade", "Splade")] {
+        for (key, wrapper) in [("csr", "CSR"), ("matryoshka", "Matryoshka"), ("splade", "Splade")] {
             if inner.get(key).is_some() {
                 add(wrapper);
             }
         }
+        add(inner["name"].as_str().unwrap_or_default());
         for term in inner["sum"].as_array().into_iter().flatten() {
             add(term["name"].as_str().unwrap_or_default());
         }
@@ -156,6 +157,8 @@ mod tests {
         assert_eq!(losses("MultipleNegativesRanking", &settings), ["Matryoshka", "MultipleNegativesRanking"]);
         let sum = json!({ "sum": [{ "name": "Triplet" }, { "name": "Flops" }] });
         assert_eq!(losses("a sum of losses", &sum), ["Triplet", "Flops"]);
+        let csr = json!({ "csr": {}, "name": "Triplet", "loss": {} });
+        assert_eq!(losses("CSR", &csr), ["CSR", "Triplet"]);
         assert_eq!(losses("", &serde_json::Value::Null), [""; 0]);
     }
 }

@@ -69,17 +69,26 @@ pub fn grad_check(model: &dyn Model, loss: &dyn Loss, batch: &TokenBatch) -> Res
     batch.check()?;
     let mut activations = Activations::inference();
     let outputs = embed(model, &parts(batch, None), None, &mut activations)?;
-    let table = own::table(loss, model.width(), TrainConfig::default().seed)?;
+    let (table, state) = own::table(loss, model.width(), TrainConfig::default().seed)?;
     let columns = batch.columns.len();
+    // State is seen, but not moved.
+    let own_variables = |dtype, held: bool| {
+        let all = own::variables(&table, dtype)?.into_iter().zip(&state);
+        Ok::<_, Error>(all.filter_map(|(own, state)| (*state == held).then_some(own)).collect::<Vec<_>>())
+    };
+    let trained: Vec<_> =
+        table.entries().iter().zip(&state).filter(|(_, state)| !**state).map(|(own, _)| own).collect();
     let seen = |inputs: &[Tensor]| {
-        let names = table.entries().iter().map(|entry| own::short(&entry.name).to_owned());
-        let own: Vec<_> = names.zip(inputs[columns..].iter().cloned()).collect();
+        let names = trained.iter().map(|entry| own::short(&entry.name).to_owned());
+        let mut own: Vec<_> = names.zip(inputs[columns..].iter().cloned()).collect();
+        let held = own_variables(inputs.first().map_or(DType::F32, Tensor::dtype), true)?;
+        own.extend(held.into_iter().map(|(name, value)| (name, value.as_detached_tensor())));
         loss_batch(model, batch, &outputs, &inputs[..columns], &own)
     };
     let value = |inputs: &[Tensor]| loss.loss(&seen(inputs)?);
     let inputs = |dtype| {
         let mut inputs = variables(batch, &outputs, model.width(), dtype)?;
-        inputs.extend(own::variables(&table, dtype)?.into_iter().map(|(_, own)| own));
+        inputs.extend(own_variables(dtype, false)?.into_iter().map(|(_, own)| own));
         Ok::<_, Error>(inputs)
     };
     let doubles = inputs(DType::F64)?;
@@ -91,8 +100,7 @@ pub fn grad_check(model: &dyn Model, loss: &dyn Loss, batch: &TokenBatch) -> Res
     let first = usize::from(model.scoring() == Scoring::Pairs);
     let names =
         (0..columns).map(|column| (text_column(column + first), format!("column `{}`", text_column(column + first))));
-    let names =
-        names.chain(table.entries().iter().map(|entry| (entry.name.clone(), format!("parameter `{}`", entry.name))));
+    let names = names.chain(trained.iter().map(|entry| (entry.name.clone(), format!("parameter `{}`", entry.name))));
     let slopes = Slopes { inputs: names.zip(inputs).collect(), value: &value, precision };
     let base = loss_value(loss, &value(&slopes.tensors())?)?;
     if !base.is_finite() {

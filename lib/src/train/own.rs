@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use candle_core::{DType, Device, Tensor, Var};
+use regex::escape;
 
 use super::{Optimizer, TrainConfig};
 use crate::loss::Loss;
@@ -16,27 +17,63 @@ const PREFIX: &str = "loss.";
 pub(super) struct Own {
     pub(super) table: Parameters,
     pub(super) optimizer: Optimizer,
+    /// Which of them are state, that no gradient moves.
+    state: Vec<bool>,
+    /// The state after the batches of a step that is not done.
+    observed: Vec<(String, Tensor)>,
 }
 
 impl Own {
     /// The loss's parameters with their first values; `model` are those whose names the patterns of the settings may
     /// mean as well.
     pub(super) fn new(config: &TrainConfig, loss: &dyn Loss, width: usize, model: &Parameters) -> Result<Self> {
-        let table = table(loss, width, config.seed)?;
-        let config = TrainConfig { max_grad_norm: None, ..config.clone() };
-        Ok(Self { optimizer: Optimizer::beside(&config, &table, model)?, table })
+        let (table, state) = table(loss, width, config.seed)?;
+        let optimizer = Optimizer::beside(&settings(config, &table, &state), &table, model)?;
+        Ok(Self { optimizer, table, state, observed: Vec::new() })
     }
 
     /// Other rates.
     pub(super) fn set(&mut self, config: &TrainConfig, model: &Parameters) -> Result<()> {
-        let config = TrainConfig { max_grad_norm: None, ..config.clone() };
+        let config = settings(config, &self.table, &self.state);
         self.optimizer.set(&config, &self.table, model)
+    }
+
+    /// A candle variable for each parameter, and for the state as the last batch has left it.
+    pub(super) fn variables(&self) -> Result<Vec<(String, Var)>> {
+        let mut variables = variables(&self.table, DType::F32)?;
+        for (name, value) in &self.observed {
+            if let Some((_, variable)) = variables.iter_mut().find(|(own, _)| own == name) {
+                *variable = Var::from_tensor(value)?;
+            }
+        }
+        Ok(variables)
+    }
+
+    /// The state after a batch, which is that of the training once the [`step`](Self::step) is done.
+    pub(super) fn observe(&mut self, state: Vec<(String, Tensor)>) -> Result<()> {
+        for (name, value) in state {
+            let mut states = self.table.entries().iter().zip(&self.state).filter(|(_, state)| **state);
+            if !states.any(|(entry, _)| short(&entry.name) == name && entry.shape == value.dims()) {
+                return Err(Error::Shape {
+                    what: format!("state `{name}` of the loss"),
+                    found: format!("{:?}", value.dims()),
+                    expected: "one of `LossParameter::state`, in its shape".to_owned(),
+                });
+            }
+            self.observed.retain(|(own, _)| *own != name);
+            self.observed.push((name, value.detach().to_device(&Device::Cpu)?.to_dtype(DType::F32)?));
+        }
+        Ok(())
     }
 
     /// Adds the gradients of [`variables`]; an error names a parameter that the loss does not depend on.
     pub(super) fn add_gradient(&mut self, gradients: &[Option<Tensor>]) -> Result<()> {
-        let entries = self.table.entries().to_vec();
-        for (entry, gradient) in entries.into_iter().zip(gradients) {
+        let entries: Vec<_> =
+            self.table.entries().iter().zip(&self.state).map(|(entry, state)| (entry.clone(), *state)).collect();
+        for ((entry, state), gradient) in entries.into_iter().zip(gradients) {
+            if state {
+                continue;
+            }
             let Some(gradient) = gradient else {
                 return Err(Error::MissingGradient { parameter: entry.name });
             };
@@ -47,36 +84,44 @@ impl Own {
         Ok(())
     }
 
-    /// The values of those that are trained, in the order of the optimiser's own.
-    pub(super) fn trained(&self) -> Vec<f32> {
-        let slots = self.optimizer.slots(&self.table);
-        slots.flat_map(|(entry, _)| self.table.values[entry.range.clone()].iter().copied()).collect()
-    }
-
-    /// Goes on from the moments of another training and, last, its [`trained`](Self::trained).
+    /// Goes on from the moments of another training and, last, its table.
     pub(super) fn restore(&mut self, updates: u64, mut moments: Vec<Vec<f32>>) {
-        let values = moments.pop().unwrap_or_default();
-        let slots = self.optimizer.slots(&self.table);
-        let places: Vec<_> = slots.map(|(entry, place)| (entry.range.clone(), place)).collect();
-        for (range, place) in places {
-            self.table.values[range].copy_from_slice(&values[place]);
+        if let Some(values) = moments.pop() {
+            self.table.values.copy_from_slice(&values);
         }
+        self.observed.clear();
         self.optimizer.restore(updates, moments);
     }
 
+    /// Before a step: what one that was broken off has left is forgotten.
     pub(super) fn zero_grads(&mut self) {
+        self.observed.clear();
         self.optimizer.zero_grads(&mut self.table);
     }
 
     /// Moves them; the norm of their gradient.
     pub(super) fn step(&mut self, rate: f64) -> Result<f64> {
-        self.optimizer.step(&mut self.table, rate)
+        let norm = self.optimizer.step(&mut self.table, rate)?;
+        if norm.is_finite() {
+            for (name, value) in std::mem::take(&mut self.observed) {
+                self.table.values_mut(&format!("{PREFIX}{name}"))?.copy_from_slice(&value.flatten_all()?.to_vec1()?);
+            }
+        }
+        Ok(norm)
     }
 }
 
-/// The parameters of a loss for vectors of `width` numbers.
-pub(super) fn table(loss: &dyn Loss, width: usize, seed: u64) -> Result<Parameters> {
-    let mut table = Parameters::default();
+/// Those of the optimiser: their norm is their own, and state is no matter of it.
+fn settings(config: &TrainConfig, table: &Parameters, state: &[bool]) -> TrainConfig {
+    let mut config = TrainConfig { max_grad_norm: None, ..config.clone() };
+    let state = table.entries().iter().zip(state).filter(|(_, state)| **state);
+    config.freeze.extend(state.map(|(entry, _)| format!("^{}$", escape(&entry.name))));
+    config
+}
+
+/// The parameters of a loss for vectors of `width` numbers, and which of them are state.
+pub(super) fn table(loss: &dyn Loss, width: usize, seed: u64) -> Result<(Parameters, Vec<bool>)> {
+    let (mut table, mut state) = (Parameters::default(), Vec::new());
     let mut names = HashSet::new();
     for parameter in loss.parameters(width, seed)? {
         if !names.insert(parameter.name.clone()) {
@@ -90,8 +135,9 @@ pub(super) fn table(loss: &dyn Loss, width: usize, seed: u64) -> Result<Paramete
         table.push(&name, parameter.value.dims(), parameter.decay)?;
         let value = parameter.value.flatten_all()?.to_vec1::<f32>()?;
         table.values_mut(&name)?.copy_from_slice(&value);
+        state.push(!parameter.trained);
     }
-    Ok(table)
+    Ok((table, state))
 }
 
 /// The name of a parameter of the table as the loss knows it.

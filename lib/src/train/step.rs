@@ -12,7 +12,7 @@ use super::autograd::{
 use super::card::Past;
 use super::grad_cache::{Gradient, embed, parts};
 use super::trainer::Training;
-use super::{Evaluation, TokenBatch, Trainer, own};
+use super::{Evaluation, TokenBatch, Trainer};
 use crate::error::expect;
 use crate::loss::{Batch, Loss, Term, total};
 use crate::model::Model;
@@ -134,10 +134,10 @@ impl Training {
             parts => embed(&*self.model, parts, dropout, &mut self.inference)?,
         };
 
-        let (value, terms, gradient, own_gradient) = {
+        let (value, terms, gradient, own_gradient, state) = {
             let mut variables = variables(batch, &outputs, self.model.width(), candle_core::DType::F32)?;
             let layers = prior_variables(batch, &outputs, self.model.width(), &prior)?;
-            let own = own::variables(&self.own.table, candle_core::DType::F32)?;
+            let own = self.own.variables()?;
             let seen = loss_batch(&*self.model, batch, &outputs, &tensors(&variables), &named(&own))?;
             let layers_seen = layers.iter().map(|(layer, columns)| (*layer, tensors(columns))).collect();
             let seen = Batch { progress: self.progress(), layers: layers_seen, ..seen };
@@ -152,8 +152,9 @@ impl Training {
                 return Ok((value, values_by_name));
             }
             variables.extend(layers.into_iter().flat_map(|(_, columns)| columns));
+            let state = self.loss.observe(&seen)?;
             let (values, own) = gradients(&(loss * share)?, &variables, &own)?;
-            (value, values_by_name, Gradient { values, bounds: outputs.bounds.clone() }, own)
+            (value, values_by_name, Gradient { values, bounds: outputs.bounds.clone() }, own, state)
         };
 
         if let [whole] = parts.as_slice() {
@@ -167,6 +168,7 @@ impl Training {
             }
         }
         self.own.add_gradient(&own_gradient)?;
+        self.own.observe(state)?;
         if self.done == 0 {
             check_reached(&*self.model, &self.optimizer, &gradient.values)?;
         }

@@ -21,7 +21,7 @@ pub(super) fn of(kind: &Kind<'_>, losses: &[String]) -> String {
 }
 
 /// The names of losses, without `Loss`, and the entry.
-const CITATIONS: [(&str, &str); 21] = [
+const CITATIONS: [(&str, &str); 22] = [
     (
         "Sentence-BERT",
         "@inproceedings{reimers-2019-sentence-bert,
@@ -51,6 +51,18 @@ const CITATIONS: [(&str, &str); 21] = [
     eprint={2205.04733},
     archivePrefix={arXiv},
     primaryClass={cs.IR}
+}",
+    ),
+    (
+        "CSR",
+        "@misc{wen2025matryoshkarevisitingsparsecoding,
+    title={Beyond Matryoshka: Revisiting Sparse Coding for Adaptive Representation},
+    author={Tiansheng Wen and Yifei Wang and Zequn Zeng and Zhong Peng and Yudi Su and Xinyang Liu and Bo Chen and \
+         Hongwei Liu and Stefanie Jegelka and Chenyu You},
+    year={2025},
+    eprint={2503.01776},
+    archivePrefix={arXiv},
+    primaryClass={cs.LG}
 }",
     ),
     (

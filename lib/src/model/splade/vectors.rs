@@ -55,7 +55,7 @@ impl SparseVectors {
     }
 
     /// Those of a vocabulary, without texts.
-    pub(super) fn empty(dim: usize) -> Self {
+    pub(in crate::model) fn empty(dim: usize) -> Self {
         Self { dim, starts: vec![0], words: Vec::new(), weights: Vec::new() }
     }
 
@@ -120,7 +120,7 @@ impl SparseVectors {
     }
 
     /// Adds those of the same vocabulary.
-    pub(super) fn extend(&mut self, others: &Self) {
+    pub(in crate::model) fn extend(&mut self, others: &Self) {
         (0..others.len()).for_each(|text| self.push_row(others.row(text)));
     }
 

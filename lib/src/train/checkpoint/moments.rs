@@ -6,7 +6,7 @@ use std::path::Path;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
-use crate::nn::Parameters;
+use crate::nn::{Parameter, Parameters};
 use crate::train::Optimizer;
 use crate::train::own::Own;
 use crate::{Result, files};
@@ -22,51 +22,57 @@ const VALUE: &str = "value";
 
 /// One tensor per moment and trained parameter.
 pub(super) fn write(path: &Path, optimizer: &Optimizer, parameters: &Parameters) -> Result<()> {
-    write_all(path, optimizer, parameters, &optimizer.moments())
+    files::write_tensors(path, tensors(optimizer, parameters, &optimizer.moments()), None)
 }
 
-/// The same of the loss's parameters, and one tensor per trained parameter itself.
+/// The same of the loss's parameters, and one tensor per parameter itself: state is among them, which has no moments.
 pub(super) fn write_own(path: &Path, own: &Own) -> Result<()> {
-    let values = own.trained();
-    let mut all = own.optimizer.moments();
-    all.push((VALUE, &values));
-    write_all(path, &own.optimizer, &own.table, &all)
+    let moments = own.optimizer.moments();
+    let values = own
+        .table
+        .entries()
+        .iter()
+        .map(|entry| (format!("{VALUE}.{}", entry.name), &entry.shape[..], &own.table.values[entry.range.clone()]));
+    files::write_tensors(path, tensors(&own.optimizer, &own.table, &moments).chain(values), None)
 }
 
-fn write_all(path: &Path, optimizer: &Optimizer, parameters: &Parameters, moments: &[(&str, &[f32])]) -> Result<()> {
-    let tensors = moments.iter().flat_map(|(moment, values)| {
+/// Moments with their names and shapes.
+fn tensors<'a>(
+    optimizer: &'a Optimizer,
+    parameters: &'a Parameters,
+    moments: &'a [(&'static str, &'a [f32])],
+) -> impl Iterator<Item = (String, &'a [usize], &'a [f32])> {
+    moments.iter().flat_map(|(moment, values)| {
         let slots = optimizer.slots(parameters);
         slots.map(move |(entry, range)| (format!("{moment}.{}", entry.name), &entry.shape[..], &values[range]))
-    });
-    files::write_tensors(path, tensors, None)
+    })
 }
 
 /// The moments in the order of the optimiser's own. The error says what is wrong.
 pub(super) fn read(folder: &Path, optimizer: &Optimizer, parameters: &Parameters) -> Result<Vec<Vec<f32>>, String> {
-    let names: Vec<&str> = optimizer.moments().into_iter().map(|(name, _)| name).collect();
-    read_all(folder, NAME, optimizer, parameters, &names)
+    read_all(folder, NAME, &asked(optimizer, parameters))
 }
 
-/// The moments of the loss's parameters and, last, those that are trained.
+/// The moments of the loss's parameters and, last, those themselves.
 pub(super) fn read_own(folder: &Path, own: &Own) -> Result<Vec<Vec<f32>>, String> {
-    let moments = own.optimizer.moments();
-    let names: Vec<&str> = moments.into_iter().map(|(name, _)| name).chain([VALUE]).collect();
-    read_all(folder, OWN, &own.optimizer, &own.table, &names)
+    let mut all = asked(&own.optimizer, &own.table);
+    all.push((VALUE, own.table.entries().iter().collect()));
+    read_all(folder, OWN, &all)
 }
 
-fn read_all(
-    folder: &Path,
-    file: &str,
-    optimizer: &Optimizer,
-    parameters: &Parameters,
-    names: &[&str],
-) -> Result<Vec<Vec<f32>>, String> {
+/// Each moment, and what it is a moment of.
+fn asked<'a>(optimizer: &'a Optimizer, parameters: &'a Parameters) -> Vec<(&'static str, Vec<&'a Parameter>)> {
+    let trained = || optimizer.slots(parameters).map(|(entry, _)| entry).collect();
+    optimizer.moments().into_iter().map(|(name, _)| (name, trained())).collect()
+}
+
+fn read_all(folder: &Path, file: &str, asked: &[(&str, Vec<&Parameter>)]) -> Result<Vec<Vec<f32>>, String> {
     // The whole file, whose length the list of files has told: what its header claims allocates nothing.
     let bytes = fs::read(folder.join(file)).map_err(|error| format!("{file}: {error}"))?;
     let stored = SafeTensors::deserialize(&bytes).map_err(|error| format!("{file}: {error}"))?;
-    let moment = |moment: &str| {
-        let mut values = Vec::with_capacity(optimizer.trained());
-        for (entry, _) in optimizer.slots(parameters) {
+    let moment = |moment: &str, entries: &[&Parameter]| {
+        let mut values = Vec::with_capacity(entries.iter().map(|entry| entry.range.len()).sum());
+        for entry in entries {
             let name = format!("{moment}.{}", entry.name);
             let tensor = stored.tensor(&name).map_err(|error| format!("{file}: {error}"))?;
             if tensor.dtype() != Dtype::F32 || tensor.shape() != entry.shape {
@@ -84,5 +90,5 @@ fn read_all(
         }
         Ok(values)
     };
-    names.iter().map(|name| moment(name)).collect()
+    asked.iter().map(|(name, entries)| moment(name, entries)).collect()
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::autograd::{loss_batch, loss_value, named, tensors, variables};
 use super::grad_cache::{embed, parts};
 use super::trainer::Training;
-use super::{MicroBatch, TokenBatch, Trainer, own};
+use super::{MicroBatch, TokenBatch, Trainer};
 use crate::data::{TrainingSet, plan_batches};
 use crate::model::{Model, as_type, downcast};
 use crate::{Error, Result};
@@ -236,7 +236,7 @@ impl Training {
 
     fn held_out_loss(&mut self) -> Result<f64> {
         let budget = Some(MicroBatch::Tokens(self.model.pass_tokens()));
-        let own = own::variables(&self.own.table, candle_core::DType::F32)?;
+        let own = self.own.variables()?;
         let (mut sum, mut examples) = (0.0, 0);
         for batch in &self.validation.held_out {
             let outputs = embed(&*self.model, &parts(batch, budget), None, &mut self.inference)?;
