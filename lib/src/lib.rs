@@ -15,12 +15,11 @@
 //! let baseline = bm25.search(&test.queries, 100)?;
 //! let triples = bm25_negatives(&train.queries, &train.qrels, &data.corpus, MineConfig::default())?;
 //!
-//! // 3. A model: a tokenizer trained on the corpus, a small encoder from scratch.
-//! let tokenizer = Tokenizer::train_wordpiece(&data.corpus.texts(), &WordPieceConfig::default())?;
-//! let model = BiEncoder::new(BertConfig::default(), tokenizer, BiEncoderConfig::default(), 42)?;
+//! // 3. A model: the small one that the library brings along, or one of the hub by its name.
+//! let model = BiEncoder::tiny()?;
 //!
 //! // 4. Training: an iterator of steps, with a loss of the library or a closure of candle ops.
-//! let config = TrainConfig { learning_rate: 1e-3, ..Default::default() };
+//! let config = TrainConfig { learning_rate: 5e-4, ..Default::default() };
 //! let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), config)?;
 //! let mut curve = LossCurve::new("training loss");
 //! for step in trainer.steps(&triples)? {

@@ -1,9 +1,9 @@
 //! Losses side by side.
 
 use kensaku::Result;
-use kensaku::data::TrainingSet;
+use kensaku::data::{TrainingSet, plan_batches};
 use kensaku::loss::{self, CoSENT, CosineSimilarity, Loss, MultipleNegativesRanking};
-use kensaku::train::{CompareConfig, Trainer};
+use kensaku::train::{CompareConfig, TrainConfig, Trainer};
 use polars::prelude::*;
 
 use super::{config, small, words};
@@ -37,9 +37,14 @@ pub(super) fn compared() -> Result<()> {
 
     // As a trainer of its own.
     let (train, _) = data.split(0.2, config().seed)?;
-    let alone = kensaku::train::TrainConfig { total_steps: Some(20), epochs: 9, ..config() };
+    let alone = TrainConfig { total_steps: Some(20), ..config() };
     let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), alone)?;
-    let alone: Vec<f64> = trainer.steps(&train)?.take(20).map(|step| Ok(step?.loss)).collect::<Result<_>>()?;
+    let mut plan = Vec::new();
+    for epoch in 0..5 {
+        plan.extend(plan_batches(&train.columns(), 12, true, config().seed, epoch)?);
+    }
+    let step = |rows: &Vec<usize>| Ok(trainer.step(&trainer.batch(&train, rows)?)?.loss);
+    let alone: Vec<f64> = plan[..20].iter().map(step).collect::<Result<_>>()?;
     assert_eq!(course[1..].iter().flatten().copied().collect::<Vec<_>>(), alone);
     let text = found.to_string();
     assert_eq!(text.lines().count(), 4);

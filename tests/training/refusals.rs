@@ -54,7 +54,8 @@ pub(super) fn odd_settings() -> Result<()> {
     assert_eq!(
         message_of(labelled),
         "the loss MultipleNegativesRanking needs pairs, with or without negatives, without labels; found query, \
-         positive, whole numbers as labels; losses that fit: AnglE, Contrastive, CoSENT, CosineSimilarity, OnlineContrastive"
+         positive, whole numbers as labels; losses that fit: AnglE, Contrastive, ContrastiveTension, CoSENT, \
+         CosineSimilarity, OnlineContrastive, Softmax"
     );
     let negatives = steps_on(&["query", "positive", "negative", "label"], CosineSimilarity::default());
     assert!(

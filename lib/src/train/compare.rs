@@ -8,13 +8,13 @@ use polars::prelude::*;
 use super::autograd::{loss_batch, tensors, variables};
 use super::grad_cache::{embed, parts};
 use super::{MicroBatch, TokenBatch, TrainConfig, Trainer};
-use crate::data::{LabelKind, Labels, TrainingSet};
+use crate::data::{LabelKind, Labels, TrainingSet, plan_batches};
 use crate::error::expect;
 use crate::loss::{Batch, Loss, Scoring};
 use crate::model::Model;
 use crate::nn::Activations;
 use crate::show::LossCurve;
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 
 /// How losses are compared.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,9 +113,10 @@ where
 struct Course {
     train: TrainConfig,
     data: TrainingSet,
+    /// The rows of the batches of each step.
+    plan: Vec<Vec<Vec<usize>>>,
     held_out: Vec<TokenBatch>,
     measure: &'static str,
-    steps: usize,
     every: usize,
     lines: Vec<Line>,
     curve: LossCurve,
@@ -138,9 +139,8 @@ impl Course {
         let rows: Vec<usize> = (0..held_out.len()).collect();
         let tokens = |rows: &[usize]| TokenBatch::new(model, &held_out.columns(), held_out.labels(), rows);
         let batches = rows.chunks(size.max(2)).map(tokens).collect::<Result<_>>()?;
-        let epochs = (config.steps * size * config.train.accumulate).div_ceil(data.len().max(1)) + 1;
+        let plan = plan(&data, config)?;
         let train = TrainConfig {
-            epochs,
             total_steps: Some(config.steps),
             checkpoint: None,
             validation: Default::default(),
@@ -149,9 +149,9 @@ impl Course {
         Ok(Self {
             train,
             data,
+            plan,
             held_out: batches,
             measure,
-            steps: config.steps,
             every: config.steps.div_ceil(config.measurements),
             lines: Vec::new(),
             curve: LossCurve::new(format!("{measure} on held-out examples")),
@@ -161,21 +161,19 @@ impl Course {
     fn run<M: Model>(&mut self, name: String, mut trainer: Trainer<M>) -> Result<()> {
         let taken = self.lines.iter().any(|line| line.name == name);
         expect("name", &name, "names that differ", !taken)?;
+        trainer.training.check_fit(self.data.columns().len(), self.data.labels())?;
         let (start, mut losses) = (Instant::now(), Vec::new());
         let mut measured = vec![(0, self.measure(trainer.model())?)];
         self.curve.push_to(&name, 0, measured[0].1);
-        while losses.len() < self.steps {
-            let ahead = self.every.min(self.steps - losses.len());
-            let before = losses.len();
-            for step in trainer.steps(&self.data)?.take(ahead) {
-                losses.push(step?.loss);
+        for (step, batches) in (1..).zip(&self.plan) {
+            interrupt::check("comparing losses")?;
+            let batches = batches.iter().map(|rows| trainer.batch(&self.data, rows)).collect::<Result<Vec<_>>>()?;
+            losses.push(trainer.accumulated_step(&batches)?.loss);
+            if step % self.every == 0 || step == self.plan.len() {
+                let value = self.measure(trainer.model())?;
+                self.curve.push_to(&name, step, value);
+                measured.push((step, value));
             }
-            if losses.len() == before {
-                break;
-            }
-            let value = self.measure(trainer.model())?;
-            self.curve.push_to(&name, losses.len(), value);
-            measured.push((losses.len(), value));
         }
         self.lines.push(Line { name, losses, measured, seconds: start.elapsed().as_secs_f64() });
         Ok(())
@@ -219,6 +217,20 @@ impl Course {
     }
 }
 
+/// The rows of each step's batches, over as many epochs as it takes.
+fn plan(data: &TrainingSet, config: &CompareConfig) -> Result<Vec<Vec<Vec<usize>>>> {
+    let TrainConfig { batch_size, accumulate, no_duplicates, seed, .. } = config.train;
+    let (mut batches, count) = (Vec::new(), config.steps * accumulate);
+    for epoch in 0.. {
+        let epoch = plan_batches(&data.columns(), batch_size, no_duplicates, seed, epoch)?;
+        batches.extend(epoch.into_iter().take(count - batches.len()));
+        if batches.len() == count {
+            break;
+        }
+    }
+    Ok(batches.chunks(accumulate).map(<[_]>::to_vec).collect())
+}
+
 /// `1 / rank` of each query's positive among its scores; what scores alike is ranked before it.
 fn reciprocal_ranks(batch: &Batch) -> Result<Vec<f64>> {
     let scores = batch.scores()?.to_vec2::<f32>()?;
@@ -230,7 +242,8 @@ fn reciprocal_ranks(batch: &Batch) -> Result<Vec<f64>> {
 }
 
 fn spearman(scores: Vec<f32>, labels: Vec<f32>) -> Result<f64> {
-    let frame = df!("scores" => scores, "labels" => labels)?;
+    let doubles = |numbers: Vec<f32>| numbers.into_iter().map(f64::from).collect::<Vec<_>>();
+    let frame = df!("scores" => doubles(scores), "labels" => doubles(labels))?;
     let found = frame.lazy().select([spearman_rank_corr(col("scores"), col("labels"), false)]).collect()?;
     // Without a correlation, as of scores that are all alike, it is none.
     Ok(found.columns()[0].f64()?.get(0).filter(|value| value.is_finite()).unwrap_or(0.0))
