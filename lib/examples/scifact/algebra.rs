@@ -1,4 +1,4 @@
-//! Two things of linear algebra, for the beginnings of models.
+//! Principal axes, for the beginning of a projection.
 
 use anyhow::Result;
 use kensaku::prelude::*;
@@ -30,24 +30,4 @@ fn orthonormal(rows: &mut [Vec<f64>]) {
         let length = row.iter().map(|x| x * x).sum::<f64>().sqrt();
         row.iter_mut().for_each(|x| *x /= length);
     }
-}
-
-/// The `W` of least `|X W - Y|² + ridge |W|²`, by elimination: `(n, a)`, `(n, b)` -> `(a, b)`.
-pub fn least_squares(x: &Tensor, y: &Tensor, ridge: f64) -> Result<Tensor> {
-    let products = x.t()?.matmul(&Tensor::cat(&[x, y], 1)?)?.to_dtype(DType::F64)?;
-    let mut rows = products.to_vec2::<f64>()?;
-    let size = rows.len();
-    (0..size).for_each(|row| rows[row][row] += ridge);
-    // The matrix is positive definite: no pivot is 0.
-    for pivot in 0..size {
-        let scale = 1.0 / rows[pivot][pivot];
-        rows[pivot].iter_mut().for_each(|value| *value *= scale);
-        let own = rows[pivot].clone();
-        for (_, row) in rows.iter_mut().enumerate().filter(|(row, _)| *row != pivot) {
-            let factor = row[pivot];
-            row.iter_mut().zip(&own).for_each(|(value, own)| *value -= factor * own);
-        }
-    }
-    let solution: Vec<f64> = rows.into_iter().flat_map(|row| row.into_iter().skip(size)).collect();
-    Ok(Tensor::from_vec(solution, (size, y.dim(1)?), &Device::Cpu)?.to_dtype(DType::F32)?)
 }
