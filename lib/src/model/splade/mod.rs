@@ -68,8 +68,8 @@ impl Splade {
     }
 
     /// A new model on an encoder with its tokenizer, such as those of a [`BiEncoder`](super::BiEncoder), to be trained. The
-    /// head's map is the identity, not drawn: the words of a text, whose embeddings its hidden states are made of, score
-    /// highest from the start.
+    /// head's map is the identity, not drawn, and its bias keeps out all words but those that score two deviations above
+    /// others: one in 40 at a token, and the words of a text, whose embeddings its hidden states are made of.
     pub fn on(encoder: Encoder, tokenizer: Tokenizer, config: SpladeConfig, seed: u64) -> Result<Self> {
         Self::from_parts(MaskedLm::plain(encoder, seed)?, tokenizer, config)
     }

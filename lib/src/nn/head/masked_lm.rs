@@ -45,15 +45,24 @@ impl MaskedLm {
         Ok(Self { encoder, transform, bias })
     }
 
-    /// The same, but the head's map is the identity where it is square.
+    /// The same with a head that scores few words: its map is the identity where it is square; its norm makes vectors of
+    /// length 1, so that the scores of word `j` at tokens that have nothing to do with it deviate by `|E_j| / sqrt(E)`, with
+    /// `E` numbers of the embedding `E_j`; and its bias is minus two of these.
     pub(crate) fn plain(encoder: Encoder, seed: u64) -> Result<Self> {
         let mut head = Self::new(encoder, seed)?;
-        let (width, inner) = (head.encoder.spec().width, head.encoder.spec().embedding);
+        let (width, inner, words) = (head.encoder.spec().width, head.encoder.spec().embedding, head.encoder.words());
+        let (map, norm, bias) = (head.transform.map(), head.transform.norm_weight(), head.bias.clone());
+        let values = &mut head.encoder.parameters_mut().values;
         if width == inner {
-            let place = head.transform.map();
-            let weight = &mut head.encoder.parameters_mut().values[place];
-            weight.fill(0.0);
-            weight.iter_mut().step_by(width + 1).for_each(|one| *one = 1.0);
+            values[map.clone()].fill(0.0);
+            values[map].iter_mut().step_by(width + 1).for_each(|one| *one = 1.0);
+        }
+        let root = (inner as f32).sqrt();
+        if let (Some(norm), Some(bias)) = (norm, bias) {
+            values[norm].fill(1.0 / root);
+            let length = |row: &[f32]| row.iter().map(|value| value * value).sum::<f32>().sqrt();
+            let biases: Vec<f32> = values[words].chunks_exact(inner).map(|row| -2.0 * length(row) / root).collect();
+            values[bias].copy_from_slice(&biases);
         }
         Ok(head)
     }

@@ -28,6 +28,11 @@ impl Transform {
         self.dense.weight_range()
     }
 
+    /// Where the weight of its norm lies, if it has one.
+    pub(super) fn norm_weight(&self) -> Option<std::ops::Range<usize>> {
+        self.norm.as_ref().map(ParamRange::weight_range)
+    }
+
     /// From `cache.input (n, H)`: `cache.output (n, E)`.
     pub(super) fn forward(&self, values: &[f32], rows: usize, cache: &mut HeadCache) {
         let HeadCache { input, pre, activated, norm, output, .. } = cache;
