@@ -113,6 +113,6 @@ mod tests {
             assert_eq!((card(text).front_matter(), card(text).body()), ("", text));
         }
         assert_eq!(card("---\na: b\n---").body(), "");
-        assert_eq!(format!("{whole:?}"), "Card of a/b, 43 characters");
+        assert_eq!(format!("{whole:?}"), "Card of a/b, 40 characters");
     }
 }

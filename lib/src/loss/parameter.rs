@@ -51,8 +51,14 @@ impl LossParameter {
 
     fn uniform(name: &str, shape: &[usize], inputs: usize, rng: &mut Philox) -> Result<Self> {
         let most = 1.0 / (inputs.max(1) as f64).sqrt();
-        let numbers: Vec<f32> =
-            (0..shape.iter().product()).map(|_| ((2.0 * rng.uniform() - 1.0) * most) as f32).collect();
+        let count = shape.iter().fold(1_usize, |count, side| count.saturating_mul(*side));
+        let mut numbers: Vec<f32> = Vec::new();
+        numbers.try_reserve_exact(count).map_err(|_| Error::Shape {
+            what: format!("parameter `{name}` of the loss"),
+            found: format!("{shape:?}"),
+            expected: "as many numbers as memory holds".to_owned(),
+        })?;
+        numbers.extend((0..count).map(|_| ((2.0 * rng.uniform() - 1.0) * most) as f32));
         Self::new(name, &Tensor::from_vec(numbers, shape, &Device::Cpu)?)
     }
 }

@@ -48,7 +48,7 @@ fn matches(field: &'static str, pattern: &str, parameters: &Parameters, others: 
     let found: Vec<usize> =
         entries.iter().enumerate().filter(|(_, entry)| regex.is_match(&entry.name)).map(|(index, _)| index).collect();
     if found.is_empty() && !others.entries().iter().any(|entry| regex.is_match(&entry.name)) {
-        let such_as = entries.first().map_or("", |entry| &entry.name);
+        let such_as = entries.first().or(others.entries().first()).map_or("", |entry| &entry.name);
         let count = entries.len() + others.entries().len();
         return Err(error(format!("a pattern that matches one of the {count} parameters, such as `{such_as}`")));
     }

@@ -104,6 +104,11 @@ impl Training {
         if !own_norm.is_finite() {
             return Err(not_finite(&self.own.table, step, own_norm, rows()));
         }
+        if step == 1 && grad_norm == 0.0 && own_norm == 0.0 {
+            log::warn!(
+                "step 1: the gradient is 0: this batch trains nothing (`trainer.preflight(&data)?` looks for the reason)"
+            );
+        }
         self.done = step;
         if let Some(round) = self.round.as_mut().filter(|_| planned) {
             round.done += 1;

@@ -95,12 +95,13 @@ pub(crate) fn largest(latents: &Tensor, most: usize, counts: impl Fn(usize) -> b
         let start = mask.len();
         mask.resize(start + width, 0f32);
         for latent in taken {
-            mask[start + latent] = 1.0;
+            // What is not above 0 is shut: it has no gradient.
+            mask[start + latent] = f32::from(row[latent] > 0.0);
             active[latent] |= row[latent] > ACTIVE;
         }
     }
     let mask = Tensor::from_vec(mask, latents.shape(), latents.device())?.to_dtype(latents.dtype())?;
-    Ok(Largest { values: (latents * mask)?.relu()?, active })
+    Ok(Largest { values: (latents * mask)?, active })
 }
 
 #[cfg(test)]

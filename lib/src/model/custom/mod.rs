@@ -152,7 +152,7 @@ impl CustomModel {
 
     /// What the head makes of hidden states, after a look at its shape.
     fn head_outputs(&self, states: &Tensor, bounds: &[usize], parameters: &[(String, Tensor)]) -> Result<Tensor> {
-        let outputs = self.head.apply(states, bounds, parameters)?;
+        let outputs = self.head.apply(states, bounds, parameters)?.to_dtype(states.dtype())?;
         let expected = [self.rows(bounds), self.dim()];
         match outputs.dims() == expected {
             true => Ok(outputs),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::head_site;
 use super::spec::ClassifierSpec;
 use super::transform::Transform;
+use crate::error::expect;
 use crate::nn::activations::Read;
 use crate::nn::blocks::dropout::{self, Site};
 use crate::nn::blocks::linear;
@@ -43,6 +44,7 @@ impl Classifier {
     /// Puts a new head for `labels` labels on an encoder: matrices drawn as the encoder's, biases 0,
     /// norms 1.
     pub fn new(mut encoder: Encoder, labels: usize, seed: u64) -> Result<Self> {
+        expect("labels", labels, "at most 1000000", labels <= 1_000_000)?;
         encoder.remove_head();
         let own = encoder.parameters().entries().len();
         let mut model = Self::on(encoder, default_labels(labels))?;

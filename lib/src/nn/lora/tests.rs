@@ -175,7 +175,9 @@ fn merged_it_computes_the_same() {
             encoder.forward_int8(&batch, &mut activations, &encoder.quantize()).unwrap();
             activations.hidden().to_vec()
         };
-        assert_eq!(int8(&encoder), int8(&merged));
+        let off =
+            int8(&encoder).iter().zip(int8(&merged)).map(|(ours, theirs)| (ours - theirs).abs()).fold(0.0, f32::max);
+        assert!(off < 1e-5, "{off}");
     }
 }
 
