@@ -72,7 +72,7 @@ impl Custom {
     ///
     /// // A temperature that is learned, as in CLIP.
     /// let loss = loss::custom(|batch| {
-    ///     let scores = cosine(batch.queries()?, batch.docs()?)?;
+    ///     let scores = cosine(batch.queries()?, &batch.docs()?)?;
     ///     cross_entropy(&scores.broadcast_mul(&batch.parameter("log_scale")?.exp()?)?, &batch.own()?)
     /// })
     /// .parameter("log_scale", &Tensor::new(3f32, &Device::Cpu)?)?;

@@ -60,9 +60,9 @@ impl Quantization {
     /// use kensaku::model::{Codes, Quantization};
     /// # use kensaku::candle_core::{Device, Tensor};
     ///
-    /// let vectors = Tensor::new(&[[0.0f32, 1.0, -1.0], [1.0, 0.5, 2.0]], &Device::Cpu)?;
+    /// let vectors = Tensor::new(&[[0.0f32, 255.0, -255.0], [255.0, 0.0, 0.0]], &Device::Cpu)?;
     /// assert_eq!(Quantization::Uint8.of(&vectors, None)?, Codes::U8(vec![0, 255, 0, 255, 0, 255]));
-    /// assert_eq!(Quantization::Ubinary.of(&vectors, None)?, Codes::U8(vec![0b0100_0000, 0b1110_0000]));
+    /// assert_eq!(Quantization::Ubinary.of(&vectors, None)?, Codes::U8(vec![0b0100_0000, 0b1000_0000]));
     /// # Ok::<(), kensaku::Error>(())
     /// ```
     ///
