@@ -53,7 +53,7 @@ fn main() -> Result<()> {
     println!("{} texts, {:.0?}", texts.len(), start.elapsed());
     let vectors = teacher_vectors(&teacher, &texts)?;
     println!("teacher {:?}, {:.0?}", vectors.dims(), start.elapsed());
-    let axes = algebra::principal_axes(&vectors, WIDTH)?;
+    let axes = algebra::principal_axes(&vectors, WIDTH)?.t()?.contiguous()?;
 
     let kept = vocabulary(&teacher, &texts)?;
     let tokenizer = Tokenizer::from_bytes(pruned(&teacher, &kept)?)?;

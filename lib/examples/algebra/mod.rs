@@ -1,8 +1,8 @@
-//! The linear algebra of a model's beginning.
+//! The linear algebra of a model's beginning, for several examples.
 
 use kensaku::prelude::*;
 
-/// The `count` directions in which the rows of `(n, width)` are longest, as columns `(width, count)`: orthogonal iteration
+/// The `count` directions in which the rows of `(n, width)` are longest, as rows `(count, width)`: orthogonal iteration
 /// on their second moments. Nothing is subtracted, so that cosines stay what they are.
 pub fn principal_axes(rows: &Tensor, count: usize) -> Result<Tensor> {
     let moments = rows.t()?.matmul(rows)?.to_dtype(DType::F64)?;
@@ -14,8 +14,7 @@ pub fn principal_axes(rows: &Tensor, count: usize) -> Result<Tensor> {
         axes = Tensor::from_vec(axes.concat(), (count, width), &Device::Cpu)?.matmul(&moments)?.to_vec2()?;
         orthonormal(&mut axes);
     }
-    let axes = Tensor::from_vec(axes.concat(), (count, width), &Device::Cpu)?.to_dtype(DType::F32)?;
-    Ok(axes.t()?.contiguous()?)
+    Ok(Tensor::from_vec(axes.concat(), (count, width), &Device::Cpu)?.to_dtype(DType::F32)?)
 }
 
 /// Gram and Schmidt: each row loses what it shares with those before it, and gets length 1.

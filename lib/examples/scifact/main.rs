@@ -5,6 +5,7 @@
 //!
 //! The first argument is `bi` or `colbert`; the second the folder that models are saved to.
 
+#[path = "../algebra/mod.rs"]
 mod algebra;
 mod bi;
 mod colbert;
