@@ -96,7 +96,7 @@ pub enum Error {
     /// A trainable parameter that the loss does not reach.
     #[error("parameter `{parameter}` got no gradient: the loss does not depend on it")]
     MissingGradient { parameter: String },
-    /// A loss with a variable of its own that no optimiser knows.
+    /// A loss that uses a variable which is not trained.
     #[error(
         "the loss uses a candle `Var` that nothing trains: `loss::custom(..).parameter(\"name\", &value)?` trains it, and \
          `batch.parameter(\"name\")?` is its value; a constant is a `Tensor`"

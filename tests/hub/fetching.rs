@@ -102,7 +102,7 @@ fn resumed() {
         (0..5).for_each(|_| fake.fault("model.safetensors", Fault::Cut(0)));
         let said = message(fake.hub().fetch(NAME));
         assert!(said.starts_with("org/name: model.safetensors: ") && said.contains("after 1000 of"), "{said}");
-        assert!(said.ends_with("run it again: it goes on from there"), "{said}");
+        assert!(said.ends_with("run it again to resume the download"), "{said}");
         let part = format!("hub/models--org--name/blobs/{}.incomplete", sha256(&content));
         assert_eq!(fs::read(fake.home.path().join(&part)).unwrap(), content[..1_000]);
         fake.state().faults.clear();

@@ -161,7 +161,7 @@ impl<'a> Blob<'a> {
     }
 }
 
-const CUT: &str = "run it again: it goes on from there";
+const CUT: &str = "run it again to resume the download";
 
 fn is_cut(error: &Error) -> bool {
     matches!(error, Error::Hub { advice, .. } if advice == CUT)

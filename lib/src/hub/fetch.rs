@@ -141,7 +141,7 @@ fn module_folders(dir: &Path) -> Result<Vec<String>> {
     let stored = folder::optional_json(dir, "modules.json")?;
     let path = |module: &Value| module["path"].as_str().map(|path| path.trim_matches('/').to_owned());
     let mut folders: Vec<String> = stored.as_array().into_iter().flatten().filter_map(path).collect();
-    // The modules behind a router have folders, too.
+    // A router's modules have folders, too.
     let router = folder::optional_json(dir, "router_config.json")?;
     folders.extend(router["types"].as_object().into_iter().flatten().map(|(id, _)| id.clone()));
     folders.push(String::new());

@@ -139,7 +139,7 @@ impl<'a> Http<'a> {
     /// The error for a connection that ended too early.
     pub(super) fn cut(&self, place: &str, error: &reqwest::Error) -> Error {
         let problem = format!("the connection to {} broke ({})", self.hub.endpoint, causes(error));
-        hub_error(place, problem, "run it again: it goes on from what is there")
+        hub_error(place, problem, "run it again to resume the download")
     }
 
     /// The error for a status that does not get better by waiting.

@@ -79,7 +79,7 @@ impl Plan {
         }
         let modules: Value = folder::optional_json(dir, "modules.json")?;
         let of = modules[0]["type"].as_str().unwrap_or_default();
-        // Static embeddings have no encoder, and that behind a router is looked at by `load`.
+        // Static embeddings have no encoder; `load` checks the one of a router.
         let other = ["StaticEmbedding", "Router"].iter().any(|kind| of.ends_with(kind));
         let checked = !other && config["model_type"] != "model2vec";
         let problem = checked.then(|| nn::check_config(&encoder).err()).flatten().map(|error| error.to_string());

@@ -47,7 +47,7 @@ impl Default for PushConfig {
     }
 }
 
-/// The largest file of one upload, as the store behind the hub takes it.
+/// The largest file that the hub's storage takes in one upload.
 const LARGEST: u64 = 5_000_000_000;
 /// Of a file, for the hub to tell texts from other files.
 const SAMPLE: usize = 512;
@@ -150,7 +150,7 @@ async fn large(http: &Http<'_>, name: &Name, files: &[Local], pull_request: bool
     Ok(large)
 }
 
-/// Sends a large file to the store behind the hub, unless it is there.
+/// Uploads a large file to the hub's storage, unless it is there.
 async fn upload(http: &Http<'_>, name: &Name, file: &Local, oid: &str) -> Result<()> {
     const LFS: &str = "application/vnd.git-lfs+json";
     let place = format!("{name}: {}", file.path);

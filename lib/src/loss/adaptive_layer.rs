@@ -11,11 +11,10 @@ use crate::random::Philox;
 use crate::{Error, Result};
 
 /// `w_L loss(last layer) + w_p / k sum_l v_l loss(layer l) + w_k T sum_l KL(softmax(e_L / T) || softmax(e_l / T))`: trains
-/// models that can lose their last layers. The `k` layers `l` before the last are drawn anew for each step; layer 0 is what
-/// the embeddings make. The last layer teaches the others and learns nothing from their divergence.
+/// models that can drop their last layers. Each step samples `k` layers `l` before the last; layer 0 is the output of the
+/// embeddings. The last layer teaches the others and learns nothing from their divergence.
 ///
-/// The layers are those of the encoder, pooled as the last one is. Validation, which draws nothing, sees the last layer
-/// alone. Takes whole batches, without GradCache. Source: Li et al. 2024, "2D Matryoshka sentence embeddings". Values and
+/// The layers are those of the encoder, pooled as the last one is. Validation only sees the last layer. Takes whole batches, without GradCache. Source: Li et al. 2024, "2D Matryoshka sentence embeddings". Values and
 /// gradients equal sentence-transformers 6.2.
 ///
 /// ```
@@ -34,7 +33,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdaptiveLayer<L> {
     pub loss: L,
-    /// Layers drawn for each step; `None` for all.
+    /// Layers sampled per step; `None` for all.
     pub layers_per_step: Option<usize>,
     /// `w_L`
     pub last_layer_weight: f64,

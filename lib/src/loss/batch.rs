@@ -36,7 +36,7 @@ pub struct Batch {
     pub lists: Vec<usize>,
     /// How the model scores a query with a document.
     pub scoring: Scoring,
-    /// The same columns as layers before the last make them, by the number of the layer, for a loss that wants them
+    /// The columns as layers before the last output them, with the number of the layer, for a loss that needs them
     /// ([`AdaptiveLayer`](super::AdaptiveLayer)).
     pub layers: Vec<(usize, Vec<Tensor>)>,
     /// The parameters of the loss by their names ([`Batch::parameter`]).

@@ -15,8 +15,8 @@ use crate::random::Philox;
 #[derive(Clone)]
 pub struct Custom(Arc<dyn Loss>);
 
-/// Makes a loss of a closure, see the [module](super). The first step calls it twice: once of constants, to see that it holds
-/// no `Var` that nothing would train.
+/// Makes a loss of a closure, see the [module](super). The first step calls it twice: once with constants, to check that it
+/// uses no `Var` of its own, which would never be trained.
 pub fn custom(loss: impl Fn(&Batch) -> Result<Tensor> + Send + Sync + 'static) -> Custom {
     Custom::of(loss)
 }

@@ -150,8 +150,8 @@ pub trait Loss: Send + Sync {
         Ok(vec![Term { name: self.needs().name.to_owned(), weight: 1.0, value: self.loss(batch)? }])
     }
 
-    /// Tensors of its own that train with the model, for vectors of `dim` numbers; random ones by the seed. The loss
-    /// takes them from its batch ([`Batch::parameter`]).
+    /// The parameters that train with the model, for vectors of length `dim`; `seed` decides random ones. In [`Loss::loss`]
+    /// they are [`Batch::parameter`].
     fn parameters(&self, _dim: usize, _seed: u64) -> Result<Vec<LossParameter>> {
         Ok(Vec::new())
     }
@@ -162,8 +162,8 @@ pub trait Loss: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Which layers before the last it wants to see in a step ([`Batch::layers`]), of so many that the encoder has: 0 is what
-    /// the embeddings make.
+    /// The layers before the last whose outputs the loss needs in this step, as [`Batch::layers`], of an encoder with this
+    /// number of layers. 0 is the output of the embeddings.
     fn prior_layers(&self, _layers: usize, _rng: &mut Philox) -> Result<Vec<usize>> {
         Ok(Vec::new())
     }

@@ -1,4 +1,4 @@
-//! Parameters of a loss: numbers of its own that train with the model.
+//! Parameters of a loss, which train with the model.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -6,7 +6,7 @@ use super::{Batch, Custom, Loss, Needs, Term};
 use crate::random::Philox;
 use crate::{Error, Result};
 
-/// A tensor that a loss trains along with the model, with its first value.
+/// A parameter of a loss, with its initial value: it trains along with the model.
 ///
 /// A trainer calls it `loss.name`: by that name it has a learning rate of its own or is frozen (`learning_rate_mapping`,
 /// `freeze`), and checkpoints hold it. Its gradient is not clipped with that of the model, as in sentence-transformers.

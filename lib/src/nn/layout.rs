@@ -140,9 +140,9 @@ impl ParamRange {
     }
 
     /// The same in a table without the first `count` numbers.
-    pub(crate) fn behind(&self, count: usize) -> Self {
-        let behind = |range: &Range<usize>| range.start - count..range.end - count;
-        Self { weight: behind(&self.weight), bias: self.bias.as_ref().map(behind) }
+    pub(crate) fn without(&self, count: usize) -> Self {
+        let moved = |range: &Range<usize>| range.start - count..range.end - count;
+        Self { weight: moved(&self.weight), bias: self.bias.as_ref().map(moved) }
     }
 
     /// Both of them.

@@ -1,4 +1,4 @@
-//! The parameters of the loss, which train beside those of the model.
+//! The parameters of the loss, which train along with those of the model.
 
 use std::collections::HashSet;
 

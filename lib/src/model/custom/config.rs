@@ -1,4 +1,4 @@
-//! The settings of a model with a head of one's own.
+//! The settings of a model with a custom head.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! An encoder with a head of one's own, for what no other model is.
+//! An encoder with a custom head.
 
 mod config;
 mod encode;

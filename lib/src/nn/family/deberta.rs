@@ -44,7 +44,7 @@ pub struct DebertaConfig {
     pub position_buckets: i64,
     /// The largest distance; `max_position_embeddings` where it is below 1.
     pub max_relative_positions: i64,
-    /// Dropout before and behind the pooler of a classification head; behind it `hidden_dropout_prob` where absent.
+    /// Dropout before the pooler of a classification head; after it `cls_dropout`, or `hidden_dropout_prob` where that is absent.
     pub pooler_dropout: f32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cls_dropout: Option<f32>,

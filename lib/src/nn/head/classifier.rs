@@ -226,7 +226,7 @@ impl Classifier {
     /// Where its parameters lie: beside adapters the encoder's are not in the table.
     fn places(&self) -> (Transform, ParamRange) {
         let frozen = self.encoder.parameters().frozen();
-        (self.transform.behind(frozen), self.out.behind(frozen))
+        (self.transform.without(frozen), self.out.without(frozen))
     }
 
     /// The hidden states of a sequence that are pooled, and the share of each.

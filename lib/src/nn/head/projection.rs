@@ -102,7 +102,7 @@ impl Projection {
 
     /// Where the weight lies: beside adapters the encoder's parameters are not in the table.
     fn place(&self, parameters: &Parameters) -> ParamRange {
-        self.weight.behind(parameters.frozen())
+        self.weight.without(parameters.frozen())
     }
 
     fn on(encoder: &mut Encoder, dim: usize) -> Result<Self> {

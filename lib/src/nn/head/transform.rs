@@ -49,9 +49,9 @@ impl Transform {
     }
 
     /// The same in a table without the first `count` numbers.
-    pub(super) fn behind(&self, count: usize) -> Self {
-        let norm = self.norm.as_ref().map(|norm| norm.behind(count));
-        Self { dense: self.dense.behind(count), norm, ..*self }
+    pub(super) fn without(&self, count: usize) -> Self {
+        let norm = self.norm.as_ref().map(|norm| norm.without(count));
+        Self { dense: self.dense.without(count), norm, ..*self }
     }
 
     /// From `cache.d_output (n, E)`, which is overwritten: `cache.d_input (n, H)`, and the gradients of its parameters

@@ -14,7 +14,7 @@ impl WordTable {
     /// The name of its parameter.
     pub(crate) const NAME: &'static str = "query.weight";
 
-    /// Puts one behind what an encoder has, or changes the weights of the one that is there.
+    /// Appends one to an encoder's table, or changes the weights of the one that is there.
     pub(crate) fn on(encoder: &mut Encoder, weights: &[f32]) -> Result<Self> {
         let vocab = encoder.spec().vocab;
         if weights.len() != vocab {

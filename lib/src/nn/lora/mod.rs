@@ -24,8 +24,8 @@ use crate::random::Philox;
 pub(crate) use files::Prefixed;
 pub use settings::Lora;
 
-/// The adapters of an encoder. Its table of parameters holds `A` and `B` of each, behind those of a head that is trained
-/// with them, and nothing else: what is frozen has neither gradients nor moments, and copies of a model share it.
+/// The adapters of an encoder. Its table of parameters holds `A` and `B` of each, after the parameters of a head that
+/// is trained with them, and nothing else: what is frozen has neither gradients nor moments, and copies of a model share it.
 #[derive(Clone)]
 pub(super) struct Adapters {
     pub(super) settings: Lora,

@@ -205,7 +205,7 @@ impl VectorModules {
                 Map::Dense(place, activation) => {
                     let mut before = vec![0.0; rows * output];
                     if rows > 0 {
-                        let place = place.behind(parameters.frozen());
+                        let place = place.without(parameters.frozen());
                         linear::forward(&mut before, &vectors, place.weight(values), rows);
                         place.bias(values).into_iter().for_each(|bias| linear::add_bias(&mut before, bias));
                     }
@@ -216,7 +216,7 @@ impl VectorModules {
                     let mut after = vec![0.0; vectors.len()];
                     let mut cache = NormCache::default();
                     cache.fit(rows, *output, Storage::F32);
-                    let place = place.behind(parameters.frozen());
+                    let place = place.without(parameters.frozen());
                     let weights = place.as_norm(values, EPS);
                     norm::forward(&mut after, &mut vectors, Before::default(), weights, &mut cache, &mut []);
                     vectors = after;
@@ -243,13 +243,13 @@ impl VectorModules {
                     d.iter_mut().zip(before).for_each(|(d, before)| *d *= activation.slope(*before));
                     let (mut d_input, rows) = (vec![0.0; input.len()], input.len() / step.input);
                     if rows > 0 {
-                        let place = place.behind(frozen);
+                        let place = place.without(frozen);
                         linear::backward(&d, input, place.weight(values), rows, &mut d_input, place.grads(grads));
                     }
                     d = d_input;
                 }
                 (Map::LayerNorm(place), Kept::LayerNorm(cache)) => {
-                    let place = place.behind(frozen);
+                    let place = place.without(frozen);
                     let (d_gamma, d_beta) = place.grads(grads);
                     norm::backward(&mut d, place.weight(values), cache, &mut [], (Some(d_gamma), d_beta));
                 }
