@@ -1,12 +1,14 @@
 //! The vectors of texts that have one per token.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
-use crate::{Error, Result};
+use super::texts::WINDOW;
+use crate::{Error, Result, show};
 
 /// A matrix per text, as a late-interaction model makes them: the rows of all texts one after the other.
 ///
@@ -54,6 +56,31 @@ impl TokenEmbeddings {
             }
         }
         Ok(Self { ids, vectors, bounds })
+    }
+
+    /// Encodes texts that are made by rows, a window at a time and with progress: neither they nor their tokens fill memory.
+    /// `encode` takes the texts of a window, the number of its first text and a count of texts that are done; it returns the
+    /// rows of each text, and how many texts lost their end. Returns the embeddings and the sum of the latter.
+    pub(super) fn by_windows<'a>(
+        ids: Vec<String>,
+        dim: usize,
+        texts: impl Fn(Range<usize>) -> Vec<Cow<'a, str>>,
+        mut encode: impl FnMut(&[Cow<'a, str>], usize, &dyn Fn(usize)) -> Result<(Vec<Vec<f32>>, usize)>,
+    ) -> Result<(Self, usize)> {
+        let (count, mut truncated) = (ids.len(), 0);
+        let (mut values, mut bounds) = (Vec::new(), vec![0]);
+        let bar = show::progress("encode", Some(count));
+        for first in (0..count).step_by(WINDOW) {
+            let window = texts(first..count.min(first + WINDOW));
+            let (rows, cut) = encode(&window, first, &|texts| bar.inc(texts))?;
+            truncated += cut;
+            for rows in rows {
+                values.extend_from_slice(&rows);
+                bounds.push(values.len() / dim);
+            }
+        }
+        let vectors = Tensor::from_vec(values, (bounds[count], dim), &Device::Cpu)?;
+        Ok((Self::new(ids, vectors, bounds)?, truncated))
     }
 
     /// The number of texts.

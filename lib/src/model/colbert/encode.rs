@@ -3,17 +3,16 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::tokens::Sequences;
 use super::{ColBert, ColBertConfig, Rows};
 use crate::data::{Corpus, Queries};
 use crate::model::ranked::{Ranked, ranked};
-use crate::model::texts::{WINDOW, by_length, chunks_of_tokens, of_docs, of_queries, of_slice, report_truncated};
+use crate::model::texts::{by_length, chunks_of_tokens, of_docs, of_queries, of_slice, report_truncated};
 use crate::model::{Role, TokenEmbeddings};
 use crate::nn::{Activations, PackedBatch, Read, normalize_rows};
-use crate::{Error, Result, interrupt, show};
+use crate::{Error, Result, interrupt};
 
 impl ColBert {
     /// The vectors of each query, with progress.
@@ -75,32 +74,22 @@ impl ColBert {
         self.ids.encode(texts, query, &self.config, &self.tokenizer)
     }
 
-    /// Encodes texts that are made by rows, a window at a time: neither they nor their tokens fill memory.
     fn encode_windows<'a>(
         &self,
         ids: Vec<String>,
         query: bool,
         texts: impl Fn(Range<usize>) -> Vec<Cow<'a, str>>,
     ) -> Result<TokenEmbeddings> {
-        let (count, dim) = (ids.len(), self.dim());
-        let (mut values, mut bounds) = (Vec::new(), vec![0]);
-        let mut activations = Activations::inference();
-        let bar = show::progress("encode", Some(count));
-        let mut truncated = 0;
-        for first in (0..count).step_by(WINDOW) {
-            let sequences = self.sequences(&texts(first..count.min(first + WINDOW)), query)?;
-            truncated += sequences.truncated;
-            let rows = self.encode_sequences(&sequences, query, &mut activations, first, |texts| bar.inc(texts))?;
-            for rows in rows {
-                values.extend_from_slice(&rows);
-                bounds.push(values.len() / dim);
-            }
-        }
+        let (count, mut activations) = (ids.len(), Activations::inference());
+        let (embeddings, truncated) = TokenEmbeddings::by_windows(ids, self.dim(), texts, |texts, first, done| {
+            let sequences = self.sequences(texts, query)?;
+            let rows = self.encode_sequences(&sequences, query, &mut activations, first, done)?;
+            Ok((rows, sequences.truncated))
+        })?;
         let ColBertConfig { query_length, doc_length, .. } = self.config;
         let limit = if query { ("query_length", query_length) } else { ("doc_length", doc_length) };
         report_truncated(&self.told, truncated, (count, "texts"), limit);
-        let vectors = Tensor::from_vec(values, (bounds[count], dim), &Device::Cpu)?;
-        TokenEmbeddings::new(ids, vectors, bounds)
+        Ok(embeddings)
     }
 
     /// The rows of each text of a window, which starts with text `window`; in order of length, so that the progress is

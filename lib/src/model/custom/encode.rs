@@ -3,15 +3,13 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use candle_core::{Device, Tensor};
-
 use super::CustomModel;
 use crate::data::{Corpus, Queries};
-use crate::model::texts::{WINDOW, by_length, chunks_of_tokens, of_docs, of_queries, of_slice, report_truncated};
+use crate::model::texts::{by_length, chunks_of_tokens, of_docs, of_queries, of_slice, report_truncated};
 use crate::model::{Role, TokenEmbeddings};
 use crate::nn::{Activations, PackedBatch, Read};
 use crate::text::Encodings;
-use crate::{Error, Result, interrupt, show};
+use crate::{Error, Result, interrupt};
 
 impl CustomModel {
     /// What the head makes of each query, with progress: one row each, or one per token.
@@ -42,29 +40,19 @@ impl CustomModel {
         self.config.named_prompts().encode(&self.tokenizer, texts, role, self.config.max_length)
     }
 
-    /// Encodes texts that are made by rows, a window at a time: neither they nor their tokens fill memory.
     fn encode_windows<'a>(
         &self,
         ids: Vec<String>,
         role: Role,
         texts: impl Fn(Range<usize>) -> Vec<Cow<'a, str>>,
     ) -> Result<TokenEmbeddings> {
-        let (count, dim) = (ids.len(), self.dim());
-        let (mut values, mut bounds) = (Vec::new(), vec![0]);
-        let mut activations = Activations::inference();
-        let bar = show::progress("encode", Some(count));
-        let mut truncated = 0;
-        for first in (0..count).step_by(WINDOW) {
-            let encodings = self.encodings(&texts(first..count.min(first + WINDOW)), role)?;
-            truncated += encodings.truncated;
-            for rows in self.encode_ids(&encodings.ids, &mut activations, first, |texts| bar.inc(texts))? {
-                values.extend_from_slice(&rows);
-                bounds.push(values.len() / dim);
-            }
-        }
+        let (count, mut activations) = (ids.len(), Activations::inference());
+        let (embeddings, truncated) = TokenEmbeddings::by_windows(ids, self.dim(), texts, |texts, first, done| {
+            let encodings = self.encodings(texts, role)?;
+            Ok((self.encode_ids(&encodings.ids, &mut activations, first, done)?, encodings.truncated))
+        })?;
         report_truncated(&self.told, truncated, (count, "texts"), ("max_length", self.config.max_length));
-        let vectors = Tensor::from_vec(values, (bounds[count], dim), &Device::Cpu)?;
-        TokenEmbeddings::new(ids, vectors, bounds)
+        Ok(embeddings)
     }
 
     /// The rows of each text of a window, which starts with text `window`.
