@@ -65,7 +65,17 @@ pub(super) fn labelled_and_refused() -> Result<()> {
     let error = loss::compare(&model, &data, losses(), 3).unwrap_err().to_string();
     assert!(error.contains("CosineSimilarity"), "{error}");
     let twice = [("a", MultipleNegativesRanking::default()), ("a", MultipleNegativesRanking::default())];
-    assert!(loss::compare(&model, &data, twice, 1).unwrap_err().to_string().starts_with("name = a"));
+    let found = loss::compare(&model, &data, twice, 1)?;
+    assert!(found.failed.len() == 1 && found.failed[0].1.starts_with("name = a"), "{:?}", found.failed);
+    // One that fails takes nothing from the others.
+    let nan = loss::custom(|batch| Ok((batch.scores()?.mean_all()? * f64::NAN)?));
+    let found = loss::compare(&model, &data, [("good", MultipleNegativesRanking::default().boxed()), ("bad", nan)], 2)?;
+    assert_eq!((found.frame.height(), found.failed.len()), (3, 1));
+    assert!(found.to_string().contains("\nbad  failed: step 1: the loss is NaN"), "{found}");
+    let few = CompareConfig { held_out: 0.001, ..Default::default() };
+    let one = [("a", MultipleNegativesRanking::default())];
+    let error = loss::compare_with(&model, &data, one, &few).unwrap_err().to_string();
+    assert!(error.starts_with("held_out = 0.001: expected a share"), "{error}");
     let none: [(&str, MultipleNegativesRanking); 0] = [];
     assert!(loss::compare(&model, &data, none, 1).unwrap_err().to_string().contains("at least one loss"));
     Ok(())

@@ -44,6 +44,8 @@ pub struct Comparison {
     /// What the measure is: `MRR` of the positive among the held-out documents, or `Spearman` correlation of scores and
     /// labels.
     pub measure: &'static str,
+    /// Losses that ended in an error, with that error: the others are compared all the same.
+    pub failed: Vec<(String, String)>,
     lines: Vec<Line>,
 }
 
@@ -75,7 +77,7 @@ struct Line {
 /// ```
 ///
 /// # Errors
-/// If a loss does not fit the training set, or if there are not enough examples to hold some out.
+/// If no loss can be trained, on interrupts, or if there are not enough examples to hold some out.
 pub fn compare<M, N, L>(
     model: &M,
     data: &TrainingSet,
@@ -103,10 +105,17 @@ where
     L: Loss + 'static,
 {
     let mut course = Course::new(model, data, config)?;
+    let mut failed = Vec::new();
     for (name, loss) in losses {
-        course.run(name.into(), Trainer::new(model.clone(), loss, course.train.clone())?)?;
+        let name = name.into();
+        let trained = Trainer::new(model.clone(), loss, course.train.clone());
+        match trained.and_then(|trainer| course.run(name.clone(), trainer)) {
+            Ok(()) => {}
+            Err(error @ Error::Interrupted { .. }) => return Err(error),
+            Err(error) => failed.push((name, error)),
+        }
     }
-    course.comparison()
+    course.comparison(failed)
 }
 
 /// What all trainings have in common.
@@ -128,6 +137,10 @@ impl Course {
         expect("measurements", config.measurements, "at least 1", config.measurements > 0)?;
         let one = data.columns().len() == 1;
         expect("data", "a single column of texts", "pairs: nothing measures single texts", !one)?;
+        let least = (0.5 / config.held_out).ceil();
+        let expected = format!("a share that leaves some of the {} examples on both sides", data.len());
+        let some = config.held_out > 0.0 && config.held_out < 1.0 && data.len() as f64 >= least.max(2.0);
+        expect("held_out", config.held_out, &expected, some)?;
         let (data, held_out) = data.split(config.held_out, config.train.seed)?;
         let measure = match held_out.labels().map(Labels::kind) {
             Some(LabelKind::Binary | LabelKind::Score | LabelKind::Class) => "Spearman",
@@ -198,7 +211,10 @@ impl Course {
         if self.measure == "MRR" { Ok(sum / f64::from(count as u32)) } else { spearman(pairs.0, pairs.1) }
     }
 
-    fn comparison(self) -> Result<Comparison> {
+    fn comparison(self, mut failed: Vec<(String, Error)>) -> Result<Comparison> {
+        if self.lines.is_empty() && !failed.is_empty() {
+            return Err(failed.swap_remove(0).1);
+        }
         if self.lines.is_empty() {
             let expected = "at least one loss".to_owned();
             return Err(Error::NothingToTrain { problem: "a comparison of no losses".to_owned(), expected });
@@ -213,7 +229,8 @@ impl Course {
             }
         }
         let frame = df!("name" => names, "step" => steps, "loss" => losses, "measure" => measures)?;
-        Ok(Comparison { frame, measure: self.measure, lines: self.lines })
+        let failed = failed.into_iter().map(|(name, error)| (name, error.to_string())).collect();
+        Ok(Comparison { frame, measure: self.measure, failed, lines: self.lines })
     }
 }
 
@@ -259,6 +276,9 @@ impl fmt::Display for Comparison {
             let [before, after] = [measured.first(), measured.last()].map(|at| at.map_or(f64::NAN, |at| at.1));
             let pace = seconds / losses.len().max(1) as f64;
             write!(f, "\n{name:width$} {first:>9.4} {last:>9.4} {after:>9.4} {before:>7.4} {pace:>9.3}")?;
+        }
+        for (name, problem) in &self.failed {
+            write!(f, "\n{name:width$} failed: {problem}")?;
         }
         Ok(())
     }

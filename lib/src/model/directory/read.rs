@@ -132,7 +132,7 @@ impl Modules {
         const EXPECTED: &str = "Transformer and Pooling, in this order, then any of Dense, LayerNorm, Normalize";
         let Some(found) = read_modules(dir, &["Transformer", "Pooling", "Dense", "LayerNorm", "Normalize"], EXPECTED)?
         else {
-            // A bare Hugging Face directory: mean pooling, as sentence-transformers does.
+            check_bare(dir)?;
             return Ok(Self { transformer: dir.to_owned(), pooling: None, after: Vec::new(), normalize: false });
         };
         match &found[..] {
@@ -152,6 +152,26 @@ impl Modules {
             _ => Err(disordered(dir, &found, EXPECTED)),
         }
     }
+}
+
+/// A Hugging Face directory without modules gets mean pooling, as in sentence-transformers; a head that it has is not used.
+fn check_bare(dir: &Path) -> Result<()> {
+    let exists = |name: &str| Ok::<_, Error>(folder::file(dir, name)?.exists());
+    if exists("config_kensaku.json")? {
+        return Err(unusable(dir, "its head is a closure", "`CustomModel::load(dir, head)`"));
+    }
+    if !exists("config.json")? {
+        let problem = "there is no model here: neither modules.json nor config.json";
+        return Err(unusable(dir, problem, "a sentence-transformers or Hugging Face directory"));
+    }
+    let stored: Value = folder::read_json(dir, "config.json")?;
+    if stored["architectures"][0].as_str().is_some_and(|name| name.ends_with("ForSequenceClassification")) {
+        log::warn!(
+            "{}: the classification head is not used, hidden states are averaged; `CrossEncoder::load` reads the whole model",
+            dir.display()
+        );
+    }
+    Ok(())
 }
 
 fn read_pooling(dir: &Path, config: &mut BiEncoderConfig) -> Result<()> {
