@@ -47,7 +47,7 @@ pub(super) fn settings() {
         ),
         (Box::new(SpladeLoss::new(Triplet { margin: -1.0, ..Default::default() }, 1.0, None)), "margin = -1"),
         (Box::new(CSR { k: 0, ..CSR::default() }), "k = 0"),
-        (Box::new(CSR { k: 129, ..CSR::default() }), "hidden_dim = 512: expected at least 4 k = 516"),
+        (Box::new(CSR { k: 129, ..CSR::default() }), "hidden_dim = 512: expected at least 516, 4 times k = 129"),
         (Box::new(CSR { beta: f64::NAN, ..CSR::default() }), "beta = NaN"),
         (Box::new(CSR { gamma: -1.0, ..CSR::default() }), "gamma = -1"),
         (Box::new(CSR::new(Triplet { margin: -1.0, ..Default::default() })), "margin = -1"),

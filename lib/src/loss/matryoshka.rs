@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::needs::Labelled;
 use super::similarity::normalize;
 use super::{Batch, Loss, LossParameter, Needs, Reads, Term, total};
+use crate::error::expect;
 use crate::{Error, Result};
 
 /// `sum_d w_d loss(first d numbers of each vector, scaled to length 1)`: trains vectors that can be cut short.
@@ -73,11 +74,12 @@ impl<L: Loss> Loss for Matryoshka<L> {
     }
 
     fn check(&self) -> Result<()> {
-        if self.dims.is_empty() || self.dims.len() != self.weights.len() {
+        expect("dims", "[]", "at least one length", !self.dims.is_empty())?;
+        if self.dims.len() != self.weights.len() {
             return Err(Error::Setting {
                 field: "weights",
                 value: format!("{:?}", self.weights),
-                expected: format!("one for each of dims = {:?}, of which there is at least one", self.dims),
+                expected: format!("one for each of dims = {:?}", self.dims),
             });
         }
         self.loss.check()

@@ -128,13 +128,11 @@ impl Batch {
     /// A parameter of the loss, as it is now: see [`Custom::parameter`].
     pub fn parameter(&self, name: &str) -> Result<&Tensor> {
         let found = self.parameters.iter().find(|(own, _)| own == name);
-        found.map(|(_, value)| value).ok_or_else(|| Error::Shape {
-            what: format!("parameter `{name}` of the loss"),
-            found: match self.parameters.is_empty() {
-                true => "a loss without parameters".to_owned(),
-                false => self.parameters.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
-            },
-            expected: format!("`loss::custom(..).parameter(\"{name}\", &value)?`"),
+        found.map(|(_, value)| value).ok_or_else(|| {
+            let names: Vec<_> = self.parameters.iter().map(|(name, _)| format!("`{name}`")).collect();
+            let own = if names.is_empty() { String::new() } else { format!("{}, or ", names.join(", ")) };
+            let expected = format!("{own}one that `loss::custom(..).parameter(\"{name}\", &value)?` adds");
+            Error::Setting { field: "parameter", value: name.to_owned(), expected }
         })
     }
 }

@@ -202,7 +202,12 @@ impl<L: Loss> Loss for CSR<L> {
     fn check(&self) -> Result<()> {
         expect("k", self.k, "at least 1", self.k > 0)?;
         let fits = self.k.checked_mul(4).is_some_and(|larger| larger <= self.hidden_dim);
-        expect("hidden_dim", self.hidden_dim, &format!("at least 4 k = {}", self.k.saturating_mul(4)), fits)?;
+        expect(
+            "hidden_dim",
+            self.hidden_dim,
+            &format!("at least {}, 4 times k = {}", self.k.saturating_mul(4), self.k),
+            fits,
+        )?;
         not_negative("beta", self.beta)?;
         not_negative("gamma", self.gamma)?;
         self.loss.check()

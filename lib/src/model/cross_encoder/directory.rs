@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Activation, CrossEncoder, CrossEncoderConfig};
 use crate::model::card::{Kind, ModelCard, architecture, transformer};
-use crate::model::directory::{Task, TextSettings, check_weights, place, replace, unusable, write_tokenizer};
+use crate::model::directory::{Task, TextSettings, place, replace_model, unusable, write_tokenizer};
 use crate::nn::{Classifier, check_config};
 use crate::{Result, files, folder};
 
@@ -112,11 +112,10 @@ fn activation(dir: &Path, config: &Value, stored: &Value, labels: usize) -> Resu
 }
 
 pub(super) fn write(dir: &Path, model: &CrossEncoder, card: &ModelCard) -> Result<()> {
-    replace(dir, |dir| create(dir, model, card))
+    replace_model(dir, model.encoder().parameters(), |dir| create(dir, model, card))
 }
 
 fn create(dir: &Path, model: &CrossEncoder, card: &ModelCard) -> Result<()> {
-    check_weights(dir, model.encoder())?;
     let activation = match model.config.activation {
         Activation::Sigmoid => SIGMOID,
         Activation::Softmax => SOFTMAX,

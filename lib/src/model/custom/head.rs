@@ -106,10 +106,9 @@ impl Hidden<'_> {
     /// A parameter of the head, as it is now.
     pub fn parameter(&self, name: &str) -> Result<&Tensor> {
         let found = self.parameters.iter().find(|(own, _)| own == name);
-        found.map(|(_, value)| value).ok_or_else(|| Error::Shape {
-            what: format!("parameter `{name}` of the head"),
-            found: "none".to_owned(),
-            expected: format!("`CustomHead::new(..).parameter(\"{name}\", &value)?`"),
+        found.map(|(_, value)| value).ok_or_else(|| {
+            let expected = format!("one that `CustomHead::new(..).parameter(\"{name}\", &value)?` adds");
+            Error::Setting { field: "parameter", value: name.to_owned(), expected }
         })
     }
 

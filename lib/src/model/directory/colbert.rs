@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::place::place;
 use super::read::unusable;
-use super::replace::replace;
+use super::replace::replace_model;
 use super::text::{Task, TextSettings};
-use super::write::{check_weights, write_texts};
+use super::write::write_texts;
 use crate::loss::Interaction;
 use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::card::{Kind, ModelCard, architecture, transformer};
@@ -266,12 +266,11 @@ fn read_multi_vector(
 }
 
 pub(in crate::model) fn write(dir: &Path, model: &ColBert, card: &ModelCard) -> Result<()> {
-    replace(dir, |dir| create(dir, model, card))
+    replace_model(dir, model.encoder().parameters(), |dir| create(dir, model, card))
 }
 
 /// Writes a model into an empty folder.
 fn create(dir: &Path, model: &ColBert, card: &ModelCard) -> Result<()> {
-    check_weights(dir, model.encoder())?;
     let (config, tokenizer, encoder) = (model.config(), model.tokenizer(), model.encoder());
     let json = |name: &str, value: &Value| files::write_json(&dir.join(name), value);
     let dense = dir.join("1_Dense");

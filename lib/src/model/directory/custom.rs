@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::colbert::read_encoder;
-use super::replace::replace;
-use super::write::{check_weights, write_texts};
+use super::replace::replace_model;
+use super::write::write_texts;
 use crate::model::custom::{CustomConfig, CustomHead, CustomModel};
 use crate::nn::checkpoint::{self, Tensors};
 use crate::{Error, Result, files};
@@ -17,8 +17,7 @@ const SETTINGS: &str = "config_kensaku.json";
 const HEAD: &str = "head";
 
 pub(in crate::model) fn write(dir: &Path, model: &CustomModel) -> Result<()> {
-    replace(dir, |dir| {
-        check_weights(dir, model.encoder())?;
+    replace_model(dir, model.encoder().parameters(), |dir| {
         model.encoder().save(dir)?;
         write_texts(dir, model.encoder(), model.tokenizer(), model.config().max_length)?;
         files::write_json(&dir.join(SETTINGS), model.config())?;

@@ -19,9 +19,9 @@ pub(super) use colbert::{read as read_colbert, read_encoder, write as write_colb
 pub(super) use custom::{read as read_custom, write as write_custom};
 pub(super) use place::place;
 pub(super) use read::{read, unusable};
-pub(super) use replace::replace;
+pub(super) use replace::replace_model;
 pub(super) use sparse_autoencoder::{read as read_sparse_autoencoder, write as write_sparse_autoencoder};
 pub(super) use splade::{read as read_splade, write as write_splade};
 pub(super) use static_embedding::{read as read_static, write as write_static};
 pub(super) use text::{Task, TextSettings};
-pub(super) use write::{check_weights, write, write_tokenizer};
+pub(super) use write::{write, write_tokenizer};

@@ -28,6 +28,10 @@ fn check_folder(dir: &Path) -> Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
+    if dir.as_os_str().is_empty() {
+        let expected = "a folder, or a model of the hub: \"org/name\"".to_owned();
+        return Err(Error::Setting { field: "path", value: "\"\"".to_owned(), expected });
+    }
     let problem = if dir.exists() { "a file, not a folder" } else { "no such folder" };
     let expected = "a sentence-transformers or Hugging Face directory, or a model of the hub: \"org/name\"";
     Err(unusable(dir, problem, expected))

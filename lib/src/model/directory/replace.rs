@@ -7,6 +7,7 @@ use std::path::Path;
 use super::text::FAMILIES;
 use crate::files::{exchange, folder_aside, sync_folder};
 use crate::model::is_generated;
+use crate::nn::Parameters;
 use crate::{Error, Result};
 
 /// Files and folders of a model by any tool. Those of an old model are not kept next to a new one.
@@ -33,6 +34,20 @@ fn is_of_a_model(name: &str) -> bool {
         number.parse::<u8>().is_ok() && MODULES.split_whitespace().any(|known| known == kind)
     });
     part || length || module || OF_A_MODEL.split_whitespace().any(|own| own == name)
+}
+
+/// Replaces `dir` with a model of these parameters, see [`replace`]. An error for a parameter that is NaN or infinite: nothing
+/// is written then.
+pub(in crate::model) fn replace_model(
+    dir: &Path,
+    parameters: &Parameters,
+    create: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    if let Some((name, value)) = parameters.not_finite() {
+        let expected = "finite weights: the training has diverged".to_owned();
+        return Err(Error::Model { path: dir.to_owned(), problem: format!("`{name}` holds {value}"), expected });
+    }
+    replace(dir, create)
 }
 
 /// Replaces `dir` with a folder that `create` fills. Files that do not belong to the old model are kept, such as an edited

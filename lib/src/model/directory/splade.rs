@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::place::place;
 use super::read::{StoredPrompts, disordered, read_modules, read_own_config, unusable};
-use super::replace::replace;
+use super::replace::replace_model;
 use super::text::{Task, TextSettings};
-use super::write::{check_weights, list_modules, own_config, prompt_facts, write_texts, write_tokenizer};
+use super::write::{list_modules, own_config, prompt_facts, write_texts, write_tokenizer};
 use crate::loss::Similarity;
 use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::card::{Kind, ModelCard, architecture, transformer};
@@ -182,13 +182,12 @@ fn read_settings(dir: &Path, config: &mut SpladeConfig) -> Result<()> {
 }
 
 pub(in crate::model) fn write(dir: &Path, model: &Splade, card: &ModelCard) -> Result<()> {
-    replace(dir, |dir| create(dir, model, card))
+    replace_model(dir, model.encoder().parameters(), |dir| create(dir, model, card))
 }
 
 /// Writes a model into an empty folder.
 fn create(dir: &Path, model: &Splade, card: &ModelCard) -> Result<()> {
     let (config, encoder) = (model.config(), model.masked_lm().encoder());
-    check_weights(dir, encoder)?;
     let json = |name: &str, value: &Value| files::write_json(&dir.join(name), value);
     let router = model.query_weights().is_some();
     let (home, pooling) = if router { (DOCS, DOCS_POOLING) } else { ("", "1_SpladePooling") };

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::place::place;
 use super::read::{StoredPrompts, disordered, read_modules, read_own_config, read_similarity, unusable};
-use super::replace::replace;
-use super::write::{check_finite, list_modules, own_config, prompt_facts, similarity_name};
+use super::replace::replace_model;
+use super::write::{list_modules, own_config, prompt_facts, similarity_name};
 use crate::model::card::{Kind, ModelCard, architecture};
 use crate::model::static_embedding::{TABLE, new_table};
 use crate::model::{StaticEmbedding, StaticEmbeddingConfig};
@@ -138,12 +138,11 @@ fn read_table(dir: &Path) -> Result<(Parameters, usize, bool)> {
 }
 
 pub(in crate::model) fn write(dir: &Path, model: &StaticEmbedding, card: &ModelCard) -> Result<()> {
-    replace(dir, |dir| create(dir, model, card))
+    replace_model(dir, model.parameters(), |dir| create(dir, model, card))
 }
 
 /// Writes a model into an empty folder.
 fn create(dir: &Path, model: &StaticEmbedding, card: &ModelCard) -> Result<()> {
-    check_finite(dir, model.parameters())?;
     let config = model.config();
     let json = |name: &str, value: &Value| files::write_json(&dir.join(name), value);
     let of_model2vec = config.skip_unknown;

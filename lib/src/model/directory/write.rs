@@ -6,23 +6,22 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::read::MODES;
-use super::replace::replace;
+use super::replace::replace_model;
 use crate::loss::Similarity;
 use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::card::{Kind, ModelCard, architecture, transformer};
 use crate::model::texts::Prompts;
 use crate::model::{BiEncoder, Pooling};
-use crate::nn::{Encoder, Parameters, VectorModule};
+use crate::nn::{Encoder, VectorModule};
 use crate::text::Tokenizer;
 use crate::{Error, Result, files};
 
 pub(in crate::model) fn write(dir: &Path, model: &BiEncoder, card: &ModelCard) -> Result<()> {
-    replace(dir, |dir| create(dir, model, card))
+    replace_model(dir, model.encoder().parameters(), |dir| create(dir, model, card))
 }
 
 /// Writes a model into an empty folder.
 fn create(dir: &Path, model: &BiEncoder, card: &ModelCard) -> Result<()> {
-    check_weights(dir, model.encoder())?;
     let config = model.config();
     let folder = |name: &str| fs::create_dir_all(dir.join(name)).map_err(Error::io(dir.join(name)));
     let json = |name: &str, value: &Value| files::write_json(&dir.join(name), value);
@@ -71,18 +70,6 @@ fn module_config(module: VectorModule, input: usize) -> Option<Value> {
 pub(super) fn list_modules(home: &str, modules: &[(&str, &str)]) -> Value {
     let module = |(index, (path, kind)): (usize, &(&str, &str))| json!({ "idx": index, "name": index.to_string(), "path": path, "type": format!("{home}.{kind}") });
     modules.iter().enumerate().map(module).collect()
-}
-
-/// An error for weights that are NaN or infinite.
-pub(in crate::model) fn check_weights(dir: &Path, encoder: &Encoder) -> Result<()> {
-    check_finite(dir, encoder.parameters())
-}
-
-/// The same for a table.
-pub(super) fn check_finite(dir: &Path, parameters: &Parameters) -> Result<()> {
-    let Some((name, value)) = parameters.not_finite() else { return Ok(()) };
-    let expected = "finite weights: the training has diverged".to_owned();
-    Err(Error::Model { path: dir.to_owned(), problem: format!("`{name}` holds {value}"), expected })
 }
 
 /// Writes what says how texts become tokens.
