@@ -20,11 +20,20 @@ use crate::error::expect;
 /// assert_eq!(margins.rows(&[1]).tensor()?.to_vec2::<f32>()?, [[2.0, 3.0]]);
 /// # Ok::<(), kensaku::Error>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Labels {
     values: Vec<f32>,
     /// Numbers per example, if they are lists.
     width: Option<usize>,
+    /// The column they are from, for messages.
+    column: Option<Arc<str>>,
+}
+
+/// The numbers alone: where they are from makes no difference.
+impl PartialEq for Labels {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.values, self.width) == (&other.values, other.width)
+    }
 }
 
 /// What labels look like.
@@ -52,7 +61,7 @@ impl Labels {
             &format!("a divisor of {} numbers", values.len()),
             width > 0 && values.len().is_multiple_of(width),
         )?;
-        Ok(Self { values, width: Some(width) })
+        Ok(Self { values, width: Some(width), column: None })
     }
 
     /// The number of examples.
@@ -67,6 +76,11 @@ impl Labels {
     /// All numbers, one example after the other.
     pub fn values(&self) -> &[f32] {
         &self.values
+    }
+
+    /// What messages call their column.
+    pub(crate) fn column(&self) -> &str {
+        self.column.as_deref().unwrap_or("score")
     }
 
     /// What they look like.
@@ -88,7 +102,7 @@ impl Labels {
     pub fn rows(&self, rows: &[usize]) -> Self {
         let width = self.width.unwrap_or(1);
         let values = rows.iter().flat_map(|row| &self.values[row * width..(row + 1) * width]).copied();
-        Self { values: values.collect(), width: self.width }
+        Self { values: values.collect(), width: self.width, column: self.column.clone() }
     }
 
     /// `(n,)`, or `(n, width)` of lists.
@@ -107,6 +121,10 @@ impl Labels {
 
     /// Those of a column of numbers, or of lists of numbers that have one length.
     pub(super) fn of(origin: Origin, frame: &DataFrame, name: &str) -> Result<Self> {
+        Ok(Self { column: Some(name.into()), ..Self::read(origin, frame, name)? })
+    }
+
+    fn read(origin: Origin, frame: &DataFrame, name: &str) -> Result<Self> {
         let labels = column(origin, frame, name, "numbers")?;
         if let Some(row) = labels.is_null().first_true_idx() {
             return Err(origin.row(row, name, "null", "a number"));
@@ -140,7 +158,7 @@ impl Labels {
 impl From<Vec<f32>> for Labels {
     /// One number per example.
     fn from(values: Vec<f32>) -> Self {
-        Self { values, width: None }
+        Self { values, width: None, column: None }
     }
 }
 
