@@ -52,7 +52,7 @@ pub(super) fn check_number(num_negatives: usize, corpus: &Corpus) -> Result<()> 
 }
 
 /// The documents, numbered by their row in the corpus.
-struct Docs {
+pub(super) struct Docs {
     ids: Vec<String>,
     texts: Vec<String>,
     numbers: HashMap<String, usize>,
@@ -61,7 +61,7 @@ struct Docs {
 }
 
 impl Docs {
-    fn new(corpus: &Corpus) -> Self {
+    pub(super) fn new(corpus: &Corpus) -> Self {
         let (ids, texts) = (corpus.doc_ids(), corpus.texts());
         let numbers = ids.iter().cloned().zip(0..).collect();
         let mut first: HashMap<&str, usize> = HashMap::with_capacity(texts.len());
@@ -69,12 +69,24 @@ impl Docs {
         Self { ids, numbers, same_text, texts }
     }
 
-    fn positives(&self, query_id: &str, judgements: Option<&Judgements>) -> Result<Vec<usize>> {
+    pub(super) fn id(&self, doc: usize) -> &str {
+        &self.ids[doc]
+    }
+
+    pub(super) fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    pub(super) fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    pub(super) fn positives(&self, query_id: &str, judgements: Option<&Judgements>) -> Result<Vec<usize>> {
         let relevant = judgements.into_iter().flatten().filter(|(_, grade)| **grade > 0);
         relevant.map(|(doc_id, _)| self.number(doc_id, "qrels", query_id)).collect()
     }
 
-    fn number(&self, doc_id: &str, source: &str, query_id: &str) -> Result<usize> {
+    pub(super) fn number(&self, doc_id: &str, source: &str, query_id: &str) -> Result<usize> {
         self.numbers.get(doc_id).copied().ok_or_else(|| Error::UnknownId {
             place: format!("{source}, query `{query_id}`"),
             kind: "document",
@@ -93,7 +105,7 @@ pub(super) struct Candidates<'a> {
 }
 
 impl<'a> Candidates<'a> {
-    fn new(docs: &'a Docs, query_text: &'a str, positives: &[usize]) -> Self {
+    pub(super) fn new(docs: &'a Docs, query_text: &'a str, positives: &[usize]) -> Self {
         Self { docs, query_text, positives: positives.iter().map(|doc| docs.same_text[*doc]).collect() }
     }
 
@@ -102,16 +114,12 @@ impl<'a> Candidates<'a> {
         self.docs.ids.len()
     }
 
-    /// The number of a document that a run returned for a query.
-    pub(super) fn number(&self, doc_id: &str, query_id: &str) -> Result<usize> {
-        self.docs.number(doc_id, "run", query_id)
-    }
-
     /// Keeps, in their order, the documents that are neither positive nor the query itself; of documents with the same
-    /// text, the first.
-    pub(super) fn filter(&self, documents: impl Iterator<Item = usize>) -> impl Iterator<Item = usize> {
+    /// text, the first. What else is known of them goes with them.
+    pub(super) fn filter<T>(&self, documents: impl Iterator<Item = (usize, T)>) -> impl Iterator<Item = (usize, T)> {
         let mut seen = self.positives.clone();
-        documents.filter(move |doc| self.docs.texts[*doc] != self.query_text && seen.insert(self.docs.same_text[*doc]))
+        documents
+            .filter(move |(doc, _)| self.docs.texts[*doc] != self.query_text && seen.insert(self.docs.same_text[*doc]))
     }
 }
 
@@ -151,6 +159,6 @@ impl Rows {
     }
 }
 
-fn column(name: &str, values: &[String], numbers: &[usize]) -> Column {
+pub(super) fn column(name: &str, values: &[String], numbers: &[usize]) -> Column {
     Column::new(name.into(), numbers.iter().map(|number| values[*number].as_str()).collect::<Vec<_>>())
 }

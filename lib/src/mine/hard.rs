@@ -1,58 +1,16 @@
 //! Hard negatives: documents that a system ranks high and that are not judged relevant.
 
 use std::borrow::Borrow;
+use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-
-use super::candidates::{check_number, training_set};
+use super::candidates::{Candidates, Docs};
+use super::mined::{Mined, Scored};
+use super::{Format, MineConfig, Sampling};
 use crate::data::{Corpus, Qrels, Queries, TrainingSet};
-use crate::eval::Run;
+use crate::eval::{Hits, Run};
 use crate::random::Philox;
-use crate::{Error, Result};
-
-/// How [`hard_negatives`] chooses. Ranks count from 0, over the documents that may be negatives.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MineConfig {
-    /// Negatives per query, fewer than the corpus has documents. Default 1.
-    pub num_negatives: usize,
-    /// The first rank to take: the very best ones are often relevant without a judgement. Default 0.
-    pub range_min: usize,
-    /// The rank after the last one to take. Default 100.
-    pub range_max: usize,
-    /// Which documents of the range to take. Default the best.
-    pub sampling: Sampling,
-    /// For [`Sampling::Random`]: same seed, same negatives.
-    pub seed: u64,
-}
-
-/// Which documents of a range become negatives.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Sampling {
-    /// The best.
-    #[default]
-    Top,
-    /// Any, each equally likely; those drawn keep the order of their ranks.
-    Random,
-}
-
-impl Default for MineConfig {
-    fn default() -> Self {
-        Self { num_negatives: 1, range_min: 0, range_max: 100, sampling: Sampling::Top, seed: 42 }
-    }
-}
-
-impl MineConfig {
-    pub(super) fn check(&self, corpus: &Corpus) -> Result<()> {
-        check_number(self.num_negatives, corpus)?;
-        if self.range_max < self.range_min.saturating_add(self.num_negatives) {
-            let expected = format!("at least range_min + num_negatives = {} + {}", self.range_min, self.num_negatives);
-            return Err(Error::Setting { field: "range_max", value: self.range_max.to_string(), expected });
-        }
-        Ok(())
-    }
-}
+use crate::show::progress_iter;
+use crate::{Error, Result, interrupt};
 
 /// Hard negatives from the hits of any run, be it of BM25 or of a model. [`mine`](super) describes what is excluded and
 /// what is returned.
@@ -84,33 +42,89 @@ pub fn hard_negatives(
     run: &Run,
     config: impl Borrow<MineConfig>,
 ) -> Result<TrainingSet> {
-    let config = config.borrow();
-    config.check(corpus)?;
-    let ids = queries.query_ids();
-    if !run.is_empty() && !ids.is_empty() && ids.iter().all(|query_id| run.hits(query_id).is_empty()) {
-        return Err(Error::NothingMined { run: run.len(), queries: ids.len() });
-    }
-    training_set(queries, qrels, corpus, config.num_negatives, |query, query_id, candidates| {
-        let hits = run.hits(query_id).doc_ids().map(|doc_id| candidates.number(doc_id, query_id));
-        let ranked = candidates.filter(hits.collect::<Result<Vec<_>>>()?.into_iter());
-        let range = ranked.skip(config.range_min).take(config.range_max - config.range_min).collect();
-        Ok(choose(range, config, query))
-    })
+    let mined = mine_negatives(queries, qrels, corpus, run, config)?;
+    mined.tell();
+    mined.training_set(Format::Tuples)
 }
 
-/// `num_negatives` of the documents, or `None` if there are fewer. Each query has a
-/// random stream of its own.
-fn choose(mut documents: Vec<usize>, config: &MineConfig, query: usize) -> Option<Vec<usize>> {
-    if documents.len() < config.num_negatives {
-        return None;
+/// The same with ranks and scores, in the form that a loss needs, and with an account of what was left out.
+///
+/// Margins and limits are of the run's own scores. To judge by a cross-encoder, have it score the run anew
+/// ([`CrossEncoder::rerank`](crate::model::CrossEncoder::rerank)) before. A positive that the run lacks scores less than its
+/// hits: search deep enough.
+///
+/// ```
+/// # use kensaku::data::{Corpus, Qrels, Queries};
+/// # use kensaku::eval::Run;
+/// # use kensaku::polars::prelude::*;
+/// use kensaku::mine::{Format, MineConfig, mine_negatives};
+/// # let corpus = Corpus::new(df!("doc_id" => ["a", "b", "c"], "text" => ["cats", "dogs", "fish"])?)?;
+/// # let queries = Queries::new(df!("query_id" => ["q"], "text" => ["which pet purrs"])?)?;
+/// # let mut qrels = Qrels::new();
+/// # qrels.insert("q", "a", 1);
+/// # let mut run = Run::new();
+/// # run.insert("q", [("a", 3.0), ("b", 2.9), ("c", 1.0)]);
+/// let config = MineConfig { relative_margin: Some(0.05), ..Default::default() };
+/// let mined = mine_negatives(&queries, &qrels, &corpus, &run, config)?;
+/// // `b` is too near to the positive.
+/// assert_eq!(mined.training_set(Format::Tuples)?.columns()[2], ["fish"]);
+/// let scores = mined.training_set(Format::ScoredPairs)?;
+/// assert_eq!(scores.columns()[1], ["cats", "fish"]);
+/// # Ok::<(), kensaku::Error>(())
+/// ```
+pub fn mine_negatives(
+    queries: &Queries,
+    qrels: &Qrels,
+    corpus: &Corpus,
+    run: &Run,
+    config: impl Borrow<MineConfig>,
+) -> Result<Mined> {
+    let config = config.borrow();
+    config.check(corpus)?;
+    let (query_ids, texts) = (queries.query_ids(), queries.texts());
+    if !run.is_empty() && !query_ids.is_empty() && query_ids.iter().all(|query_id| run.hits(query_id).is_empty()) {
+        return Err(Error::NothingMined { run: run.len(), queries: query_ids.len() });
     }
-    if config.sampling == Sampling::Random {
-        let mut ranks: Vec<usize> = (0..documents.len()).collect();
-        Philox::stream(config.seed, query as u64).shuffle(&mut ranks);
-        ranks.truncate(config.num_negatives);
-        ranks.sort_unstable();
-        return Some(ranks.into_iter().map(|rank| documents[rank]).collect());
+    let mut mined = Mined::new(config.num_negatives, Docs::new(corpus));
+    for (row, (query_id, text)) in progress_iter("mining", query_ids.iter().zip(&texts)).enumerate() {
+        interrupt::check("mining")?;
+        let positives = mined.docs().positives(query_id, qrels.judgements(query_id))?;
+        if positives.is_empty() {
+            continue;
+        }
+        let hits = scored(mined.docs(), run.hits(query_id), query_id)?;
+        let known: HashMap<usize, f64> = hits.iter().copied().collect();
+        let scores: Vec<Option<f64>> = positives.iter().map(|doc| known.get(doc).copied()).collect();
+        // `None`, which no hit has, where one is missing.
+        let lowest = scores.iter().copied().collect::<Option<Vec<f64>>>();
+        let lowest = lowest.and_then(|scores| scores.into_iter().reduce(f64::min));
+        let (mut ranked, mut shut_out) = (Vec::new(), Vec::new());
+        for (doc, score) in Candidates::new(mined.docs(), text, &positives).filter(hits.into_iter()) {
+            match config.shut_out(score, lowest) {
+                Some(rule) => shut_out.push(rule),
+                None => ranked.push(Scored { doc, rank: ranked.len(), score: Some(score) }),
+            }
+        }
+        ranked.truncate(config.range_max);
+        ranked.drain(..config.range_min.min(ranked.len()));
+        choose(&mut ranked, config, row);
+        let positives = positives.into_iter().zip(scores).map(|(doc, score)| Scored { doc, rank: 0, score });
+        mined.push(query_id, text, positives.collect(), ranked, &shut_out);
+    }
+    Ok(mined)
+}
+
+/// The hits by the numbers of their documents.
+fn scored(docs: &Docs, hits: Hits, query_id: &str) -> Result<Vec<(usize, f64)>> {
+    hits.iter().map(|hit| Ok((docs.number(hit.doc_id, "run", query_id)?, hit.score))).collect()
+}
+
+/// Leaves at most `num_negatives` of the documents. Each query has a random stream of its own.
+fn choose(documents: &mut Vec<Scored>, config: &MineConfig, query: usize) {
+    if config.sampling == Sampling::Random && documents.len() > config.num_negatives {
+        Philox::stream(config.seed, query as u64).shuffle(documents);
+        documents.truncate(config.num_negatives);
+        documents.sort_unstable_by_key(|document| document.rank);
     }
     documents.truncate(config.num_negatives);
-    Some(documents)
 }

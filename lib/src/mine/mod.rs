@@ -10,11 +10,15 @@
 
 mod bm25;
 mod candidates;
+mod config;
 mod hard;
+mod mined;
 mod random;
 
 pub use bm25::bm25_negatives;
-pub use hard::{MineConfig, Sampling, hard_negatives};
+pub use config::{MineConfig, Sampling};
+pub use hard::{hard_negatives, mine_negatives};
+pub use mined::{Format, Mined};
 pub use random::{RandomConfig, random_negatives};
 
 #[cfg(test)]

@@ -57,7 +57,8 @@ pub fn random_negatives(
             remaining: candidates.num_docs(),
             rng: Philox::stream(config.seed, query as u64),
         };
-        let negatives: Vec<usize> = candidates.filter(order).take(config.num_negatives).collect();
+        let drawn = candidates.filter(order.map(|doc| (doc, ())));
+        let negatives: Vec<usize> = drawn.take(config.num_negatives).map(|(doc, ())| doc).collect();
         Ok((negatives.len() == config.num_negatives).then_some(negatives))
     })
 }

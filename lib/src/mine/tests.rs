@@ -161,7 +161,14 @@ fn a_random_sample_of_the_range() {
     let hits = doc_ids.iter().enumerate().map(|(rank, id)| (id.clone(), -(rank as f64)));
     run.insert("q", hits);
     let drawn = (0..200).flat_map(|seed| {
-        let config = MineConfig { num_negatives: 2, range_min: 4, range_max: 9, sampling: Sampling::Random, seed };
+        let config = MineConfig {
+            num_negatives: 2,
+            range_min: 4,
+            range_max: 9,
+            sampling: Sampling::Random,
+            seed,
+            ..Default::default()
+        };
         ids(&hard_negatives(&queries, &qrels, &corpus, &run, &config).unwrap(), 2).remove(0).split_off(2)
     });
     let drawn: HashSet<String> = drawn.collect();
