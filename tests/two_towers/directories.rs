@@ -102,8 +102,10 @@ pub(super) fn refusals() -> Result<()> {
         assert!(found.contains("a Router: queries and documents") && found.contains("`TwoTowers::load`"), "{found}");
     }
     assert!(one("st62_splade_inference_free").contains("`Splade::load`"));
-    let found = Splade::load(fixture("models/st62_bi_router")).unwrap_err().to_string();
+    let found = Splade::load(fixture("models/st52_bi_router")).unwrap_err().to_string();
     assert!(found.contains("`query` with Transformer, Pooling") && found.contains("`TwoTowers::load`"), "{found}");
+    let found = Splade::load(fixture("models/st62_bi_router")).unwrap_err().to_string();
+    assert!(found.contains("Normalize`; expected MLMTransformer") && found.contains("`TwoTowers::load`"), "{found}");
 
     let changed = |change: &dyn Fn(&mut Value)| {
         let dir = tempfile::tempdir().unwrap();

@@ -38,7 +38,8 @@ pub fn trials() -> Trials {
 
 /// Of another family, size and tokenizer, with dropout of its own.
 fn query(data: &TrainingSet, seed: u64) -> Result<BiEncoder> {
-    let texts: Vec<&str> = data.columns()[0].iter().collect();
+    let columns = data.columns();
+    let texts: Vec<&str> = columns[0].iter().collect();
     let tokenizer = Tokenizer::train_wordpiece(&texts, &WordPieceConfig { vocab_size: 90, ..Default::default() })?;
     let encoder =
         DistilBertConfig { dim: 16, n_layers: 1, n_heads: 2, hidden_dim: 32, dropout: 0.05, ..Default::default() };
@@ -48,7 +49,8 @@ fn query(data: &TrainingSet, seed: u64) -> Result<BiEncoder> {
 }
 
 fn doc(data: &TrainingSet, seed: u64) -> Result<BiEncoder> {
-    let texts: Vec<&str> = data.columns()[1].iter().collect();
+    let columns = data.columns();
+    let texts: Vec<&str> = columns[1].iter().collect();
     let tokenizer = Tokenizer::train_wordpiece(&texts, &WordPieceConfig { vocab_size: 150, ..Default::default() })?;
     let encoder = BertConfig { hidden_size: 32, intermediate_size: 64, ..Default::default() };
     let config = BiEncoderConfig { pooling: Pooling::Cls, max_length: 32, ..Default::default() };

@@ -18,7 +18,8 @@ use crate::nn::{MaskedLm, Tensors, WordPooling, check_config};
 use crate::{Error, Result, files, folder};
 
 const KINDS: [&str; 4] = ["MLMTransformer", "Transformer", "SpladePooling", "Router"];
-const EXPECTED: &str = "MLMTransformer (or Transformer) and SpladePooling, in this order, or a Router alone";
+const EXPECTED: &str = "MLMTransformer (or Transformer) and SpladePooling, in this order, or a Router alone; `TwoTowers::load` \
+                        reads a router of dense vectors";
 
 /// The folder of the encoder.
 fn home(dir: &Path) -> Result<PathBuf> {
