@@ -6,7 +6,7 @@ mod training;
 use kensaku::Result;
 use kensaku::data::{Queries, TrainingSet};
 use kensaku::loss::Similarity;
-use kensaku::model::{BiEncoder, BiEncoderConfig, Pooling, Precision, Role, TwoTowers};
+use kensaku::model::{BiEncoder, BiEncoderConfig, Precision, Role, TwoTowers};
 use kensaku::nn::{BertConfig, DenseActivation, DistilBertConfig, VectorModule};
 use kensaku::text::{Tokenizer, WordPieceConfig};
 
@@ -53,7 +53,7 @@ fn doc(data: &TrainingSet, seed: u64) -> Result<BiEncoder> {
     let texts: Vec<&str> = columns[1].iter().collect();
     let tokenizer = Tokenizer::train_wordpiece(&texts, &WordPieceConfig { vocab_size: 150, ..Default::default() })?;
     let encoder = BertConfig { hidden_size: 32, intermediate_size: 64, ..Default::default() };
-    let config = BiEncoderConfig { pooling: Pooling::Cls, max_length: 32, ..Default::default() };
+    let config = BiEncoderConfig { max_length: 32, ..Default::default() };
     BiEncoder::new(encoder, tokenizer, config, seed)
 }
 
