@@ -51,7 +51,7 @@ enum Model {
     Sparse(Splade),
     Static(StaticEmbedding),
     Tokens(ColBert),
-    Towers(TwoTowers),
+    Towers(Box<TwoTowers>),
 }
 
 impl Model {
@@ -62,7 +62,7 @@ impl Model {
             "splade" => Self::Sparse(Splade::load(dir)?),
             "static-embedding" => Self::Static(StaticEmbedding::load(dir)?),
             "colbert" => Self::Tokens(ColBert::load(dir)?),
-            "two-towers" => Self::Towers(TwoTowers::load(dir)?),
+            "two-towers" => Self::Towers(Box::new(TwoTowers::load(dir)?)),
             other => bail!("{}: unknown kind {other}", dir.display()),
         })
     }
@@ -310,7 +310,7 @@ fn models() -> Result<Vec<(&'static str, Model)>> {
     let sparse = sparse_models()?.into_iter().map(|(name, model)| (name, Model::Sparse(model)));
     let bags = static_models()?.into_iter().map(|(name, model)| (name, Model::Static(model)));
     let tokens = token_models()?.into_iter().map(|(name, model)| (name, Model::Tokens(model)));
-    let towers = [("two-towers", Model::Towers(towers()?))];
+    let towers = [("two-towers", Model::Towers(Box::new(towers()?)))];
     Ok(bi.chain(cross).chain(sparse).chain(bags).chain(tokens).chain(towers).collect())
 }
 
