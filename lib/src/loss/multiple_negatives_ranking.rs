@@ -105,7 +105,8 @@ impl Loss for MultipleNegativesRanking {
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
         self.check()?;
         if self.directions == [Direction::QueryToDoc] && self.hardness.is_none() {
-            return scaled_cross_entropy(&batch.scores_by(self.similarity)?, self.scale, &batch.own()?);
+            let own = batch.own()?;
+            return scaled_cross_entropy(&batch.scores_by(self.similarity)?, self.scale, &own);
         }
         let examples = batch.examples()?;
         let (queries, positives, docs) = (batch.queries()?, batch.positives()?, batch.docs()?);
