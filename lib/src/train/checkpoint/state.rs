@@ -118,12 +118,16 @@ fn course(config: &TrainConfig) -> Result<Value> {
     Ok(course)
 }
 
-/// The first key in which two tables differ, with both values: `query.normalize` where those are tables, too.
+/// The first key in which two tables differ, with both values: `query.normalize` where those are tables of the same keys.
 fn difference(theirs: &Value, ours: &Value) -> Option<(String, Value, Value)> {
     let keys = [ours, theirs].into_iter().filter_map(Value::as_object).flat_map(serde_json::Map::keys);
     let key = keys.into_iter().find(|key| theirs[*key] != ours[*key])?;
     let (theirs, ours) = (&theirs[key], &ours[key]);
-    match difference(theirs, ours).filter(|_| theirs.is_object() && ours.is_object()) {
+    let inner = match (theirs.as_object(), ours.as_object()) {
+        (Some(a), Some(b)) if a.keys().eq(b.keys()) => difference(theirs, ours),
+        _ => None,
+    };
+    match inner {
         Some((inner, theirs, ours)) => Some((format!("{key}.{inner}"), theirs, ours)),
         None => Some((key.clone(), theirs.clone(), ours.clone())),
     }
