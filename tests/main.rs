@@ -37,6 +37,7 @@ mod static_embedding;
 mod teachers;
 mod tokenizer;
 mod training;
+mod two_towers;
 mod validation;
 mod words;
 
@@ -81,6 +82,7 @@ fn main() {
         teachers::trials(),
         tokenizer::trials(),
         training::trials(),
+        two_towers::trials(),
         validation::trials(),
     ];
     libtest_mimic::run(&arguments, subjects.into_iter().flatten().collect()).exit();

@@ -85,7 +85,7 @@ fn equals_golden(model: &BiEncoder, name: &str) {
 const TEXTS: [&str; 3] = ["a red house", "", "numbers such as 3 14 and 42 appear in a longer text"];
 
 fn module_list() -> Vec<VectorModule> {
-    let dense = |dim, bias, activation| VectorModule::Dense { dim, bias, activation };
+    let dense = |dim, bias, activation| VectorModule::Dense { dim, bias, activation, residual: false };
     vec![
         VectorModule::Normalize,
         dense(12, false, DenseActivation::Relu),
@@ -155,7 +155,8 @@ fn module_errors() {
     for (key, value, expected) in [
         ("activation_function", serde_json::json!("torch.nn.modules.activation.Hardtanh"), "expected Tanh, Identity"),
         ("activation_function", serde_json::json!("mine.Tanh"), "`activation_function` is \"mine.Tanh\""),
-        ("use_residual", true.into(), "`use_residual` is true; expected false"),
+        ("use_residual", true.into(), "expected `residual.weight` with shape [16, 32]"),
+        ("use_residual", "no".into(), "`use_residual` is \"no\"; expected true or false"),
         ("module_input_name", serde_json::json!("token_embeddings"), "expected `sentence_embedding`"),
         ("out_features", 17.into(), "expected `linear.weight` with shape [17, 32]"),
         ("out_features", 0.into(), "`out_features` is 0"),

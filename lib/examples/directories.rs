@@ -51,6 +51,7 @@ enum Model {
     Sparse(Splade),
     Static(StaticEmbedding),
     Tokens(ColBert),
+    Towers(Box<TwoTowers>),
 }
 
 impl Model {
@@ -61,6 +62,7 @@ impl Model {
             "splade" => Self::Sparse(Splade::load(dir)?),
             "static-embedding" => Self::Static(StaticEmbedding::load(dir)?),
             "colbert" => Self::Tokens(ColBert::load(dir)?),
+            "two-towers" => Self::Towers(Box::new(TwoTowers::load(dir)?)),
             other => bail!("{}: unknown kind {other}", dir.display()),
         })
     }
@@ -72,6 +74,7 @@ impl Model {
             Self::Sparse(_) => "splade",
             Self::Static(_) => "static-embedding",
             Self::Tokens(_) => "colbert",
+            Self::Towers(_) => "two-towers",
         }
     }
 
@@ -82,6 +85,7 @@ impl Model {
             Self::Sparse(model) => model.save(dir)?,
             Self::Static(model) => model.save(dir)?,
             Self::Tokens(model) => model.save(dir)?,
+            Self::Towers(model) => model.save(dir)?,
         }
         Ok(())
     }
@@ -95,6 +99,10 @@ impl Model {
                 ROLES.iter().map(named).collect()
             }
             Self::Static(model) => {
+                let named = |(key, role): &(&str, Role)| Ok(((*key).to_owned(), flat(model.encode(&TEXTS, *role)?)?));
+                ROLES.iter().map(named).collect()
+            }
+            Self::Towers(model) => {
                 let named = |(key, role): &(&str, Role)| Ok(((*key).to_owned(), flat(model.encode(&TEXTS, *role)?)?));
                 ROLES.iter().map(named).collect()
             }
@@ -210,6 +218,31 @@ fn static_models() -> Result<Vec<(&'static str, StaticEmbedding)>> {
     ])
 }
 
+/// Queries of one family and tokenizer, documents of another one.
+fn towers() -> Result<TwoTowers> {
+    let distilbert = DistilBertConfig { initializer_range: 0.2, dim: 16, n_heads: 2, ..Default::default() };
+    let modernbert =
+        ModernBertConfig { initializer_range: 0.2, hidden_size: 32, num_hidden_layers: 4, ..Default::default() };
+    let dense = VectorModule::Dense { dim: 32, bias: true, activation: DenseActivation::Identity, residual: false };
+    let query = BiEncoderConfig {
+        pooling: Pooling::Cls,
+        modules: vec![dense],
+        max_length: 12,
+        query_prompt: "where is ".to_owned(),
+        ..Default::default()
+    };
+    let doc = BiEncoderConfig {
+        max_length: 24,
+        doc_prompt: "the house: ".to_owned(),
+        prompts: [("cluster".to_owned(), "a dog and ".to_owned())].into(),
+        default_prompt: Some("cluster".to_owned()),
+        include_prompt: false,
+        ..Default::default()
+    };
+    let query = BiEncoder::new(distilbert, words()?, query, 15)?;
+    Ok(TwoTowers::new(query, BiEncoder::new(modernbert, word_pieces(true)?, doc, 16)?)?)
+}
+
 /// A small model of every family and every architecture, each with other settings.
 fn models() -> Result<Vec<(&'static str, Model)>> {
     let bert = BertConfig { initializer_range: 0.2, hidden_size: 32, ..Default::default() };
@@ -242,7 +275,7 @@ fn models() -> Result<Vec<(&'static str, Model)>> {
     let (pieces, words) = (word_pieces(true)?, words()?);
     let cross = CrossEncoderConfig { max_length: 24, ..Default::default() };
     let three = CrossEncoderConfig { activation: Activation::Identity, ..cross.clone() };
-    let dense = |dim, bias, activation| VectorModule::Dense { dim, bias, activation };
+    let dense = |dim, bias, activation| VectorModule::Dense { dim, bias, activation, residual: false };
     let modules = vec![dense(12, true, DenseActivation::Tanh)];
     let tanh = BiEncoderConfig { modules, ..plain.clone() };
     let modules = vec![
@@ -252,7 +285,10 @@ fn models() -> Result<Vec<(&'static str, Model)>> {
         dense(8, true, DenseActivation::Identity),
     ];
     let deep = BiEncoderConfig { modules, normalize: false, ..prompted.clone() };
+    let residual = |dim| VectorModule::Dense { dim, bias: true, activation: DenseActivation::Tanh, residual: true };
+    let residual = BiEncoderConfig { modules: vec![residual(32), residual(12)], ..plain.clone() };
     let bi = [
+        ("residual", BiEncoder::new(bert.clone(), pieces.clone(), residual, 14)?),
         ("dense", BiEncoder::new(bert.clone(), pieces.clone(), tanh, 12)?),
         ("modules", BiEncoder::new(distilbert.clone(), pieces.clone(), deep, 13)?),
         ("bert", BiEncoder::new(bert.clone(), pieces.clone(), prompted, 1)?),
@@ -274,7 +310,8 @@ fn models() -> Result<Vec<(&'static str, Model)>> {
     let sparse = sparse_models()?.into_iter().map(|(name, model)| (name, Model::Sparse(model)));
     let bags = static_models()?.into_iter().map(|(name, model)| (name, Model::Static(model)));
     let tokens = token_models()?.into_iter().map(|(name, model)| (name, Model::Tokens(model)));
-    Ok(bi.chain(cross).chain(sparse).chain(bags).chain(tokens).collect())
+    let towers = [("two-towers", Model::Towers(Box::new(towers()?)))];
+    Ok(bi.chain(cross).chain(sparse).chain(bags).chain(tokens).chain(towers).collect())
 }
 
 /// The same model as one that older versions have written to be used with lower-cased texts.

@@ -28,7 +28,7 @@ pub use crate::model::{
     BiEncoder, BiEncoderConfig, ColBert, ColBertConfig, CrossEncoder, CrossEncoderConfig, CustomConfig, CustomHead,
     CustomModel, DistilConfig, Embeddings, ModelCard, Pooling, Precision, Quantization, QuantizedEmbeddings,
     QueryWeights, Role, SparseAutoEncoder, SparseEmbeddings, SparseVectors, Splade, SpladeConfig, StaticEmbedding,
-    StaticEmbeddingConfig, TokenEmbeddings, TokenPooling,
+    StaticEmbeddingConfig, TokenEmbeddings, TokenPooling, TwoTowers,
 };
 pub use crate::nn::{
     BertConfig, DebertaConfig, DenseActivation, DistilBertConfig, EncoderConfig, Lora, ModernBertConfig, MpnetConfig,

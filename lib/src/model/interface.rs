@@ -88,6 +88,11 @@ pub trait Model: Any + fmt::Debug + Send + Sync {
 
     fn tokenizer(&self) -> &Tokenizer;
 
+    /// That of queries, where they have one of their own.
+    fn query_tokenizer(&self) -> &Tokenizer {
+        self.tokenizer()
+    }
+
     /// The settings that decide what it computes, as one table.
     fn settings(&self) -> serde_json::Result<Value>;
 

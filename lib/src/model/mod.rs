@@ -13,11 +13,13 @@ mod lora;
 mod pooling;
 mod quantized;
 mod ranked;
+mod sides;
 mod sparse_autoencoder;
 mod splade;
 mod static_embedding;
 mod texts;
 mod token_embeddings;
+mod two_towers;
 
 pub use bi_encoder::{BiEncoder, BiEncoderConfig, Precision, Role};
 pub(crate) use card::is_generated;
@@ -35,3 +37,4 @@ pub use sparse_autoencoder::{SparseAutoEncoder, SparseAutoEncoderConfig};
 pub use splade::{QueryWeights, SparseEmbeddings, SparseVectors, Splade, SpladeConfig};
 pub use static_embedding::{DistilConfig, StaticEmbedding, StaticEmbeddingConfig, TokenWeights};
 pub use token_embeddings::TokenEmbeddings;
+pub use two_towers::TwoTowers;

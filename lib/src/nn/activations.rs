@@ -1,6 +1,7 @@
 //! The arena: what a forward pass leaves for the backward pass, and the scratch of both.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +70,8 @@ pub struct Activations {
     /// How many those are, `R`.
     pub(crate) rows: usize,
     pub(crate) width: usize,
+    /// Those of the encoders of a model that has several.
+    towers: Vec<Activations>,
 }
 
 /// What the embeddings keep. `E` their width.
@@ -226,6 +229,19 @@ impl Activations {
         self.trained = Trained::new(parameters, frozen);
     }
 
+    /// The arena of one encoder of a model that has several, as this one is set: for a pass of tokens of which `before` others
+    /// come first in the batch, with parameters that lie in this part of the table.
+    pub(crate) fn of_tower(&mut self, tower: usize, table: Range<usize>, before: usize) -> &mut Self {
+        if self.towers.len() <= tower {
+            self.towers.resize_with(tower + 1, Self::default);
+        }
+        let own = &mut self.towers[tower];
+        (own.memory, own.storage) = (self.memory, self.storage);
+        own.dropout = self.dropout.map(|dropout| dropout.after(before));
+        own.trained = self.trained.within(table);
+        own
+    }
+
     /// The output of the last forward pass, `(T, H)` or `(R, H)`, row-major.
     pub fn hidden(&self) -> &[f32] {
         &self.hidden[..self.rows * self.width]
@@ -242,7 +258,8 @@ impl Activations {
         let floats = floats.into_iter().chain(&self.inputs).map(Vec::capacity).sum::<usize>();
         let norms = self.span.bytes() + self.embeddings.norm.bytes() + self.final_norm.bytes() + self.head.bytes();
         let layers = self.layers.iter().map(LayerCache::bytes).sum::<usize>();
-        size_of::<f32>() * floats + norms + layers + self.scratch.bytes()
+        let towers = self.towers.iter().map(Self::bytes).sum::<usize>();
+        size_of::<f32>() * floats + norms + layers + self.scratch.bytes() + towers
     }
 
     /// Makes room for a batch.

@@ -183,7 +183,12 @@ impl Encoder {
     /// Whether the gradient of a parameter is zero by nature: a constant added to all keys of a row
     /// cancels in the softmax, and of a product with 0 the other factor has none.
     pub(crate) fn cancels(&self, name: &str) -> bool {
-        if self.is_before_zero(name) {
+        self.cancels_in(&self.parameters.values, name)
+    }
+
+    /// The same of the numbers `table` in the place of its own.
+    pub(crate) fn cancels_in(&self, table: &[f32], name: &str) -> bool {
+        if self.is_before_zero(table, name) {
             return true;
         }
         match self.spec.names.qkv {

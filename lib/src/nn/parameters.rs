@@ -160,6 +160,27 @@ impl Parameters {
         (&mut self.values, &mut self.grads)
     }
 
+    /// The gradients, to add to and to put back: those of [`Parameters::values_and_grads`] by themselves.
+    pub(crate) fn take_grads(&mut self) -> Vec<f32> {
+        self.values_and_grads();
+        std::mem::take(&mut self.grads)
+    }
+
+    /// Appends the parameters of another table, each with a prefix before its name, and takes their numbers: what stays there
+    /// is their order and their names.
+    pub(crate) fn take_over(&mut self, other: &mut Self, prefix: &str) -> Result<()> {
+        let start = self.len();
+        for entry in &other.entries {
+            self.outline(format!("{prefix}{}", entry.name), &entry.shape, entry.decay);
+        }
+        self.allocate()?;
+        self.values[start..].copy_from_slice(&other.values);
+        self.frozen += other.frozen;
+        self.grads = Vec::new();
+        (other.values, other.grads) = (Vec::new(), Vec::new());
+        Ok(())
+    }
+
     /// Makes room for all values; new ones are zero.
     pub(crate) fn allocate(&mut self) -> Result<()> {
         let (held, needed) = (self.values.len(), self.len());

@@ -48,6 +48,18 @@ impl Encoder {
         activations: &mut Activations,
         int8: Option<&Int8Weights>,
     ) -> Result<()> {
+        self.forward_in(&self.parameters.values, read, batch, activations, int8)
+    }
+
+    /// The same with the numbers `table` in the place of its own: a stretch of a table that several encoders share.
+    pub(crate) fn forward_in(
+        &self,
+        table: &[f32],
+        read: Read,
+        batch: &PackedBatch,
+        activations: &mut Activations,
+        int8: Option<&Int8Weights>,
+    ) -> Result<()> {
         in_pool(|| {
             batch.check()?;
             let lowest = activations.memory.map_or(0, |_| self.lowest(&activations.trained));
@@ -77,7 +89,7 @@ impl Encoder {
                 prior,
                 ..
             } = activations;
-            let (hidden, values) = (&mut hidden[..size], self.weights());
+            let (hidden, values) = (&mut hidden[..size], self.weights_in(table));
             let offsets = &mut offsets[..self.offsets(batch)];
             if let Some(table) = &layout.relative {
                 relative::forward(offsets, &values[table.clone()], spec.heads);
@@ -85,7 +97,7 @@ impl Encoder {
             if let (Some(own), Some(place)) = (&spec.span, &layout.span) {
                 layer::span::forward(spec, own, place, values, batch, span);
             }
-            let pass = self.pass(batch, trained, read, *dropout, positions, offsets);
+            let pass = self.pass(table, batch, trained, read, *dropout, positions, offsets);
             let pass = Pass { span: layout.span.as_ref().map(|_| &*span), ..pass };
             let rotary = self.rotations_of(positions);
             let pass = Pass { rotary: &rotary, int8, keeps: memory.is_some(), ..pass };
@@ -112,16 +124,44 @@ impl Encoder {
 
     /// The maps of all layers in int8, as they are now.
     pub fn quantize(&self) -> Int8Weights {
-        Int8Weights::new(&self.layout, &self.merged_weights(), self.spec.width, self.spec.up_width())
+        self.quantize_in(&self.parameters.values)
+    }
+
+    /// The same of the numbers `table` in the place of its own.
+    pub(crate) fn quantize_in(&self, table: &[f32]) -> Int8Weights {
+        Int8Weights::new(&self.layout, &self.merged_weights(table), self.spec.width, self.spec.up_width())
     }
 
     /// From the gradient of the hidden states, `(T, H)` or `(R, H)`, of the last forward pass with these
     /// [`Activations::training`]: adds the gradient of every parameter to the table.
     pub fn backward(&mut self, batch: &PackedBatch, activations: &mut Activations, d_hidden: &[f32]) -> Result<()> {
-        in_pool(|| self.run_backward(batch, activations, d_hidden))
+        // Moved out while they are written.
+        let mut grads = self.parameters.take_grads();
+        let done = self.backward_in(&self.parameters.values, &mut grads, batch, activations, d_hidden);
+        self.parameters.grads = grads;
+        done
     }
 
-    fn run_backward(&mut self, batch: &PackedBatch, activations: &mut Activations, d_hidden: &[f32]) -> Result<()> {
+    /// The same with the numbers `table` in the place of its own, after [`Encoder::forward_in`]; it adds to `grads`.
+    pub(crate) fn backward_in(
+        &self,
+        table: &[f32],
+        grads: &mut [f32],
+        batch: &PackedBatch,
+        activations: &mut Activations,
+        d_hidden: &[f32],
+    ) -> Result<()> {
+        in_pool(|| self.run_backward(table, grads, batch, activations, d_hidden))
+    }
+
+    fn run_backward(
+        &self,
+        table: &[f32],
+        grads: &mut [f32],
+        batch: &PackedBatch,
+        activations: &mut Activations,
+        d_hidden: &[f32],
+    ) -> Result<()> {
         let size = batch.tokens() * self.spec.width;
         let read = activations.hidden().len();
         let same = activations.bounds == batch.bounds && activations.width == self.spec.width;
@@ -137,10 +177,7 @@ impl Encoder {
         if size == 0 {
             return Ok(());
         }
-        self.parameters.values_and_grads();
-        // Moved out while the gradients are written.
-        let mut grads = std::mem::take(&mut self.parameters.grads);
-        let (spec, layout, values) = (&self.spec, &self.layout, self.weights());
+        let (spec, layout, values) = (&self.spec, &self.layout, self.weights_in(table));
         let Activations {
             hidden,
             embeddings,
@@ -161,7 +198,8 @@ impl Encoder {
         } = activations;
         let none = Trained::none();
         let trained = if self.lora.is_some() { &none } else { &*trained };
-        let pass = self.pass(batch, trained, tokens, *dropout, positions, &offsets[..self.offsets(batch)]);
+        let offsets = &offsets[..self.offsets(batch)];
+        let pass = self.pass(table, batch, trained, tokens, *dropout, positions, offsets);
         let rotary = self.rotations_of(positions);
         let pass = Pass { rotary: &rotary, lowest: *lowest, span: layout.span.as_ref().map(|_| &*span), ..pass };
         scratch.d_span.clear();
@@ -170,7 +208,7 @@ impl Encoder {
         let d = &mut hidden[..size];
         d[..read].copy_from_slice(d_hidden);
         if let Some(place) = &layout.final_norm {
-            let d_place = place.trained_grads(&mut grads, trained);
+            let d_place = place.trained_grads(grads, trained);
             norm::backward(&mut d[..read], place.weight(values), final_norm, &mut [], d_place);
         }
         let backward = if spec.norm_first { pre_norm::backward } else { post_norm::backward };
@@ -181,7 +219,7 @@ impl Encoder {
                 let (again, cache) = (&mut input[..size], &mut layers[0]);
                 again.copy_from_slice(&inputs[place][..size]);
                 self.forward_layer()(pass, index, layer, values, again, cache, scratch);
-                backward(pass, index, layer, values, &mut grads, d, &inputs[place][..size], cache, scratch);
+                backward(pass, index, layer, values, grads, d, &inputs[place][..size], cache, scratch);
                 continue;
             }
             // The input of a layer is what was kept of the lowest, or the output of the norm before it.
@@ -194,21 +232,22 @@ impl Encoder {
                     &input[..size]
                 }
             };
-            backward(pass, index, layer, values, &mut grads, d, layer_input, &layers[place], scratch);
+            backward(pass, index, layer, values, grads, d, layer_input, &layers[place], scratch);
         }
         if let Some(place) = layout.span.as_ref().filter(|place| layer::span::trains(place, trained)) {
-            layer::span::backward(pass, place, values, &mut grads, &mut scratch.d_span, span);
+            layer::span::backward(pass, place, values, grads, &mut scratch.d_span, span);
         }
         if *lowest == 0 && layout.trains_embeddings(trained) {
             Prior::add(prior, 0, d);
-            embedding::backward(pass, layout, values, &mut grads, d, embeddings, scratch);
+            embedding::backward(pass, layout, values, grads, d, embeddings, scratch);
         }
-        self.parameters.grads = grads;
         Ok(())
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn pass<'a>(
         &'a self,
+        table: &'a [f32],
         batch: &'a PackedBatch,
         trained: &'a Trained,
         read: &'a [usize],
@@ -230,7 +269,7 @@ impl Encoder {
             keeps: true,
             int8: None,
             span: None,
-            lora: self.lora.as_ref().map(|adapters| Beside { adapters, values: &self.parameters.values, dropout }),
+            lora: self.lora.as_ref().map(|adapters| Beside { adapters, values: table, dropout }),
         }
     }
 

@@ -32,7 +32,7 @@ impl Training {
             .columns()
             .iter()
             .enumerate()
-            .map(|(index, texts)| self.column(text_column(index), texts))
+            .map(|(index, texts)| self.column(index, texts))
             .collect::<Result<Vec<_>>>()?;
         columns.extend(data.labels().map(labels));
         let settings = self.loss.settings();
@@ -50,14 +50,15 @@ impl Training {
         Ok(ModelCard { metrics: last, training: Some(training), ..ModelCard::default() })
     }
 
-    fn column(&self, name: String, texts: &Texts) -> Result<ColumnRecord> {
+    fn column(&self, index: usize, texts: &Texts) -> Result<ColumnRecord> {
+        let tokenizer = if index == 0 { self.model.query_tokenizer() } else { self.model.tokenizer() };
         let first: Vec<&str> = texts.iter().take(COUNTED).collect();
-        let tokens = self.model.tokenizer().encode_batch(&first, self.model.max_length())?;
+        let tokens = tokenizer.encode_batch(&first, self.model.max_length())?;
         let lengths: Vec<usize> = tokens.iter().map(Vec::len).collect();
         let (least, most) = (lengths.iter().min().copied(), lengths.iter().max().copied());
         let mean = lengths.iter().sum::<usize>() as f64 / lengths.len().max(1) as f64;
         Ok(ColumnRecord {
-            name,
+            name: text_column(index),
             tokens: least.zip(most).map(|(least, most)| [least as f64, mean, most as f64]),
             samples: first.iter().take(SAMPLES).map(|text| shorten(text, LONGEST)).collect(),
         })

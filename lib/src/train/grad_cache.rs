@@ -91,11 +91,7 @@ impl Part {
         dropout: Option<Dropout>,
         activations: &mut Activations,
     ) -> Result<Outputs> {
-        let shifted = |dropout: Dropout| Dropout {
-            first_token: dropout.first_token.wrapping_add(self.first_token as u32),
-            ..dropout
-        };
-        activations.set_dropout(dropout.map(shifted));
+        activations.set_dropout(dropout.map(|dropout| dropout.after(self.first_token)));
         model.forward(&self.own, activations)
     }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 
+use super::tower::Tower;
 use super::{BiEncoder, Precision, Role};
 use crate::data::{Corpus, Queries};
 use crate::model::Embeddings;
@@ -12,7 +13,7 @@ use crate::model::texts::{
     WINDOW, by_length, check_room_after, chunks_of_tokens, encode_after, of_docs, of_queries, of_slice,
     report_truncated, shifted,
 };
-use crate::nn::{Activations, PackedBatch};
+use crate::nn::{Activations, Int8Weights, PackedBatch};
 use crate::text::Encodings;
 use crate::{Error, Result, interrupt, show};
 
@@ -27,15 +28,12 @@ struct Prompt<'a> {
 impl BiEncoder {
     /// One vector per query, with progress.
     pub fn encode_queries(&self, queries: &Queries) -> Result<Embeddings> {
-        Embeddings::new(
-            queries.query_ids(),
-            self.encode_windows(queries.len(), self.prompt(Role::Query), of_queries(queries))?,
-        )
+        self.tower().encode_queries(queries)
     }
 
     /// One vector per document (of title and text), with progress.
     pub fn encode_docs(&self, corpus: &Corpus) -> Result<Embeddings> {
-        Embeddings::new(corpus.doc_ids(), self.encode_windows(corpus.len(), self.prompt(Role::Doc), of_docs(corpus))?)
+        self.tower().encode_docs(corpus)
     }
 
     /// One vector per text `(n, dim)`, in the order given. No padding is computed, so a vector does not depend on its
@@ -44,7 +42,7 @@ impl BiEncoder {
     /// # Errors
     /// For a vector that is NaN or infinite, as those of a diverged model are.
     pub fn encode<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<Tensor> {
-        self.encode_windows(texts.len(), self.prompt(role), of_slice(texts))
+        self.tower().encode(texts, role)
     }
 
     /// The same for texts that are neither queries nor documents, [`Role::Plain`].
@@ -72,9 +70,7 @@ impl BiEncoder {
     /// ```
     pub fn encode_with_prompt<S: AsRef<str> + Sync>(&self, texts: &[S], name: &str) -> Result<Tensor> {
         let prompt = self.config.named_prompts().named(name)?;
-        check_room_after(prompt, &self.tokenizer, self.config.max_length, self.encoder.config().longest())?;
-        let skip = self.count_prompt_tokens(prompt)?;
-        self.encode_windows(texts.len(), Prompt { text: prompt, skip }, of_slice(texts))
+        self.tower().encode_after(texts, prompt)
     }
 
     /// The token ids of each text after the prompt of its role, special tokens included.
@@ -90,15 +86,40 @@ impl BiEncoder {
     fn prompt(&self, role: Role) -> Prompt<'_> {
         Prompt { text: self.config.prompt(role), skip: self.prompt_tokens(role) }
     }
+}
+
+impl Tower<'_> {
+    pub(in crate::model) fn encode_queries(self, queries: &Queries) -> Result<Embeddings> {
+        let vectors = self.encode_windows(queries.len(), self.model.prompt(Role::Query), of_queries(queries))?;
+        Embeddings::new(queries.query_ids(), vectors)
+    }
+
+    pub(in crate::model) fn encode_docs(self, corpus: &Corpus) -> Result<Embeddings> {
+        let vectors = self.encode_windows(corpus.len(), self.model.prompt(Role::Doc), of_docs(corpus))?;
+        Embeddings::new(corpus.doc_ids(), vectors)
+    }
+
+    pub(in crate::model) fn encode<S: AsRef<str> + Sync>(self, texts: &[S], role: Role) -> Result<Tensor> {
+        self.encode_windows(texts.len(), self.model.prompt(role), of_slice(texts))
+    }
+
+    /// After a prompt, which must leave room for a text.
+    pub(in crate::model) fn encode_after<S: AsRef<str> + Sync>(self, texts: &[S], prompt: &str) -> Result<Tensor> {
+        let BiEncoder { encoder, tokenizer, config, .. } = self.model;
+        check_room_after(prompt, tokenizer, config.max_length, encoder.config().longest())?;
+        let skip = self.model.count_prompt_tokens(prompt)?;
+        self.encode_windows(texts.len(), Prompt { text: prompt, skip }, of_slice(texts))
+    }
 
     /// Encodes texts that are made by rows, a window at a time: neither they nor their tokens fill memory.
-    fn encode_windows<'a>(
-        &self,
+    fn encode_windows<'t>(
+        self,
         count: usize,
         prompt: Prompt<'_>,
-        texts: impl Fn(Range<usize>) -> Vec<Cow<'a, str>>,
+        texts: impl Fn(Range<usize>) -> Vec<Cow<'t, str>>,
     ) -> Result<Tensor> {
-        let width = self.dim();
+        let BiEncoder { tokenizer, config, told, .. } = self.model;
+        let width = self.model.dim();
         let mut vectors = vec![0.0; count * width];
         let mut activations = Activations::inference();
         let bar = show::progress("encode", Some(count));
@@ -106,31 +127,32 @@ impl BiEncoder {
         for (window, vectors) in vectors.chunks_mut(WINDOW * width).enumerate() {
             let first = window * WINDOW;
             let texts = texts(first..first + vectors.len() / width);
-            let encodings = encode_after(prompt.text, &self.tokenizer, &texts, self.config.max_length)?;
+            let encodings = encode_after(prompt.text, tokenizer, &texts, config.max_length)?;
             truncated += encodings.truncated;
             self.encode_tokens(&encodings.ids, prompt.skip, &mut activations, vectors, |texts| bar.inc(texts))
                 .map_err(|error| shifted(error, first))?;
         }
-        report_truncated(&self.told, truncated, (count, "texts"), ("max_length", self.config.max_length));
+        report_truncated(told, truncated, (count, "texts"), ("max_length", config.max_length));
         Ok(Tensor::from_vec(vectors, (count, width), &Device::Cpu)?)
     }
 
     /// In order of length, so that the progress is even.
     fn encode_tokens(
-        &self,
+        self,
         tokens: &[Vec<u32>],
         skip: usize,
         activations: &mut Activations,
         vectors: &mut [f32],
         done: impl Fn(usize),
     ) -> Result<()> {
-        let (width, whole) = (self.dim(), self.whole_dim());
-        let int8 = (self.config.precision == Precision::Int8).then(|| self.int8());
+        let BiEncoder { encoder, config, .. } = self.model;
+        let (width, whole) = (self.model.dim(), self.model.whole_dim());
+        let int8 = (config.precision == Precision::Int8).then(|| self.int8());
         let order = by_length(tokens);
-        for chunk in chunks_of_tokens(&order, tokens, self.config.encode_tokens) {
+        for chunk in chunks_of_tokens(&order, tokens, config.encode_tokens) {
             interrupt::check("encoding")?;
             let batch = PackedBatch::new(chunk.iter().map(|index| &tokens[*index]));
-            self.encoder.forward_for(self.config.pooling.read(), &batch, activations, int8)?;
+            encoder.forward_in(self.table, config.pooling.read(), &batch, activations, int8)?;
             let (found, _) = self.pool(&batch, &vec![skip; batch.sequences()], activations.hidden());
             for (index, vector) in chunk.iter().zip(found.chunks_exact(whole)) {
                 if let Some(value) = vector.iter().find(|value| !value.is_finite()) {
@@ -141,5 +163,10 @@ impl BiEncoder {
             done(chunk.len());
         }
         Ok(())
+    }
+
+    /// The weights in int8, quantised once.
+    fn int8(&self) -> &Int8Weights {
+        self.model.int8.get_or_init(|| self.model.encoder.quantize_in(self.table))
     }
 }

@@ -4,6 +4,7 @@ mod config;
 mod encode;
 mod passes;
 mod tiny;
+mod tower;
 
 use std::fmt;
 use std::path::Path;
@@ -23,6 +24,7 @@ use crate::{Error, Result};
 
 pub use config::{BiEncoderConfig, Precision, Role};
 pub(super) use config::{DOC, QUERY};
+pub(super) use tower::Tower;
 
 /// A bi-encoder (Reimers and Gurevych 2019, Karpukhin et al. 2020).
 ///
@@ -165,7 +167,7 @@ impl BiEncoder {
     ///
     /// let tokenizer = Tokenizer::train_wordpiece(&["a red house", "a green tree"], &WordPieceConfig::default())?;
     /// let model = BiEncoder::new(BertConfig::default(), tokenizer, BiEncoderConfig::default(), 42)?;
-    /// let dense = VectorModule::Dense { dim: 32, bias: true, activation: DenseActivation::Tanh };
+    /// let dense = VectorModule::Dense { dim: 32, bias: true, activation: DenseActivation::Tanh, residual: false };
     /// let model = model.with_modules(vec![dense], 42)?;
     /// assert_eq!(model.encode_texts(&["a red tree"])?.dims(), [1, 32]);
     /// assert!(model.encoder().parameters().values("2_Dense.linear.weight").is_ok());
@@ -254,11 +256,15 @@ impl BiEncoder {
 
     /// The encoder, to change its weights.
     pub fn encoder_mut(&mut self) -> &mut Encoder {
-        // Those in int8 are of the weights before.
+        self.forget_int8();
+        &mut self.encoder
+    }
+
+    /// The weights are about to change: those in int8 are of what they were.
+    pub(in crate::model) fn forget_int8(&mut self) {
         if self.int8.get().is_some() {
             self.int8 = Arc::default();
         }
-        &mut self.encoder
     }
 
     pub fn tokenizer(&self) -> &Tokenizer {
@@ -271,7 +277,7 @@ impl BiEncoder {
     }
 
     /// The width of a vector in training.
-    fn whole_dim(&self) -> usize {
+    pub(in crate::model) fn whole_dim(&self) -> usize {
         self.modules.output(self.pooled_width())
     }
 
@@ -297,11 +303,6 @@ impl BiEncoder {
         // The closing token of the prompt alone is not in the prompted text. Not every tokenizer has one.
         let closed = tokens.last().is_some_and(|last| self.tokenizer.is_special(*last));
         Ok(tokens.len() - usize::from(closed))
-    }
-
-    /// The weights in int8, quantised once.
-    pub(super) fn int8(&self) -> &Int8Weights {
-        self.int8.get_or_init(|| self.encoder.quantize())
     }
 }
 

@@ -9,10 +9,12 @@ mod foreign;
 mod place;
 mod read;
 mod replace;
+mod router;
 mod sparse_autoencoder;
 mod splade;
 mod static_embedding;
 mod text;
+mod two_towers;
 mod write;
 
 pub(super) use colbert::{read as read_colbert, read_encoder, write as write_colbert};
@@ -24,4 +26,5 @@ pub(super) use sparse_autoencoder::{read as read_sparse_autoencoder, write as wr
 pub(super) use splade::{read as read_splade, write as write_splade};
 pub(super) use static_embedding::{read as read_static, write as write_static};
 pub(super) use text::{Task, TextSettings};
+pub(super) use two_towers::{read as read_two_towers, write as write_two_towers};
 pub(super) use write::{write, write_tokenizer};

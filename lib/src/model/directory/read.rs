@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::place::place;
+use super::router;
 use super::text::{Task, TextSettings};
 use crate::loss::Similarity;
 use crate::model::bi_encoder::{DOC, QUERY};
@@ -17,23 +18,20 @@ use crate::{Error, Result, folder};
 pub(in crate::model) fn read(path: &Path) -> Result<BiEncoder> {
     let dir =
         &*place(path, &|dir| settings(dir).and_then(|(modules, ..)| check_config(&modules.transformer).map(|_| ())))?;
-    let (modules, mut config, text) = settings(dir)?;
-    let mut encoder = Encoder::load(&modules.transformer)?;
-    let width = encoder.config().hidden_size() * config.pooling.width();
-    let after = std::mem::take(&mut config.modules);
-    let folders: Vec<_> = after.iter().zip(&modules.after).map(|(module, (_, dir))| (*module, dir.as_path())).collect();
-    let own = VectorModules::load(&mut encoder, &folders, width)?;
-    config.modules = after;
-    // As there, a number beyond the width keeps all.
-    config.truncate_dim = config.truncate_dim.map(|dim| dim.min(own.output(width)));
-    let tokenizer = text.tokenizer(&modules.transformer)?;
-    let longest = encoder.config().longest();
-    config.max_length = text.max_length.unwrap_or(longest).min(longest);
-    BiEncoder::from_parts(encoder, own, tokenizer, config).map_err(|error| error.of_file(&text.path))
+    let (modules, config, text) = settings(dir)?;
+    modules.load(config, &text)
+}
+
+/// What a directory says without its weights.
+fn settings(dir: &Path) -> Result<(Modules, BiEncoderConfig, TextSettings)> {
+    let (modules, mut config) = (Modules::read(dir)?, BiEncoderConfig::default());
+    let text = modules.read_settings(&mut config)?;
+    read_settings(dir, &mut config)?;
+    Ok((modules, config, text))
 }
 
 /// A module after pooling. Its sizes are those of its weights.
-fn read_module(kind: &str, dir: &Path) -> Result<VectorModule> {
+pub(super) fn read_module(kind: &str, dir: &Path) -> Result<VectorModule> {
     const VECTOR: &str = "sentence_embedding";
     if kind == "Normalize" && !folder::file(dir, "config.json")?.exists() {
         return Ok(VectorModule::Normalize);
@@ -50,7 +48,7 @@ fn read_module(kind: &str, dir: &Path) -> Result<VectorModule> {
         match key {
             "module_input_name" | "module_output_name" if stored[key] == VECTOR || stored[key].is_null() => {}
             "module_input_name" | "module_output_name" => return Err(of(key, "`sentence_embedding`")),
-            "use_residual" if stored[key] == true => return Err(of(key, "false")),
+            "use_residual" if !stored[key].is_boolean() => return Err(of(key, "true or false")),
             other if !known.contains(&other) => return Err(of(key, "no other settings of the module")),
             _ => {}
         }
@@ -67,24 +65,12 @@ fn read_module(kind: &str, dir: &Path) -> Result<VectorModule> {
                 activation: activation
                     .filter(|_| class.starts_with("torch.nn."))
                     .ok_or_else(|| of("activation_function", "Tanh, Identity, ReLU, GELU or Sigmoid of torch.nn"))?,
+                residual: stored["use_residual"] == true,
             }
         }
         "LayerNorm" => VectorModule::LayerNorm,
         _ => VectorModule::Normalize,
     })
-}
-
-/// What a directory says without its weights.
-fn settings(dir: &Path) -> Result<(Modules, BiEncoderConfig, TextSettings)> {
-    let modules = Modules::read(dir)?;
-    let mut config = BiEncoderConfig { normalize: modules.normalize, ..Default::default() };
-    config.modules = modules.after.iter().map(|(kind, dir)| read_module(kind, dir)).collect::<Result<_>>()?;
-    if let Some(pooling) = &modules.pooling {
-        read_pooling(pooling, &mut config)?;
-    }
-    read_prompts(dir, &mut config)?;
-    let text = TextSettings::read(&modules.transformer, Task::HIDDEN_STATES)?;
-    Ok((modules, config, text))
 }
 
 /// The last part of each module's type with its folder, in their order; `None` for a bare Hugging Face directory. An error
@@ -119,27 +105,36 @@ pub(super) fn disordered(dir: &Path, found: &[(String, PathBuf)], expected: &str
 }
 
 /// The folders of the modules.
-struct Modules {
-    transformer: PathBuf,
+pub(super) struct Modules {
+    pub(super) transformer: PathBuf,
     pooling: Option<PathBuf>,
     /// The kind of each that follows, and its folder, but for a last Normalize.
     after: Vec<(String, PathBuf)>,
-    normalize: bool,
+    pub(super) normalize: bool,
 }
+
+/// Modules after pooling.
+const AFTER: [&str; 3] = ["Dense", "LayerNorm", "Normalize"];
 
 impl Modules {
     fn read(dir: &Path) -> Result<Self> {
         const EXPECTED: &str = "Transformer and Pooling, in this order, then any of Dense, LayerNorm, Normalize";
+        router::refuse(dir)?;
         let Some(found) = read_modules(dir, &["Transformer", "Pooling", "Dense", "LayerNorm", "Normalize"], EXPECTED)?
         else {
             check_bare(dir)?;
             return Ok(Self { transformer: dir.to_owned(), pooling: None, after: Vec::new(), normalize: false });
         };
-        match &found[..] {
+        Self::of(&found)?.ok_or_else(|| disordered(dir, &found, EXPECTED))
+    }
+
+    /// Those of a bi-encoder, by their kinds and folders; `None` for others.
+    pub(super) fn of(found: &[(String, PathBuf)]) -> Result<Option<Self>> {
+        match found {
             [(first, transformer), (second, pooling), rest @ ..]
                 if first == "Transformer"
                     && second == "Pooling"
-                    && rest.iter().all(|(kind, _)| kind != "Transformer" && kind != "Pooling") =>
+                    && rest.iter().all(|(kind, _)| AFTER.contains(&kind.as_str())) =>
             {
                 let (transformer, pooling) = (transformer.clone(), Some(pooling.clone()));
                 let mut after = rest.to_vec();
@@ -147,10 +142,35 @@ impl Modules {
                 if let Some((kind, dir)) = &normalize {
                     read_module(kind, dir)?;
                 }
-                Ok(Self { transformer, pooling, after, normalize: normalize.is_some() })
+                Ok(Some(Self { transformer, pooling, after, normalize: normalize.is_some() }))
             }
-            _ => Err(disordered(dir, &found, EXPECTED)),
+            _ => Ok(None),
         }
+    }
+
+    /// What they say of vectors, and how texts become tokens.
+    pub(super) fn read_settings(&self, config: &mut BiEncoderConfig) -> Result<TextSettings> {
+        config.normalize = self.normalize;
+        config.modules = self.after.iter().map(|(kind, dir)| read_module(kind, dir)).collect::<Result<_>>()?;
+        if let Some(pooling) = &self.pooling {
+            read_pooling(pooling, config)?;
+        }
+        TextSettings::read(&self.transformer, Task::HIDDEN_STATES)
+    }
+
+    /// The model with their weights.
+    pub(super) fn load(&self, mut config: BiEncoderConfig, text: &TextSettings) -> Result<BiEncoder> {
+        let mut encoder = Encoder::load(&self.transformer)?;
+        let width = encoder.config().hidden_size() * config.pooling.width();
+        let folders: Vec<_> =
+            config.modules.iter().zip(&self.after).map(|(module, (_, dir))| (*module, dir.as_path())).collect();
+        let own = VectorModules::load(&mut encoder, &folders, width)?;
+        // As there, a number beyond the width keeps all.
+        config.truncate_dim = config.truncate_dim.map(|dim| dim.min(own.output(width)));
+        let tokenizer = text.tokenizer(&self.transformer)?;
+        let longest = encoder.config().longest();
+        config.max_length = text.max_length.unwrap_or(longest).min(longest);
+        BiEncoder::from_parts(encoder, own, tokenizer, config).map_err(|error| error.of_file(&text.path))
     }
 }
 
@@ -209,7 +229,8 @@ fn modes(stored: &Value) -> Vec<String> {
     }
 }
 
-fn read_prompts(dir: &Path, config: &mut BiEncoderConfig) -> Result<()> {
+/// The settings of the whole model: prompts, how vectors are cut and compared. It gives their path.
+pub(super) fn read_settings(dir: &Path, config: &mut BiEncoderConfig) -> Result<PathBuf> {
     let (path, stored) = read_own_config(dir, "SentenceTransformer")?;
     config.truncate_dim = match &stored["truncate_dim"] {
         Value::Null => None,
@@ -225,7 +246,7 @@ fn read_prompts(dir: &Path, config: &mut BiEncoderConfig) -> Result<()> {
     config.default_prompt = prompts.default;
     config.named_prompts().check().map_err(|error| error.of_file(&path))?;
     config.similarity = read_similarity(&path, &stored)?;
-    Ok(())
+    Ok(path)
 }
 
 /// How vectors are compared: cosine where nothing is said.

@@ -8,17 +8,18 @@ use serde_json::{Value, json};
 use super::place::place;
 use super::read::{StoredPrompts, disordered, read_modules, read_own_config, unusable};
 use super::replace::replace_model;
+use super::router::{self, Router};
 use super::text::{Task, TextSettings};
 use super::write::{list_modules, own_config, prompt_facts, write_texts, write_tokenizer};
 use crate::loss::Similarity;
-use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::card::{Kind, ModelCard, architecture, transformer};
 use crate::model::{QueryWeights, Splade, SpladeConfig};
 use crate::nn::{MaskedLm, Tensors, WordPooling, check_config};
 use crate::{Error, Result, files, folder};
 
 const KINDS: [&str; 4] = ["MLMTransformer", "Transformer", "SpladePooling", "Router"];
-const EXPECTED: &str = "MLMTransformer (or Transformer) and SpladePooling, in this order, or a Router alone";
+const EXPECTED: &str = "MLMTransformer (or Transformer) and SpladePooling, in this order, or a Router alone; `TwoTowers::load` \
+                        reads a router of dense vectors";
 
 /// The folder of the encoder.
 fn home(dir: &Path) -> Result<PathBuf> {
@@ -87,37 +88,18 @@ struct Routes {
 impl Routes {
     fn read(dir: &Path) -> Result<Self> {
         const EXPECTED: &str = "the routes `query` with SparseStaticEmbedding, and `document` with MLMTransformer (or \
-                                Transformer) and SpladePooling";
-        let path = folder::file(dir, ROUTER)?;
-        let stored: Value = folder::read_json(dir, ROUTER)?;
-        let kind = |id: &str| stored["types"][id].as_str().and_then(|kind| kind.rsplit('.').next()).unwrap_or_default();
-        let route = |name: &str| -> Vec<&str> {
-            stored["structure"][name].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
-        };
-        let names: Vec<&String> = stored["structure"].as_object().into_iter().flatten().map(|(name, _)| name).collect();
-        let (queries, docs) = (route(QUERY), route(DOC));
-        let kinds: Vec<&str> = queries.iter().chain(&docs).map(|id| kind(id)).collect();
-        let fits = matches!(kinds[..], ["SparseStaticEmbedding", "MLMTransformer" | "Transformer", "SpladePooling"]);
-        if !(fits && queries.len() == 1 && names.len() == 2) {
-            let routes = names.iter().map(|name| {
-                format!("`{name}` with {}", route(name).into_iter().map(kind).collect::<Vec<_>>().join(", "))
-            });
-            let problem = format!("the routes {}", routes.collect::<Vec<_>>().join(", "));
-            return Err(unusable(&path, problem, EXPECTED));
+                                Transformer) and SpladePooling; `TwoTowers::load` reads those of dense vectors";
+        let router = Router::read(dir, EXPECTED)?;
+        match (&router.query[..], &router.doc[..]) {
+            ([(table, queries)], [(first, docs), (second, pooling)])
+                if table == "SparseStaticEmbedding"
+                    && ["MLMTransformer", "Transformer"].contains(&first.as_str())
+                    && second == "SpladePooling" =>
+            {
+                Ok(Self { queries: queries.clone(), docs: docs.clone(), pooling: pooling.clone() })
+            }
+            _ => Err(router.other(EXPECTED)),
         }
-        for (key, value) in stored["parameters"].as_object().into_iter().flatten() {
-            let expected = match key.as_str() {
-                "allow_empty_key" => continue,
-                "default_route" if value == DOC => continue,
-                "route_mappings" if value.as_object().is_none_or(serde_json::Map::is_empty) => continue,
-                "default_route" => "`document`, as plain texts are encoded",
-                "route_mappings" => "none",
-                _ => "no other settings of the router",
-            };
-            return Err(unusable(&path, format!("`{key}` is {value}"), expected));
-        }
-        let [queries, docs, pooling] = [queries[0], docs[0], docs[1]].map(|id| folder::file(dir, id));
-        Ok(Self { queries: queries?, docs: docs?, pooling: pooling? })
     }
 }
 
@@ -230,21 +212,13 @@ fn write_queries(dir: &Path, model: &Splade) -> Result<()> {
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
     files::write_tensors(&home.join("model.safetensors"), tensor, Some(metadata))?;
     // The module of a class has its name.
-    let class = |id: &str| {
-        let kind = id.rsplit('_').next().unwrap_or_default();
-        format!("sentence_transformers.sparse_encoder.models.{kind}.{kind}")
+    let module = |folder: &str| {
+        let kind = folder.rsplit('_').next().unwrap_or_default();
+        (folder.to_owned(), format!("sentence_transformers.sparse_encoder.models.{kind}.{kind}"))
     };
-    let types: serde_json::Map<String, Value> =
-        [QUERIES, DOCS, DOCS_POOLING].into_iter().map(|id| (id.to_owned(), class(id).into())).collect();
-    let router = json!({
-        "types": types,
-        "structure": { QUERY: [QUERIES], DOC: [DOCS, DOCS_POOLING] },
-        "parameters": { "default_route": DOC, "allow_empty_key": true },
-    });
-    files::write_json(&dir.join(ROUTER), &router)
+    router::write(dir, &[module(QUERIES)], &[module(DOCS), module(DOCS_POOLING)])
 }
 
-const ROUTER: &str = "router_config.json";
 const QUERIES: &str = "query_0_SparseStaticEmbedding";
 const DOCS: &str = "document_0_MLMTransformer";
 const DOCS_POOLING: &str = "document_1_SpladePooling";

@@ -11,7 +11,7 @@ use crate::loss::Similarity;
 use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::card::{Kind, ModelCard, architecture, transformer};
 use crate::model::texts::Prompts;
-use crate::model::{BiEncoder, Pooling};
+use crate::model::{BiEncoder, BiEncoderConfig, Pooling};
 use crate::nn::{Encoder, VectorModule};
 use crate::text::Tokenizer;
 use crate::{Error, Result, files};
@@ -22,45 +22,72 @@ pub(in crate::model) fn write(dir: &Path, model: &BiEncoder, card: &ModelCard) -
 
 /// Writes a model into an empty folder.
 fn create(dir: &Path, model: &BiEncoder, card: &ModelCard) -> Result<()> {
-    let config = model.config();
-    let folder = |name: &str| fs::create_dir_all(dir.join(name)).map_err(Error::io(dir.join(name)));
     let json = |name: &str, value: &Value| files::write_json(&dir.join(name), value);
-    folder("1_Pooling")?;
-    model.encoder().save(dir)?;
-    write_texts(dir, model.encoder(), model.tokenizer(), config.max_length)?;
-    json("1_Pooling/config.json", &pooling(model))?;
+    json("config_sentence_transformers.json", &settings(model.config()))?;
+    files::write(&dir.join("README.md"), card.render(&kind(model)).as_bytes())?;
+    let place = |number: usize, class: &str| if number == 0 { String::new() } else { format!("{number}_{class}") };
+    let modules = write_modules(dir, model, place)?;
+    let modules: Vec<(&str, &str)> = modules.iter().map(|(place, class)| (place.as_str(), *class)).collect();
+    json("modules.json", &list_modules("sentence_transformers.models", &modules))
+}
+
+/// Writes the modules, each into the folder that `place` makes of its number and its class; those are listed.
+pub(super) fn write_modules(
+    dir: &Path,
+    model: &BiEncoder,
+    place: impl Fn(usize, &str) -> String,
+) -> Result<Vec<(String, &'static str)>> {
+    let config = model.config();
+    let mut modules = Vec::new();
+    let mut next = |class: &'static str| {
+        let place = place(modules.len(), class);
+        let folder = dir.join(&place);
+        fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        modules.push((place, class));
+        Ok::<_, Error>(folder)
+    };
+    let home = next("Transformer")?;
+    model.encoder().save(&home)?;
+    write_texts(&home, model.encoder(), model.tokenizer(), config.max_length)?;
+    files::write_json(&next("Pooling")?.join("config.json"), &pooling(model))?;
+    for (module, own, input) in model.modules().iter() {
+        let folder = next(module.name())?;
+        if let Some(stored) = module_config(module, input) {
+            files::write_json(&folder.join("config.json"), &stored)?;
+        }
+        model.modules().save(model.encoder().parameters(), own, &folder)?;
+    }
+    if config.normalize {
+        next("Normalize")?;
+    }
+    Ok(modules)
+}
+
+/// The settings of a whole bi-encoder.
+pub(super) fn settings(config: &BiEncoderConfig) -> Value {
     let mut own = own_config("SentenceTransformer", config.named_prompts(), config.similarity);
     if let Some(dim) = config.truncate_dim {
         own["truncate_dim"] = dim.into();
     }
-    json("config_sentence_transformers.json", &own)?;
-    files::write(&dir.join("README.md"), card.render(&kind(model)).as_bytes())?;
-    let mut modules = vec![("", "Transformer"), ("1_Pooling", "Pooling")];
-    for (module, place, input) in model.modules().iter() {
-        folder(place)?;
-        if let Some(stored) = module_config(module, input) {
-            json(&format!("{place}/config.json"), &stored)?;
-        }
-        model.modules().save(model.encoder().parameters(), place, &dir.join(place))?;
-        modules.push((place, module.name()));
-    }
-    let last = format!("{}_Normalize", modules.len());
-    if config.normalize {
-        folder(&last)?;
-        modules.push((&last, "Normalize"));
-    }
-    json("modules.json", &list_modules("sentence_transformers.models", &modules))
+    own
 }
 
 /// The settings of a module after pooling that reads `input` numbers; Normalize has none.
 fn module_config(module: VectorModule, input: usize) -> Option<Value> {
     match module {
-        VectorModule::Dense { dim, bias, activation } => Some(json!({
-            "in_features": input,
-            "out_features": dim,
-            "bias": bias,
-            "activation_function": activation.class(),
-        })),
+        VectorModule::Dense { dim, bias, activation, residual } => {
+            let mut stored = json!({
+                "in_features": input,
+                "out_features": dim,
+                "bias": bias,
+                "activation_function": activation.class(),
+            });
+            // Older versions do not know the key.
+            if residual {
+                stored["use_residual"] = true.into();
+            }
+            Some(stored)
+        }
         VectorModule::LayerNorm => Some(json!({ "dimension": input })),
         VectorModule::Normalize => None,
     }
@@ -92,15 +119,9 @@ pub(in crate::model) fn write_tokenizer(
     files::write_json(&dir.join("special_tokens_map.json"), &Value::Object(special_tokens(tokenizer)))
 }
 
-/// What the card says.
-fn kind(model: &BiEncoder) -> Kind<'static> {
-    let (config, dim) = (model.config(), model.dim());
-    let mut facts = vec![
-        ("Maximum Sequence Length", format!("{} tokens", config.max_length)),
-        ("Output Dimensionality", format!("{dim} dimensions")),
-        ("Similarity Function", similarity_name(config.similarity).to_owned()),
-    ];
-    facts.extend(prompt_facts(config.named_prompts()));
+/// The classes of the modules with their settings.
+pub(super) fn described(model: &BiEncoder) -> Vec<(&'static str, Value)> {
+    let config = model.config();
     let names: Vec<&str> = config.pooling.parts().iter().map(Pooling::name).collect();
     let mut modules = vec![
         ("Transformer", transformer(model.encoder(), config.max_length)),
@@ -112,6 +133,19 @@ fn kind(model: &BiEncoder) -> Kind<'static> {
     if config.normalize {
         modules.push(("Normalize", json!({})));
     }
+    modules
+}
+
+/// What the card says.
+pub(super) fn kind(model: &BiEncoder) -> Kind<'static> {
+    let (config, dim) = (model.config(), model.dim());
+    let has_residual = config.modules.iter().any(|module| matches!(module, VectorModule::Dense { residual: true, .. }));
+    let mut facts = vec![
+        ("Maximum Sequence Length", format!("{} tokens", config.max_length)),
+        ("Output Dimensionality", format!("{dim} dimensions")),
+        ("Similarity Function", similarity_name(config.similarity).to_owned()),
+    ];
+    facts.extend(prompt_facts(config.named_prompts()));
     Kind {
         class: "SentenceTransformer",
         noun: "[sentence-transformers](https://www.SBERT.net) model",
@@ -123,7 +157,7 @@ fn kind(model: &BiEncoder) -> Kind<'static> {
         pipeline_tag: "sentence-similarity",
         library: "sentence-transformers",
         facts,
-        architecture: architecture(&modules),
+        architecture: architecture(&described(model)),
         python: (
             "sentence-transformers",
             "from sentence_transformers import SentenceTransformer
@@ -140,7 +174,7 @@ let model = BiEncoder::load(\"org/name\")?;
 let queries = model.encode_queries(&Queries::from_texts([\"how is a frame filtered?\"])?)?;
 let docs = model.encode_texts(&[\"filter keeps rows\", \"join adds columns\"])?;
 println!(\"{}\", model.similarity(&queries.vectors, &docs)?);",
-        written_for: "sentence-transformers 3.0 and later",
+        written_for: if has_residual { "sentence-transformers 6.2" } else { "sentence-transformers 3.0 and later" },
         citations: &["Sentence-BERT"],
     }
 }

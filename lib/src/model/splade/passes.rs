@@ -1,12 +1,13 @@
 //! The SPLADE model in training.
 
-use super::queries::Sides;
 use super::{QueryWeights, Splade, SpladeConfig};
 use crate::Result;
 use crate::loss::{Scoring, Similarity};
 use crate::model::interface::{check_length, with_encoder};
+use crate::model::sides::sides;
 use crate::model::{Model, Outputs, Part, Role, Tokens};
 use crate::nn::{Activations, PackedBatch, Winners, WordTable};
+use crate::text::Tokenizer;
 
 impl Model for Splade {
     fn tokenize(&self, columns: &[Vec<&str>]) -> Result<Tokens> {
@@ -25,18 +26,18 @@ impl Model for Splade {
             let (weights, winners) = self.head.forward_words(way.0, way.1, &part.batch, activations)?;
             return Ok(Outputs::rows(weights, winners));
         };
-        let sides = Sides::of(part)?;
+        let [looked_up, docs] = sides(part)?;
         let mut weights = vec![0.0; part.batch.sequences() * self.dim()];
-        queries.forward(self.encoder().parameters(), part, &sides, &mut weights)?;
-        let mut kept = (Vec::new(), Winners::default());
-        if !sides.docs.is_empty() {
-            kept = sides
-                .shifted(activations, |activations| self.head.forward_words(way.0, way.1, &sides.batch, activations))?;
-            for (text, row) in sides.docs.iter().zip(kept.0.chunks_exact(self.dim())) {
-                weights[text * self.dim()..(text + 1) * self.dim()].copy_from_slice(row);
-            }
+        queries.forward(self.encoder().parameters(), &looked_up, &mut weights)?;
+        let mut winners = Winners::default();
+        if !docs.places.is_empty() {
+            let rows;
+            (rows, winners) = docs.shifted(activations, |activations| {
+                self.head.forward_words(way.0, way.1, &docs.part.batch, activations)
+            })?;
+            docs.put(&rows, self.dim(), &mut weights);
         }
-        Ok(Outputs::rows(weights, kept.1))
+        Ok(Outputs::rows(weights, winners))
     }
 
     fn backward(
@@ -55,19 +56,16 @@ impl Model for Splade {
         let size = part.batch.sequences() * dim;
         check_length("numbers of the vectors", outputs.values.len(), size)?;
         check_length("numbers of their gradient", gradient.len(), size)?;
-        let sides = Sides::of(part)?;
+        let [looked_up, docs] = sides(part)?;
         if self.config.query_weights == QueryWeights::Trained {
-            queries.backward(self.head.encoder_mut().parameters_mut(), part, &sides, gradient);
+            queries.backward(self.head.encoder_mut().parameters_mut(), &looked_up, gradient);
         }
-        if sides.docs.is_empty() {
+        if docs.places.is_empty() {
             return Ok(());
         }
-        let own = |all: &[f32]| -> Vec<f32> {
-            sides.docs.iter().flat_map(|text| &all[text * dim..(text + 1) * dim]).copied().collect()
-        };
-        let (values, gradient) = (own(&outputs.values), own(gradient));
-        sides.shifted(activations, |activations| {
-            self.head.backward_words(way, &sides.batch, activations, (&values, winners), &gradient)
+        let (values, gradient) = (docs.take(&outputs.values, dim), docs.take(gradient, dim));
+        docs.shifted(activations, |activations| {
+            self.head.backward_words(way, &docs.part.batch, activations, (&values, winners), &gradient)
         })
     }
 
@@ -92,6 +90,10 @@ impl Model for Splade {
     fn cancels(&self, parameter: &str) -> bool {
         let fixed = parameter == WordTable::NAME && self.config.query_weights == QueryWeights::Fixed;
         fixed || self.encoder().cancels(parameter)
+    }
+
+    fn query_tokenizer(&self) -> &Tokenizer {
+        self.query_tokenizer()
     }
 
     with_encoder!(SpladeConfig { encode_tokens: 0, max_active_dims: None });

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use super::{QueryWeights, SparseVectors, Splade, SpladeConfig};
-use crate::model::interface::check_length;
+use crate::model::Role;
+use crate::model::sides::Side;
 use crate::model::texts::WINDOW;
-use crate::model::{Part, Role};
-use crate::nn::{Activations, Dropout, PackedBatch, Parameters, WordTable, words_once};
+use crate::nn::{Parameters, WordTable, words_once};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
 
@@ -113,66 +113,21 @@ impl Splade {
 }
 
 impl QueryTable {
-    /// The rows of the queries of a part, in `weights (B, V)`, which is zero.
-    pub(super) fn forward(
-        &self,
-        parameters: &Parameters,
-        part: &Part,
-        sides: &Sides,
-        weights: &mut [f32],
-    ) -> Result<()> {
-        self.table.check(&part.batch)?;
+    /// The rows of queries, in `weights (B, V)` of a whole part, which is zero.
+    pub(super) fn forward(&self, parameters: &Parameters, queries: &Side, weights: &mut [f32]) -> Result<()> {
+        self.table.check(&queries.part.batch)?;
         let dim = self.table.weights(parameters).len();
-        for (text, ids) in sides.queries(part) {
+        for (text, ids) in queries.sequences() {
             self.table.forward(parameters, ids, &mut weights[text * dim..(text + 1) * dim]);
         }
         Ok(())
     }
 
     /// From the gradient of all rows of a part: adds that of the weights.
-    pub(super) fn backward(&self, parameters: &mut Parameters, part: &Part, sides: &Sides, gradient: &[f32]) {
+    pub(super) fn backward(&self, parameters: &mut Parameters, queries: &Side, gradient: &[f32]) {
         let dim = self.table.weights(parameters).len();
-        for (text, ids) in sides.queries(part) {
+        for (text, ids) in queries.sequences() {
             self.table.backward(parameters, ids, &gradient[text * dim..(text + 1) * dim]);
         }
-    }
-}
-
-/// The queries and the documents of a part.
-pub(super) struct Sides {
-    queries: Vec<usize>,
-    pub(super) docs: Vec<usize>,
-    /// The documents alone.
-    pub(super) batch: PackedBatch,
-    /// The tokens of queries before the first document.
-    before: usize,
-}
-
-impl Sides {
-    pub(super) fn of(part: &Part) -> Result<Self> {
-        let Part { batch, columns } = part;
-        check_length("columns of the sequences", columns.len(), batch.sequences())?;
-        let is_query = |text: &usize| Role::of_column(columns[*text]) == Role::Query;
-        let (queries, docs): (Vec<usize>, Vec<usize>) = (0..batch.sequences()).partition(is_query);
-        let before = docs.first().map_or(0, |first| batch.bounds[*first]);
-        let own = docs.iter().map(|text| &batch.ids[batch.bounds[*text]..batch.bounds[text + 1]]);
-        let batch = PackedBatch::new(own);
-        Ok(Self { queries, docs, batch, before })
-    }
-
-    fn queries<'a>(&'a self, part: &'a Part) -> impl Iterator<Item = (usize, &'a [u32])> {
-        let Part { batch, .. } = part;
-        self.queries.iter().map(|text| (*text, &batch.ids[batch.bounds[*text]..batch.bounds[text + 1]]))
-    }
-
-    /// A pass of the documents, whose tokens have the places that they have in the part: so a batch in parts draws the
-    /// masks of the whole one.
-    pub(super) fn shifted<T>(&self, activations: &mut Activations, pass: impl FnOnce(&mut Activations) -> T) -> T {
-        let dropout = activations.dropout;
-        let first = |dropout: Dropout| dropout.first_token.wrapping_add(self.before as u32);
-        activations.set_dropout(dropout.map(|dropout| Dropout { first_token: first(dropout), ..dropout }));
-        let done = pass(activations);
-        activations.set_dropout(dropout);
-        done
     }
 }

@@ -29,6 +29,11 @@ pub(crate) struct Site<'a> {
 }
 
 impl Dropout {
+    /// The same for tokens of which so many others come before.
+    pub(crate) fn after(self, tokens: usize) -> Self {
+        Self { first_token: self.first_token.wrapping_add(tokens as u32), ..self }
+    }
+
     /// The `site`th dropout layer, one row a token, at a rate; `None` if it drops nothing.
     pub(crate) fn site(&self, site: u32, rate: f32) -> Option<Site<'static>> {
         self.site_of_rows(site, rate, 1)

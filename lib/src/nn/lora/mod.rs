@@ -130,8 +130,13 @@ impl Encoder {
 
     /// The values of the encoder itself, and of a head that is frozen with it.
     pub(super) fn weights(&self) -> &[f32] {
+        self.weights_in(&self.parameters.values)
+    }
+
+    /// The same where `table` holds what is trained.
+    pub(super) fn weights_in<'a>(&'a self, table: &'a [f32]) -> &'a [f32] {
         match &self.lora {
-            None => &self.parameters.values,
+            None => table,
             Some(adapters) => &adapters.base.values,
         }
     }
@@ -147,21 +152,21 @@ impl Encoder {
         }
     }
 
-    /// The same with what adapters add to them.
-    pub(super) fn merged_weights(&self) -> Cow<'_, [f32]> {
+    /// The same with what adapters add to them, where `table` holds what is trained.
+    pub(super) fn merged_weights<'a>(&'a self, table: &'a [f32]) -> Cow<'a, [f32]> {
         match &self.lora {
-            None => Cow::Borrowed(&self.parameters.values),
-            Some(adapters) => Cow::Owned(adapters.merged(&self.parameters.values)),
+            None => Cow::Borrowed(table),
+            Some(adapters) => Cow::Owned(adapters.merged(table)),
         }
     }
 
     /// Whether this is the `A` of an adapter whose `B` is still 0, and so without a gradient.
-    pub(super) fn is_before_zero(&self, name: &str) -> bool {
+    pub(super) fn is_before_zero(&self, table: &[f32], name: &str) -> bool {
         let Some(adapters) = &self.lora else { return false };
         let Some(module) = name.strip_suffix(A) else { return false };
         let all = adapters.layers.iter().flatten().flatten();
         let own = all.into_iter().find(|adapter| adapter.module == module);
-        own.is_some_and(|own| self.parameters.values[own.b.clone()].iter().all(|value| *value == 0.0))
+        own.is_some_and(|own| table[own.b.clone()].iter().all(|value| *value == 0.0))
     }
 
     fn first_weight(&self) -> String {

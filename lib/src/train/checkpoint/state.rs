@@ -6,7 +6,9 @@ use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::STATE;
+use crate::model::Model;
 use crate::nn::Parameters;
+use crate::text::Tokenizer;
 use crate::train::round::Round;
 use crate::train::trainer::Training;
 use crate::train::{Evaluation, TrainConfig};
@@ -27,7 +29,7 @@ pub(super) struct TrainState {
     config: TrainConfig,
     loss: LossMark,
     model: Value,
-    /// A hash of `tokenizer.json`.
+    /// A hash of `tokenizer.json`, or two where queries have another one.
     tokenizer: String,
     /// Name and shape of every parameter.
     parameters: Vec<(String, Vec<usize>)>,
@@ -51,7 +53,7 @@ impl TrainState {
             config: reread(config)?,
             loss: LossMark { name: loss.needs().name.to_owned(), settings: reread(&loss.settings())? },
             model: model.settings().map_err(json)?,
-            tokenizer: format!("{:016x}", xxh3_64(model.tokenizer().to_json()?.as_bytes())),
+            tokenizer: tokenizer_hash(&**model)?,
             parameters: [model.parameters(), &trainer.own.table].into_iter().flat_map(shapes).collect(),
         })
     }
@@ -116,11 +118,25 @@ fn course(config: &TrainConfig) -> Result<Value> {
     Ok(course)
 }
 
-/// The first key in which two tables differ, with both values.
+/// The first key in which two tables differ, with both values: `query.normalize` where those are tables of the same keys.
 fn difference(theirs: &Value, ours: &Value) -> Option<(String, Value, Value)> {
     let keys = [ours, theirs].into_iter().filter_map(Value::as_object).flat_map(serde_json::Map::keys);
     let key = keys.into_iter().find(|key| theirs[*key] != ours[*key])?;
-    Some((key.clone(), theirs[key].clone(), ours[key].clone()))
+    let (theirs, ours) = (&theirs[key], &ours[key]);
+    let inner = match (theirs.as_object(), ours.as_object()) {
+        (Some(a), Some(b)) if a.keys().eq(b.keys()) => difference(theirs, ours),
+        _ => None,
+    };
+    match inner {
+        Some((inner, theirs, ours)) => Some((format!("{key}.{inner}"), theirs, ours)),
+        None => Some((key.clone(), theirs.clone(), ours.clone())),
+    }
+}
+
+fn tokenizer_hash(model: &dyn Model) -> Result<String> {
+    let hash = |tokenizer: &Tokenizer| Ok::<_, Error>(format!("{:016x}", xxh3_64(tokenizer.to_json()?.as_bytes())));
+    let (own, of_queries) = (hash(model.tokenizer())?, hash(model.query_tokenizer())?);
+    Ok(if own == of_queries { own } else { format!("{own} {of_queries}") })
 }
 
 /// A value as it is read back: both sides of a comparison have gone through the same parser.

@@ -62,14 +62,15 @@ pub(super) struct ArenaSize {
 }
 
 impl ArenaSize {
-    /// Encodes one text and two of the same length, and looks at what the arena holds then.
+    /// Encodes one document and two of the same length, and looks at what the arena holds then: queries may have a smaller
+    /// encoder, or none.
     pub(super) fn measure(model: &dyn Model, memory: Memory, frozen: impl Fn(usize) -> bool) -> Result<Self> {
         let length = model.max_length().min(64);
         let bytes = |texts: usize| -> Result<usize> {
             let mut activations = Activations::with(memory);
             activations.set_frozen(model.parameters(), &frozen);
             let batch = PackedBatch::new(vec![vec![0_u32; length]; texts]);
-            model.forward(&Part { batch, columns: vec![0; texts] }, &mut activations)?;
+            model.forward(&Part { batch, columns: vec![1; texts] }, &mut activations)?;
             Ok(activations.bytes())
         };
         let (one, two) = (bytes(1)?, bytes(2)?);

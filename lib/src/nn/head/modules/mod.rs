@@ -21,7 +21,7 @@ use crate::{Error, Result};
 /// ```
 /// use kensaku::nn::{DenseActivation, VectorModule};
 ///
-/// let dense = VectorModule::Dense { dim: 128, bias: true, activation: DenseActivation::Tanh };
+/// let dense = VectorModule::Dense { dim: 128, bias: true, activation: DenseActivation::Tanh, residual: false };
 /// let modules = vec![VectorModule::LayerNorm, dense];
 /// assert_eq!(kensaku::serde_json::to_string(&modules[0])?, "\"layer_norm\"");
 /// # Ok::<(), kensaku::serde_json::Error>(())
@@ -29,8 +29,15 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VectorModule {
-    /// `y = activation(W x + b)`, of `dim` numbers.
-    Dense { dim: usize, bias: bool, activation: DenseActivation },
+    /// `y = activation(W x + b)`, of `dim` numbers. With `residual` it is `y + x`, and `y + R x` where `x` has another number
+    /// of them; sentence-transformers reads that since version 6.
+    Dense {
+        dim: usize,
+        bias: bool,
+        activation: DenseActivation,
+        #[serde(default)]
+        residual: bool,
+    },
     /// `y = (x - mean) / sqrt(variance + 1e-5) * weight + bias` over the numbers of the vector.
     LayerNorm,
     /// `y = x / |x|`
@@ -69,9 +76,18 @@ struct Step {
 /// What a module computes, with its parameters.
 #[derive(Debug, Clone)]
 enum Map {
-    Dense(ParamRange, DenseActivation),
+    Dense(ParamRange, DenseActivation, Residual),
     LayerNorm(ParamRange),
     Normalize,
+}
+
+/// What a Dense adds to its output.
+#[derive(Debug, Clone)]
+enum Residual {
+    Nothing,
+    Input,
+    /// A map of the input.
+    Mapped(ParamRange),
 }
 
 /// What the backward pass needs of each module.
@@ -156,8 +172,16 @@ impl VectorModules {
             let folder = format!("{number}_{}", module.name());
             let (table, name) = (encoder.parameters_mut(), |part: &str| format!("{folder}.{part}"));
             let map = match *module {
-                VectorModule::Dense { bias, activation, .. } => {
-                    Map::Dense(ParamRange::linear(table, &name("linear"), [output, input], bias), activation)
+                VectorModule::Dense { bias, activation, residual, .. } => {
+                    let linear = ParamRange::linear(table, &name("linear"), [output, input], bias);
+                    let residual = match (residual, input == output) {
+                        (false, _) => Residual::Nothing,
+                        (true, true) => Residual::Input,
+                        (true, false) => {
+                            Residual::Mapped(ParamRange::linear(table, &name("residual"), [output, input], false))
+                        }
+                    };
+                    Map::Dense(linear, activation, residual)
                 }
                 VectorModule::LayerNorm => Map::LayerNorm(ParamRange::norm(table, &name("norm"), input, true)),
                 VectorModule::Normalize => Map::Normalize,
@@ -195,28 +219,29 @@ impl VectorModules {
         checkpoint::write(dir, parameters, &entries, |name| name.strip_prefix(&prefix).unwrap_or(name).to_owned())
     }
 
-    /// Of pooled vectors `(n, input)`: those after all modules, and what the backward pass needs.
-    pub(crate) fn forward(&self, parameters: &Parameters, mut vectors: Vec<f32>) -> (Vec<f32>, KeptModules) {
+    /// Of pooled vectors `(n, input)`: those after all modules, and what the backward pass needs. `values` are those of the
+    /// table, less the `frozen` ones of an encoder with adapters.
+    pub(crate) fn forward(&self, values: &[f32], frozen: usize, mut vectors: Vec<f32>) -> (Vec<f32>, KeptModules) {
         let mut kept = Vec::with_capacity(self.0.len());
-        let values = parameters.values.as_slice();
         for Step { map, input, output, .. } in &self.0 {
             let rows = vectors.len() / input;
             match map {
-                Map::Dense(place, activation) => {
+                Map::Dense(place, activation, residual) => {
                     let mut before = vec![0.0; rows * output];
                     if rows > 0 {
-                        let place = place.without(parameters.frozen());
+                        let place = place.without(frozen);
                         linear::forward(&mut before, &vectors, place.weight(values), rows);
                         place.bias(values).into_iter().for_each(|bias| linear::add_bias(&mut before, bias));
                     }
-                    let after = before.iter().map(|x| activation.of(*x)).collect();
+                    let mut after: Vec<f32> = before.iter().map(|x| activation.of(*x)).collect();
+                    residual.add(values, frozen, &vectors, &mut after, rows);
                     kept.push(Kept::Dense { input: std::mem::replace(&mut vectors, after), before });
                 }
                 Map::LayerNorm(place) => {
                     let mut after = vec![0.0; vectors.len()];
                     let mut cache = NormCache::default();
                     cache.fit(rows, *output, Storage::F32);
-                    let place = place.without(parameters.frozen());
+                    let place = place.without(frozen);
                     let weights = place.as_norm(values, EPS);
                     norm::forward(&mut after, &mut vectors, Before::default(), weights, &mut cache, &mut []);
                     vectors = after;
@@ -232,20 +257,26 @@ impl VectorModules {
     }
 
     /// From the gradient of the last vectors: adds that of every parameter, and returns that of the pooled vectors.
-    pub(crate) fn backward(&self, parameters: &mut Parameters, kept: &KeptModules, gradient: &[f32]) -> Vec<f32> {
+    pub(crate) fn backward(
+        &self,
+        values: &[f32],
+        grads: &mut [f32],
+        frozen: usize,
+        kept: &KeptModules,
+        gradient: &[f32],
+    ) -> Vec<f32> {
         let mut d = gradient.to_vec();
-        // Beside adapters the encoder's parameters are not in the table.
-        let frozen = parameters.frozen();
-        let (values, grads) = parameters.values_and_grads();
         for (step, kept) in self.0.iter().zip(kept).rev() {
             match (&step.map, kept) {
-                (Map::Dense(place, activation), Kept::Dense { input, before }) => {
+                (Map::Dense(place, activation, residual), Kept::Dense { input, before }) => {
+                    let d_after = d.clone();
                     d.iter_mut().zip(before).for_each(|(d, before)| *d *= activation.slope(*before));
                     let (mut d_input, rows) = (vec![0.0; input.len()], input.len() / step.input);
                     if rows > 0 {
                         let place = place.without(frozen);
                         linear::backward(&d, input, place.weight(values), rows, &mut d_input, place.grads(grads));
                     }
+                    residual.backward(values, grads, frozen, input, &d_after, &mut d_input, rows);
                     d = d_input;
                 }
                 (Map::LayerNorm(place), Kept::LayerNorm(cache)) => {
@@ -261,6 +292,47 @@ impl VectorModules {
             }
         }
         d
+    }
+}
+
+impl Residual {
+    /// Adds it to `after`, from the input `x`.
+    fn add(&self, values: &[f32], frozen: usize, x: &[f32], after: &mut [f32], rows: usize) {
+        let add = |to: &mut [f32], from: &[f32]| to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+        match self {
+            Self::Nothing => {}
+            Self::Input => add(after, x),
+            Self::Mapped(_) if rows == 0 => {}
+            Self::Mapped(place) => {
+                let mut mapped = vec![0.0; after.len()];
+                linear::forward(&mut mapped, x, place.without(frozen).weight(values), rows);
+                add(after, &mapped);
+            }
+        }
+    }
+
+    /// From the gradient of the output: adds that of the map, and its own share in that of the input.
+    #[allow(clippy::too_many_arguments)]
+    fn backward(
+        &self,
+        values: &[f32],
+        grads: &mut [f32],
+        frozen: usize,
+        x: &[f32],
+        d_after: &[f32],
+        dx: &mut [f32],
+        rows: usize,
+    ) {
+        match self {
+            Self::Nothing => {}
+            Self::Input => dx.iter_mut().zip(d_after).for_each(|(dx, d)| *dx += d),
+            Self::Mapped(_) if rows == 0 => {}
+            Self::Mapped(place) => {
+                let place = place.without(frozen);
+                linear::backward_input(dx, true, d_after, place.weight(values), rows);
+                linear::backward_weight((Some(place.grads(grads).0), None), d_after, x, rows);
+            }
+        }
     }
 }
 
@@ -285,9 +357,10 @@ impl VectorModule {
     /// The names in its file, each with the shape that it must have.
     fn shapes(self, input: usize) -> Vec<(&'static str, Vec<usize>)> {
         match self {
-            Self::Dense { dim, bias, .. } => {
+            Self::Dense { dim, bias, residual, .. } => {
                 let bias = bias.then(|| ("linear.bias", vec![dim]));
-                std::iter::once(("linear.weight", vec![dim, input])).chain(bias).collect()
+                let residual = (residual && dim != input).then(|| ("residual.weight", vec![dim, input]));
+                std::iter::once(("linear.weight", vec![dim, input])).chain(bias).chain(residual).collect()
             }
             Self::LayerNorm => vec![("norm.weight", vec![input]), ("norm.bias", vec![input])],
             Self::Normalize => Vec::new(),
