@@ -117,6 +117,34 @@ impl Table {
         TrainingSet::checked(self.origin(), self.frame.clone())
     }
 
+    /// Keeps some rows.
+    pub(super) fn filter(mut self, kept: &[bool]) -> Result<Self> {
+        let mask: BooleanChunked = kept.iter().copied().map(Some).collect();
+        self.frame = self.frame.filter(&mask)?;
+        let mut kept = kept.iter();
+        self.lines.retain(|_| *kept.next().unwrap_or(&true));
+        Ok(self)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The line of each row.
+    pub(super) fn lines(&self) -> &[usize] {
+        &self.lines
+    }
+
+    /// Adds a column, in place of one of that name.
+    pub(super) fn with_column(mut self, column: Column) -> Result<Self> {
+        self.frame.with_column(column)?;
+        Ok(self)
+    }
+
+    pub(super) fn texts(&self, name: &str) -> Result<Cow<'_, StringChunked>> {
+        frames::texts(self.origin(), &self.frame, name)
+    }
+
     pub(super) fn ids(&self, name: &str) -> Result<Cow<'_, StringChunked>> {
         frames::ids(self.origin(), &self.frame, name)
     }
