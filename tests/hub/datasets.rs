@@ -48,7 +48,7 @@ fn beir() -> FakeHub {
 fn beside() {
     let fake = beir();
     fake.state().token = Some("secret".to_owned());
-    assert!(message(fake.hub().dataset("BeIR/tiny")).contains("token"));
+    assert!(message(fake.hub().dataset("BeIR/tiny")).contains("HF_TOKEN"));
     let hub = Hub { token: Some("secret".to_owned()), ..fake.hub() };
     let data = hub.dataset("BeIR/tiny").unwrap();
     assert_eq!((data.name.as_str(), data.corpus.texts()), ("tiny", vec!["t first".to_owned(), "second".to_owned()]));

@@ -23,10 +23,7 @@ pub(super) fn trec_documents() {
     assert_eq!(texts[1..], ["No text body of it", ""]);
     let corpus = |path: PathBuf| read::trec_docs(path);
     for (content, expected) in [
-        (
-            "<DOC><DOCNO>1</DOCNO>\n<TEXT>x</TEXT>\n",
-            "line 2 of FILE: the document of line 1 does not end; expected `</DOC>`",
-        ),
+        ("<DOC><DOCNO>1</DOCNO>\n<TEXT>x</TEXT>\n", "line 1 of FILE: a document that does not end; expected `</DOC>`"),
         (
             "<DOC>\n<TEXT>x</TEXT>\n</DOC>",
             "line 3 of FILE: the document of line 1 has no id; expected `<DOCNO> id </DOCNO>`",

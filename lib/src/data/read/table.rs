@@ -67,7 +67,7 @@ impl Table {
     /// else floats. An empty cell is a null. A column of numbers stays as it is.
     pub fn numbers(mut self, name: &str) -> Result<Self> {
         let column = frames::column(self.origin(), &self.frame, name, "a column of numbers")?;
-        if column.dtype().is_primitive_numeric() {
+        if column.dtype().is_primitive_numeric() || column.dtype().is_list() {
             return Ok(self);
         }
         let cells = frames::texts(self.origin(), &self.frame, name)?.into_owned();

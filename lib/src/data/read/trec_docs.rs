@@ -7,9 +7,9 @@ use polars::prelude::*;
 use super::Table;
 use super::cells::Fault;
 use super::markup::{Marked, plain};
-use crate::Result;
 use crate::data::Corpus;
 use crate::data::source::Lines;
+use crate::{Error, Result};
 
 /// Elements that hold a title, in the collections of TREC.
 const TITLES: [&str; 6] = ["title", "headline", "head", "hl", "ttl", "ti"];
@@ -46,7 +46,12 @@ pub fn trec_docs(path: impl AsRef<Path>) -> Result<Corpus> {
     }
     match docs.open.take() {
         None => docs.corpus(path),
-        Some((first, _)) => Err(lines.error(format!("the document of line {first} does not end"), "`</DOC>`")),
+        Some((line, _)) => Err(Error::Line {
+            path: path.to_owned(),
+            line,
+            problem: "a document that does not end".to_owned(),
+            expected: "`</DOC>`".to_owned(),
+        }),
     }
 }
 
