@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::sync::Arc;
 
 use polars::prelude::PlHashMap;
 use rayon::prelude::*;
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::terms::{Counts, count_terms};
 use super::top::{SMALLEST, top_k};
 use crate::data::{Corpus, Queries};
-use crate::eval::{Hit, Run};
+use crate::eval::{DocIds, Hit, Run};
 use crate::show::progress;
 use crate::text::Analyzer;
 use crate::{Error, Result, interrupt};
@@ -78,13 +79,13 @@ impl Default for Bm25Params {
 /// )?)?;
 /// let bm25 = Bm25::new(&corpus, Bm25Params::default())?;
 /// let hits = bm25.search_text("a cat", 10);
-/// assert_eq!(hits.iter().map(|hit| hit.doc_id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+/// assert_eq!(hits.iter().map(|hit| hit.doc_id).collect::<Vec<_>>(), ["a", "b"]);
 /// # Ok::<(), kensaku::Error>(())
 /// ```
 pub struct Bm25 {
     params: Bm25Params,
     /// Sorted by bytes: of equal scores the higher document number comes first, as in trec_eval.
-    doc_ids: Vec<String>,
+    doc_ids: Arc<DocIds>,
     /// Term -> column.
     vocabulary: PlHashMap<String, u32>,
     /// The start of each column in `docs` and `scores`, and their end.
@@ -102,7 +103,8 @@ impl Bm25 {
         params.check()?;
         let mut documents: Vec<(String, String)> = corpus.doc_ids().into_iter().zip(corpus.texts()).collect();
         documents.par_sort_unstable();
-        let (doc_ids, texts): (Vec<_>, Vec<_>) = documents.into_iter().unzip();
+        let (doc_ids, texts): (Vec<String>, Vec<String>) = documents.into_iter().unzip();
+        let doc_ids = Arc::new(doc_ids.into_iter().map(Into::into).collect());
         let counts = count_terms(&texts, params.analyzer)?;
         let (starts, docs, scores) = score_matrix(&counts, params);
         Ok(Self { params: params.clone(), doc_ids, vocabulary: counts.vocabulary, starts, docs, scores })
@@ -120,16 +122,17 @@ impl Bm25 {
             Ok(hits)
         });
         let hits = hits.collect::<Result<Vec<_>>>()?;
-        let mut run = Run::new();
+        let mut run = Run::of_index(&self.doc_ids);
         for (query_id, hits) in queries.query_ids().into_iter().zip(hits) {
-            run.insert(query_id, hits);
+            run.insert_ranked(query_id, hits);
         }
         Ok(run)
     }
 
     /// The best `k` documents for one text, best first.
-    pub fn search_text(&self, text: &str, k: usize) -> Vec<Hit> {
-        self.best(text, k, &mut Vec::new())
+    pub fn search_text(&self, text: &str, k: usize) -> Vec<Hit<'_>> {
+        let best = self.best(text, k, &mut Vec::new()).into_iter();
+        best.map(|(doc, score)| Hit { doc_id: &self.doc_ids[doc as usize], score: score.into() }).collect()
     }
 
     /// The number of documents.
@@ -147,7 +150,7 @@ impl Bm25 {
     }
 
     /// `scores` is a buffer for one score per document, reused from query to query.
-    fn best(&self, text: &str, k: usize, scores: &mut Vec<f32>) -> Vec<Hit> {
+    fn best(&self, text: &str, k: usize, scores: &mut Vec<f32>) -> Vec<(u32, f32)> {
         scores.clear();
         scores.resize(self.len(), 0.0);
         let terms = self.params.analyzer.words(text).filter_map(|word| self.params.analyzer.term(word));
@@ -157,8 +160,7 @@ impl Bm25 {
                 scores[*doc as usize] += score;
             }
         }
-        let best = top_k(scores, k, SMALLEST).into_iter();
-        best.map(|(doc, score)| Hit { doc_id: self.doc_ids[doc as usize].clone(), score: score.into() }).collect()
+        top_k(scores, k, SMALLEST)
     }
 }
 
@@ -240,7 +242,8 @@ mod tests {
         ) {
             let expected = brute_force(&texts, &query, k1, b);
             let params = Bm25Params { k1, b, analyzer: Analyzer::Whitespace };
-            let hits = Bm25::new(&corpus(&texts), &params).unwrap().search_text(&query, k);
+            let bm25 = Bm25::new(&corpus(&texts), &params).unwrap();
+            let hits = bm25.search_text(&query, k);
             let mut best: Vec<f64> = expected.iter().copied().filter(|score| *score > 0.0).collect();
             best.sort_by(|a, b| b.total_cmp(a));
             best.truncate(k);
@@ -250,7 +253,7 @@ mod tests {
                 prop_assert!((hit.score - own).abs() < 1e-5 * own, "{} {own}", hit.score);
                 prop_assert!((hit.score - best).abs() < 1e-5 * best, "{} {best}", hit.score);
             }
-            prop_assert!(hits.is_sorted_by(|a, b| (a.score, &a.doc_id) > (b.score, &b.doc_id)));
+            prop_assert!(hits.is_sorted_by(|a, b| (a.score, a.doc_id) > (b.score, b.doc_id)));
         }
     }
 
@@ -265,7 +268,7 @@ mod tests {
         assert_eq!((&one.starts, &one.docs, &one.scores), (&three.starts, &three.docs, &three.scores));
         assert_eq!(one.vocabulary, three.vocabulary);
         // All score the same: the highest ids come first.
-        let ids: Vec<String> = one.search_text("common", 3).into_iter().map(|hit| hit.doc_id).collect();
+        let ids: Vec<&str> = one.search_text("common", 3).into_iter().map(|hit| hit.doc_id).collect();
         assert_eq!(ids, ["d999", "d998", "d997"]);
         assert_eq!(one.search_text("w1999", 10).len(), 1);
     }
