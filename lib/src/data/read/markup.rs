@@ -1,5 +1,7 @@
 //! The markup of TREC's documents and topics: SGML that is read as it is found.
 
+use std::ops::Range;
+
 /// A text, and the same in small letters, in which tags are looked for.
 pub(super) struct Marked<'a> {
     text: &'a str,
@@ -25,15 +27,36 @@ impl<'a> Marked<'a> {
         }
     }
 
-    /// What is within each element of that name that is closed.
-    pub(super) fn elements(&self, name: &str) -> Vec<&'a str> {
+    /// Each element of that name that is closed: the place of the whole, and of what is within.
+    pub(super) fn places(&self, name: &str) -> Vec<(Range<usize>, Range<usize>)> {
         let (mut found, mut from) = (Vec::new(), 0);
-        while let Some((_, begin)) = self.tag(name, from) {
-            let Some((end, after)) = self.tag(&format!("/{name}"), begin) else { break };
-            found.push(&self.text[begin..end]);
+        let end_tag = format!("/{name}");
+        while let Some((start, begin)) = self.tag(name, from) {
+            let Some((end, after)) = self.tag(&end_tag, begin) else { break };
+            found.push((start..after, begin..end));
             from = after;
         }
         found
+    }
+
+    /// What is within each of these elements.
+    pub(super) fn elements(&self, name: &str) -> Vec<&'a str> {
+        self.places(name).into_iter().map(|(_, within)| &self.text[within]).collect()
+    }
+
+    /// The text without elements of these names.
+    pub(super) fn without(&self, names: &[&str]) -> String {
+        let mut places: Vec<Range<usize>> =
+            names.iter().flat_map(|name| self.places(name)).map(|(whole, _)| whole).collect();
+        places.sort_by_key(|place| place.start);
+        let (mut rest, mut from) = (String::with_capacity(self.text.len()), 0);
+        for place in places {
+            rest.push_str(self.text.get(from..place.start).unwrap_or_default());
+            rest.push(' ');
+            from = from.max(place.end);
+        }
+        rest.push_str(&self.text[from..]);
+        rest
     }
 
     /// The plain text of the first of these elements that has any.
@@ -72,12 +95,18 @@ pub(super) fn attribute(tag: &str, name: &str) -> Option<String> {
 pub(super) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
+    // Bytes that are left after the next `>`; none is looked for twice.
+    let mut after = Some(usize::MAX);
     while let Some(place) = rest.find(['<', '&']) {
         out.push_str(&rest[..place]);
         rest = &rest[place..];
-        let is_tag = rest[1..].starts_with(|next: char| next.is_ascii_alphabetic() || "/!?".contains(next));
-        let (written, len) = match rest.find('>').filter(|_| rest.starts_with('<') && is_tag) {
-            Some(end) => (Some(' '), end + 1),
+        let is_tag = rest.starts_with('<')
+            && rest[1..].starts_with(|next: char| next.is_ascii_alphabetic() || "/!?".contains(next));
+        if is_tag && after.is_some_and(|after| after >= rest.len()) {
+            after = rest.find('>').map(|end| rest.len() - end - 1);
+        }
+        let (written, len) = match after.filter(|_| is_tag) {
+            Some(after) => (Some(' '), rest.len() - after),
             None => entity(rest).map_or((rest.chars().next(), 1), |(letter, len)| (Some(letter), len)),
         };
         out.extend(written);
@@ -126,6 +155,8 @@ mod tests {
             ("<", "<"),
             ("&", "&"),
             ("<unclosed", "<unclosed"),
+            ("<a<b>c<d", "c<d"),
+            ("x > y <i>z</i>", "x > y  z"),
         ] {
             assert_eq!(plain(text), expected, "{text}");
         }
@@ -137,10 +168,27 @@ mod tests {
         assert_eq!(marked.elements("text"), ["one", "two"]);
         assert_eq!(marked.elements("docno"), [" a "]);
         assert_eq!(marked.elements("doc"), [""; 0]);
+        assert_eq!(marked.without(&["docno", "text"]), "<DOC>   <Text>open");
+        assert_eq!(Marked::new("a<x>b<y>c</x>d</y>e").without(&["y", "x"]), "a  e");
         assert_eq!(marked.first(&["title", "docno"]), Some("a".to_owned()));
         for tag in ["<topic number=\"7\">", "<topic type='x' number = '7' >", "<topic number=7>"] {
             assert_eq!(attribute(tag, "number").as_deref(), Some("7"), "{tag}");
         }
         assert_eq!(attribute("<topic xnumber=\"7\">", "number"), None);
+    }
+
+    /// What is written to take long does not.
+    #[test]
+    fn time_is_in_proportion_to_the_text() {
+        let start = std::time::Instant::now();
+        for part in ["<a", "<a>", "<", "&", "<docno>x</docno>", "<docno>", "</docno>", "number "] {
+            let text = part.repeat(1_000_000 / part.len());
+            let marked = Marked::new(&text);
+            plain(&text);
+            marked.first(&["docno"]);
+            marked.without(&["docno", "a"]);
+            attribute(&text, "number");
+        }
+        assert!(start.elapsed().as_secs_f64() < 5.0, "{:?}", start.elapsed());
     }
 }

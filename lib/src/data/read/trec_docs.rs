@@ -75,24 +75,24 @@ struct Docs {
 
 impl Docs {
     fn line(&mut self, number: usize, line: &str) -> Result<(), Fault> {
-        let mut rest = line;
+        let marked = Marked::new(line);
+        let mut from = 0;
         loop {
-            let marked = Marked::new(rest);
             match self.open.take() {
                 None => {
-                    let Some((begin, end)) = marked.tag("doc", 0) else { return check_outside(rest) };
-                    check_outside(&rest[..begin])?;
+                    let Some((begin, end)) = marked.tag("doc", from) else { return check_outside(&line[from..]) };
+                    check_outside(&line[from..begin])?;
                     self.open = Some((number, String::new()));
-                    rest = &rest[end..];
+                    from = end;
                 }
-                Some((first, mut doc)) => match marked.tag("/doc", 0) {
+                Some((first, mut doc)) => match marked.tag("/doc", from) {
                     Some((begin, end)) => {
-                        doc.push_str(&rest[..begin]);
+                        doc.push_str(&line[from..begin]);
                         self.push(first, &doc)?;
-                        rest = &rest[end..];
+                        from = end;
                     }
                     None => {
-                        doc.push_str(rest);
+                        doc.push_str(&line[from..]);
                         doc.push('\n');
                         if doc.len() > LONGEST {
                             return Err((format!("more than 1 GiB since line {first}"), "`</DOC>`".to_owned()));
@@ -110,8 +110,10 @@ impl Docs {
         let id = marked
             .first(&["docno"])
             .ok_or_else(|| (format!("the document of line {line} has no id"), "`<DOCNO> id </DOCNO>`".to_owned()))?;
+        let title = TITLES.iter().find(|name| !marked.elements(name).is_empty());
+        let beside: Vec<&str> = ["docno"].iter().chain(title).copied().collect();
         let texts: Vec<String> = marked.elements("text").into_iter().map(plain).collect();
-        let text = if texts.is_empty() { plain(&beside(&marked)) } else { texts.join("\n") };
+        let text = if texts.is_empty() { plain(&marked.without(&beside)) } else { texts.join("\n") };
         self.lines.push(line);
         self.ids.push(id);
         self.titles.push(marked.first(&TITLES));
@@ -127,14 +129,4 @@ impl Docs {
         ];
         Table::new(path, self.lines, columns, Vec::new())?.corpus()
     }
-}
-
-/// A document without its id and its title.
-fn beside(marked: &Marked) -> String {
-    let mut text = marked.text().to_owned();
-    let title = TITLES.iter().find(|name| !marked.elements(name).is_empty());
-    for part in ["docno"].iter().chain(title).flat_map(|name| marked.elements(name)) {
-        text = text.replacen(part, "", 1);
-    }
-    text
 }
