@@ -97,7 +97,7 @@ pub(super) fn msmarco() {
     let triples = read::msmarco_triples(file("q\tp\tn\nr\to\tm\n").path()).unwrap();
     assert_eq!(rows(&triples), [["q", "p", "n"], ["r", "o", "m"]]);
     assert_eq!(
-        refused("0\ta\n1\tb\tc\n", |path| read::msmarco_queries(path)),
+        refused("0\ta\n1\tb\tc\n", read::msmarco_queries),
         "line 2 of FILE: 3 cells; expected 2 (query_id, text)"
     );
 }
@@ -152,7 +152,7 @@ pub(super) fn squad() {
         split.qrels.is_relevant("a", "0") && split.qrels.is_relevant("3", "1") && split.qrels.is_relevant("d", "0")
     );
     assert_eq!(split.qrels.judgements("b").unwrap().get("0"), Some(&0));
-    let message = |content: &str| refused(content, |path| read::squad(path));
+    let message = |content: &str| refused(content, read::squad);
     assert!(message("{\"data\": [{\"paragraphs\": [{\"context\": 7}]}]}").contains("invalid type: integer `7`"));
     let twice = json.replace("\"id\": \"d\"", "\"id\": \"a\"");
     assert!(message(&twice).contains("FILE: duplicate query id `a`"), "{}", message(&twice));
@@ -166,10 +166,10 @@ pub(super) fn sentence_pairs() {
         (vec![vec!["\"a".to_owned(), "b".into()], vec!["c".into(), "d".into()]], &[4.5, 0.0][..])
     );
     assert_eq!(
-        refused("g\tf\ty\t0\thigh\ta\tb\n", |path| read::stsb(path)),
+        refused("g\tf\ty\t0\thigh\ta\tb\n", read::stsb),
         "line 1 of FILE: the score is `high`; expected a number in the fifth cell"
     );
-    assert!(refused("g\tf\n", |path| read::stsb(path)).starts_with("line 1 of FILE: 2 cells; expected 7 or more"));
+    assert!(refused("g\tf\n", read::stsb).starts_with("line 1 of FILE: 2 cells; expected 7 or more"));
     let line = |label: &str| {
         format!("{{\"sentence1\": \"a\", \"sentence2\": \"b\", \"label\": {label}, \"sentence_pair_id\": \"0\"}}\n")
     };
@@ -180,7 +180,7 @@ pub(super) fn sentence_pairs() {
         (&[1.0, 0.0, 2.0][..], LabelKind::Class)
     );
     assert_eq!(
-        refused(["\"neutral\"", "\"unknown\""].map(line).concat(), |path| read::jnli(path)),
+        refused(["\"neutral\"", "\"unknown\""].map(line).concat(), read::jnli),
         "line 2 of FILE: column `label`: `unknown`; expected entailment, neutral, contradiction"
     );
     assert_eq!(read::jsts(file(line("2.5")).path()).unwrap().labels().unwrap().values(), [2.5]);
@@ -246,7 +246,7 @@ pub(super) fn zstandard() {
         assert_eq!(read::jsonl(file(content).path()).unwrap().corpus().unwrap().doc_ids(), ["b", "c", "a"]);
     }
     for cut in [5, 9, frames.len() - 4] {
-        let message = refused(&frames[..cut], |path| read::jsonl(path));
+        let message = refused(&frames[..cut], read::jsonl);
         assert!(message.contains("FILE: "), "{message}");
     }
 }

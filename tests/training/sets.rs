@@ -98,7 +98,7 @@ pub(super) fn resumed() -> Result<()> {
         // Sets that take other turns are another training.
         let mut other = trainer(2, config)?;
         other.resume(dir.path())?;
-        let problem = other.steps(&data.sampling(Sampling::Temperature(2.0))).err().unwrap().to_string();
+        let problem = other.steps(data.sampling(Sampling::Temperature(2.0))).err().unwrap().to_string();
         assert!(problem.contains("its training set is another one"), "{problem}");
     }
     Ok(())
