@@ -1,4 +1,4 @@
-//! The Hugging Face hub: what there is, and models from and to it.
+//! The Hugging Face hub: what there is, models from and to it, and data sets from it.
 //!
 //! `load` of every model takes a name of the hub where it finds no folder: `BiEncoder::load("org/name")`, or
 //! `"org/name@revision"` for a branch, tag or commit. It looks at the settings first; only if they are of a model that there

@@ -40,6 +40,9 @@ use crate::error::expect;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// [`Trainer::preflight`](super::Trainer::preflight) and [`Trainer::card`](super::Trainer::card) look at one set, of a
+/// trainer with the loss of that set.
 #[derive(Clone)]
 pub struct MultiSet {
     /// Without a name if there is one set alone.
