@@ -37,8 +37,8 @@ pub use crate::nn::{
 pub use crate::show::{self, Chart, LossCurve, Message, bars, display};
 pub use crate::text::{Analyzer, Tokenizer, WordPieceConfig};
 pub use crate::train::{
-    AdamWConfig, CheckpointConfig, Every, MicroBatch, Schedule, SgdConfig, Step, TrainConfig, Trainer,
-    ValidationConfig, grad_check,
+    AdamWConfig, CheckpointConfig, Every, MicroBatch, MultiSet, Sampling, Schedule, SgdConfig, Step, TrainConfig,
+    Trainer, ValidationConfig, grad_check,
 };
 pub use crate::{Error, Result, interrupt};
 

@@ -140,6 +140,9 @@ fn answer(state: &mut State, request: &Request) -> Response {
         ("GET", ["api", "models", org, name, "revision", revision]) => {
             listing(state, &format!("{org}/{name}"), revision)
         }
+        ("GET", ["api", "datasets", org, name, "revision", revision]) => {
+            listing(state, &format!("datasets/{org}/{name}"), revision)
+        }
         ("GET", ["api", "models", org, name, "tree", _]) => tree(state, &format!("{org}/{name}")),
         ("POST", ["api", "models", _, _, "preupload", _]) => preupload(request),
         ("POST", ["api", "models", org, name, "commit", "main"]) => commit(state, request, &format!("{org}/{name}")),

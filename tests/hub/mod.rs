@@ -1,6 +1,7 @@
 //! The hub, against a server of ours that speaks its API.
 
 mod cards;
+mod datasets;
 mod fake;
 mod fetching;
 mod loading;
@@ -21,10 +22,18 @@ use crate::shared::Trials;
 use fake::FakeHub;
 
 pub fn trials() -> Trials {
-    [cards::trials(), fetching::trials(), loading::trials(), pushing::trials(), python::trials(), searching::trials()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        cards::trials(),
+        datasets::trials(),
+        fetching::trials(),
+        loading::trials(),
+        pushing::trials(),
+        python::trials(),
+        searching::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 const TEXTS: [&str; 3] = ["a red house", "a green tree", "the sea"];

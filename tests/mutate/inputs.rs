@@ -25,6 +25,25 @@ pub const TSV: &str = "doc_id\ttitle\ttext\nd1\tCats\tCats \"purr\nd2\t\t検索\
 pub const QRELS: &str = "q1 0 d1 1\nq1 0 d2 0\n\nq2\t0\td3\t2\n# comment\nq2 0 d1 -1\n";
 pub const RUN: &str = "q1 Q0 d1 1 12.5 tag\nq1 Q0 d2 2 1e-3 tag\nq2 Q0 d3 1 0.25 tag\nq3 Q0 d1 1 -inf tag\n";
 
+pub const TREC_DOCS: &str = "<DOC>\n<DOCNO> FT-1 </DOCNO>\n<HL>Rain &amp; sun</HL>\n<TEXT>\nIt <b>rains</b> &#x41;.\n</TEXT>\n</DOC>\n\
+                             <doc><docno>2</docno><title>検索</title>body</doc>\n";
+pub const TREC_TOPICS: &str = "<top>\n<num> Number: 051\n<title> Topic: Airbus\n<desc> Description:\nd\n</top>\n<topics>\
+                               <topic number=\"1\"><query>q &lt;</query><narrative>n</narrative></topic></topics>\n";
+pub const SQUAD: &str = r#"{"version": "1", "data": [{"title": "Rain", "paragraphs": [{"context": "It rains 雨.", "qas": [
+    {"id": "a", "question": "Does it?", "answers": [{"text": "rains", "answer_start": 3}], "is_impossible": false},
+    {"id": 7, "question": "Why?", "is_impossible": true}]}, {"context": "It snows.", "qas": []}]}]}"#;
+pub const ID_TRIPLES: &str = "[1, 7, 8]\n[\"2\", 9, \"7\"]\n\n1\t8\t9\r\n";
+pub const FLAG_EMBEDDING: &str = "{\"query\": \"q\", \"pos\": [\"p\", \"o\"], \"neg\": [\"n\", \"m\"], \"pos_scores\": [1, 0.5], \"neg_scores\": [0.1, -2e3]}\n\
+                                  {\"query\": \"検\", \"pos\": [\"p\"], \"neg\": [\"n\"], \"pos_scores\": [1], \"neg_scores\": [0]}\n";
+pub const TEVATRON: &str = r#"{"query_id": 5, "query": "q", "positive_passages": [{"docid": "a", "title": "t", "text": "p"}], "negative_passages": [{"docid": "b", "text": "n"}]}
+"#;
+pub const STSB: &str = "g\tf\t2012\t0\t4.5\t\"a\tb\ng\tf\t2012\t1\t0\tc\t検\tsource\tlicence\n";
+
+/// JSONL, compressed.
+pub fn zstandard(path: &Path) {
+    write(path, zstd::encode_all(JSONL.as_bytes(), 3).unwrap()).unwrap();
+}
+
 /// A folder in BEIR's format.
 pub fn beir(folder: &Path) {
     write(folder.join("corpus.jsonl"), JSONL).unwrap();

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use kensaku::Result;
-use kensaku::data::read::{self, Csv, Table};
-use kensaku::data::{Labels, Qrels};
+use kensaku::data::read::{self, Csv, Strictness, Table};
+use kensaku::data::{Corpus, Labels, Qrels, Queries, TrainingSet};
 use kensaku::eval::{Run, evaluate};
 use kensaku::model::{BiEncoder, Role};
 use kensaku::show::Show;
 use kensaku::text::Tokenizer;
+use polars::prelude::*;
 
 /// Texts that are encoded: empty, of other scripts, longer than a model reads.
 pub const TEXTS: [&str; 4] = ["cats purr", "", "the 検索 dogs, and more dogs than fit", "x"];
@@ -65,10 +66,55 @@ pub fn parquet(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What the strict reader refuses, too.
 pub fn beir(folder: &Path) -> Result<()> {
+    if let Ok((data, report)) = read::beir_with(folder, Strictness::Lenient) {
+        report.bundle();
+        data.corpus.bundle();
+    }
     let data = read::beir(folder)?;
     data.corpus.bundle();
     data.split("test")?.qrels.bundle();
+    Ok(())
+}
+
+pub fn trec_docs(path: &Path) -> Result<()> {
+    read::trec_docs(path)?.bundle();
+    Ok(())
+}
+
+pub fn trec_topics(path: &Path) -> Result<()> {
+    read::trec_topics(path)?.bundle();
+    Ok(())
+}
+
+pub fn squad(path: &Path) -> Result<()> {
+    let data = read::squad(path)?;
+    data.corpus.bundle();
+    Ok(())
+}
+
+pub fn id_triples(path: &Path) -> Result<()> {
+    let queries = Queries::from_texts(["one", "two"])?;
+    let corpus = Corpus::new(df!("doc_id" => [7, 8, 9], "text" => ["a", "b", "c"])?)?;
+    trained(&read::id_triples(path, &queries, &corpus)?)
+}
+
+pub fn flag_embedding(path: &Path) -> Result<()> {
+    trained(&read::flag_embedding(path, 1)?)
+}
+
+pub fn tevatron(path: &Path) -> Result<()> {
+    trained(&read::tevatron(path, None, 1)?)
+}
+
+pub fn stsb(path: &Path) -> Result<()> {
+    trained(&read::stsb(path)?)
+}
+
+fn trained(set: &TrainingSet) -> Result<()> {
+    set.bundle();
+    set.labels().map(Labels::tensor).transpose()?;
     Ok(())
 }
 

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use kensaku::data::read::Strictness;
 use kensaku::data::{Corpus, Qrels, Queries, read};
+use kensaku::show::Show;
 use polars::prelude::*;
 
 use super::{file, jsonl, refused};
@@ -75,4 +77,70 @@ pub(super) fn beir_folders() {
 
     let message = read::beir(dir.path()).unwrap_err().to_string();
     assert!(message.ends_with("corpus.jsonl: no such file; folders of data sets here: `tiny`"), "{message}");
+}
+
+pub(super) fn lenient() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("odd");
+    std::fs::create_dir_all(folder.join("qrels")).unwrap();
+    let write = |name: &str, content: &[u8]| std::fs::write(folder.join(name), content).unwrap();
+    let corpus = b"\xef\xbb\xbf{\"_id\": \"a\", \"title\": \"\", \"text\": \"one\"}\r\n\
+                   {\"_id\": \"b\", \"title\": \"\", \"text\": \" \"}\r\n\
+                   {\"_id\": \"c\", \"title\": \"only a title\", \"text\": null}\n\
+                   {\"_id\": \"a\", \"title\": \"\", \"text\": \"again\"}\n\
+                   {\"title\": \"\", \"text\": \"no id\"}\n\
+                   {\"_id\": \"d\", \"title\": \"\", \"text\": \"br\xfcder\"}\n\
+                   {\"_id\": \"e\", \"title\": \"\", \"text\": \"with\\ta tab\"}\n";
+    write("corpus.jsonl", corpus);
+    write("queries.jsonl", b"{\"_id\": \"q\", \"text\": \"which\"}\n{\"_id\": \"r\", \"text\": \"\"}\n");
+    write(
+        "qrels/test.tsv",
+        b"query-id\tcorpus-id\tscore\nq\ta\t1\nq\tb\t1\nr\ta\t1\nq\ta\t1\nq\ta\t2\nq\tz\t1\nq\td\n\nq\te\tgood\nq\te\t0\n",
+    );
+    write("qrels/train.jsonl", b"{\"query-id\": \"q\", \"corpus-id\": \"c\", \"score\": 1}\n{\"query-id\": \"x\", \"corpus-id\": \"c\", \"score\": 1}\n");
+    assert!(read::beir(&folder).is_err());
+    let (data, report) = read::beir_with(&folder, Strictness::Lenient).unwrap();
+    assert_eq!(data.corpus.doc_ids(), ["a", "c", "d", "e"]);
+    assert_eq!(data.corpus.texts(), ["one", "only a title ", "br\u{fffd}der", "with\ta tab"]);
+    assert_eq!(data.queries.query_ids(), ["q"]);
+    let grades = |split: &str| {
+        data.qrels[split]
+            .iter()
+            .flat_map(|(_, docs)| docs.iter().map(|(id, grade)| (id.to_owned(), *grade)).collect::<Vec<_>>())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(grades("test"), [("a".to_owned(), 1), ("e".to_owned(), 0)]);
+    assert_eq!(grades("train"), [("c".to_owned(), 1)]);
+    assert_eq!(
+        report.to_string().lines().collect::<Vec<_>>(),
+        [
+            "corpus.jsonl: 1 x byte order mark, first in line 1: left out",
+            "corpus.jsonl: 2 x line that ends in a carriage return, first in line 1: read without it",
+            "corpus.jsonl: 1 x line that is not UTF-8, first in line 6: bytes replaced by U+FFFD",
+            "corpus.jsonl: 1 x empty document, first in line 2 (b): dropped",
+            "corpus.jsonl: 1 x duplicate document id, first in line 4 (a): dropped",
+            "corpus.jsonl: 1 x document without an id, first in line 5: dropped",
+            "corpus.jsonl: 1 x tab in a document, first in line 7 (e): kept",
+            "queries.jsonl: 1 x empty query, first in line 2 (r): dropped",
+            "qrels/test.tsv: 1 x line without three cells, first in line 8 (2 cells): dropped",
+            "qrels/test.tsv: 2 x unknown document id, first in line 3 (b): dropped",
+            "qrels/test.tsv: 1 x unknown query id, first in line 4 (r): dropped",
+            "qrels/test.tsv: 1 x judgement that is there twice, first in line 5 (a): dropped",
+            "qrels/test.tsv: 1 x second grade of a document, first in line 6 (a): dropped",
+            "qrels/test.tsv: 1 x grade that is no whole number, first in line 10 (good): dropped",
+            "qrels/train.jsonl: 1 x unknown query id, first in line 2 (x): dropped",
+        ]
+    );
+    assert_eq!((report.dropped(), report.frame().unwrap().shape()), (12, (15, 6)));
+    let shown = report.bundle();
+    assert!(shown.data["text/html"].as_str().unwrap().contains("first_line"));
+    // A whole folder has nothing to report.
+    write("corpus.jsonl", b"{\"_id\": \"a\", \"text\": \"one\"}\n");
+    write("queries.jsonl", b"{\"_id\": \"q\", \"text\": \"which\"}\n");
+    std::fs::remove_file(folder.join("qrels/train.jsonl")).unwrap();
+    write("qrels/test.tsv", b"query-id\tcorpus-id\tscore\nq\ta\t1\n");
+    for strictness in [Strictness::Strict, Strictness::Lenient] {
+        let (data, report) = read::beir_with(&folder, strictness).unwrap();
+        assert_eq!((data.corpus.len(), report.to_string().as_str()), (1, "nothing unusual"));
+    }
 }

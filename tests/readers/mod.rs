@@ -3,6 +3,7 @@
 mod collections;
 mod columns;
 mod csv;
+mod formats;
 mod json;
 mod parquet;
 mod text;
@@ -15,7 +16,7 @@ use kensaku::Result;
 use kensaku::data::read::{self, Csv, Table};
 use polars::prelude::DataFrame;
 
-use crate::shared::{Trials, test};
+use crate::shared::{Trials, shared, test};
 
 pub(crate) fn trials() -> Trials {
     vec![
@@ -42,6 +43,17 @@ pub(crate) fn trials() -> Trials {
         test("readers::columns_that_nothing_uses_are_an_error", columns::unused_columns),
         test("readers::a_list_of_negatives_is_as_many_columns", columns::lists_of_negatives),
         test("readers::a_null_is_no_training_text", columns::null_texts),
+        test("readers::what_cannot_be_used_is_left_out_and_counted", collections::lenient),
+        test("readers::documents_of_trec", formats::trec_documents),
+        test("readers::topics_of_trec_in_three_dialects", formats::trec_topics),
+        test("readers::files_of_msmarco", formats::msmarco),
+        test("readers::ids_stand_for_texts", formats::ids_for_texts),
+        test("readers::squad_is_retrieval", formats::squad),
+        test("readers::sentence_pairs", formats::sentence_pairs),
+        test("readers::flag_embedding_and_tevatron", formats::flag_embedding_and_tevatron),
+        test("readers::zstandard_is_decompressed", formats::zstandard),
+        shared("readers::jglue", "data/jglue", |folder| formats::jglue(&folder)),
+        shared("readers::sts_benchmark", "data/stsb", |folder| formats::sts_benchmark(&folder)),
     ]
 }
 

@@ -8,6 +8,7 @@ mod parameters;
 pub mod peer;
 mod refusals;
 mod rounds;
+mod sets;
 
 use kensaku::Result;
 use kensaku::data::{Texts, TrainingSet};
@@ -42,6 +43,10 @@ pub fn trials() -> Trials {
         test("training::goes_on_with_another_training_set", || rounds::rounds().unwrap()),
         test("training::a_round_has_settings_of_its_own", || rounds::settings_of_a_round().unwrap()),
         test("training::steps_by_hand_are_no_part_of_the_plan", || rounds::by_hand().unwrap()),
+        test("training::a_batch_of_several_sets_has_the_loss_of_its_set", || sets::own_losses().unwrap()),
+        test("training::several_sets_resume_bit_for_bit", || sets::resumed().unwrap()),
+        test("training::several_sets_validate_and_are_refused", || sets::validated_and_refused().unwrap()),
+        test("training::batches_are_grouped_by_label_or_length", || sets::grouped().unwrap()),
         test("training::memory_is_steady", || course::steady_memory().unwrap()),
         test("training::says_what_is_wrong", || refusals::mistakes().unwrap()),
         test("training::refuses_batches_that_cannot_be", || refusals::odd_batches().unwrap()),

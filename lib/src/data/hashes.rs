@@ -4,6 +4,7 @@ use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Texts;
+use super::sampler::Repeats;
 use crate::{Error, Result, interrupt};
 
 /// A hash of each text, column by column. Two texts of millions that share one are only kept out of one batch.
@@ -37,18 +38,21 @@ impl TextHashes {
         &self.columns
     }
 
-    /// For each text its number among those that occur more than once, from 1, or 0; `None` if none does.
-    pub(crate) fn repeats(&self) -> Option<Vec<Vec<u32>>> {
-        let mut sorted = self.columns.concat();
+    /// The texts that occur more than once; `None` if none does.
+    pub(super) fn repeats(&self) -> Option<Repeats> {
+        let columns = self.columns.len();
+        let places = self.columns.iter().enumerate().flat_map(|(column, hashes)| {
+            hashes.iter().enumerate().map(move |(row, hash)| (*hash, row * columns + column))
+        });
+        let mut sorted: Vec<(u64, usize)> = Vec::with_capacity(self.rows * columns);
+        sorted.extend(places);
         sorted.par_sort_unstable();
-        let mut repeated: Vec<u64> = sorted.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
-        repeated.dedup();
-        drop(sorted);
-        if repeated.is_empty() {
-            return None;
+        let mut repeats = Repeats { numbers: vec![0; sorted.len()], columns, texts: 0 };
+        for same in sorted.chunk_by(|one, other| one.0 == other.0).filter(|same| same.len() > 1) {
+            repeats.texts += 1;
+            same.iter().for_each(|(_, place)| repeats.numbers[*place] = repeats.texts as u32);
         }
-        let number = |hash: &u64| repeated.binary_search(hash).map_or(0, |place| place as u32 + 1);
-        Some(self.columns.iter().map(|column| column.par_iter().map(number).collect()).collect())
+        (repeats.texts > 0).then_some(repeats)
     }
 }
 
@@ -72,8 +76,8 @@ mod tests {
     fn texts_that_repeat_have_a_number() {
         let columns = [["a", "b", "c"], ["d", "a", "e"]].map(Texts::from_iter);
         let repeats = TextHashes::of(&columns).unwrap().repeats().unwrap();
-        assert_eq!(repeats, [[1, 0, 0], [0, 1, 0]]);
+        assert_eq!((repeats.numbers, repeats.texts), (vec![1, 0, 0, 1, 0, 0], 1));
         let columns = [["a", "b"], ["c", "d"]].map(Texts::from_iter);
-        assert_eq!(TextHashes::of(&columns).unwrap().repeats(), None);
+        assert!(TextHashes::of(&columns).unwrap().repeats().is_none());
     }
 }

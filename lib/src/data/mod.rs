@@ -23,7 +23,7 @@ pub use judgements::Judgements;
 pub use labels::{LabelKind, Labels};
 pub use qrels::Qrels;
 pub use rustdoc::rustdoc;
-pub use sampler::plan_batches;
+pub use sampler::{BatchPlan, plan_batches};
 pub use texts::Texts;
 pub use training::TrainingSet;
 

@@ -10,15 +10,20 @@ use crate::{Error, Result, files, interrupt};
 /// The longest line or record, in bytes: a frame addresses the bytes of a cell by 32 bits.
 const LONGEST: usize = 1 << 30;
 
+/// The byte order mark.
+const MARK: &str = "\u{feff}";
+
 /// Bytes between two looks at the interrupt flag.
 const PART: u64 = 1 << 24;
 
-/// The bytes of a text file; a gzip file is decompressed, whatever its name.
+/// The bytes of a text file; a gzip or Zstandard file is decompressed, whatever its name.
 pub(crate) struct Source {
     bytes: Box<dyn BufRead>,
     path: PathBuf,
     /// Bytes since the record began.
     record: usize,
+    /// Whether there was a byte order mark.
+    mark: bool,
 }
 
 /// The lines of a text file. Only `\n` ends one.
@@ -26,24 +31,45 @@ pub(crate) struct Lines {
     source: Source,
     number: usize,
     line: Vec<u8>,
+    /// Bytes that are not UTF-8 are replaced.
+    lossy: bool,
+    oddities: Oddities,
+}
+
+/// What is unusual about the lines so far: how many are so, and the first one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Oddities {
+    pub(crate) byte_order_mark: bool,
+    pub(crate) carriage_returns: Option<(usize, usize)>,
+    pub(crate) not_utf8: Option<(usize, usize)>,
+}
+
+/// Counts a line, and keeps the first one.
+pub(crate) fn count(counted: &mut Option<(usize, usize)>, line: usize) {
+    counted.get_or_insert((0, line)).0 += 1;
 }
 
 impl Source {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let (start, bytes) = started(BufReader::with_capacity(1 << 16, files::open(path)?)).map_err(Error::io(path))?;
-        let (start, bytes): (Vec<u8>, Box<dyn BufRead>) = if start.starts_with(&[0x1f, 0x8b]) {
-            let decoder = BufReader::with_capacity(1 << 16, MultiGzDecoder::new(bytes));
-            let (start, bytes) = started(decoder).map_err(Error::io(path))?;
-            (start, Box::new(bytes))
+        let decoder: Box<dyn Read> = if start.starts_with(&[0x1f, 0x8b]) {
+            Box::new(MultiGzDecoder::new(bytes))
+        } else if start == [0x28, 0xb5, 0x2f, 0xfd] {
+            Box::new(zstd::Decoder::with_buffer(bytes).map_err(Error::io(path))?)
         } else {
-            (start, Box::new(bytes))
+            return Self::of(path, &start, Box::new(bytes));
         };
-        let mut source = Self { bytes, path: path.to_owned(), record: 0 };
+        let (start, bytes) = started(BufReader::with_capacity(1 << 16, decoder)).map_err(Error::io(path))?;
+        Self::of(path, &start, Box::new(bytes))
+    }
+
+    fn of(path: &Path, start: &[u8], bytes: Box<dyn BufRead>) -> Result<Self> {
+        let mut source = Self { bytes, path: path.to_owned(), record: 0, mark: start.starts_with(MARK.as_bytes()) };
         if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
             return Err(source.error(1, "text in UTF-16", "UTF-8, as `iconv -f UTF-16 -t UTF-8` gives it"));
         }
-        if start == "\u{feff}".as_bytes() {
-            source.bytes.consume(start.len());
+        if source.mark {
+            source.bytes.consume(MARK.len());
         }
         Ok(source)
     }
@@ -67,7 +93,7 @@ impl Source {
 /// The first bytes of a reader, and the reader with them.
 fn started(mut bytes: impl BufRead + 'static) -> io::Result<(Vec<u8>, impl BufRead + 'static)> {
     let mut start = Vec::new();
-    bytes.by_ref().take(3).read_to_end(&mut start)?;
+    bytes.by_ref().take(4).read_to_end(&mut start)?;
     Ok((start.clone(), Cursor::new(start).chain(bytes)))
 }
 
@@ -87,7 +113,18 @@ impl Read for Source {
 
 impl Lines {
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        Ok(Self { source: Source::open(path)?, number: 0, line: Vec::new() })
+        let source = Source::open(path)?;
+        let oddities = Oddities { byte_order_mark: source.mark, ..Oddities::default() };
+        Ok(Self { source, number: 0, line: Vec::new(), lossy: false, oddities })
+    }
+
+    /// The same, but bytes that are not UTF-8 become U+FFFD, and are counted.
+    pub(crate) fn open_lossy(path: &Path) -> Result<Self> {
+        Ok(Self { lossy: true, ..Self::open(path)? })
+    }
+
+    pub(crate) fn oddities(&self) -> Oddities {
+        self.oddities
     }
 
     /// The next line without its end.
@@ -107,6 +144,13 @@ impl Lines {
         }
         if self.line.is_empty() {
             return Ok(None);
+        }
+        if self.line.ends_with(b"\r\n") {
+            count(&mut self.oddities.carriage_returns, self.number);
+        }
+        if self.lossy && str::from_utf8(&self.line).is_err() {
+            count(&mut self.oddities.not_utf8, self.number);
+            self.line = String::from_utf8_lossy(&self.line).into_owned().into_bytes();
         }
         let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);

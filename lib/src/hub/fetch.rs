@@ -16,6 +16,12 @@ use super::select;
 use crate::show::{self, progress};
 use crate::{Error, Result, files, folder};
 
+/// Where a repository was found.
+pub(super) enum Found {
+    Cached(PathBuf),
+    Listed(Listing),
+}
+
 impl Hub {
     /// The folder of a model in the cache, with all the files that this library reads. What is missing is fetched. See
     /// [`hub::fetch`](super::fetch).
@@ -41,18 +47,9 @@ impl Hub {
 
     /// The same as [`Hub::fetch`], once the settings passed a check.
     pub(crate) fn fetch_checked(&self, name: &Name, check: &dyn Fn(&Path) -> Result<()>) -> Result<PathBuf> {
-        if self.offline {
-            return self.expect_cached(name).map(|(_, dir)| dir);
-        }
-        let listing = match run("the look at the hub", async { Listing::fetch(&Http::new(self)?, name).await }) {
-            Ok(listing) => listing,
-            // As Python does it: without a network the cache will do.
-            Err(error) if is_unreached(&error) => {
-                let Some((commit, dir)) = self.cached(name) else { return Err(error) };
-                log::warn!("{error}: the cache is used, with {name} at {}", &commit[..7.min(commit.len())]);
-                return Ok(dir);
-            }
-            Err(error) => return Err(error),
+        let listing = match self.find(name)? {
+            Found::Cached(dir) => return Ok(dir),
+            Found::Listed(listing) => listing,
         };
         let files = self.settings(name, &listing)?;
         let dir = self.snapshot(name, &listing.commit);
@@ -70,6 +67,23 @@ impl Hub {
         Ok(dir)
     }
 
+    /// What the hub lists, or, offline and without a network, the folder of the cache.
+    pub(super) fn find(&self, name: &Name) -> Result<Found> {
+        if self.offline {
+            return self.expect_cached(name).map(|(_, dir)| Found::Cached(dir));
+        }
+        match run("the look at the hub", async { Listing::fetch(&Http::new(self)?, name).await }) {
+            Ok(listing) => Ok(Found::Listed(listing)),
+            // As Python does it: without a network the cache will do.
+            Err(error) if is_unreached(&error) => {
+                let Some((commit, dir)) = self.cached(name) else { return Err(error) };
+                log::warn!("{error}: the cache is used, with {name} at {}", &commit[..7.min(commit.len())]);
+                Ok(Found::Cached(dir))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Fetches what says how a model is made, and lists all that it needs.
     fn settings(&self, name: &Name, listing: &Listing) -> Result<Vec<Remote>> {
         let dir = self.snapshot(name, &listing.commit);
@@ -85,7 +99,7 @@ impl Hub {
         Ok(select::needed(&listing.files, &folders))
     }
 
-    fn fetch_files(&self, name: &Name, commit: &str, files: &[Remote]) -> Result<()> {
+    pub(super) fn fetch_files(&self, name: &Name, commit: &str, files: &[Remote]) -> Result<()> {
         let total: u64 = files.iter().filter(|file| !self.has(name, file)).map(|file| file.size).sum();
         let bar = progress(format!("{name} (kB)"), usize::try_from(total / 1_000).ok().filter(|total| *total > 0));
         let mut meter = Meter::new(bar);
@@ -125,7 +139,7 @@ impl Hub {
     }
 
     /// Notes which commit a branch or tag was at.
-    fn write_ref(&self, name: &Name, commit: &str) -> Result<()> {
+    pub(super) fn write_ref(&self, name: &Name, commit: &str) -> Result<()> {
         let path = self.ref_path(name);
         if name.revision == commit || fs::read_to_string(&path).is_ok_and(|known| known == commit) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The Hugging Face hub: what there is, and models from and to it.
+//! The Hugging Face hub: what there is, models from and to it, and data sets from it.
 //!
 //! `load` of every model takes a name of the hub where it finds no folder: `BiEncoder::load("org/name")`, or
 //! `"org/name@revision"` for a branch, tag or commit. It looks at the settings first; only if they are of a model that there
@@ -23,6 +23,7 @@
 //! `HF_HUB_OFFLINE` and others. Every error says what to do.
 
 mod card;
+mod dataset;
 mod download;
 mod fetch;
 mod http;
@@ -39,6 +40,7 @@ use std::path::PathBuf;
 use polars::prelude::DataFrame;
 
 use crate::Result;
+use crate::data::Dataset;
 
 pub use card::Card;
 pub(crate) use name::Name;
@@ -75,6 +77,35 @@ pub fn card(name: &str) -> Result<Card> {
 /// The card of a data set.
 pub fn dataset_card(name: &str) -> Result<Card> {
     Hub::from_env()?.dataset_card(name)
+}
+
+/// A data set of the hub in the format of BEIR: `corpus.jsonl` and `queries.jsonl`, compressed or not, and judgements in its
+/// folder `qrels`, or, as BeIR has them, in a repository `org/name-qrels` beside it (of which the main branch is read). See
+/// [`read::beir`](crate::data::read::beir()).
+///
+/// What the cache lacks is fetched, as for models: resumed, checked, with `HF_TOKEN`, or not at all with `HF_HUB_OFFLINE`.
+/// `"org/name@revision"` is one commit, branch or tag.
+///
+/// ```no_run
+/// let data = kensaku::hub::dataset("BeIR/scifact")?;
+/// let test = data.split("test")?;
+/// # Ok::<(), kensaku::Error>(())
+/// ```
+pub fn dataset(name: &str) -> Result<Dataset> {
+    Hub::from_env()?.dataset(name)
+}
+
+/// One file of a data set of the hub, fetched unless the cache has it.
+///
+/// ```no_run
+/// use kensaku::{data::read, hub};
+///
+/// let path = hub::dataset_file("sentence-transformers/all-nli", "triplet/dev-00000-of-00001.parquet")?;
+/// let triples = kensaku::data::TrainingSet::new(read::parquet(path)?.collect()?)?;
+/// # Ok::<(), kensaku::Error>(())
+/// ```
+pub fn dataset_file(name: &str, path: &str) -> Result<PathBuf> {
+    Hub::from_env()?.dataset_file(name, path)
 }
 
 /// What a `load` of `org/name` would fetch, and whether its encoder is one that there is here.

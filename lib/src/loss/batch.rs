@@ -1,5 +1,7 @@
 //! What a loss sees: the outputs of a model, and what the training set says about them.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 
 use super::max_sim::check_rows;
@@ -44,6 +46,8 @@ pub struct Batch {
     /// How much of its training is done, from 0: steps over those that its schedule spans. `None` outside of one, and where
     /// no end is known, as for steps by hand without `total_steps`.
     pub progress: Option<f64>,
+    /// The training set it is of, if there are several ([`MultiSet`](crate::train::MultiSet)).
+    pub set: Option<Arc<str>>,
 }
 
 impl Batch {

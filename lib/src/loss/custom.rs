@@ -7,7 +7,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use serde_json::Value;
 
-use super::{Batch, Loss, LossParameter, Needs, Term};
+use super::{Batch, Loss, LossParameter, Needs, PerSet, Term};
 use crate::Result;
 use crate::random::Philox;
 
@@ -75,6 +75,10 @@ macro_rules! forwards {
 
             fn settings(&self) -> Value {
                 (**self).settings()
+            }
+
+            fn per_set(&self) -> Option<&PerSet> {
+                (**self).per_set()
             }
 
             fn objection(&self, dim: usize, unit: bool) -> Option<String> {

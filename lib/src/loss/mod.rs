@@ -77,6 +77,7 @@ mod needs;
 mod online_contrastive;
 mod own_entropy;
 mod parameter;
+mod per_set;
 mod scoring;
 mod similarity;
 mod softmax;
@@ -126,6 +127,7 @@ pub use multiple_negatives_ranking::{Direction, Hardness, MultipleNegativesRanki
 pub use needs::{Labelled, Needs, Reads};
 pub use online_contrastive::OnlineContrastive;
 pub use parameter::LossParameter;
+pub use per_set::PerSet;
 pub use scoring::Scoring;
 pub use similarity::{Similarity, cosine, dot, normalize, pairwise_cosine};
 pub use softmax::Softmax;
@@ -184,6 +186,11 @@ pub trait Loss: Send + Sync {
         Self: Sized + 'static,
     {
         Custom::of(self)
+    }
+
+    /// The losses of several training sets, if each has its own.
+    fn per_set(&self) -> Option<&PerSet> {
+        None
     }
 
     /// Why vectors of `dim` numbers, of length 1 if `unit`, are not what it can learn from, if so.

@@ -66,6 +66,7 @@ pub(super) fn loss_batch(
         parameters: own.to_vec(),
         lists: batch.lists.clone(),
         progress: None,
+        set: batch.set.clone(),
     })
 }
 

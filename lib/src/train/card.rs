@@ -127,7 +127,7 @@ fn losses(name: &str, settings: &Value) -> Vec<String> {
             }
         }
         add(inner["name"].as_str().unwrap_or_default());
-        for term in inner["sum"].as_array().into_iter().flatten() {
+        for term in ["sum", "sets"].iter().flat_map(|key| inner[*key].as_array().into_iter().flatten()) {
             add(term["name"].as_str().unwrap_or_default());
         }
         match inner.get("loss") {

@@ -7,8 +7,9 @@ use polars::prelude::*;
 
 use super::autograd::{loss_batch, tensors, variables};
 use super::grad_cache::{embed, parts};
+use super::plan::sampler;
 use super::{MicroBatch, TokenBatch, TrainConfig, Trainer};
-use crate::data::{LabelKind, Labels, TrainingSet, plan_batches};
+use crate::data::{LabelKind, Labels, TextHashes, TrainingSet};
 use crate::error::expect;
 use crate::loss::{Batch, Loss, Scoring};
 use crate::model::Model;
@@ -174,7 +175,7 @@ impl Course {
     fn run<M: Model>(&mut self, name: String, mut trainer: Trainer<M>) -> Result<()> {
         let taken = self.lines.iter().any(|line| line.name == name);
         expect("name", &name, "names that differ", !taken)?;
-        trainer.training.check_fit(self.data.columns().len(), self.data.labels())?;
+        trainer.training.check_sets(&(&self.data).into())?;
         let (start, mut losses) = (Instant::now(), Vec::new());
         let mut measured = vec![(0, self.measure(trainer.model())?)];
         self.curve.push_to(&name, 0, measured[0].1);
@@ -236,10 +237,11 @@ impl Course {
 
 /// The rows of each step's batches, over as many epochs as it takes.
 fn plan(data: &TrainingSet, config: &CompareConfig) -> Result<Vec<Vec<Vec<usize>>>> {
-    let TrainConfig { batch_size, accumulate, no_duplicates, seed, .. } = config.train;
+    let accumulate = config.train.accumulate;
     let (mut batches, count) = (Vec::new(), config.steps * accumulate);
+    let sampler = sampler(data, &TextHashes::of(&data.columns())?, &config.train, 0)?;
     for epoch in 0.. {
-        let epoch = plan_batches(&data.columns(), batch_size, no_duplicates, seed, epoch)?;
+        let epoch = sampler.epoch(epoch)?.to_vec();
         batches.extend(epoch.into_iter().take(count - batches.len()));
         if batches.len() == count {
             break;

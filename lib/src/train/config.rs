@@ -45,6 +45,16 @@ pub struct TrainConfig {
     pub freeze: Vec<String>,
     /// Keep examples that share a text out of one batch: it would be its own negative.
     pub no_duplicates: bool,
+    /// Examples come in pairs of one class, and batches hold several classes, as losses need that look for triplets within
+    /// a batch ([`BatchHardTriplet`](crate::loss::BatchHardTriplet) and its like): in each batch an example has another one
+    /// of its class, unless it is alone in the set or shares a text with all others. The groups of each class are spread
+    /// evenly over the epoch. Needs whole numbers as labels and a `batch_size` of at least 4.
+    #[doc(alias = "GROUP_BY_LABEL")]
+    pub group_by_label: bool,
+    /// Examples of like length share a batch, so that batches differ and texts within one do not: the examples of 50
+    /// batches at a time, drawn at random, are sorted by length in bytes, and the batches are shuffled. For losses with
+    /// in-batch negatives these are of like length, too.
+    pub group_by_length: bool,
     /// Drop activations at the rates in the encoder's configuration.
     pub dropout: bool,
     /// Determines the order of examples and dropout.
@@ -79,6 +89,8 @@ impl Default for TrainConfig {
             learning_rate_mapping: Vec::new(),
             freeze: Vec::new(),
             no_duplicates: true,
+            group_by_label: false,
+            group_by_length: false,
             dropout: true,
             seed: 42,
             total_steps: None,
@@ -110,6 +122,10 @@ impl TrainConfig {
     /// An error that names the first setting that makes no sense.
     pub(super) fn check(&self) -> Result<()> {
         within("batch_size", self.batch_size, MOST_EXAMPLES)?;
+        let expected = "false, as group_by_label is true";
+        expect("group_by_length", true, expected, !(self.group_by_label && self.group_by_length))?;
+        let expected = "at least 4 with group_by_label: two examples each of two classes";
+        expect("batch_size", self.batch_size, expected, self.batch_size >= 4 || !self.group_by_label)?;
         within("accumulate", self.accumulate, MOST_EXAMPLES)?;
         let micro_batch = self.micro_batch.map_or(1, MicroBatch::size);
         expect("micro_batch", micro_batch, "at least 1 text or token", micro_batch > 0)?;

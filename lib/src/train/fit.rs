@@ -1,14 +1,51 @@
 //! Whether a training set has what the loss needs.
 
+use super::MultiSet;
 use super::trainer::Training;
 use crate::data::{LabelKind, Labels, text_column};
-use crate::loss::{Labelled, Needs, Scoring};
+use crate::loss::{Labelled, Loss, Needs, PerSet, Scoring};
 use crate::{Error, Result};
 
 impl Training {
-    /// An error if the loss cannot be computed from this number of text columns and these labels.
-    pub(super) fn check_fit(&self, columns: usize, labels: Option<&Labels>) -> Result<()> {
-        let needs = self.loss.needs();
+    /// The loss of a set: its own, if each has one.
+    pub(super) fn loss_of(&self, set: Option<&str>) -> Result<&dyn Loss> {
+        self.loss.per_set().map_or(Ok(&*self.loss), |losses| losses.of(set))
+    }
+
+    /// An error if the loss of a set cannot be computed from it.
+    pub(super) fn check_sets(&self, data: &MultiSet) -> Result<()> {
+        data.check()?;
+        for (name, set) in &data.sets {
+            self.check_fit(self.loss_of(name.as_deref())?, set.columns().len(), set.labels()).map_err(|error| {
+                match error {
+                    Error::LossUnfit { loss, needs, found, fitting } => {
+                        let found =
+                            name.as_ref().map_or(found.clone(), |name| format!("{found} (training set `{name}`)"));
+                        Error::LossUnfit { loss, needs, found, fitting }
+                    }
+                    other => other,
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// An error if there is a loss for a set that there is not.
+    pub(super) fn check_losses(&self, data: &MultiSet) -> Result<()> {
+        let mut sets = self.loss.per_set().into_iter().flat_map(PerSet::sets);
+        match sets.find(|set| data.names().all(|name| name != *set)) {
+            None => Ok(()),
+            Some(set) => Err(Error::Setting {
+                field: "set",
+                value: set.to_owned(),
+                expected: format!("a set to train on: {}", data.names().collect::<Vec<_>>().join(", ")),
+            }),
+        }
+    }
+
+    /// An error if a loss cannot be computed from this number of text columns and these labels.
+    pub(super) fn check_fit(&self, loss: &dyn Loss, columns: usize, labels: Option<&Labels>) -> Result<()> {
+        let needs = loss.needs();
         let (kind, scoring) = (labels.map(Labels::kind), self.model.scoring());
         if !needs.fits(columns, kind, scoring) {
             let (loss, found) = (needs.name, found(columns, kind, scoring));
@@ -23,19 +60,19 @@ impl Training {
             let expected = format!("the model that guides {}, by `trainer.set_guide(..)`", needs.name);
             return Err(Error::Setting { field: "guide", value: "none".to_owned(), expected });
         }
-        self.check_scores(labels, None)
+        check_scores(loss, labels, None)
     }
 
     /// Whether other examples of a batch are negatives.
-    pub(super) fn in_batch(&self) -> bool {
-        self.loss.needs().in_batch && self.model.scoring() != Scoring::Pairs
+    pub(super) fn in_batch(&self, loss: &dyn Loss) -> bool {
+        loss.needs().in_batch && self.model.scoring() != Scoring::Pairs
     }
+}
 
-    /// An error that names the first score outside the loss's range, and the line that mends it. `rows` of the training
-    /// set are those that the scores belong to; `None` for all.
-    pub(super) fn check_scores(&self, labels: Option<&Labels>, rows: Option<&[usize]>) -> Result<()> {
-        labels.map_or(Ok(()), |labels| check(&self.loss.needs(), labels.values(), labels.column(), rows))
-    }
+/// An error that names the first score outside the loss's range, and the line that mends it. `rows` of the training
+/// set are those that the scores belong to; `None` for all.
+pub(super) fn check_scores(loss: &dyn Loss, labels: Option<&Labels>, rows: Option<&[usize]>) -> Result<()> {
+    labels.map_or(Ok(()), |labels| check(&loss.needs(), labels.values(), labels.column(), rows))
 }
 
 /// What there is: `query, positive and a cross-encoder`.

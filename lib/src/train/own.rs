@@ -66,8 +66,9 @@ impl Own {
         Ok(())
     }
 
-    /// Adds the gradients of [`variables`]; an error names a parameter that the loss does not depend on.
-    pub(super) fn add_gradient(&mut self, gradients: &[Option<Tensor>]) -> Result<()> {
+    /// Adds the gradients of [`variables`]; an error names a parameter that the loss does not depend on. Of the losses of
+    /// several sets it is that of `set`, and those of others have no gradient.
+    pub(super) fn add_gradient(&mut self, gradients: &[Option<Tensor>], set: Option<&str>) -> Result<()> {
         let entries: Vec<_> =
             self.table.entries().iter().zip(&self.state).map(|(entry, state)| (entry.clone(), *state)).collect();
         for ((entry, state), gradient) in entries.into_iter().zip(gradients) {
@@ -75,6 +76,10 @@ impl Own {
                 continue;
             }
             let Some(gradient) = gradient else {
+                let own = |set: &str| short(&entry.name).strip_prefix(set).is_some_and(|name| name.starts_with('.'));
+                if set.is_some_and(|set| !own(set)) {
+                    continue;
+                }
                 return Err(Error::MissingGradient { parameter: entry.name });
             };
             let gradient = gradient.flatten_all()?.to_vec1::<f32>()?;

@@ -1,21 +1,28 @@
 //! Which rows each step of a round sees: the plan of all its epochs, one of which is held at a time.
 
-use super::TrainConfig;
-use crate::data::{Epoch, Sampler, TextHashes};
+use super::mix::{Mix, Mixed};
+use super::{MultiSet, TrainConfig};
+use crate::data::{Sampler, TextHashes, TrainingSet};
 use crate::{Result, interrupt};
 
-/// The steps of all epochs over a training set. An epoch ends with a step, which may be of fewer batches.
+/// What sets the seeds of several sets apart.
+const APART: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The steps of all epochs over one or several training sets. An epoch ends with a step, which may be of fewer batches.
 pub(super) struct Plan {
-    sampler: Sampler,
+    mix: Mix,
     accumulate: usize,
     /// Epochs of earlier rounds: an order is drawn once.
     first_epoch: usize,
     lengths: Lengths,
     /// The epoch that is being trained on.
-    current: Option<(usize, Epoch)>,
-    lone: bool,
-    batches: usize,
+    current: Option<(usize, Mixed)>,
+    /// The batches of each set in the first epoch.
+    first: Vec<usize>,
 }
+
+/// A set, and the rows of a batch of it.
+pub(super) type SetRows = (usize, Vec<usize>);
 
 /// The number of steps in each epoch.
 enum Lengths {
@@ -27,40 +34,54 @@ enum Lengths {
     Uneven(Vec<usize>),
 }
 
+/// What draws the batches of a training set.
+pub(super) fn sampler(data: &TrainingSet, texts: &TextHashes, config: &TrainConfig, set: usize) -> Result<Sampler> {
+    let seed = config.seed.wrapping_add(APART.wrapping_mul(set as u64));
+    let sampler = Sampler::new(texts, config.batch_size, config.no_duplicates, seed);
+    match config {
+        TrainConfig { group_by_label: true, .. } => sampler.by_label(data.labels()),
+        TrainConfig { group_by_length: true, .. } => Ok(sampler.by_length(&data.columns())),
+        _ => Ok(sampler),
+    }
+}
+
 impl Plan {
-    pub(super) fn new(texts: &TextHashes, config: &TrainConfig, first_epoch: usize) -> Result<Self> {
-        let TrainConfig { batch_size, accumulate, epochs, seed, no_duplicates, .. } = *config;
-        let sampler = Sampler::new(texts, batch_size, no_duplicates, seed);
+    /// `texts` are those of each set.
+    pub(super) fn new(data: &MultiSet, texts: &[TextHashes], config: &TrainConfig, first_epoch: usize) -> Result<Self> {
+        let TrainConfig { batch_size, accumulate, epochs, seed, .. } = *config;
+        let samplers = data.sets.iter().zip(texts).enumerate();
+        let samplers = samplers.map(|(set, ((_, data), texts))| sampler(data, texts, config, set));
+        let mix = Mix { samplers: samplers.collect::<Result<_>>()?, sampling: data.sampling, batch_size, seed };
         let accumulate = accumulate.max(1);
-        let (lengths, first) = match sampler.batches() {
-            Some(batches) => (Lengths::Even { epochs, steps: batches.div_ceil(accumulate) }, batches),
-            None => {
-                let (mut ends, mut first) = (Vec::new(), 0);
-                for epoch in 0..epochs {
-                    let batches = sampler.epoch((first_epoch + epoch) as u64)?.len();
-                    match epoch {
-                        0 => first = batches,
-                        _ => interrupt::check("planning")?,
-                    }
-                    ends.push(ends.last().unwrap_or(&0) + batches.div_ceil(accumulate));
-                }
-                (Lengths::Uneven(ends), first)
-            }
-        };
-        Ok(Self {
-            sampler,
+        let mut plan = Self {
+            mix,
             accumulate,
             first_epoch,
-            lengths,
+            lengths: Lengths::Uneven(Vec::new()),
             current: None,
-            lone: first == texts.rows(),
-            batches: first,
-        })
+            first: Vec::new(),
+        };
+        let first = plan.mix.epoch(first_epoch as u64)?;
+        plan.first = (0..plan.mix.samplers.len()).map(|set| first.of_set(set)).collect();
+        plan.lengths = match plan.mix.batches() {
+            Some(batches) => Lengths::Even { epochs, steps: batches.div_ceil(accumulate) },
+            None => {
+                let mut ends = vec![first.len().div_ceil(accumulate)];
+                for epoch in 1..epochs {
+                    interrupt::check("planning")?;
+                    let batches = plan.mix.epoch((first_epoch + epoch) as u64)?.len();
+                    ends.push(ends[epoch - 1] + batches.div_ceil(accumulate));
+                }
+                Lengths::Uneven(ends)
+            }
+        };
+        plan.current = Some((0, first));
+        Ok(plan)
     }
 
     /// The number of batches of the first epoch.
     pub(super) fn batches(&self) -> usize {
-        self.batches
+        self.first.iter().sum()
     }
 
     /// The number of steps.
@@ -71,25 +92,25 @@ impl Plan {
         }
     }
 
-    /// Whether no batch holds more than one row.
-    pub(super) fn lone(&self) -> bool {
-        self.lone
+    /// Whether no batch of a set holds more than one row.
+    pub(super) fn lone(&self, set: usize) -> bool {
+        self.first[set] == self.mix.samplers[set].rows()
     }
 
-    /// The rows of each batch of a step, from 0; `None` after the last one.
-    pub(super) fn step(&mut self, step: usize) -> Result<Option<Vec<Vec<usize>>>> {
+    /// The set and the rows of each batch of a step, from 0; `None` after the last one.
+    pub(super) fn step(&mut self, step: usize) -> Result<Option<Vec<SetRows>>> {
         let Some((epoch, place)) = self.locate(step) else { return Ok(None) };
         let batches = match self.current.take() {
             Some((held, batches)) if held == epoch => batches,
             other => {
                 // Before the next one is drawn.
                 drop(other);
-                self.sampler.epoch((self.first_epoch + epoch) as u64)?
+                self.mix.epoch((self.first_epoch + epoch) as u64)?
             }
         };
         let first = place * self.accumulate;
         let last = first.saturating_add(self.accumulate).min(batches.len());
-        let rows = (first..last).map(|batch| batches.batch(batch).to_vec()).collect();
+        let rows = (first..last).map(|batch| batches.batch(batch)).collect();
         self.current = Some((epoch, batches));
         Ok(Some(rows))
     }
@@ -116,12 +137,14 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
+    use polars::prelude::df;
+
     use super::*;
-    use crate::data::Texts;
 
     fn plan(texts: &[&str], config: TrainConfig) -> Plan {
         let config = TrainConfig { batch_size: 2, ..config };
-        Plan::new(&TextHashes::of(&[Texts::from_iter(texts)]).unwrap(), &config, 0).unwrap()
+        let data = TrainingSet::new(df!("text" => texts, "label" => vec![0; texts.len()]).unwrap()).unwrap();
+        Plan::new(&(&data).into(), &[TextHashes::of(&data.columns()).unwrap()], &config, 0).unwrap()
     }
 
     /// A text that repeats makes epochs of different lengths.
@@ -134,7 +157,7 @@ mod tests {
                 for step in 0..plan.steps() {
                     let batches = plan.step(step).unwrap().unwrap();
                     assert!(batches.len() <= accumulate && !batches.is_empty());
-                    epoch.extend(batches.concat());
+                    epoch.extend(batches.into_iter().flat_map(|(_, rows)| rows));
                     if plan.ends_epoch(step) {
                         epoch.sort_unstable();
                         assert_eq!(std::mem::take(&mut epoch), [0, 1, 2, 3, 4]);
@@ -152,7 +175,7 @@ mod tests {
         let start = std::time::Instant::now();
         let mut plan = plan(&["a", "b", "c"], TrainConfig { epochs: 1_000_000, ..Default::default() });
         assert_eq!(plan.steps(), 2_000_000);
-        assert_eq!(plan.step(1_999_999).unwrap().unwrap().concat().len(), 1);
+        assert_eq!(plan.step(1_999_999).unwrap().unwrap()[0].1.len(), 1);
         assert!(start.elapsed().as_secs_f64() < 0.5, "{:?}", start.elapsed());
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::trainer::Training;
-use super::{Optimizer, TrainConfig, Trainer};
+use super::{MultiSet, Optimizer, TrainConfig, Trainer};
 use crate::data::{Labels, TextHashes};
 use crate::model::Model;
 use crate::nn::Activations;
@@ -44,6 +44,23 @@ impl DataMark {
             hash.update(&label.to_le_bytes());
         }
         Self { examples: texts.rows(), fingerprint: hash.digest() }
+    }
+
+    /// Of several sets: those, their names and how they take turns.
+    pub(super) fn of_sets(data: &MultiSet, texts: &[TextHashes]) -> Self {
+        let marks = data.sets.iter().zip(texts).map(|((_, set), texts)| Self::of(texts, set.labels()));
+        let marks: Vec<Self> = marks.collect();
+        if let [(None, _)] = data.sets.as_slice() {
+            return marks[0];
+        }
+        let mut hash = Xxh3::new();
+        hash.update(format!("{:?}", data.sampling).as_bytes());
+        for (name, mark) in data.names().zip(&marks) {
+            hash.update(&(name.len() as u64).to_le_bytes());
+            hash.update(name.as_bytes());
+            hash.update(&mark.fingerprint.to_le_bytes());
+        }
+        Self { examples: marks.iter().map(|mark| mark.examples).sum(), fingerprint: hash.digest() }
     }
 }
 

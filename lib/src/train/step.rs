@@ -10,6 +10,7 @@ use super::autograd::{
     variables,
 };
 use super::card::Past;
+use super::fit::check_scores;
 use super::grad_cache::{Gradient, embed, parts};
 use super::trainer::Training;
 use super::{Evaluation, TokenBatch, Trainer};
@@ -37,6 +38,9 @@ pub struct Step {
     /// Tokens of the batch; none is padding.
     pub tokens: usize,
     pub seconds: f64,
+    /// The sets that its batches are of, if there are several ([`MultiSet`](super::MultiSet)).
+    #[serde(default)]
+    pub sets: Vec<String>,
     /// The validation after this step, if one was due.
     #[serde(default)]
     pub evaluation: Option<Evaluation>,
@@ -76,7 +80,7 @@ impl Training {
         }
         for batch in batches {
             batch.check()?;
-            self.check_scores(batch.labels.as_ref(), Some(&batch.rows))?;
+            check_scores(self.loss_of(batch.set.as_deref())?, batch.labels.as_ref(), Some(&batch.rows))?;
         }
         let learning_rate = self.learning_rate()?;
         self.claim_folder()?;
@@ -90,7 +94,8 @@ impl Training {
             let share = batch.examples() as f64 / examples.max(1) as f64;
             let (value, parts) = self.add_gradient(batch, share, tokens)?;
             if !value.is_finite() {
-                return Err(Error::NotFinite { step, what: "loss".to_owned(), value, rows: rows() });
+                let what = batch.set.as_ref().map_or("loss".to_owned(), |set| format!("loss of set `{set}`"));
+                return Err(Error::NotFinite { step, what, value, rows: batch.rows.clone() });
             }
             loss += share * value;
             add_terms(&mut terms, share, parts);
@@ -117,7 +122,8 @@ impl Training {
         let total = if planned { self.end() } else { self.config.total_steps };
         let seconds = start.elapsed().as_secs_f64();
         self.past.push(Past { step, loss, seconds });
-        Ok(Step { step, total, loss, terms, learning_rate, grad_norm, tokens, seconds, evaluation: None })
+        let sets = batches.iter().filter_map(|batch| batch.set.as_deref().map(str::to_owned)).collect();
+        Ok(Step { step, total, loss, terms, learning_rate, grad_norm, tokens, seconds, sets, evaluation: None })
     }
 
     /// The number of the round's last step.
@@ -149,10 +155,11 @@ impl Training {
             if self.done == 0 {
                 check_variables(&*self.loss, &seen)?;
             }
+            let own_loss = self.loss_of(batch.set.as_deref())?;
             let terms = self.loss.terms(&seen)?;
-            let values_by_name = term_values(&*self.loss, &terms)?;
+            let values_by_name = term_values(own_loss, &terms)?;
             let loss = total(&terms)?;
-            let value = loss_value(&*self.loss, &loss)?;
+            let value = loss_value(own_loss, &loss)?;
             if !value.is_finite() {
                 return Ok((value, values_by_name));
             }
@@ -172,7 +179,7 @@ impl Training {
                 part.backward(&mut *self.model, &mut self.activations, &outputs, &gradient)?;
             }
         }
-        self.own.add_gradient(&own_gradient)?;
+        self.own.add_gradient(&own_gradient, self.loss.per_set().and(batch.set.as_deref()))?;
         self.own.observe(state)?;
         if self.done == 0 {
             check_reached(&*self.model, &self.optimizer, &gradient.values)?;
@@ -202,8 +209,9 @@ impl Training {
             );
         }
         self.truncated += cut;
-        let lone = |batch: &TokenBatch| batch.examples() == 1 && batch.columns.len() == 2;
-        if self.in_batch() && batches.iter().any(lone) {
+        let in_batch = |batch: &TokenBatch| self.loss_of(batch.set.as_deref()).is_ok_and(|loss| self.in_batch(loss));
+        let lone = |batch: &TokenBatch| batch.examples() == 1 && batch.columns.len() == 2 && in_batch(batch);
+        if batches.iter().any(lone) {
             if self.lone_pairs == 0 {
                 log::warn!(
                     "step {step}: a batch of one pair has no negatives: its loss is 0 and trains nothing (said once)"
@@ -239,6 +247,9 @@ impl fmt::Display for Step {
         let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
         write!(f, "step {step}{of}  loss {loss:.4}  lr {learning_rate:.2e}  grad norm {grad_norm:.3}  ")?;
         write!(f, "{tokens} tokens  {seconds:.3} s")?;
+        if !self.sets.is_empty() {
+            write!(f, "  {}", self.sets.join(", "))?;
+        }
         for (name, value) in &self.terms {
             write!(f, "  {} {value:.4}", if name.is_empty() { "closure" } else { name })?;
         }

@@ -1,12 +1,13 @@
 //! Training as an iterator of steps.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
-use super::plan::Plan;
+use super::plan::{Plan, SetRows};
 use super::round::DataMark;
 use super::trainer::Training;
 use super::validation::due;
-use super::{Step, Trainer};
+use super::{MultiSet, Step, TokenBatch, Trainer};
 use crate::data::{Labels, TextHashes, Texts, TrainingSet};
 use crate::model::{BiEncoder, Model, as_type};
 use crate::show::{self, Message, Places};
@@ -21,12 +22,18 @@ pub struct Steps<'a, M = BiEncoder> {
 /// The rest of a round, for any model.
 pub(super) struct Rest<'a> {
     trainer: &'a mut Training,
-    columns: Vec<Texts>,
-    labels: Option<Labels>,
+    sets: Vec<Set>,
     plan: Plan,
     /// The progress bars of each validation replace those of the previous one.
     places: Places,
     stopped: bool,
+}
+
+/// A training set that is trained on.
+pub(super) struct Set {
+    name: Option<Arc<str>>,
+    columns: Vec<Texts>,
+    labels: Option<Labels>,
 }
 
 /// A step that was not yielded yet.
@@ -39,7 +46,8 @@ pub(super) struct Pending {
 
 impl<M: Model> Trainer<M> {
     /// The remaining steps of all epochs over a training set, as an iterator: each `next` is one step, and the
-    /// validation after it where one is due ([`ValidationConfig`](super::ValidationConfig)).
+    /// validation after it where one is due ([`ValidationConfig`](super::ValidationConfig)). `data` is a
+    /// [`&TrainingSet`](TrainingSet), or several as a [`&MultiSet`](MultiSet).
     ///
     /// After an interrupt (or a `break`) call it again with the same training set: it continues after the last step that
     /// it yielded. A step that was running at the interrupt is yielded first.
@@ -54,8 +62,8 @@ impl<M: Model> Trainer<M> {
     /// If all steps are done or validation has ended the training: [`Trainer::begin_round`] starts again. (Directly after
     /// [`Trainer::resume`] the iterator is empty instead, so that a finished script can run again.) If texts or labels do
     /// not fit the loss.
-    pub fn steps(&mut self, data: &TrainingSet) -> Result<Steps<'_, M>> {
-        Ok(Steps { rest: self.training.steps(data)?, model: PhantomData })
+    pub fn steps(&mut self, data: impl Into<MultiSet>) -> Result<Steps<'_, M>> {
+        Ok(Steps { rest: self.training.steps(&data.into())?, model: PhantomData })
     }
 
     /// Runs all remaining steps of [`Trainer::steps`] with a progress bar, and returns the last one.
@@ -73,22 +81,22 @@ impl<M: Model> Trainer<M> {
     ///
     /// # Errors
     /// Those of [`Trainer::steps`], and of any step.
-    pub fn train(&mut self, data: &TrainingSet) -> Result<Step> {
-        self.training.train(data)
+    pub fn train(&mut self, data: impl Into<MultiSet>) -> Result<Step> {
+        self.training.train(&data.into())
     }
 }
 
 impl Training {
-    pub(super) fn steps(&mut self, data: &TrainingSet) -> Result<Rest<'_>> {
-        let (columns, labels) = (data.columns(), data.labels());
-        self.check_fit(columns.len(), labels)?;
+    pub(super) fn steps(&mut self, data: &MultiSet) -> Result<Rest<'_>> {
+        self.check_sets(data)?;
+        self.check_losses(data)?;
         self.check_validation()?;
-        let texts = TextHashes::of(&columns)?;
-        let mark = DataMark::of(&texts, labels);
+        let texts = data.sets.iter().map(|(_, set)| TextHashes::of(&set.columns())).collect::<Result<Vec<_>>>()?;
+        let mark = DataMark::of_sets(data, &texts);
         self.check_resumed(mark)?;
         let mut round = self.round_of(mark);
-        let plan = Plan::new(&texts, &self.config, round.first_epoch)?;
-        self.check_plan(&columns, &plan)?;
+        let plan = Plan::new(data, &texts, &self.config, round.first_epoch)?;
+        self.check_plan(data, &plan)?;
         round.steps = plan.steps();
         self.last_rate(&round)?;
         let resumed = self.log.expected.take().is_some();
@@ -110,11 +118,16 @@ impl Training {
             }
             say(problem);
         }
-        let labels = labels.cloned();
-        Ok(Rest { trainer: self, columns, labels, plan, places: Places::default(), stopped: false })
+        let of = |(name, set): &(Option<Arc<str>>, TrainingSet)| Set {
+            name: name.clone(),
+            columns: set.columns(),
+            labels: set.labels().cloned(),
+        };
+        let sets = data.sets.iter().map(of).collect();
+        Ok(Rest { trainer: self, sets, plan, places: Places::default(), stopped: false })
     }
 
-    pub(super) fn train(&mut self, data: &TrainingSet) -> Result<Step> {
+    pub(super) fn train(&mut self, data: &MultiSet) -> Result<Step> {
         let steps = self.steps(data)?;
         let bar = show::progress("train", Some(steps.size_hint().1.unwrap_or(0)));
         let mut last = None;
@@ -141,23 +154,27 @@ impl Training {
     }
 
     /// An error for a plan that cannot train anything.
-    fn check_plan(&self, columns: &[Texts], plan: &Plan) -> Result<()> {
-        if plan.steps() == 0 {
-            let problem = "the training set has no rows".to_owned();
-            return Err(Error::NothingToTrain { problem, expected: "at least one example".to_owned() });
+    fn check_plan(&self, data: &MultiSet, plan: &Plan) -> Result<()> {
+        for (index, (name, set)) in data.sets.iter().enumerate() {
+            let set_of = |what: &str| name.as_ref().map_or_else(|| what.to_owned(), |name| format!("{what} `{name}`"));
+            if set.is_empty() {
+                let problem = format!("{} has no rows", set_of("the training set"));
+                return Err(Error::NothingToTrain { problem, expected: "at least one example".to_owned() });
+            }
+            if !self.in_batch(self.loss_of(name.as_deref())?) || set.columns().len() > 2 || !plan.lone(index) {
+                continue;
+            }
+            if self.config.batch_size == 1 {
+                let expected = "at least 2: a pair's only negatives are the other examples of its batch".to_owned();
+                return Err(Error::Setting { field: "batch_size", value: "1".to_owned(), expected });
+            }
+            let of = name.as_ref().map_or_else(String::new, |name| format!(" of `{name}`"));
+            return Err(Error::NothingToTrain {
+                problem: format!("no two of its {} rows{of} can share a batch, because they share a text", set.len()),
+                expected: "different texts, negatives of their own, or no_duplicates = false".to_owned(),
+            });
         }
-        if !self.in_batch() || columns.len() > 2 || !plan.lone() {
-            return Ok(());
-        }
-        if self.config.batch_size == 1 {
-            let expected = "at least 2: a pair's only negatives are the other examples of its batch".to_owned();
-            return Err(Error::Setting { field: "batch_size", value: "1".to_owned(), expected });
-        }
-        let rows = columns.first().map_or(0, Texts::len);
-        Err(Error::NothingToTrain {
-            problem: format!("no two of its {rows} rows can share a batch, because they share a text"),
-            expected: "different texts, negatives of their own, or no_duplicates = false".to_owned(),
-        })
+        Ok(())
     }
 
     /// Why validation has ended the training, and which step is the best.
@@ -193,7 +210,11 @@ impl Rest<'_> {
         let done = self.trainer.round.map_or(0, |round| round.done);
         interrupt::check("training")?;
         let Some(batches) = self.plan.step(done)? else { return Ok(None) };
-        let tokens = |rows: &Vec<usize>| self.trainer.tokens(&self.columns, self.labels.as_ref(), rows);
+        let tokens = |(set, rows): &SetRows| -> Result<TokenBatch> {
+            let Set { name, columns, labels } = &self.sets[*set];
+            let batch = self.trainer.tokens(columns, labels.as_ref(), rows)?;
+            Ok(TokenBatch { set: name.clone(), ..batch })
+        };
         let batches = batches.iter().map(tokens).collect::<Result<Vec<_>>>()?;
         let step = self.trainer.update(&batches, true)?;
         Ok(Some(step))

@@ -1,5 +1,7 @@
 //! A batch of examples as token ids.
 
+use std::sync::Arc;
+
 use crate::data::{Labels, Texts};
 use crate::model::Model;
 use crate::nn::PackedBatch;
@@ -27,6 +29,8 @@ pub struct TokenBatch {
     pub guide: Vec<Vec<Vec<f32>>>,
     /// The rows of the training set that it is made of, for messages; empty where it is made by hand.
     pub rows: Vec<usize>,
+    /// The name of that set, if there are several ([`MultiSet`](super::MultiSet)).
+    pub set: Option<Arc<str>>,
     /// How many of its texts were longer than the model takes, and lost their end.
     pub truncated: usize,
 }

@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Csv, Table, csv, jsonl};
+use super::report::ReadReport;
+use super::{Csv, Table, csv, jsonl, lenient};
 use crate::data::{Dataset, Qrels};
 use crate::{Error, Result};
 
 /// Reads a folder in the format of BEIR (Thakur et al. 2021): `corpus.jsonl` (`_id`, `title`, `text`),
 /// `queries.jsonl` (`_id`, `text`; the queries of all splits) and `qrels/<split>.tsv` with a header
 /// (`query-id`, `corpus-id`, `score`), or `qrels/<split>.jsonl` with these keys. Each file may be
-/// compressed (`corpus.jsonl.gz`).
+/// compressed (`corpus.jsonl.gz`, `.zst`).
 ///
 /// The data set is named after the folder, its splits after the files. A judgement for an unknown
-/// document or query is an error with file and line. Some published sets have such judgements: read
-/// their parts with [`jsonl`] and [`csv`], as here the judgements, and evaluate with those.
+/// document or query is an error with file and line. Some published sets have such judgements:
+/// [`beir_with`] leaves them out and counts them.
 ///
 /// ```no_run
 /// use kensaku::data::read::{self, Csv};
@@ -23,30 +24,103 @@ use crate::{Error, Result};
 /// let data = read::beir("scifact")?;
 /// let test = data.split("test")?;
 ///
+/// // The parts alone:
 /// let names = [("query-id", "query_id"), ("corpus-id", "doc_id"), ("score", "grade")];
 /// let judged = read::csv("arguana/qrels/test.tsv", &Csv::tsv())?.rename(&names)?.qrels()?;
 /// # Ok::<(), kensaku::Error>(())
 /// ```
 pub fn beir(folder: impl AsRef<Path>) -> Result<Dataset> {
+    beir_with(folder, Strictness::Strict).map(|(data, _)| data)
+}
+
+/// What is done about lines that cannot be used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Strictness {
+    /// They are errors, with file and line.
+    #[default]
+    Strict,
+    /// They are left out and counted.
+    Lenient,
+}
+
+/// The same as [`beir`], with a report. [`Strictness::Lenient`] leaves out what cannot be used and counts it:
+///
+/// | in | left out |
+/// |---|---|
+/// | documents, queries | one without an id; one whose id was there above; one without a text |
+/// | judgements | a line without three cells; a grade that is no whole number; an unknown query or document, also one that was left out; one that was there above |
+///
+/// Bytes that are not UTF-8 become U+FFFD. Byte order marks, carriage returns at the ends of lines and texts with tabs are
+/// counted, too, and change nothing.
+///
+/// ```
+/// # let folder = std::env::temp_dir().join("kensaku-lenient-example");
+/// # std::fs::create_dir_all(folder.join("qrels")).unwrap();
+/// # std::fs::write(folder.join("corpus.jsonl"), "{\"_id\": \"a\", \"text\": \"first\"}\n{\"_id\": \"b\", \"text\": \"\"}\n").unwrap();
+/// # std::fs::write(folder.join("queries.jsonl"), "{\"_id\": \"q\", \"text\": \"which\"}\n").unwrap();
+/// # std::fs::write(folder.join("qrels/test.tsv"), "query-id\tcorpus-id\tscore\nq\ta\t1\nq\tb\t1\n").unwrap();
+/// use kensaku::data::read::{self, Strictness};
+///
+/// let (data, report) = read::beir_with(&folder, Strictness::Lenient)?;
+/// assert_eq!((data.corpus.len(), report.dropped()), (1, 2));
+/// assert_eq!(report.to_string(), "corpus.jsonl: 1 x empty document, first in line 2 (b): dropped\n\
+///                                 qrels/test.tsv: 1 x unknown document id, first in line 3 (b): dropped");
+/// # Ok::<(), kensaku::Error>(())
+/// ```
+pub fn beir_with(folder: impl AsRef<Path>, strictness: Strictness) -> Result<(Dataset, ReadReport)> {
     let folder = folder.as_ref();
     let part = |name: &str| find(folder, name).ok_or_else(|| not_there(folder, name));
-    let corpus = jsonl(part("corpus.jsonl")?)?.rename(&[("_id", "doc_id")])?.corpus()?;
-    let queries = jsonl(part("queries.jsonl")?)?.rename(&[("_id", "query_id")])?.queries()?;
-    let ids = Ids { docs: corpus.iter_ids().collect(), queries: queries.iter_ids().collect() };
-    let mut qrels = BTreeMap::new();
-    for (split, path) in splits(&folder.join("qrels"))? {
-        let lines = path.file_name().is_some_and(|name| name.to_string_lossy().contains(".jsonl"));
-        let table = if lines { jsonl(path)? } else { csv(path, &Csv::tsv())? };
-        qrels.insert(split, ids.qrels(table)?);
-    }
-    drop(ids);
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
-    Dataset::new(name.unwrap_or_else(|| "beir".to_owned()), corpus, queries, qrels)
+    let files = BeirFiles {
+        name: name.unwrap_or_else(|| "beir".to_owned()),
+        corpus: part("corpus.jsonl")?,
+        queries: part("queries.jsonl")?,
+        qrels: splits(&folder.join("qrels"))?,
+    };
+    files.read(strictness)
+}
+
+/// The files of a data set, wherever they are.
+pub(crate) struct BeirFiles {
+    pub(crate) name: String,
+    pub(crate) corpus: PathBuf,
+    pub(crate) queries: PathBuf,
+    /// By split.
+    pub(crate) qrels: BTreeMap<String, PathBuf>,
+}
+
+impl BeirFiles {
+    pub(crate) fn read(self, strictness: Strictness) -> Result<(Dataset, ReadReport)> {
+        let mut report = ReadReport::default();
+        let (corpus, queries) = match strictness {
+            Strictness::Strict => (
+                jsonl(&self.corpus)?.rename(&[("_id", "doc_id")])?.corpus()?,
+                jsonl(&self.queries)?.rename(&[("_id", "query_id")])?.queries()?,
+            ),
+            Strictness::Lenient => {
+                (lenient::corpus(&self.corpus, &mut report)?, lenient::queries(&self.queries, &mut report)?)
+            }
+        };
+        let ids = Ids { docs: corpus.iter_ids().collect(), queries: queries.iter_ids().collect() };
+        let mut qrels = BTreeMap::new();
+        for (split, path) in self.qrels {
+            let judged = match strictness {
+                Strictness::Lenient => lenient::qrels(&path, &ids.queries, &ids.docs, &mut report)?,
+                Strictness::Strict => {
+                    let lines = path.file_name().is_some_and(|name| name.to_string_lossy().contains(".jsonl"));
+                    ids.qrels(if lines { jsonl(path)? } else { csv(path, &Csv::tsv())? })?
+                }
+            };
+            qrels.insert(split, judged);
+        }
+        drop(ids);
+        Ok((Dataset::new(self.name, corpus, queries, qrels)?, report))
+    }
 }
 
 /// The file of that name, or the compressed one.
-fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    [name.to_owned(), format!("{name}.gz")].map(|name| folder.join(name)).into_iter().find(|path| path.exists())
+pub(crate) fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    ["", ".gz", ".zst"].iter().map(|end| folder.join(format!("{name}{end}"))).find(|path| path.exists())
 }
 
 /// Some downloads are a folder of data sets.
@@ -65,12 +139,12 @@ fn not_there(folder: &Path, name: &str) -> Error {
 }
 
 /// The files of judgements by split.
-fn splits(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
+pub(crate) fn splits(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let mut splits = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
         let path = entry.map_err(Error::io(folder))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
         let Some(split) = name.strip_suffix(".tsv").or_else(|| name.strip_suffix(".jsonl")) else { continue };
         if let Some(other) = splits.insert(split.to_owned(), path.clone()) {
             let problem = format!("a second file of this split, beside {}", other.display());

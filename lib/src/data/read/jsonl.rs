@@ -18,7 +18,11 @@ use crate::{Result, interrupt};
 /// line has twice, an integer outside the 64-bit range, and keys that differ from line to line.
 pub fn jsonl(path: impl AsRef<Path>) -> Result<Table> {
     let path = path.as_ref();
-    let mut lines = Lines::open(path)?;
+    table(path, &mut Lines::open(path)?)
+}
+
+/// The same of lines.
+pub(super) fn table(path: &Path, lines: &mut Lines) -> Result<Table> {
     let mut numbers = Vec::new();
     let mut columns = Columns::default();
     while let Some(line) = lines.next_line()? {
@@ -43,7 +47,7 @@ pub fn jsonl(path: impl AsRef<Path>) -> Result<Table> {
 }
 
 /// serde_json's message without its "at line 1 column 17": of the line, only the character is news.
-fn problem(error: &serde_json::Error, line: &str) -> String {
+pub(super) fn problem(error: &serde_json::Error, line: &str) -> String {
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
     match error.column() {

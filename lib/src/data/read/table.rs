@@ -67,7 +67,7 @@ impl Table {
     /// else floats. An empty cell is a null. A column of numbers stays as it is.
     pub fn numbers(mut self, name: &str) -> Result<Self> {
         let column = frames::column(self.origin(), &self.frame, name, "a column of numbers")?;
-        if column.dtype().is_primitive_numeric() {
+        if column.dtype().is_primitive_numeric() || column.dtype().is_list() {
             return Ok(self);
         }
         let cells = frames::texts(self.origin(), &self.frame, name)?.into_owned();
@@ -115,6 +115,34 @@ impl Table {
             }
         }
         TrainingSet::checked(self.origin(), self.frame.clone())
+    }
+
+    /// Keeps some rows.
+    pub(super) fn filter(mut self, kept: &[bool]) -> Result<Self> {
+        let mask: BooleanChunked = kept.iter().copied().map(Some).collect();
+        self.frame = self.frame.filter(&mask)?;
+        let mut kept = kept.iter();
+        self.lines.retain(|_| *kept.next().unwrap_or(&true));
+        Ok(self)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The line of each row.
+    pub(super) fn lines(&self) -> &[usize] {
+        &self.lines
+    }
+
+    /// Adds a column, in place of one of that name.
+    pub(super) fn with_column(mut self, column: Column) -> Result<Self> {
+        self.frame.with_column(column)?;
+        Ok(self)
+    }
+
+    pub(super) fn texts(&self, name: &str) -> Result<Cow<'_, StringChunked>> {
+        frames::texts(self.origin(), &self.frame, name)
     }
 
     pub(super) fn ids(&self, name: &str) -> Result<Cow<'_, StringChunked>> {

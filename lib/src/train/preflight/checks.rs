@@ -96,7 +96,7 @@ impl Training {
         let of_tokens = matches!(self.model.scoring(), Scoring::Tokens(_));
         let rows = |length: f64| if of_tokens { length } else { 1.0 };
         let matches = |length: f64| if of_tokens { 2.0 * length } else { 0.0 };
-        let scores = if self.in_batch() { side * side * docs } else { 0.0 };
+        let scores = if self.in_batch(&*self.loss) { side * side * docs } else { 0.0 };
         let loss = |length: f64| {
             let vectors = 8.0 * side * rows(length) * (columns * self.model.width()) as f64;
             scores * (MATRIX_COPIES + matches(length)) + vectors
@@ -140,7 +140,7 @@ impl Training {
         let needs = self.loss.needs();
         let found = columns_and_labels(columns, labels.map(Labels::kind));
         let name = if needs.name.is_empty() { "a closure" } else { needs.name };
-        match self.check_fit(columns, labels) {
+        match self.check_fit(&*self.loss, columns, labels) {
             Err(Error::Row { row, problem, expected, .. }) => {
                 check("data format", CheckState::Fail, format!("row {row}: {problem}; expected {expected}"))
             }
@@ -165,7 +165,7 @@ impl Training {
             0 => "no hard negatives".to_owned(),
             columns => format!("{columns} per example"),
         };
-        match (self.in_batch(), columns) {
+        match (self.in_batch(&*self.loss), columns) {
             (true, columns) => {
                 let others = (self.config.batch_size - 1) * (columns + 1);
                 let found = format!("in-batch, {others} of other examples; {each}");
@@ -234,8 +234,8 @@ fn enough_disk(folder: &Path, needed: f64) -> Check {
 
 /// The frame, which is already in memory, and the plan of an epoch.
 pub(super) fn data_memory(data: &TrainingSet, columns: usize) -> Check {
-    /// Bytes per text: its hash, that again in order, its number among those that repeat.
-    const PLANNED: usize = 20;
+    /// Bytes per text: its hash, that again in order with its place, its number among those that repeat.
+    const PLANNED: usize = 28;
     let (frame, plan) = (data.frame().estimated_size() as f64 / GIB, (data.len() * columns * PLANNED) as f64 / GIB);
     let found = format!("{} examples, {frame:.2} GiB; {plan:.2} to plan an epoch", data.len());
     let fits = available().is_none_or(|free| plan <= free as f64 / GIB);
@@ -262,6 +262,7 @@ mod tests {
             tokens: 100,
             seconds,
             terms: Vec::new(),
+            sets: Vec::new(),
             evaluation: None,
         }
     }

@@ -74,7 +74,7 @@ impl Training {
         let (columns, labels) = (data.columns(), data.labels());
         let texts_of_all = TextHashes::of(&columns)?;
         let round = self.round_of(DataMark::of(&texts_of_all, labels));
-        let plan = Plan::new(&texts_of_all, &self.config, round.first_epoch)?;
+        let plan = Plan::new(&data.into(), &[texts_of_all], &self.config, round.first_epoch)?;
         let batches = plan.batches();
         let plan = plan.steps();
         let left = plan.saturating_sub(round.done);
@@ -118,7 +118,7 @@ impl Training {
             TrainConfig { epochs: STEPS, total_steps: None, checkpoint: None, validation, ..self.config.clone() };
         let mut copy = Self::new(self.model.boxed(), Arc::clone(&self.loss), config)?;
         copy.guide.clone_from(&self.guide);
-        copy.steps(&sample)?.take(STEPS).collect()
+        copy.steps(&(&sample).into())?.take(STEPS).collect()
     }
 }
 

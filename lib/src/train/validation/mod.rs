@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::autograd::{loss_batch, loss_value, named, tensors, variables};
 use super::grad_cache::{embed, parts};
+use super::plan::sampler;
 use super::trainer::Training;
-use super::{MicroBatch, TokenBatch, Trainer};
-use crate::data::{TrainingSet, plan_batches};
+use super::{MicroBatch, MultiSet, TokenBatch, Trainer};
+use crate::data::TextHashes;
 use crate::model::{Model, as_type, downcast};
 use crate::{Error, Result};
 
@@ -57,8 +58,8 @@ type Measure = dyn Fn(&dyn Model) -> Result<f64> + Send;
 impl<M: Model> Trainer<M> {
     /// Adds the mean loss on held-out examples to each validation, as `loss`: without dropout, in batches as
     /// in training, the same ones every time.
-    pub fn validate_on(&mut self, held_out: &TrainingSet) -> Result<()> {
-        self.training.validate_on(held_out)
+    pub fn validate_on(&mut self, held_out: impl Into<MultiSet>) -> Result<()> {
+        self.training.validate_on(&held_out.into())
     }
 
     /// Adds a measure, of which more is better, to each validation; it replaces one of the same name.
@@ -117,16 +118,22 @@ impl<M: Model> Trainer<M> {
 }
 
 impl Training {
-    fn validate_on(&mut self, held_out: &TrainingSet) -> Result<()> {
-        let (columns, labels) = (held_out.columns(), held_out.labels());
-        let plan = plan_batches(&columns, self.config.batch_size, self.config.no_duplicates, self.config.seed, 0)?;
-        if plan.is_empty() {
+    fn validate_on(&mut self, held_out: &MultiSet) -> Result<()> {
+        if held_out.sets.iter().any(|(_, set)| set.is_empty()) {
             let problem = "the held-out set has no rows".to_owned();
             return Err(Error::NothingToTrain { problem, expected: "at least one example".to_owned() });
         }
-        self.check_fit(columns.len(), labels)?;
-        let batch = |rows: &Vec<usize>| self.tokens(&columns, labels, rows);
-        self.validation.held_out = plan.iter().map(batch).collect::<Result<_>>()?;
+        self.check_sets(held_out)?;
+        let mut batches = Vec::new();
+        for (index, (name, set)) in held_out.sets.iter().enumerate() {
+            let columns = set.columns();
+            let sampler = sampler(set, &TextHashes::of(&columns)?, &self.config, index)?;
+            for rows in sampler.epoch(0)?.to_vec() {
+                let batch = self.tokens(&columns, set.labels(), &rows)?;
+                batches.push(TokenBatch { set: name.clone(), ..batch });
+            }
+        }
+        self.validation.held_out = batches;
         Ok(())
     }
 
