@@ -4,11 +4,13 @@ use std::path::Path;
 
 use kensaku::Result;
 use kensaku::data::read::{self, Csv, Table};
-use kensaku::data::{Labels, Qrels};
+use kensaku::data::{Corpus, Labels, Qrels, Queries};
 use kensaku::eval::{Run, evaluate};
+use kensaku::index::Bm25;
 use kensaku::model::{BiEncoder, Role};
 use kensaku::show::Show;
 use kensaku::text::Tokenizer;
+use polars::prelude::df;
 
 /// Texts that are encoded: empty, of other scripts, longer than a model reads.
 pub const TEXTS: [&str; 4] = ["cats purr", "", "the 検索 dogs, and more dogs than fit", "x"];
@@ -92,5 +94,23 @@ pub fn model(folder: &Path) -> Result<()> {
     let again = folder.join("again");
     model.save(&again)?;
     BiEncoder::load(again)?.encode(&TEXTS[..1], Role::Doc)?;
+    Ok(())
+}
+
+/// An index that loads is searched, explained and added to, and what it writes is read again.
+pub fn bm25(path: &Path) -> Result<()> {
+    let mut bm25 = Bm25::load(path)?;
+    let queries = Queries::from_texts(TEXTS.iter().copied().chain(["often cats and dogs"]))?;
+    for k in [1, 100] {
+        let run = bm25.search(&queries, k)?;
+        let doc_ids = run.iter().flat_map(|(_, hits)| hits).map(|hit| hit.doc_id.clone());
+        for doc_id in doc_ids.collect::<Vec<_>>() {
+            bm25.explain("often cats and dogs", &doc_id)?.bundle();
+        }
+    }
+    bm25.add(&Corpus::new(df!("doc_id" => ["new"], "text" => ["cats more often"])?)?)?;
+    let again = path.with_extension("again");
+    bm25.save(&again)?;
+    assert_eq!(Bm25::load(again)?.len(), bm25.len());
     Ok(())
 }
