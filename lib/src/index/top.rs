@@ -31,8 +31,7 @@ pub(crate) fn top_k(scores: &[f32], k: usize, floor: f32) -> Vec<(u32, f32)> {
 /// The smallest score above zero: a document without any is not a hit of a lexical search.
 pub(crate) const SMALLEST: f32 = f32::from_bits(1);
 
-/// The order of hits: the better score, then the higher number.
-pub(crate) fn best_first(a: &(u32, f32), b: &(u32, f32)) -> Ordering {
+fn best_first(a: &(u32, f32), b: &(u32, f32)) -> Ordering {
     b.1.total_cmp(&a.1).then_with(|| b.0.cmp(&a.0))
 }
 

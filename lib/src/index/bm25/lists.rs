@@ -167,9 +167,3 @@ impl Lists {
         scores
     }
 }
-
-/// The best score of each list.
-pub(super) fn best_of_lists(lists: &Lists, scores: &[f32]) -> Vec<f32> {
-    let best = |term| scores[lists.range(term)].iter().copied().fold(0.0, f32::max);
-    (0..lists.terms.len()).into_par_iter().with_min_len(1_024).map(best).collect()
-}

@@ -1,5 +1,6 @@
 //! BM25: lexical search by the words that query and document share.
 
+mod bounds;
 mod count;
 mod explain;
 mod file;
@@ -13,6 +14,7 @@ mod tests;
 use std::borrow::Borrow;
 use std::fmt;
 
+use polars::prelude::PlHashMap;
 use rayon::prelude::*;
 
 use super::array::Array;
@@ -22,7 +24,8 @@ use crate::eval::{Hit, Run};
 use crate::show::progress;
 use crate::{Result, interrupt};
 
-use lists::{Lists, best_of_lists};
+use bounds::{Best, Places, bounds};
+use lists::Lists;
 use search::{List, Scratch, WINDOW};
 
 pub use explain::{Explanation, TermScore};
@@ -62,8 +65,10 @@ pub struct Bm25 {
     numbers: Numbers,
     /// What each entry of the lists adds to its document.
     scores: Array<f32>,
-    /// The best score of each list.
-    best: Vec<f32>,
+    /// The best scores of each list.
+    best: Vec<Best>,
+    /// Of the lists that many documents are in.
+    places: PlHashMap<u32, Places>,
 }
 
 impl Bm25 {
@@ -83,8 +88,8 @@ impl Bm25 {
 
     fn with(lists: Lists, scores: Array<f32>, params: Bm25Params) -> Self {
         let numbers = Numbers::of(&lists.terms);
-        let best = best_of_lists(&lists, &scores);
-        Self { params, lists, numbers, scores, best }
+        let (best, places) = bounds(&lists, &scores);
+        Self { params, lists, numbers, scores, best, places }
     }
 
     /// Indexes more documents. The index is then the same as one that was built from all of them: `df`, `avgdl` and all
@@ -147,7 +152,7 @@ impl Bm25 {
     /// Numbers and scores of the best documents.
     fn best(&self, text: &str, k: usize, scratch: &mut Scratch) -> Result<Vec<(u32, f32)>> {
         let terms = self.terms(text)?;
-        let mut lists: Vec<List> = terms.iter().filter_map(|(term, count)| self.list(*term, *count)).collect();
+        let mut lists: Vec<List> = terms.iter().filter_map(|(term, count)| self.list(*term, *count, k)).collect();
         Ok(search::best(&mut lists, self.base(&terms), (self.len(), k), WINDOW, scratch))
     }
 
@@ -162,11 +167,11 @@ impl Bm25 {
     }
 
     /// The list of a term, unless it adds nothing to any document.
-    fn list(&self, term: u32, count: u32) -> Option<List<'_>> {
-        let (range, weight) = (self.lists.range(term as usize), count as f32);
-        let most = weight * self.best[term as usize];
-        let (docs, scores) = (&self.lists.docs[range.clone()], &self.scores[range]);
-        (most > 0.0).then_some(List { docs, scores, weight, most, at: 0, end: 0 })
+    fn list(&self, term: u32, count: u32, k: usize) -> Option<List<'_>> {
+        let (range, weight, best) = (self.lists.range(term as usize), count as f32, &self.best[term as usize]);
+        let (most, floor) = (weight * best.most, weight * best.at_rank(k));
+        let (docs, scores, places) = (&self.lists.docs[range.clone()], &self.scores[range], self.places.get(&term));
+        (most > 0.0).then_some(List { docs, scores, weight, most, floor, places, at: 0, end: 0 })
     }
 
     /// The score of a document without any of the terms.

@@ -9,7 +9,10 @@
 //! The result is the same as that of adding everything up: every document that is dropped is below the `k`th score even
 //! after the rounding of single precision, and the score of every other is the sum over the lists in the same order.
 
-use crate::index::top::{SMALLEST, best_first};
+use std::cmp::Reverse;
+
+use super::bounds::Places;
+use crate::index::top::SMALLEST;
 
 /// Documents whose scores are added up at a time: 32 KiB of scores.
 pub(super) const WINDOW: usize = 8_192;
@@ -22,6 +25,10 @@ pub(super) struct List<'a> {
     pub(super) weight: f32,
     /// The most it adds to a document, all counted.
     pub(super) most: f32,
+    /// What at least `k` documents have of it; 0 where that is not known.
+    pub(super) floor: f32,
+    /// Where to find a document, for a list of many.
+    pub(super) places: Option<&'a Places>,
     /// The entries of the window.
     pub(super) at: usize,
     pub(super) end: usize,
@@ -57,7 +64,7 @@ pub(super) fn best(
     for (place, list) in lists.iter().enumerate().rev() {
         rest[place] = rest[place + 1] + f64::from(list.most);
     }
-    let mut top = Top::new(k.min(docs), base, lists.len());
+    let mut top = Top::new(k.min(docs), base, lists);
     let mut essential = lists.len();
     let Scratch { scores, candidates } = scratch;
     scores.resize(window.min(docs.next_multiple_of(STEP)), 0.0);
@@ -65,17 +72,27 @@ pub(super) fn best(
         while essential > 0 && top.is_below(0.0, rest[essential - 1]) {
             essential -= 1;
         }
-        let (adding, looked_at) = lists.split_at_mut(essential);
-        let Some(first) = adding.iter().filter_map(|list| list.docs.get(list.at)).min() else { break };
+        let Some(first) = lists[..essential].iter().filter_map(|list| list.docs.get(list.at)).min() else { break };
         let start = *first & !(window as u32 - 1);
-        for list in adding.iter_mut() {
-            list.end = list.seek(u64::from(start) + window as u64);
+        let (mut adding, mut entries) = (0, 0);
+        for list in lists.iter_mut() {
+            if adding >= essential {
+                // It may still be shorter to add up than to look at.
+                list.at = list.seek(start);
+            }
+            list.end = list.seek(start.saturating_add(window as u32));
+            if adding >= essential && list.end - list.at > LONG * entries {
+                break;
+            }
             list.add(start, scores);
+            entries += list.end - list.at;
+            adding += 1;
         }
-        let entries: usize = adding.iter().map(|list| list.end - list.at).sum();
+        let rest = &rest[adding..];
+        let (adding, looked_at) = lists.split_at_mut(adding);
         if entries < window / SPARSE {
             // Fewer entries than scores: the documents are those of the entries.
-            let least = top.least(rest[essential]);
+            let least = top.least(rest[0]);
             for list in adding.iter() {
                 for doc in &list.docs[list.at..list.end] {
                     let score = std::mem::take(&mut scores[(doc - start) as usize]);
@@ -85,12 +102,12 @@ pub(super) fn best(
                 }
             }
             candidates.sort_unstable_by_key(|(doc, _)| *doc);
-            finish(candidates, looked_at, &rest[essential..], &mut top);
+            finish(candidates, looked_at, rest, &mut top);
         } else {
             for (number, block) in scores.chunks_mut(BLOCK).enumerate() {
-                let least = top.least(rest[essential]);
+                let least = top.least(rest[0]);
                 collect(block, start + (number * BLOCK) as u32, least, candidates);
-                finish(candidates, looked_at, &rest[essential..], &mut top);
+                finish(candidates, looked_at, rest, &mut top);
             }
             scores.fill(0.0);
         }
@@ -101,20 +118,45 @@ pub(super) fn best(
 
 /// A window with fewer entries than this part of its documents is not scanned.
 const SPARSE: usize = 8;
+/// A list with more entries than this many times those of all before it is not added up if it need not be.
+const LONG: usize = 4;
 /// Scores that are looked through before the `k`th score is brought up to date.
 const BLOCK: usize = 1_024;
+/// Entries among which one is looked for at once.
+const NEAR: usize = 64;
 /// Scores that are compared at once.
 const STEP: usize = 16;
 
 impl List<'_> {
     /// The first entry, from the current one on, of document `doc` or a later one.
-    fn seek(&self, doc: u64) -> usize {
-        let mut step = 1;
-        while self.docs.get(self.at + step - 1).is_some_and(|at| u64::from(*at) < doc) {
+    fn seek(&self, doc: u32) -> usize {
+        let is_before = |place: usize| self.docs.get(place).is_some_and(|at| *at < doc);
+        let (mut low, mut step) = (self.at, NEAR);
+        while is_before(low + step - 1) {
+            low += step;
             step *= 2;
         }
-        let (low, high) = (self.at + step / 2, self.docs.len().min(self.at + step - 1));
-        low + self.docs[low..high].partition_point(|at| u64::from(*at) < doc)
+        while step > NEAR {
+            step /= 2;
+            if is_before(low + step - 1) {
+                low += step;
+            }
+        }
+        // Counting all that are before it takes less time than branches that cannot be predicted.
+        let count = |near: &[u32]| near.iter().map(|at| u32::from(*at < doc)).sum::<u32>() as usize;
+        match self.docs[low..].first_chunk::<NEAR>() {
+            Some(near) => low + count(near),
+            None => low + count(&self.docs[low..]),
+        }
+    }
+
+    /// The entry of a document that is not before the last one that was asked for.
+    fn find(&mut self, doc: u32) -> Option<usize> {
+        if let Some(places) = self.places {
+            return places.get(doc);
+        }
+        self.at = self.seek(doc);
+        (self.docs.get(self.at) == Some(&doc)).then_some(self.at)
     }
 
     /// Adds the entries of the window, which starts with document `start`, to its scores.
@@ -130,7 +172,7 @@ impl List<'_> {
 fn collect(block: &[f32], start: u32, least: f32, candidates: &mut Vec<(u32, f32)>) {
     for (number, step) in block.chunks(STEP).enumerate() {
         // Without a branch in it, the comparison is one of vectors.
-        if step.iter().fold(false, |any, score| any | (*score >= least)) {
+        if step.iter().map(|score| u32::from(*score >= least)).sum::<u32>() > 0 {
             let start = start + (number * STEP) as u32;
             candidates
                 .extend((start..).zip(step).filter(|(_, score)| **score >= least).map(|(doc, score)| (doc, *score)));
@@ -144,11 +186,8 @@ fn finish(candidates: &mut Vec<(u32, f32)>, lists: &mut [List], rest: &[f64], to
         let least = top.least(*rest);
         candidates.retain_mut(|(doc, score)| {
             let may = *score >= least;
-            if may {
-                list.at = list.seek((*doc).into());
-                if list.docs.get(list.at) == Some(doc) {
-                    *score += list.weight * list.scores[list.at];
-                }
+            if may && let Some(place) = list.find(*doc) {
+                *score += list.weight * list.scores[place];
             }
             may
         });
@@ -162,16 +201,21 @@ struct Top {
     base: f64,
     /// Sums are below what they would be without rounding by less than this factor.
     slack: f64,
-    best: Vec<(u32, f32)>,
-    /// The `k`th score of some time ago.
+    /// Scores, which are positive, as bits, and below them the document: in order of these numbers, hits are in order.
+    best: Vec<u64>,
+    /// A score that `k` documents have: the `k`th of some time ago.
     threshold: f32,
 }
 
+/// How many more than the best `k` are kept before the others are dropped.
+const SPARE: usize = 64;
+
 impl Top {
-    fn new(k: usize, base: f64, terms: usize) -> Self {
+    fn new(k: usize, base: f64, lists: &[List]) -> Self {
         // Each sum, and the last one with `base`, is rounded by at most half of 2^-23.
-        let slack = 1.0 + f64::from(f32::EPSILON) * (terms + 2) as f64;
-        Self { k, base, slack, best: Vec::with_capacity(2 * k), threshold: f32::NEG_INFINITY }
+        let slack = 1.0 + f64::from(f32::EPSILON) * (lists.len() + 2) as f64;
+        let floor = lists.iter().map(|list| list.floor).fold(0.0, f32::max);
+        Self { k, base, slack, best: Vec::new(), threshold: (base + f64::from(floor)) as f32 }
     }
 
     /// Whether a document cannot be among the best whose sum so far is `sum`, and to which at most `rest` is added.
@@ -189,18 +233,25 @@ impl Top {
     fn push(&mut self, doc: u32, sum: f32) {
         let score = (self.base + f64::from(sum)) as f32;
         if score >= self.threshold && self.k > 0 {
-            self.best.push((doc, score));
-            if self.best.len() == 2 * self.k {
-                self.best.select_nth_unstable_by(self.k - 1, best_first);
+            self.best.push(u64::from(score.to_bits()) << 32 | u64::from(doc));
+            if self.best.len() == self.k + SPARE.max(self.k / 2) {
+                self.best.select_nth_unstable_by_key(self.k - 1, |hit| Reverse(*hit));
                 self.best.truncate(self.k);
-                self.threshold = self.best[self.k - 1].1;
+                self.threshold = hit(self.best[self.k - 1]).1;
             }
         }
     }
 
     fn into_sorted(mut self) -> Vec<(u32, f32)> {
-        self.best.sort_unstable_by(best_first);
-        self.best.truncate(self.k);
-        self.best
+        if self.k > 0 && self.best.len() > self.k {
+            self.best.select_nth_unstable_by_key(self.k - 1, |hit| Reverse(*hit));
+            self.best.truncate(self.k);
+        }
+        self.best.sort_unstable_by_key(|hit| Reverse(*hit));
+        self.best.into_iter().map(hit).collect()
     }
+}
+
+fn hit(bits: u64) -> (u32, f32) {
+    (bits as u32, f32::from_bits((bits >> 32) as u32))
 }

@@ -129,13 +129,13 @@ mod tests {
     #[test]
     fn pieces_are_those_of_the_tokenizer() {
         let analyzer = Analyzer::WordPieces(tokenizer());
-        let text = "Searching the engines 検";
+        let text = "Searching the searchengines 検";
         let ids = tokenizer().encode_batch(&[text], usize::MAX).unwrap().remove(0);
         let unknown = tokenizer().id("[UNK]").unwrap();
         let known = |id: &&u32| !tokenizer().is_special(**id) && **id != unknown;
         let expected: Vec<String> = ids.iter().filter(known).map(|id| tokenizer().token(*id).unwrap()).collect();
         assert_eq!(analyzer.tokens(text).unwrap(), expected);
-        assert!(expected.len() > 3, "{expected:?}");
+        assert!(expected.iter().any(|piece| piece.starts_with("##")), "{expected:?}");
     }
 
     #[test]
