@@ -73,7 +73,7 @@ fn equals_bm25s(folder: &Path, name: &str) -> Result<usize> {
         for row in case["rows"].as_array().unwrap() {
             let query_id = row["query_id"].as_str().unwrap();
             let hits = run.hits(query_id);
-            assert_eq!(best.hits(query_id), &hits[..hits.len().min(20)]);
+            assert!(best.hits(query_id).iter().eq(hits.iter().take(20)));
             // BM25L and BM25+ give every document the least score; those without a word of the query are no hits.
             let minimum = row["minimum"].as_f64().unwrap_or_default();
             let nonzero = if minimum > 0.0 { corpus.len() } else { hits.len() };
@@ -82,7 +82,7 @@ fn equals_bm25s(folder: &Path, name: &str) -> Result<usize> {
             let sum: f64 = hits.iter().map(|hit| hit.score).sum::<f64>() + rest;
             assert!(near(sum, row["sum_of_all_scores"].as_f64().unwrap()), "sum of {query_id}");
 
-            let ours: HashMap<&str, f64> = hits.iter().map(|hit| (hit.doc_id.as_str(), hit.score)).collect();
+            let ours: HashMap<&str, f64> = hits.iter().map(|hit| (hit.doc_id, hit.score)).collect();
             let top = numbers(&row["top"]).into_iter().map(|doc| doc_ids[doc as usize].as_str());
             for ((doc_id, expected), hit) in top.zip(numbers(&row["scores"])).zip(hits) {
                 assert!(near(hit.score, expected), "{query_id}: {} {expected}", hit.score);

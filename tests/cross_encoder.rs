@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candle_core::Tensor;
 use kensaku::data::{Corpus, Queries, TrainingSet};
-use kensaku::eval::{Hit, Run};
+use kensaku::eval::Run;
 use kensaku::loss::{BinaryCrossEntropy, CosineSimilarity, LambdaLoss, Loss, MultipleNegativesRanking, custom};
 use kensaku::model::{Activation, CrossEncoder};
 use kensaku::nn::PackedBatch;
@@ -121,14 +121,13 @@ fn ranks() -> Result<()> {
 
     let queries = Queries::new(df!("query_id" => ["q"], "text" => ["capital?"])?)?;
     let corpus = Corpus::new(df!("doc_id" => ["a", "b", "c"], "text" => docs[..3].to_vec())?)?;
-    let hit = |doc_id: &str, score| Hit { doc_id: doc_id.to_owned(), score };
     let mut run = Run::new();
-    run.insert("q", vec![hit("a", 3.0), hit("b", 2.0), hit("c", 1.0)]);
+    run.insert("q", [("a", 3.0), ("b", 2.0), ("c", 1.0)]);
     let reranked = model.rerank(&run, &queries, &corpus, 2)?;
-    let found: Vec<&str> = reranked.hits("q").iter().map(|hit| hit.doc_id.as_str()).collect();
+    let found: Vec<&str> = reranked.hits("q").doc_ids().collect();
     assert_eq!(found.len(), 2);
     assert!(found.contains(&"a") && found.contains(&"b"));
-    run.insert("q", vec![hit("z", 1.0)]);
+    run.insert("q", [("z", 1.0)]);
     let error = model.rerank(&run, &queries, &corpus, 2).unwrap_err().to_string();
     assert_eq!(error, "run: unknown document id `z`; expected one of the 3 ids of the corpus");
     Ok(())

@@ -6,7 +6,7 @@ use crate::golden::{self, json};
 use crate::shared::{Trials, shared, test};
 use kensaku::Result;
 use kensaku::data::Qrels;
-use kensaku::eval::{EvalConfig, Hit, Measure, Report, Run, evaluate_with};
+use kensaku::eval::{EvalConfig, Measure, Report, Run, evaluate_with};
 
 const TOLERANCE: f64 = 1e-6;
 
@@ -173,7 +173,7 @@ fn a_report_says_what_it_does_not_hold() -> Result<()> {
     assert_eq!(nothing, "measures = []: expected at least one, such as `nDCG@10`");
     let mut broken = Run::new();
     let query_id = &report.query_ids()[0];
-    broken.insert(query_id, vec![Hit { doc_id: "a".to_owned(), score: f64::NAN }]);
+    broken.insert(query_id, [("a", f64::NAN)]);
     let error = evaluate_with(&qrels, &broken, &["RR"], EvalConfig::default()).unwrap_err().to_string();
     assert_eq!(error, format!("score = NaN of document `a` for query `{query_id}`: expected a number"));
     let frame = report.frame()?;

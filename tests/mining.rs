@@ -2,7 +2,7 @@
 
 use kensaku::Result;
 use kensaku::data::{Corpus, Qrels, Queries, TrainingSet};
-use kensaku::eval::{Hit, Run};
+use kensaku::eval::Run;
 use kensaku::mine::{MineConfig, RandomConfig, Sampling, bm25_negatives, hard_negatives, random_negatives};
 use polars::prelude::*;
 use serde_json::Value;
@@ -47,8 +47,7 @@ fn sentence_transformers() -> Result<()> {
     let mut run = Run::new();
     for (name, scores) in names.iter().zip(golden["scores"].as_array().unwrap()) {
         let hits = doc_ids.iter().zip(scores.as_array().unwrap());
-        let hits = hits.map(|(doc_id, score)| Hit { doc_id: doc_id.clone(), score: score.as_f64().unwrap() });
-        run.insert(name, hits.collect());
+        run.insert(name, hits.map(|(doc_id, score)| (doc_id, score.as_f64().unwrap())));
     }
     for case in golden["cases"].as_array().unwrap() {
         let number = |name: &str| case[name].as_u64().unwrap() as usize;
@@ -100,7 +99,7 @@ fn what_cannot_be_mined_is_said() -> Result<()> {
     let mut qrels = Qrels::new();
     qrels.insert("q", "a", 1);
     let mut other = Run::new();
-    other.insert("s", vec![Hit { doc_id: "b".to_owned(), score: 1.0 }]);
+    other.insert("s", [("b", 1.0)]);
     let docs = Corpus::new(df!("doc_id" => ["a", "b", "c"], "text" => ["x", "y", "z"])?)?;
     let mined = hard_negatives(&Queries::new(texts(["x", "y"])?)?, &qrels, &docs, &other, MineConfig::default());
     let expected = "none of the 1 queries of the run is among the 2 queries: there is nothing to mine from";
@@ -125,7 +124,7 @@ fn what_cannot_be_mined_is_said() -> Result<()> {
     }
 
     let mut run = Run::new();
-    run.insert("q1", vec![Hit { doc_id: "d9".to_owned(), score: 1.0 }]);
+    run.insert("q1", [("d9", 1.0)]);
     assert_eq!(
         mine(&qrels, &run, MineConfig::default()),
         "run, query `q1`: unknown document id `d9`; expected one of the 6 ids of the corpus"

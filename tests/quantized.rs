@@ -121,7 +121,7 @@ fn nearest() {
             order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
             let hits = run.hits(&format!("{query:03}"));
             let expected: Vec<String> = order[..7].iter().map(|row| format!("{row:03}")).collect();
-            assert_eq!(hits.iter().map(|hit| hit.doc_id.clone()).collect::<Vec<_>>(), expected);
+            assert_eq!(hits.doc_ids().collect::<Vec<_>>(), expected);
             assert!(hits.iter().all(|hit| hit.score <= 0.0));
         }
     }

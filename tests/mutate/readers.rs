@@ -103,9 +103,8 @@ pub fn bm25(path: &Path) -> Result<()> {
     let queries = Queries::from_texts(TEXTS.iter().copied().chain(["often cats and dogs"]))?;
     for k in [1, 100] {
         let run = bm25.search(&queries, k)?;
-        let doc_ids = run.iter().flat_map(|(_, hits)| hits).map(|hit| hit.doc_id.clone());
-        for doc_id in doc_ids.collect::<Vec<_>>() {
-            bm25.explain("often cats and dogs", &doc_id)?.bundle();
+        for hit in run.iter().flat_map(|(_, hits)| hits) {
+            bm25.explain("often cats and dogs", hit.doc_id)?.bundle();
         }
     }
     bm25.add(&Corpus::new(df!("doc_id" => ["new"], "text" => ["cats more often"])?)?)?;

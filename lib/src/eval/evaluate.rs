@@ -1,14 +1,13 @@
 //! Scoring a run against judgements.
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use polars::prelude::PlHashMap;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::measure::Ranking;
-use super::{Hit, Measure, Report, Run};
+use super::measure::{Desk, Ranking};
+use super::{Hits, Measure, Report, Run};
 use crate::data::{Judgements, Qrels};
 use crate::{Error, Result, interrupt};
 
@@ -41,11 +40,11 @@ impl Default for EvalConfig {
 ///
 /// ```
 /// use kensaku::data::Qrels;
-/// use kensaku::eval::{Hit, Run, evaluate};
+/// use kensaku::eval::{Run, evaluate};
 /// let mut qrels = Qrels::new();
 /// qrels.insert("q1", "a", 1);
 /// let mut run = Run::new();
-/// run.insert("q1", vec![Hit { doc_id: "b".into(), score: 2.0 }, Hit { doc_id: "a".into(), score: 1.0 }]);
+/// run.insert("q1", [("b", 2.0), ("a", 1.0)]);
 /// let report = evaluate(&qrels, &run, &["RR@10", "P@5"])?;
 /// assert_eq!(report.mean("RR@10")?, 0.5);
 /// assert_eq!(report.to_string(), "measure    mean\nRR@10    0.5000\nP@5      0.2000\n1 query");
@@ -73,13 +72,19 @@ pub fn evaluate_with(
     }
     let measures = distinct(measures)?;
     let queries = evaluated_queries(qrels, run, config)?;
-    let values = queries.par_iter().map(|(query_id, judgements, hits)| {
-        interrupt::check("evaluation")?;
-        check_hits(query_id, hits)?;
-        let ranking = Ranking::new(hits, judgements, config.relevance_level);
-        Ok(measures.iter().map(|measure| measure.value(&ranking)).collect())
+    // A desk is as large as the ids of the run: a few parts, not one for each query.
+    let part = queries.len().div_ceil(4 * rayon::current_num_threads());
+    let values = queries.par_chunks(part).map(|queries| {
+        let mut desk = Desk::new(run.ids());
+        let values = queries.iter().map(|(query_id, judgements, hits)| {
+            interrupt::check("evaluation")?;
+            check_hits(query_id, *hits, &mut desk)?;
+            let ranking = Ranking::new(*hits, judgements, &mut desk, config.relevance_level);
+            Ok(measures.iter().map(|measure| measure.value(&ranking)).collect())
+        });
+        values.collect::<Result<Vec<Vec<f64>>>>()
     });
-    let values: Vec<Vec<f64>> = values.collect::<Result<_>>()?;
+    let values = values.collect::<Result<Vec<_>>>()?.concat();
     let query_ids = queries.iter().map(|(query_id, ..)| (*query_id).to_owned()).collect();
     Ok(Report::new(measures, query_ids, values))
 }
@@ -97,31 +102,29 @@ fn distinct(names: &[impl AsRef<str>]) -> Result<Vec<Measure>> {
 }
 
 /// A query that counts: its id, judgements and hits.
-type Query<'a> = (&'a str, &'a Judgements, &'a [Hit]);
+type Query<'a> = (&'a str, &'a Judgements, Hits<'a>);
 
 fn evaluated_queries<'a>(qrels: &'a Qrels, run: &'a Run, config: &EvalConfig) -> Result<Vec<Query<'a>>> {
-    let searched: BTreeMap<&str, &[Hit]> = run.iter().collect();
-    let judged = qrels.iter().filter(|(query_id, _)| config.all_queries || searched.contains_key(query_id));
-    let queries: Vec<Query> = judged
-        .map(|(query_id, judgements)| (query_id, judgements, searched.get(query_id).copied().unwrap_or_default()))
-        .collect();
+    let searched: BTreeSet<&str> = run.iter().map(|(query_id, _)| query_id).collect();
+    let judged = qrels.iter().filter(|(query_id, _)| config.all_queries || searched.contains(query_id));
+    let queries: Vec<Query> = judged.map(|(query_id, judgements)| (query_id, judgements, run.hits(query_id))).collect();
     if queries.is_empty() {
         return Err(Error::NothingJudged { run: run.len(), qrels: qrels.len() });
     }
     Ok(queries)
 }
 
-fn check_hits(query_id: &str, hits: &[Hit]) -> Result<()> {
-    let mut rows = PlHashMap::with_capacity_and_hasher(hits.len(), Default::default());
-    for (row, hit) in hits.iter().enumerate() {
-        if let Some(first) = rows.insert(hit.doc_id.as_str(), row) {
-            let (place, id) = (format!("run, query `{query_id}`"), hit.doc_id.clone());
-            return Err(Error::DuplicateId { place, kind: "document", id, first, second: row });
-        }
-        if hit.score.is_nan() {
-            let value = format!("NaN of document `{}` for query `{query_id}`", hit.doc_id);
-            return Err(Error::Setting { field: "score", value, expected: "a number".to_owned() });
-        }
+fn check_hits(query_id: &str, hits: Hits, desk: &mut Desk) -> Result<()> {
+    if let Some(second) = desk.second(hits) {
+        let id = hits.doc_ids().nth(second).unwrap_or_default();
+        let first = hits.doc_ids().position(|doc_id| doc_id == id).unwrap_or_default();
+        let place = format!("run, query `{query_id}`");
+        return Err(Error::DuplicateId { place, kind: "document", id: id.to_owned(), first, second });
+    }
+    // NaN comes last.
+    if let Some(hit) = hits.iter().last().filter(|hit| hit.score.is_nan()) {
+        let value = format!("NaN of document `{}` for query `{query_id}`", hit.doc_id);
+        return Err(Error::Setting { field: "score", value, expected: "a number".to_owned() });
     }
     Ok(())
 }
@@ -153,11 +156,11 @@ mod tests {
         qrels
     }
 
-    fn hits(docs: &Docs) -> Vec<Hit> {
-        ids(docs).filter_map(|(doc_id, _, level)| Some(Hit { doc_id, score: level?.into() })).collect()
+    fn hits(docs: &Docs) -> Vec<(String, f64)> {
+        ids(docs).filter_map(|(doc_id, _, level)| Some((doc_id, level?.into()))).collect()
     }
 
-    fn values(docs: &Docs, hits: Vec<Hit>) -> Vec<f64> {
+    fn values(docs: &Docs, hits: Vec<(String, f64)>) -> Vec<f64> {
         let mut run = Run::new();
         run.insert("q", hits);
         let report = evaluate(&judged(docs), &run, &MEASURES).unwrap();
@@ -168,8 +171,8 @@ mod tests {
     fn brute_force(docs: &Docs, measure: &str) -> f64 {
         let returned = hits(docs);
         let rank = |doc_id: &str| {
-            let own = returned.iter().find(|hit| hit.doc_id == doc_id)?;
-            let before = |hit: &&Hit| (hit.score, hit.doc_id.as_str()) > (own.score, doc_id);
+            let own = returned.iter().find(|hit| hit.0 == doc_id)?;
+            let before = |hit: &&(String, f64)| (hit.1, hit.0.as_str()) > (own.1, doc_id);
             Some(1 + returned.iter().filter(before).count())
         };
         let (family, k) = measure.split_once('@').unwrap_or((measure, "1000"));
@@ -220,7 +223,7 @@ mod tests {
             let gain = |doc: usize| docs[doc].0.unwrap_or(0).max(0);
             let mut run = Run::new();
             run.insert("q", hits(&docs));
-            let ranked: Vec<usize> = run.hits("q").iter().map(|hit| hit.doc_id[1..].parse().unwrap()).collect();
+            let ranked: Vec<usize> = run.hits("q").doc_ids().map(|id| id[1..].parse().unwrap()).collect();
             prop_assume!(!ranked.is_empty());
             let (a, b) = (a % ranked.len(), b % ranked.len());
             let mut swapped = ranked.clone();
@@ -228,7 +231,7 @@ mod tests {
             let (worse, better) =
                 if gain(ranked[a.min(b)]) < gain(ranked[a.max(b)]) { (ranked, swapped) } else { (swapped, ranked) };
             let scored = |order: Vec<usize>| {
-                let hit = |(rank, doc)| Hit { doc_id: format!("d{doc}"), score: -f64::from(rank) };
+                let hit = |(rank, doc)| (format!("d{doc}"), -f64::from(rank));
                 values(&docs, (0..).zip(order).map(hit).collect())
             };
             for ((before, after), measure) in scored(worse).iter().zip(scored(better)).zip(MEASURES) {
@@ -240,7 +243,7 @@ mod tests {
     fn run(hits: &[(&str, &[&str])]) -> Run {
         let mut run = Run::new();
         for (query_id, doc_ids) in hits {
-            run.insert(*query_id, doc_ids.iter().map(|id| Hit { doc_id: (*id).to_owned(), score: 1.0 }).collect());
+            run.insert(*query_id, doc_ids.iter().map(|id| (*id, 1.0)));
         }
         run
     }

@@ -1,11 +1,15 @@
 //! Evaluation as trec_eval does it.
 
 mod evaluate;
+mod hits;
 mod measure;
 mod report;
 mod run;
 
 pub use evaluate::{EvalConfig, evaluate, evaluate_with};
+pub use hits::{Hit, Hits, HitsIter};
 pub use measure::Measure;
 pub use report::Report;
-pub use run::{Hit, Run};
+pub use run::Run;
+
+pub(crate) use hits::DocIds;

@@ -1,22 +1,16 @@
 //! What a system returned: for each query its documents with scores, best first.
 
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 use polars::prelude::*;
 
+use super::hits::{DocIds, Hit, Hits, NOTHING, Ranked};
 use crate::data::{RUN, changed, is_separator, read_trec};
 use crate::{Error, Result, files, interrupt};
-
-/// One retrieved document.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Hit {
-    pub doc_id: String,
-    pub score: f64,
-}
 
 /// The documents a system returned for each query, in trec_eval's order: score descending, ties by
 /// doc id descending (compared as bytes). Queries are kept sorted by id.
@@ -25,16 +19,17 @@ pub struct Hit {
 /// 10 compares doubles), so that a measure computed here equals the published one. NaN comes last.
 ///
 /// ```
-/// use kensaku::eval::{Hit, Run};
-/// let hit = |doc_id: &str, score| Hit { doc_id: doc_id.to_owned(), score };
+/// use kensaku::eval::Run;
 /// let mut run = Run::new();
-/// run.insert("q1", vec![hit("a", 0.5), hit("c", 0.5), hit("b", 2.0)]);
-/// let order: Vec<&str> = run.hits("q1").iter().map(|hit| hit.doc_id.as_str()).collect();
-/// assert_eq!(order, ["b", "c", "a"]);
+/// run.insert("q1", [("a", 0.5), ("c", 0.5), ("b", 2.0)]);
+/// assert!(run.hits("q1").doc_ids().eq(["b", "c", "a"]));
 /// ```
-#[derive(Clone, Default, PartialEq)]
+///
+/// A hit takes 12 bytes: a run holds each document id once, and shares the ids of the index that it is from.
+#[derive(Clone, Default)]
 pub struct Run {
-    hits: BTreeMap<String, Vec<Hit>>,
+    ids: Arc<DocIds>,
+    hits: BTreeMap<String, Ranked>,
 }
 
 impl Run {
@@ -47,29 +42,35 @@ impl Run {
     /// is a hit of a query whose id begins so. A document that a query has twice is an error.
     pub fn read_trec(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let mut hits: BTreeMap<String, Vec<Hit>> = BTreeMap::new();
+        let (mut ids, mut found) = (DocIds::default(), BTreeMap::<String, Vec<(u32, f64)>>::new());
+        // The hits of a query are mostly lines in a row.
+        let mut open = (String::new(), Vec::new());
         read_trec(path, &RUN, |fields| {
             let (query_id, doc_id, score) = (fields[0], fields[2], fields[4]);
             let score = match score.parse::<f64>() {
                 Ok(score) if !score.is_nan() => score,
                 _ => return Err(format!("the score is `{score}`")),
             };
-            let hit = Hit { doc_id: doc_id.to_owned(), score };
-            match hits.get_mut(query_id) {
-                Some(hits) => hits.push(hit),
-                None => drop(hits.insert(query_id.to_owned(), vec![hit])),
+            if open.0 != query_id {
+                let hits = found.remove(query_id).unwrap_or_default();
+                let (before, hits) = std::mem::replace(&mut open, (query_id.to_owned(), hits));
+                found.insert(before, hits);
             }
+            open.1.push((number(&mut ids, doc_id), score));
             Ok(())
         })?;
-        for (query_id, hits) in &mut hits {
+        found.insert(open.0, open.1);
+        found.retain(|_, hits| !hits.is_empty());
+        let mut seen = vec![0; ids.len()];
+        for (round, (query_id, hits)) in (1_u32..).zip(&found) {
             interrupt::check("reading a run")?;
-            let mut seen = HashSet::with_capacity(hits.len());
-            if let Some(twice) = hits.iter().find(|hit| !seen.insert(hit.doc_id.as_str())) {
-                return Err(second_line(path, query_id, &twice.doc_id));
+            let mut docs = hits.iter().map(|(doc, _)| *doc);
+            if let Some(twice) = docs.find(|doc| std::mem::replace(&mut seen[*doc as usize], round) == round) {
+                return Err(second_line(path, query_id, &ids[twice as usize]));
             }
-            hits.sort_by(trec_order);
         }
-        Ok(Self { hits })
+        let hits = found.into_iter().map(|(query_id, hits)| (query_id, Ranked::sorted(hits, &ids))).collect();
+        Ok(Self { ids: Arc::new(ids), hits })
     }
 
     /// The best `k` documents of each query, from the scores of every query with every document `(queries, docs)`, such as
@@ -80,8 +81,7 @@ impl Run {
     /// use kensaku::eval::Run;
     /// let scores = Tensor::new(&[[0.2f32, 0.9, 0.5]], &Device::Cpu)?;
     /// let run = Run::from_scores(&["q"], &["a", "b", "c"], &scores, 2)?;
-    /// let order: Vec<&str> = run.hits("q").iter().map(|hit| hit.doc_id.as_str()).collect();
-    /// assert_eq!(order, ["b", "c"]);
+    /// assert!(run.hits("q").doc_ids().eq(["b", "c"]));
     /// # Ok::<(), kensaku::Error>(())
     /// ```
     ///
@@ -112,26 +112,42 @@ impl Run {
             if k < hits.len() && k > 0 {
                 hits.select_nth_unstable_by(k - 1, best);
             }
-            let hits = hits.into_iter().take(k).map(|(score, doc_id)| Hit { doc_id: doc_id.to_owned(), score });
-            run.insert(query_id, hits.collect());
+            run.insert(query_id, hits.into_iter().take(k).map(|(score, doc_id)| (doc_id, score)));
         }
         Ok(run)
     }
 
-    /// Sets the hits of a query, in any order.
-    pub fn insert(&mut self, query_id: impl Into<String>, mut hits: Vec<Hit>) {
-        hits.sort_by(trec_order);
-        self.hits.insert(query_id.into(), hits);
+    /// Sets the hits of a query, document id and score each, in any order.
+    pub fn insert<D: AsRef<str>>(&mut self, query_id: impl Into<String>, hits: impl IntoIterator<Item = (D, f64)>) {
+        let ids = Arc::make_mut(&mut self.ids);
+        let hits = hits.into_iter().map(|(doc_id, score)| (number(ids, doc_id.as_ref()), score)).collect();
+        self.hits.insert(query_id.into(), Ranked::sorted(hits, ids));
+    }
+
+    /// A run of an index with these documents; its hits are given by their numbers there.
+    pub(crate) fn of_index(ids: &Arc<DocIds>) -> Self {
+        Self { ids: Arc::clone(ids), hits: BTreeMap::new() }
+    }
+
+    /// Sets the hits of a query, by their numbers, in trec_eval's order.
+    pub(crate) fn insert_ranked(&mut self, query_id: impl Into<String>, hits: impl IntoIterator<Item = (u32, f32)>) {
+        let hits = hits.into_iter().map(|(doc, score)| (doc, f64::from(score)));
+        self.hits.insert(query_id.into(), hits.collect());
     }
 
     /// The hits of a query, best first; empty for a query that was not searched.
-    pub fn hits(&self, query_id: &str) -> &[Hit] {
-        self.hits.get(query_id).map(Vec::as_slice).unwrap_or_default()
+    pub fn hits(&self, query_id: &str) -> Hits<'_> {
+        Hits::new(&self.ids, self.hits.get(query_id).unwrap_or(&NOTHING))
     }
 
     /// Query id and hits, by query id.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[Hit])> {
-        self.hits.iter().map(|(query_id, hits)| (query_id.as_str(), hits.as_slice()))
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, Hits<'_>)> {
+        self.hits.iter().map(|(query_id, ranked)| (query_id.as_str(), Hits::new(&self.ids, ranked)))
+    }
+
+    /// The ids that hits are numbers of.
+    pub(super) fn ids(&self) -> &DocIds {
+        &self.ids
     }
 
     /// The number of queries.
@@ -145,8 +161,8 @@ impl Run {
 
     /// The same run, cut to the best `k` documents of each query.
     pub fn top(&self, k: usize) -> Self {
-        let cut = |hits: &Vec<Hit>| hits[..k.min(hits.len())].to_vec();
-        Self { hits: self.hits.iter().map(|(query_id, hits)| (query_id.clone(), cut(hits))).collect() }
+        let hits = self.hits.iter().map(|(query_id, hits)| (query_id.clone(), hits.top(k))).collect();
+        Self { ids: Arc::clone(&self.ids), hits }
     }
 
     /// The run as a frame: `query_id`, `doc_id`, `rank` (from 1), `score`.
@@ -154,7 +170,7 @@ impl Run {
         let rows = || self.iter().flat_map(|(query_id, hits)| (1u32..).zip(hits).map(move |row| (query_id, row)));
         Ok(df!(
             "query_id" => rows().map(|(query_id, _)| query_id).collect::<Vec<_>>(),
-            "doc_id" => rows().map(|(_, (_, hit))| hit.doc_id.as_str()).collect::<Vec<_>>(),
+            "doc_id" => rows().map(|(_, (_, hit))| hit.doc_id).collect::<Vec<_>>(),
             "rank" => rows().map(|(_, (rank, _))| rank).collect::<Vec<_>>(),
             "score" => rows().map(|(_, (_, hit))| hit.score).collect::<Vec<_>>(),
         )?)
@@ -188,20 +204,24 @@ impl Run {
     }
 }
 
+/// The same hits for the same queries.
+impl PartialEq for Run {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hits: usize = self.hits.values().map(Vec::len).sum();
+        let hits: usize = self.iter().map(|(_, hits)| hits.len()).sum();
         write!(f, "Run {{ queries: {}, hits: {hits} }}", self.len())
     }
 }
 
-fn trec_order(a: &Hit, b: &Hit) -> Ordering {
-    sort_key(b.score).total_cmp(&sort_key(a.score)).then_with(|| b.doc_id.as_bytes().cmp(a.doc_id.as_bytes()))
-}
-
-fn sort_key(score: f64) -> f32 {
-    // A negative NaN is the lowest in the total order; adding 0 makes -0 equal to 0.
-    if score.is_nan() { f32::NAN.copysign(-1.0) } else { score as f32 + 0.0 }
+/// The number of a document id, which is a new one the first time.
+fn number(ids: &mut DocIds, doc_id: &str) -> u32 {
+    let number = ids.get_index_of(doc_id).unwrap_or_else(|| ids.insert_full(doc_id.into()).0);
+    u32::try_from(number).expect("ids of four billion documents do not fit in memory")
 }
 
 fn check_word(field: &'static str, word: &str) -> Result<()> {
@@ -232,24 +252,17 @@ fn second_line(path: &Path, query_id: &str, doc_id: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn ids(run: &Run, query_id: &str) -> Vec<String> {
-        run.hits(query_id).iter().map(|hit| hit.doc_id.clone()).collect()
-    }
-
-    fn run(hits: &[(&str, f64)]) -> Run {
+    fn order(hits: &[(&str, f64)]) -> Vec<String> {
         let mut run = Run::new();
-        run.insert(
-            "q",
-            hits.iter().map(|(doc_id, score)| Hit { doc_id: (*doc_id).to_owned(), score: *score }).collect(),
-        );
-        run
+        run.insert("q", hits.iter().copied());
+        run.hits("q").doc_ids().map(str::to_owned).collect()
     }
 
     #[test]
     fn a_total_order() {
-        let odd = run(&[("nan", f64::NAN), ("zero", 0.0), ("minus", -0.0), ("low", f64::MIN), ("high", f64::INFINITY)]);
-        assert_eq!(ids(&odd, "q"), ["high", "zero", "minus", "low", "nan"].map(str::to_owned));
+        let odd = [("nan", f64::NAN), ("zero", 0.0), ("minus", -0.0), ("low", f64::MIN), ("high", f64::INFINITY)];
+        assert_eq!(order(&odd), ["high", "zero", "minus", "low", "nan"]);
         // Equal in single precision, and upper case is below lower case.
-        assert_eq!(ids(&run(&[("B", 16_777_217.0), ("a", 16_777_216.0)]), "q"), ["a", "B"]);
+        assert_eq!(order(&[("B", 16_777_217.0), ("a", 16_777_216.0)]), ["a", "B"]);
     }
 }

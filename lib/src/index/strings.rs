@@ -30,16 +30,6 @@ impl Strings {
         (0..self.len()).map(|number| self.get(number))
     }
 
-    /// The number of a string of a sorted table.
-    pub(super) fn search(&self, text: &str) -> Option<usize> {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.raw(middle) < text.as_bytes() { low = middle + 1 } else { high = middle }
-        }
-        (low < self.len() && self.raw(low) == text.as_bytes()).then_some(low)
-    }
-
     /// What is wrong with a table that was read, if it is to be sorted without repetitions.
     pub(super) fn problem(&self) -> Option<&'static str> {
         let Ok(text) = std::str::from_utf8(&self.bytes) else { return Some("is not UTF-8") };
@@ -192,10 +182,9 @@ mod tests {
             let numbers = Numbers::of(&strings);
             for (number, word) in list.iter().enumerate() {
                 prop_assert_eq!(strings.get(number), word.as_str());
-                prop_assert_eq!(strings.search(word), Some(number));
                 prop_assert_eq!(numbers.get(word, &strings), Some(number as u32));
             }
-            prop_assert_eq!((strings.search("d"), numbers.get("d", &strings)), (None, None));
+            prop_assert_eq!(numbers.get("d", &strings), None);
             prop_assert_eq!(interner.into_strings().len(), list.len());
         }
     }

@@ -2,30 +2,56 @@
 
 use std::cmp::Ordering;
 
-/// The `k` best of the scores that are at least `floor`, with their positions, best first; of equal scores the later
-/// position wins. No score is NaN: an index refuses those, they have no rank.
-pub(crate) fn top_k(scores: &[f32], k: usize, floor: f32) -> Vec<(u32, f32)> {
-    let k = k.min(scores.len());
-    if k == 0 {
-        return Vec::new();
+/// The best so far of scores that come one by one.
+#[derive(Clone)]
+pub(crate) struct Best {
+    k: usize,
+    /// Nothing below this can be among the best: first the floor, then the kth best so far, updated after every k
+    /// candidates.
+    threshold: f32,
+    found: Vec<(u32, f32)>,
+}
+
+impl Best {
+    pub(crate) fn new(k: usize, floor: f32) -> Self {
+        // No score is above infinity.
+        let threshold = if k == 0 { f32::INFINITY } else { floor };
+        Self { k, threshold, found: Vec::new() }
     }
-    let mut best: Vec<(u32, f32)> = Vec::with_capacity(2 * k);
-    // Nothing below this can be among the best: first the floor, then the kth best so far, updated after every k
-    // candidates.
-    let mut threshold = floor;
-    for (position, &score) in scores.iter().enumerate() {
-        if score >= threshold {
-            best.push((position as u32, score));
-            if best.len() == 2 * k {
-                best.select_nth_unstable_by(k - 1, best_first);
-                best.truncate(k);
-                threshold = best[k - 1].1;
-            }
+
+    pub(crate) fn threshold(&self) -> f32 {
+        self.threshold
+    }
+
+    /// Adds a score that is not below the threshold.
+    pub(crate) fn push(&mut self, position: u32, score: f32) {
+        // Not -0, which is not below 0 in a run.
+        self.found.push((position, score + 0.0));
+        if self.found.len() >= 2 * self.k.max(8) {
+            self.cut();
         }
     }
-    best.sort_unstable_by(best_first);
-    best.truncate(k);
-    best
+
+    /// What both have found, of positions that differ.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.found.extend(other.found);
+        self.cut();
+    }
+
+    /// The best, in order.
+    pub(crate) fn sorted(mut self) -> Vec<(u32, f32)> {
+        self.found.sort_unstable_by(best_first);
+        self.found.truncate(self.k);
+        self.found
+    }
+
+    fn cut(&mut self) {
+        if self.found.len() > self.k && self.k > 0 {
+            self.found.select_nth_unstable_by(self.k - 1, best_first);
+            self.threshold = self.found[self.k - 1].1;
+        }
+        self.found.truncate(self.k);
+    }
 }
 
 /// The smallest score above zero: a document without any is not a hit of a lexical search.
@@ -40,6 +66,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// The `k` best of the scores that are at least `floor`, with their positions, best first; of equal scores the later
+    /// position wins. No score is NaN: an index refuses those, they have no rank.
+    fn top_k(scores: &[f32], k: usize, floor: f32) -> Vec<(u32, f32)> {
+        let mut best = Best::new(k.min(scores.len()), floor);
+        for (position, &score) in scores.iter().enumerate() {
+            if score >= best.threshold {
+                best.push(position as u32, score);
+            }
+        }
+        best.sorted()
+    }
 
     proptest! {
         #[test]

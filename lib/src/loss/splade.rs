@@ -185,6 +185,7 @@ impl<L: Loss> Loss for SpladeLoss<L> {
     }
 
     fn objection(&self, dim: usize, unit: bool) -> Option<String> {
-        self.loss.objection(dim, unit)
+        let splade = "its regularizers make the weights of words sparse, which vectors of length 1 cannot become: SpladeLoss is for `Splade`";
+        if unit { Some(splade.to_owned()) } else { self.loss.objection(dim, unit) }
     }
 }

@@ -61,7 +61,7 @@ impl MineConfig {
 ///
 /// ```
 /// use kensaku::data::{Corpus, Qrels, Queries};
-/// use kensaku::eval::{Hit, Run};
+/// use kensaku::eval::Run;
 /// use kensaku::mine::{MineConfig, hard_negatives};
 /// use kensaku::polars::prelude::*;
 ///
@@ -70,8 +70,7 @@ impl MineConfig {
 /// let mut qrels = Qrels::new();
 /// qrels.insert("q", "a", 1);
 /// let mut run = Run::new();
-/// let hit = |doc_id: &str, score| Hit { doc_id: doc_id.to_owned(), score };
-/// run.insert("q", vec![hit("a", 3.0), hit("b", 2.0), hit("c", 1.0)]);
+/// run.insert("q", [("a", 3.0), ("b", 2.0), ("c", 1.0)]);
 ///
 /// let triples = hard_negatives(&queries, &qrels, &corpus, &run, MineConfig::default())?;
 /// assert_eq!(triples.columns(), [["which pet purrs"], ["cats"], ["dogs"]]);
@@ -92,7 +91,7 @@ pub fn hard_negatives(
         return Err(Error::NothingMined { run: run.len(), queries: ids.len() });
     }
     training_set(queries, qrels, corpus, config.num_negatives, |query, query_id, candidates| {
-        let hits = run.hits(query_id).iter().map(|hit| candidates.number(&hit.doc_id, query_id));
+        let hits = run.hits(query_id).doc_ids().map(|doc_id| candidates.number(doc_id, query_id));
         let ranked = candidates.filter(hits.collect::<Result<Vec<_>>>()?.into_iter());
         let range = ranked.skip(config.range_min).take(config.range_max - config.range_min).collect();
         Ok(choose(range, config, query))

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::data::{Corpus, Qrels, Queries, TrainingSet};
-use crate::eval::{Hit, Run};
+use crate::eval::Run;
 use crate::show::recorder;
 
 const QUERIES: usize = 3;
@@ -38,7 +38,7 @@ fn case() -> impl Strategy<Value = Case> {
             for (doc, (_, cells)) in docs.iter().enumerate() {
                 let (grade, score) = cells[query];
                 grade.into_iter().for_each(|grade| qrels.insert(query_id, id(doc), grade));
-                hits.extend(score.map(|score| Hit { doc_id: id(doc), score: score.into() }));
+                hits.extend(score.map(|score| (id(doc), f64::from(score))));
             }
             run.insert(query_id, hits);
         }
@@ -130,14 +130,14 @@ proptest! {
         let (found, later) = (mine(seed, 0), mine(seed, 1).0);
         let (doc_ids, texts) = (case.corpus.doc_ids(), case.corpus.texts());
         let pool = |query_id: &str| -> HashSet<String> {
-            let returned = |doc: &usize| case.run.hits(query_id).iter().any(|hit| hit.doc_id == doc_ids[*doc]);
+            let returned = |doc: &usize| case.run.hits(query_id).doc_ids().any(|doc_id| doc_id == doc_ids[*doc]);
             (0..doc_ids.len()).filter(returned).map(|doc| texts[doc].clone()).collect()
         };
         check(&case, &found, num_negatives, pool);
         prop_assert_eq!(&found, &mine(seed, 0));
         // Negatives keep the order of the run, and with range_min they are a later part of it.
         for row in found.0.iter().chain(&later) {
-            let rank = |doc_id: &String| case.run.hits(&row[0]).iter().position(|hit| hit.doc_id == *doc_id).unwrap();
+            let rank = |doc_id: &String| case.run.hits(&row[0]).doc_ids().position(|hit| hit == doc_id).unwrap();
             prop_assert!(row[2..].iter().map(rank).is_sorted_by(|a, b| a < b));
         }
         if !at_random {
@@ -158,8 +158,8 @@ fn a_random_sample_of_the_range() {
     let mut qrels = Qrels::new();
     qrels.insert("q", "d00", 1);
     let mut run = Run::new();
-    let hits = doc_ids.iter().enumerate().map(|(rank, id)| Hit { doc_id: id.clone(), score: -(rank as f64) });
-    run.insert("q", hits.collect());
+    let hits = doc_ids.iter().enumerate().map(|(rank, id)| (id.clone(), -(rank as f64)));
+    run.insert("q", hits);
     let drawn = (0..200).flat_map(|seed| {
         let config = MineConfig { num_negatives: 2, range_min: 4, range_max: 9, sampling: Sampling::Random, seed };
         ids(&hard_negatives(&queries, &qrels, &corpus, &run, &config).unwrap(), 2).remove(0).split_off(2)

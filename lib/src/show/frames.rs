@@ -152,7 +152,7 @@ mod tests {
     use polars::prelude::{IntoLazy, col};
 
     use super::*;
-    use crate::eval::{Hit, evaluate};
+    use crate::eval::evaluate;
 
     fn html(value: &dyn Show) -> String {
         value.bundle().data["text/html"].as_str().unwrap().to_owned()
@@ -176,7 +176,7 @@ mod tests {
         qrels.insert("q1", "d1", 1);
         qrels.insert("q1", "d2", 0);
         let mut run = Run::new();
-        run.insert("q1", vec![Hit { doc_id: "d1".to_owned(), score: 1.0 }]);
+        run.insert("q1", [("d1", 1.0)]);
         let shown: [(&dyn Show, &str); 5] = [
             (&corpus, "Corpus: 1 document"),
             (&queries, "Queries: 2 queries"),

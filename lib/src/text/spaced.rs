@@ -1,11 +1,13 @@
 //! Texts that are tokenized word by word, each word once.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::sync::PoisonError;
 
+use polars::prelude::{PlHashMap, PlIndexSet, PlSmallStr};
 use rayon::prelude::*;
 use tokenizers::{ModelWrapper, NormalizerWrapper, PreTokenizerWrapper};
 
+use super::tokenizer::{BYTES_PER_TOKEN, SHORT_TEXT};
 use super::tokenizer_file::guarded;
 use super::{Encodings, Tokenizer};
 use crate::{Result, interrupt};
@@ -23,36 +25,102 @@ impl Tokenizer {
             })
     }
 
-    /// The ids of texts without special tokens, of at most `max_length`, from those of their parts: texts of a batch share
-    /// most of their words.
+    /// The ids of texts without special tokens, of at most `max_length`, from those of their words: texts share most of
+    /// them, with others of the batch and with those before.
     pub(super) fn encode_spaced(&self, texts: &[Cow<'_, str>], max_length: usize) -> Result<Encodings> {
-        let mut places: HashMap<&str, usize> = HashMap::new();
-        let mut words = Vec::new();
-        let place = |word| {
-            *places.entry(word).or_insert_with(|| {
-                words.push(word);
-                words.len() - 1
-            })
-        };
-        let parts = texts.iter().flat_map(|text| text.split(' ').filter(|word| !word.is_empty()));
-        let places: Vec<usize> = parts.map(place).collect();
+        let mut known = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        known.make_room();
+        // What a short text has for its tokens; of a long one mostly the start is enough.
+        let most = max_length.saturating_mul(BYTES_PER_TOKEN).max(SHORT_TEXT);
+        let mut new = PlIndexSet::<&str>::default();
+        let mut long = PlHashMap::<&str, Vec<u32>>::default();
+        for word in texts.iter().flat_map(|text| words(start(text, most))) {
+            if known.find(word).is_none() {
+                new.insert(word);
+            }
+        }
         let encode = |word: &&str| {
             interrupt::check("tokenizing")?;
             Ok(guarded(|| self.encode_start(word, max_length))?.get_ids().to_vec())
         };
-        let words: Vec<Vec<u32>> = words.par_iter().with_min_len(64).map(encode).collect::<Result<_>>()?;
-        let (mut rest, mut truncated) = (places.as_slice(), 0);
-        let mut join = |text: &Cow<'_, str>| {
-            let (own, others) = rest.split_at(text.split(' ').filter(|word| !word.is_empty()).count());
-            rest = others;
-            let mut ids = Vec::with_capacity(2 * own.len());
-            own.iter().for_each(|place| ids.extend_from_slice(&words[*place]));
-            truncated += usize::from(ids.len() > max_length);
-            ids.truncate(max_length);
-            ids
+        let new: Vec<&str> = new.into_iter().collect();
+        let ids: Vec<Vec<u32>> = new.par_iter().with_min_len(64).map(encode).collect::<Result<_>>()?;
+        for (word, ids) in new.into_iter().zip(ids) {
+            match word.len() > LONGEST {
+                true => drop(long.insert(word, ids)),
+                false => known.insert(word, &ids),
+            }
+        }
+        let known = &*known;
+        let join = |text: &Cow<'_, str>| {
+            let (part, mut ids) = (start(text, most), Vec::new());
+            for word in words(part) {
+                ids.extend_from_slice(
+                    known.find(word).or_else(|| long.get(word).map(Vec::as_slice)).unwrap_or_default(),
+                );
+                if ids.len() > max_length {
+                    ids.truncate(max_length);
+                    return Ok((ids, true));
+                }
+            }
+            if part.len() == text.len() {
+                return Ok((ids, false));
+            }
+            // Of words that are mostly nothing.
+            interrupt::check("tokenizing")?;
+            let whole = guarded(|| self.encode_start(text, max_length))?;
+            let ids = &whole.get_ids()[..whole.len().min(max_length)];
+            Ok((ids.to_vec(), whole.len() > max_length))
         };
-        let ids = texts.iter().map(&mut join).collect();
-        Ok(Encodings { ids, truncated })
+        let encoded: Vec<(Vec<u32>, bool)> = texts.par_iter().with_min_len(16).map(join).collect::<Result<_>>()?;
+        let truncated = encoded.iter().filter(|(_, truncated)| *truncated).count();
+        Ok(Encodings { ids: encoded.into_iter().map(|(ids, _)| ids).collect(), truncated })
+    }
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(' ').filter(|word| !word.is_empty())
+}
+
+/// The words of a text that begin and end within its first `most` bytes; all of a text that is not longer.
+fn start(text: &str, most: usize) -> &str {
+    if text.len() <= most {
+        return text;
+    }
+    let start = &text[..text.floor_char_boundary(most)];
+    &start[..start.rfind(' ').unwrap_or(0)]
+}
+
+/// The longest word that is remembered, in bytes.
+const LONGEST: usize = 64;
+
+/// How many ids are remembered: tens of megabytes at most.
+const MOST: usize = 1 << 20;
+
+/// The ids of words that were met before.
+#[derive(Default)]
+pub(super) struct Words {
+    ids: Vec<u32>,
+    places: PlHashMap<PlSmallStr, (u32, u32)>,
+}
+
+impl Words {
+    fn find(&self, word: &str) -> Option<&[u32]> {
+        let (start, end) = *self.places.get(word)?;
+        Some(&self.ids[start as usize..end as usize])
+    }
+
+    fn insert(&mut self, word: &str, ids: &[u32]) {
+        let start = self.ids.len() as u32;
+        self.ids.extend_from_slice(ids);
+        self.places.insert(word.into(), (start, self.ids.len() as u32));
+    }
+
+    /// Forgets all if it is much.
+    fn make_room(&mut self) {
+        if self.ids.len().max(self.places.len()) > MOST {
+            *self = Self::default();
+        }
     }
 }
 
@@ -92,7 +160,45 @@ mod tests {
                     prop_assert_eq!(&whole.get_ids()[..whole.len().min(max_length)], &found[..], "{:?}", text);
                 }
                 prop_assert_eq!(found.truncated, truncated);
+                if max_length > 2 {
+                    // With special tokens, as texts that are tokenized whole.
+                    let found = tokenizer.encode(&texts, max_length).unwrap();
+                    for (text, found) in texts.iter().zip(&found.ids) {
+                        prop_assert_eq!(&tokenizer.encode_one(text, max_length - 2).unwrap().0, found, "{:?}", text);
+                    }
+                }
             }
         }
+    }
+
+    #[test]
+    fn long_texts_are_read_as_far_as_needed() {
+        let config = WordPieceConfig { min_frequency: 1, ..Default::default() };
+        let tokenizer = Tokenizer::train_wordpiece(&["a red house"], &config).unwrap();
+        let texts = [
+            "a red house ".repeat(10_000),
+            // Words without a token.
+            format!("{}house", "\u{1} ".repeat(10_000)),
+            "redred".repeat(5_000),
+            format!("a {}", "x".repeat(10_000)),
+        ];
+        for max_length in [3, 50, 100_000] {
+            let found = tokenizer.encode(&texts, max_length).unwrap();
+            for (text, found) in texts.iter().zip(&found.ids) {
+                assert_eq!(&tokenizer.encode_one(text, max_length - 2).unwrap().0, found);
+            }
+        }
+        assert_eq!(tokenizer.encode(&texts, 50).unwrap().truncated, 1);
+    }
+
+    #[test]
+    fn what_is_remembered_is_forgotten_in_time() {
+        let mut words = Words::default();
+        words.insert("a", &vec![7; MOST]);
+        words.make_room();
+        assert_eq!(words.find("a").unwrap().len(), MOST);
+        words.insert("b", &[1]);
+        words.make_room();
+        assert!(words.find("a").is_none() && words.find("b").is_none());
     }
 }

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 use tokenizers::normalizers::{BertNormalizer, Lowercase, Sequence};
 use tokenizers::{AddedToken, Encoding, ModelWrapper, NormalizerWrapper, Token, TruncationDirection, TruncationParams};
 
+use super::spaced::Words;
 use super::tokenizer_file::{self, guarded};
 use super::wordpiece::{self, WordPieceConfig};
 use crate::{Error, Result, files, folder, interrupt};
@@ -22,6 +23,8 @@ use crate::{Error, Result, files, folder, interrupt};
 pub struct Tokenizer {
     pub(super) inner: Arc<tokenizers::Tokenizer>,
     vocab_size: usize,
+    /// Of its words, if it looks at them one by one.
+    pub(super) words: Arc<Mutex<Words>>,
 }
 
 /// The token ids of a batch.
@@ -97,6 +100,14 @@ impl Tokenizer {
                 value: max_length.to_string(),
                 expected: format!("more than the {special} special tokens around each text"),
             });
+        }
+        if self.is_spaced()
+            && let Ok([before, after]) = self.around()
+        {
+            let texts: Vec<Cow<'_, str>> = (0..count).map(text).collect();
+            let mut encodings = self.encode_spaced(&texts, max_length - special)?;
+            encodings.ids.iter_mut().for_each(|ids| *ids = [before.as_slice(), ids, after.as_slice()].concat());
+            return Ok(encodings);
         }
         let encode = |index| self.encode_one(&text(index), max_length - special);
         let encoded: Vec<(Vec<u32>, bool)> = (0..count).into_par_iter().map(encode).collect::<Result<_>>()?;
@@ -251,12 +262,13 @@ impl Tokenizer {
         inner.with_padding(None);
         inner.with_truncation(None).map_err(problem)?;
         let highest = inner.get_vocab(true).into_values().max();
-        Ok(Self { inner: Arc::new(inner), vocab_size: highest.map_or(0, |id| id as usize + 1) })
+        let vocab_size = highest.map_or(0, |id| id as usize + 1);
+        Ok(Self { inner: Arc::new(inner), vocab_size, words: Arc::default() })
     }
 
     /// Truncates before the special tokens are put around, as `tokenizers` does it, but without
     /// its state, so that the maximum length is an argument.
-    fn encode_one(&self, text: &str, max_content: usize) -> Result<(Vec<u32>, bool)> {
+    pub(super) fn encode_one(&self, text: &str, max_content: usize) -> Result<(Vec<u32>, bool)> {
         interrupt::check("tokenizing")?;
         guarded(|| {
             let mut content = self.encode_start(text, max_content)?;
@@ -293,8 +305,8 @@ impl Tokenizer {
 }
 
 /// What is read of a text at first, by the tokens that are wanted: more than most texts have for them.
-const BYTES_PER_TOKEN: usize = 16;
-const SHORT_TEXT: usize = 4_096;
+pub(super) const BYTES_PER_TOKEN: usize = 16;
+pub(super) const SHORT_TEXT: usize = 4_096;
 /// Words before a cut that it may have changed.
 const OPEN_WORDS: u32 = 2;
 

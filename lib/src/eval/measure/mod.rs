@@ -11,7 +11,7 @@ mod success;
 use std::fmt;
 use std::str::FromStr;
 
-pub(super) use ranking::Ranking;
+pub(super) use ranking::{Desk, Ranking};
 
 use crate::show::shorten;
 use crate::{Error, Result};

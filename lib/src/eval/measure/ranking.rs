@@ -1,7 +1,7 @@
 //! The input of a measure: one query.
 
-use super::super::Hit;
 use crate::data::Judgements;
+use crate::eval::hits::{DocIds, Hits};
 
 /// The grades of the documents in the order they were returned, and those of all judged documents.
 #[derive(Debug)]
@@ -15,8 +15,12 @@ pub(in crate::eval) struct Ranking {
 }
 
 impl Ranking {
-    pub(in crate::eval) fn new(hits: &[Hit], judgements: &Judgements, relevance_level: i64) -> Self {
-        let grades = hits.iter().map(|hit| judgements.get(&hit.doc_id).copied().unwrap_or(0)).collect();
+    pub(in crate::eval) fn new(hits: Hits, judgements: &Judgements, desk: &mut Desk, relevance_level: i64) -> Self {
+        let judged = judgements.iter().filter_map(|(doc_id, grade)| Some((desk.ids.get_index_of(doc_id)?, *grade)));
+        let judged: Vec<(usize, i64)> = judged.collect();
+        judged.iter().for_each(|(doc, grade)| desk.grades[*doc] = *grade);
+        let grades = hits.docs().iter().map(|doc| desk.grades[*doc as usize]).collect();
+        judged.iter().for_each(|(doc, _)| desk.grades[*doc] = 0);
         Self { grades, judged: judgements.values().copied().collect(), relevance_level }
     }
 
@@ -29,6 +33,29 @@ impl Ranking {
     /// How many documents are relevant, returned or not.
     pub(super) fn relevant(&self) -> usize {
         self.judged.iter().filter(|grade| **grade >= self.relevance_level).count()
+    }
+}
+
+/// Room for something of each document of a run, used from query to query.
+pub(in crate::eval) struct Desk<'a> {
+    ids: &'a DocIds,
+    /// 0 but for the judged documents of the query at hand.
+    grades: Vec<i64>,
+    /// The last query, as a number, that had the document.
+    seen: Vec<u32>,
+    query: u32,
+}
+
+impl<'a> Desk<'a> {
+    pub(in crate::eval) fn new(ids: &'a DocIds) -> Self {
+        Self { ids, grades: vec![0; ids.len()], seen: vec![0; ids.len()], query: 0 }
+    }
+
+    /// The rank of the first hit, from 0, whose document has a better rank as well.
+    pub(in crate::eval) fn second(&mut self, hits: Hits) -> Option<usize> {
+        self.query += 1;
+        let mut seen = hits.docs().iter().map(|doc| std::mem::replace(&mut self.seen[*doc as usize], self.query));
+        seen.position(|query| query == self.query)
     }
 }
 

@@ -69,7 +69,7 @@ impl Bm25 {
     /// # Errors
     /// For a document that is not in the index.
     pub fn explain(&self, query: &str, doc_id: &str) -> Result<Explanation> {
-        let Some(doc) = self.lists.ids.search(doc_id) else {
+        let Some(doc) = self.ids.get_index_of(doc_id) else {
             let (id, within) = (doc_id.to_owned(), "the index".to_owned());
             return Err(Error::UnknownId { place: "BM25".to_owned(), kind: "document", id, known: self.len(), within });
         };

@@ -13,6 +13,7 @@ mod tests;
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::sync::Arc;
 
 use polars::prelude::PlHashMap;
 use rayon::prelude::*;
@@ -20,7 +21,7 @@ use rayon::prelude::*;
 use super::array::Array;
 use super::strings::Numbers;
 use crate::data::{Corpus, Queries};
-use crate::eval::{Hit, Run};
+use crate::eval::{DocIds, Hit, Run};
 use crate::show::progress;
 use crate::{Result, interrupt};
 
@@ -55,12 +56,14 @@ pub use params::{Bm25Params, Bm25Variant};
 /// )?)?;
 /// let bm25 = Bm25::new(&corpus, Bm25Params::default())?;
 /// let hits = bm25.search_text("a cat", 10)?;
-/// assert_eq!(hits.iter().map(|hit| hit.doc_id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+/// assert_eq!(hits.iter().map(|hit| hit.doc_id).collect::<Vec<_>>(), ["a", "b"]);
 /// # Ok::<(), kensaku::Error>(())
 /// ```
 pub struct Bm25 {
     params: Bm25Params,
     lists: Lists,
+    /// Those of the lists, as runs have them.
+    ids: Arc<DocIds>,
     /// Term -> its number.
     numbers: Numbers,
     /// What each entry of the lists adds to its document.
@@ -87,9 +90,10 @@ impl Bm25 {
     }
 
     fn with(lists: Lists, scores: Array<f32>, params: Bm25Params) -> Self {
+        let ids = Arc::new(lists.ids.iter().map(Into::into).collect());
         let numbers = Numbers::of(&lists.terms);
         let (best, places) = bounds(&lists, &scores);
-        Self { params, lists, numbers, scores, best, places }
+        Self { params, lists, ids, numbers, scores, best, places }
     }
 
     /// Indexes more documents. The index is then the same as one that was built from all of them: `df`, `avgdl` and all
@@ -127,12 +131,17 @@ impl Bm25 {
             Ok(hits)
         });
         let hits = hits.collect::<Result<Vec<_>>>()?;
-        Ok(self.run(queries.query_ids(), hits))
+        let mut run = Run::of_index(&self.ids);
+        for (query_id, hits) in queries.query_ids().into_iter().zip(hits) {
+            run.insert_ranked(query_id, hits);
+        }
+        Ok(run)
     }
 
     /// The best `k` documents for one text, best first.
-    pub fn search_text(&self, text: &str, k: usize) -> Result<Vec<Hit>> {
-        Ok(self.hits(&self.best(text, k, &mut Scratch::default())?))
+    pub fn search_text(&self, text: &str, k: usize) -> Result<Vec<Hit<'_>>> {
+        let best = self.best(text, k, &mut Scratch::default())?.into_iter();
+        Ok(best.map(|(doc, score)| Hit { doc_id: &self.ids[doc as usize], score: score.into() }).collect())
     }
 
     /// The number of documents.
@@ -183,19 +192,6 @@ impl Bm25 {
 
     fn idf(&self, term: u32) -> f64 {
         self.params.idf(self.len(), self.lists.range(term as usize).len())
-    }
-
-    fn hits(&self, best: &[(u32, f32)]) -> Vec<Hit> {
-        let id = |doc: u32| self.lists.ids.get(doc as usize).to_owned();
-        best.iter().map(|(doc, score)| Hit { doc_id: id(*doc), score: (*score).into() }).collect()
-    }
-
-    fn run(&self, query_ids: Vec<String>, best: Vec<Vec<(u32, f32)>>) -> Run {
-        let mut run = Run::new();
-        for (query_id, best) in query_ids.into_iter().zip(best) {
-            run.insert(query_id, self.hits(&best));
-        }
-        run
     }
 }
 

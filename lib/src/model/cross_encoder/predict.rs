@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 
 use super::CrossEncoder;
 use crate::data::{Corpus, Queries};
-use crate::eval::{Hit, Run};
+use crate::eval::Run;
 use crate::model::ranked::{Ranked, ranked};
 use crate::model::texts::{WINDOW, report_truncated};
 use crate::nn::{Activations, PackedBatch};
@@ -50,14 +50,14 @@ impl CrossEncoder {
         let mut pairs = Vec::new();
         for (query_id, hits) in run.iter() {
             for hit in hits.iter().take(k) {
-                pairs.push((queries.find(query_id)?, docs.find(&hit.doc_id)?));
+                pairs.push((queries.find(query_id)?, docs.find(hit.doc_id)?));
             }
         }
         let mut scores = self.scores(&pairs)?.into_iter();
         let mut reranked = Run::new();
         for (query_id, hits) in run.iter() {
-            let rescored = |(hit, score): (&Hit, f32)| Hit { doc_id: hit.doc_id.clone(), score: score.into() };
-            reranked.insert(query_id, hits.iter().take(k).zip(&mut scores).map(rescored).collect());
+            let docs = hits.doc_ids().take(k);
+            reranked.insert(query_id, docs.zip(&mut scores).map(|(doc_id, score)| (doc_id, score.into())));
         }
         Ok(reranked)
     }

@@ -1,16 +1,19 @@
 //! Exact search over vectors.
 
+mod scan;
+
 use std::fmt;
+use std::sync::Arc;
 
-use candle_core::{DType, Tensor};
-use rayon::prelude::*;
+use candle_core::{DType, Device, Tensor};
 
-use super::top::top_k;
-use crate::eval::{Hit, Run};
+use self::scan::{Distances, NotANumber, Products, WINDOW};
+use crate::eval::{DocIds, Run};
 use crate::loss::{Similarity, normalize};
 use crate::model::Embeddings;
+use crate::nn::View;
 use crate::show::progress;
-use crate::{Error, Result, interrupt};
+use crate::{Error, Result};
 
 /// Exact search: compares a query with every document. The yardstick for approximate indexes.
 ///
@@ -24,20 +27,18 @@ use crate::{Error, Result, interrupt};
 /// let docs = Embeddings::new(vec!["a".into(), "b".into()], vectors)?;
 /// let index = FlatIndex::new(docs.clone(), Similarity::Cosine)?;
 /// let run = index.search(&docs, 1)?;
-/// assert_eq!(run.hits("b")[0].doc_id, "b");
+/// assert!(run.hits("b").doc_ids().eq(["b"]));
 /// # Ok::<(), kensaku::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct FlatIndex {
     /// Sorted by id: of equal scores the later row comes first, as in trec_eval.
-    doc_ids: Vec<String>,
-    /// `(dim, n)`
-    vectors: Tensor,
+    doc_ids: Arc<DocIds>,
+    /// `(n, dim)`
+    vectors: Arc<[f32]>,
+    dim: usize,
     similarity: Similarity,
 }
-
-/// Scores that are held at a time: 64 MiB.
-const SCORES: usize = 1 << 24;
 
 impl FlatIndex {
     /// Keeps the documents' vectors, normalised for cosine.
@@ -47,10 +48,15 @@ impl FlatIndex {
         let vectors = prepare("document", &docs, similarity)?;
         let mut order: Vec<u32> = (0..docs.len() as u32).collect();
         order.sort_by(|a, b| docs.ids[*a as usize].as_bytes().cmp(docs.ids[*b as usize].as_bytes()));
-        let doc_ids = order.iter().map(|row| docs.ids[*row as usize].clone()).collect();
-        let rows = Tensor::new(order, docs.vectors.device())?;
-        let vectors = vectors.index_select(&rows, 0)?.t()?;
-        Ok(Self { doc_ids, vectors, similarity })
+        let doc_ids: DocIds = order.iter().map(|row| docs.ids[*row as usize].as_str().into()).collect();
+        if doc_ids.len() < docs.len() {
+            // The ids may have been changed, too.
+            Embeddings::new(docs.ids.clone(), docs.vectors.clone())?;
+        }
+        let (_, dim) = vectors.dims2()?;
+        let rows = Tensor::new(order, &Device::Cpu)?;
+        let vectors = vectors.index_select(&rows, 0)?.flatten_all()?.to_vec1::<f32>()?;
+        Ok(Self { doc_ids: Arc::new(doc_ids), vectors: vectors.into(), dim, similarity })
     }
 
     /// The `k` best documents for every query, ties in trec_eval's order.
@@ -59,31 +65,26 @@ impl FlatIndex {
     /// sums of huge products may be.
     pub fn search(&self, queries: &Embeddings, k: usize) -> Result<Run> {
         let vectors = prepare("query", queries, self.similarity)?;
-        if vectors.dim(1)? != self.vectors.dim(0)? {
+        if vectors.dim(1)? != self.dim {
             return Err(Error::Shape {
                 what: "query vectors".to_owned(),
                 found: format!("{:?}", vectors.dims()),
-                expected: format!("(n, {}) as the documents have", self.vectors.dim(0)?),
+                expected: format!("(n, {}) as the documents have", self.dim),
             });
         }
         let bar = progress("searching", Some(queries.len()));
-        let mut run = Run::new();
-        let rows = (SCORES / self.len().max(1)).clamp(1, 1_024);
-        for start in (0..queries.len()).step_by(rows) {
-            interrupt::check("search")?;
-            let count = rows.min(queries.len() - start);
-            let part = vectors.narrow(0, start, count)?;
-            let scores = match self.similarity {
-                Similarity::Cosine | Similarity::Dot => part.matmul(&self.vectors)?,
-                distance => distance.of(&part, &self.vectors.t()?)?,
-            };
-            let scores = scores.to_vec2::<f32>()?;
-            let hits = scores.par_iter().zip(&queries.ids[start..]).map(|(scores, query)| self.hits(query, scores, k));
-            let hits: Vec<Vec<Hit>> = hits.collect::<Result<_>>()?;
-            for (query_id, hits) in queries.ids[start..].iter().zip(hits) {
-                run.insert(query_id.clone(), hits);
+        let mut run = Run::of_index(&self.doc_ids);
+        for start in (0..queries.len()).step_by(WINDOW) {
+            let ids = &queries.ids[start..queries.len().min(start + WINDOW)];
+            let best = self.best(vectors.narrow(0, start, ids.len())?, k)?;
+            let best = best.map_err(|NotANumber { query, row }| {
+                let problem = format!("of no use: its score for document `{}` is NaN", self.doc_ids[row]);
+                Error::Vector { kind: "query", id: ids[query].clone(), problem }
+            })?;
+            for (query_id, hits) in ids.iter().zip(best) {
+                run.insert_ranked(query_id.clone(), hits);
             }
-            bar.inc(count);
+            bar.inc(ids.len());
         }
         Ok(run)
     }
@@ -97,20 +98,22 @@ impl FlatIndex {
         self.doc_ids.is_empty()
     }
 
-    fn hits(&self, query_id: &str, scores: &[f32], k: usize) -> Result<Vec<Hit>> {
-        if let Some(row) = scores.iter().position(|score| score.is_nan()) {
-            let problem = format!("of no use: its score for document `{}` is NaN", self.doc_ids[row]);
-            return Err(Error::Vector { kind: "query", id: query_id.to_owned(), problem });
+    fn best(&self, queries: Tensor, k: usize) -> Result<std::result::Result<Vec<Vec<(u32, f32)>>, NotANumber>> {
+        let (docs, dim, sizes) = (&*self.vectors, self.dim, (self.len(), queries.dim(0)?));
+        match self.similarity {
+            Similarity::Cosine | Similarity::Dot => {
+                let queries = queries.flatten_all()?.to_vec1::<f32>()?;
+                let (docs, queries) = (View::new(docs, sizes.0, dim), View::new(&queries, sizes.1, dim));
+                scan::best(&Products { docs, queries, sizes }, k)
+            }
+            similarity => scan::best(&Distances { docs, queries, similarity, sizes }, k),
         }
-        let hit =
-            |(row, score): (u32, f32)| Hit { doc_id: self.doc_ids[row as usize].clone(), score: f64::from(score) };
-        Ok(top_k(scores, k, f32::NEG_INFINITY).into_iter().map(hit).collect())
     }
 }
 
 impl fmt::Debug for FlatIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (docs, width) = (self.len(), self.vectors.dims()[0]);
+        let (docs, width) = (self.len(), self.dim);
         write!(f, "FlatIndex {{ documents: {docs}, width: {width}, similarity: {:?} }}", self.similarity)
     }
 }
@@ -143,6 +146,7 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
+    use crate::eval::Hit;
 
     fn embeddings(rows: &[[f32; 2]]) -> Embeddings {
         let ids = (0..rows.len()).map(|row| format!("e{row}")).collect();
@@ -170,16 +174,18 @@ mod tests {
     }
 
     #[test]
-    fn a_score_that_is_no_number_is_an_error_and_a_large_one_a_hit() {
+    fn a_score_that_is_too_large_is_a_hit() {
         let index = FlatIndex::new(embeddings(&[[1e20, 1e20], [1.0, 1.0]]), Similarity::Dot).unwrap();
         let run = index.search(&embeddings(&[[1e20, 1.0]]), 2).unwrap();
-        assert_eq!(run.hits("e0")[0], Hit { doc_id: "e0".to_owned(), score: f64::INFINITY });
-        let message = index.hits("q", &[1.0, f32::NAN], 2).unwrap_err().to_string();
-        assert_eq!(message, "the vector of query `q` is of no use: its score for document `e1` is NaN");
+        assert_eq!(run.hits("e0").get(0), Some(Hit { doc_id: "e0", score: f64::INFINITY }));
     }
 
     #[test]
     fn ids_that_were_changed_are_an_error() {
+        let mut same = embeddings(&[[1.0, 0.0], [0.0, 1.0]]);
+        same.ids[1] = "e0".to_owned();
+        let message = FlatIndex::new(same, Similarity::Dot).unwrap_err().to_string();
+        assert_eq!(message, "embeddings: duplicate text id `e0` (rows 0 and 1)");
         let mut changed = embeddings(&[[1.0, 0.0], [0.0, 1.0]]);
         changed.ids.push("one more".to_owned());
         let index = FlatIndex::new(embeddings(&[[1.0, 0.0]]), Similarity::Dot).unwrap();

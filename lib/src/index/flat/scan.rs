@@ -1,0 +1,220 @@
+//! The best rows of a matrix for each of many queries, without the matrix of their scores.
+
+use std::ops::Range;
+
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+
+use crate::index::top::Best;
+use crate::loss::Similarity;
+use crate::nn::{Threads, View, gemm};
+use crate::{Result, interrupt};
+
+/// Documents whose scores are computed at a time: with a window of queries they stay in a core's second-level cache.
+const BLOCK: usize = 512;
+
+/// Queries whose best are kept at a time.
+pub(super) const WINDOW: usize = 384;
+
+/// A score that is not a number: which query's, and which row's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct NotANumber {
+    pub(super) query: usize,
+    pub(super) row: usize,
+}
+
+/// Computes the scores of some rows with all queries: `(rows, queries)`.
+pub(super) trait Score: Sync {
+    fn rows(&self) -> usize;
+
+    fn queries(&self) -> usize;
+
+    fn score(&self, rows: Range<usize>, scores: &mut [f32]) -> Result<()>;
+}
+
+/// Dot products of the rows of two matrices.
+pub(super) struct Products<'a> {
+    pub(super) docs: View<'a>,
+    pub(super) queries: View<'a>,
+    pub(super) sizes: (usize, usize),
+}
+
+impl Score for Products<'_> {
+    fn rows(&self) -> usize {
+        self.sizes.0
+    }
+
+    fn queries(&self) -> usize {
+        self.sizes.1
+    }
+
+    fn score(&self, rows: Range<usize>, scores: &mut [f32]) -> Result<()> {
+        gemm(scores, self.docs.rows(&rows), self.queries.t(), 1.0, false, Threads::This);
+        Ok(())
+    }
+}
+
+/// Minus the distances of the rows of two matrices.
+pub(super) struct Distances<'a> {
+    pub(super) docs: &'a [f32],
+    pub(super) queries: Tensor,
+    pub(super) similarity: Similarity,
+    pub(super) sizes: (usize, usize),
+}
+
+impl Score for Distances<'_> {
+    fn rows(&self) -> usize {
+        self.sizes.0
+    }
+
+    fn queries(&self) -> usize {
+        self.sizes.1
+    }
+
+    fn score(&self, rows: Range<usize>, scores: &mut [f32]) -> Result<()> {
+        let width = self.queries.dim(1)?;
+        let docs = &self.docs[rows.start * width..rows.end * width];
+        let docs = Tensor::from_slice(docs, (rows.len(), width), &Device::Cpu)?;
+        scores.copy_from_slice(&self.similarity.of(&docs, &self.queries)?.flatten_all()?.to_vec1::<f32>()?);
+        Ok(())
+    }
+}
+
+/// The `k` best rows for each query, best first; of equal scores the later row wins.
+pub(super) fn best(scores: &impl Score, k: usize) -> Result<std::result::Result<Vec<Vec<(u32, f32)>>, NotANumber>> {
+    let (rows, queries) = (scores.rows(), scores.queries());
+    // Several parts per thread, so that a delayed one delays less; each starts from nothing, so not many.
+    let part = rows.div_ceil(4 * rayon::current_num_threads()).max(1).next_multiple_of(BLOCK);
+    let parts = (0..rows.div_ceil(part)).into_par_iter().map(|number| {
+        let mut found = Found::new(queries, k.min(rows));
+        let mut buffer = vec![0.0; BLOCK * queries];
+        let end = rows.min((number + 1) * part);
+        for start in (number * part..end).step_by(BLOCK) {
+            interrupt::check("search")?;
+            let block = start..end.min(start + BLOCK);
+            let values = &mut buffer[..block.len() * queries];
+            scores.score(block, values)?;
+            found.add(start, values);
+        }
+        Ok(found)
+    });
+    let mut parts = parts.collect::<Result<Vec<_>>>()?.into_iter();
+    let mut all = parts.next().unwrap_or_else(|| Found::new(queries, 0));
+    parts.for_each(|part| all.merge(part));
+    Ok(match all.odd {
+        Some(odd) => Err(odd),
+        None => Ok(all.best.into_iter().map(Best::sorted).collect()),
+    })
+}
+
+/// The best so far of each query.
+struct Found {
+    best: Vec<Best>,
+    /// Of each of them.
+    thresholds: Vec<f32>,
+    odd: Option<NotANumber>,
+}
+
+/// Scores that are compared at a time.
+const LANES: usize = 16;
+
+impl Found {
+    fn new(queries: usize, k: usize) -> Self {
+        let best = Best::new(k, f32::NEG_INFINITY);
+        Self { thresholds: vec![best.threshold(); queries], best: vec![best; queries], odd: None }
+    }
+
+    /// Adds the scores of rows from `first` on: `(rows, queries)`.
+    fn add(&mut self, first: usize, scores: &[f32]) {
+        for (row, scores) in (first..).zip(scores.chunks_exact(self.best.len())) {
+            for (part, scores) in scores.chunks(LANES).enumerate() {
+                let thresholds = &self.thresholds[part * LANES..][..scores.len()];
+                if any_not_below(scores, thresholds) {
+                    self.add_some(row, part * LANES, scores);
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn add_some(&mut self, row: usize, first: usize, scores: &[f32]) {
+        for (query, score) in (first..).zip(scores) {
+            if score.is_nan() {
+                self.odd.get_or_insert(NotANumber { query, row });
+            } else if *score >= self.thresholds[query] {
+                self.best[query].push(row as u32, *score);
+                self.thresholds[query] = self.best[query].threshold();
+            }
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.odd = self.odd.or(other.odd);
+        self.best.iter_mut().zip(other.best).for_each(|(best, other)| best.merge(other));
+    }
+}
+
+/// Whether any score is not below its threshold, as NaN is not.
+#[inline]
+fn any_not_below(scores: &[f32], thresholds: &[f32]) -> bool {
+    let mut any = false;
+    for (score, threshold) in scores.iter().zip(thresholds) {
+        any |= !(score < threshold);
+    }
+    any
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::index::top::top_k;
+
+    proptest! {
+        /// Whole numbers, so that products are exact and many are equal.
+        #[test]
+        fn equals_sorting_all_products(
+            (rows, queries, width) in (0..1200_usize, 1..40_usize, 1..5_usize),
+            k in 0..30_usize,
+            seed in any::<u64>(),
+        ) {
+            let mut rng = crate::random::Philox::new(seed);
+            let mut matrix = |rows: usize| -> Vec<f32> { (0..rows * width).map(|_| (rng.uniform() * 4.0).floor() as f32).collect() };
+            let (docs, asked) = (matrix(rows), matrix(queries));
+            let products = Products { docs: View::new(&docs, rows, width), queries: View::new(&asked, queries, width), sizes: (rows, queries) };
+            let found = best(&products, k).unwrap().unwrap();
+            for (query, found) in asked.chunks_exact(width).zip(found) {
+                let scores = docs.chunks_exact(width).map(|doc| doc.iter().zip(query).map(|(x, y)| x * y).sum());
+                let scores: Vec<f32> = scores.collect();
+                prop_assert_eq!(found, top_k(&scores, k, f32::NEG_INFINITY));
+            }
+        }
+    }
+
+    /// Scores of two queries.
+    struct Given([[f32; 2]; 3]);
+
+    impl Score for Given {
+        fn rows(&self) -> usize {
+            3
+        }
+
+        fn queries(&self) -> usize {
+            2
+        }
+
+        fn score(&self, rows: Range<usize>, scores: &mut [f32]) -> Result<()> {
+            scores.copy_from_slice(self.0[rows].as_flattened());
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_score_that_is_no_number_is_named() {
+        // Also where it could not be among the best.
+        let scores = Given([[9.0, 9.0], [1.0, f32::NAN], [0.0, f32::NAN]]);
+        assert_eq!(best(&scores, 1).unwrap(), Err(NotANumber { query: 1, row: 1 }));
+        assert_eq!(best(&Given([[1.0, 0.0]; 3]), 2).unwrap().unwrap()[0], [(2, 1.0), (1, 1.0)]);
+    }
+}
