@@ -2,6 +2,19 @@
 
 use std::cmp::Ordering;
 
+/// The `k` best of the scores that are at least `floor`, with their positions, best first; of equal scores the later
+/// position wins. No score is NaN: an index refuses those, they have no rank.
+#[cfg(test)]
+pub(crate) fn top_k(scores: &[f32], k: usize, floor: f32) -> Vec<(u32, f32)> {
+    let mut best = Best::new(k.min(scores.len()), floor);
+    for (position, &score) in scores.iter().enumerate() {
+        if score >= best.threshold {
+            best.push(position as u32, score);
+        }
+    }
+    best.sorted()
+}
+
 /// The best so far of scores that come one by one.
 #[derive(Clone)]
 pub(crate) struct Best {
@@ -66,18 +79,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    /// The `k` best of the scores that are at least `floor`, with their positions, best first; of equal scores the later
-    /// position wins. No score is NaN: an index refuses those, they have no rank.
-    fn top_k(scores: &[f32], k: usize, floor: f32) -> Vec<(u32, f32)> {
-        let mut best = Best::new(k.min(scores.len()), floor);
-        for (position, &score) in scores.iter().enumerate() {
-            if score >= best.threshold {
-                best.push(position as u32, score);
-            }
-        }
-        best.sorted()
-    }
 
     proptest! {
         #[test]
