@@ -38,9 +38,9 @@ impl Bm25 {
         files::write_views(path, tables, Some(metadata))
     }
 
-    /// Opens an index that [`save`](Self::save) wrote. It is checked from end to end, then mapped into memory: it takes
-    /// little memory of its own, programs that open it share it, and the system may drop what it does not need. The file
-    /// must not be written to while it is open; `save` replaces it, which does no harm.
+    /// Opens an index that [`save`](Self::save) wrote. It is checked from end to end, then its lists are mapped into memory:
+    /// programs that open it share them, and the system may drop what it does not need. Only ids and tables of the terms are
+    /// copied. The file must not be written to while it is open; `save` replaces it, which does no harm.
     ///
     /// ```
     /// # use kensaku::data::Corpus;

@@ -1,10 +1,10 @@
 //! The best documents for a query, without looking at all of them.
 //!
 //! The lists of the query's terms are gone through side by side, a window of documents at a time, so that the scores of a
-//! window stay in the processor's nearest cache. Lists are ordered by the most that they can add. Once `k` documents are
-//! known, a document that is only in the last lists, whose sum of most is below the `k`th score, cannot be among the best:
-//! these lists are no longer added up, only looked at for documents of the others that could still be (MaxScore; Turtle
-//! and Flood, "Query evaluation: strategies and optimizations", 1995).
+//! window stay in the processor's nearest cache. Lists are ordered by the most that they can add. Once a score is known that
+//! `k` documents have (of one list alone it is known beforehand), a document that is only in the last lists, whose sum of
+//! most is below that score, cannot be among the best: these lists are no longer added up, only looked at for documents of
+//! the others that could still be (MaxScore; Turtle and Flood, "Query evaluation: strategies and optimizations", 1995).
 //!
 //! The result is the same as that of adding everything up: every document that is dropped is below the `k`th score even
 //! after the rounding of single precision, and the score of every other is the sum over the lists in the same order.
