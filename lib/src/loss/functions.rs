@@ -40,6 +40,11 @@ pub fn log_softmax(x: &Tensor) -> Result<Tensor> {
 /// # Ok::<(), kensaku::Error>(())
 /// ```
 pub fn cross_entropy(scores: &Tensor, own: &[u32]) -> Result<Tensor> {
+    scaled_cross_entropy(scores, 1.0, own)
+}
+
+/// The same of scores times a scale above 0, without a copy of them.
+pub(super) fn scaled_cross_entropy(scores: &Tensor, scale: f64, own: &[u32]) -> Result<Tensor> {
     let rows = scores.dim(0)?;
     if own.len() != rows {
         return Err(Error::Shape {
@@ -56,11 +61,11 @@ pub fn cross_entropy(scores: &Tensor, own: &[u32]) -> Result<Tensor> {
         && scores.device().is_cpu()
         && matches!(scores.dtype(), DType::F32 | DType::F64)
     {
-        return Ok(scores.contiguous()?.apply_op1(OwnEntropy { own: own.to_vec() })?);
+        return Ok(scores.contiguous()?.apply_op1(OwnEntropy { own: own.to_vec(), scale })?);
     }
-    let own = Tensor::from_slice(own, (rows, 1), scores.device())?;
+    let (own, scores) = (Tensor::from_slice(own, (rows, 1), scores.device())?, (scores * scale)?);
     let found = scores.contiguous()?.gather(&own, 1)?.squeeze(1)?;
-    Ok((log_sum_exp(scores)? - found)?.mean(0)?)
+    Ok((log_sum_exp(&scores)? - found)?.mean(0)?)
 }
 
 /// `log (1 + sum exp(s_i - s_j))` over all pairs whose labels say that `j` should score higher: `label_i < label_j`.
@@ -120,15 +125,20 @@ mod tests {
             let x = Tensor::new(&rows, &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
             let x = Var::from_tensor(&x).unwrap();
             let picked = Tensor::new(&own, &Device::Cpu).unwrap().unsqueeze(1).unwrap();
-            let plain = (log_sum_exp(&x).unwrap() - x.gather(&picked, 1).unwrap().squeeze(1).unwrap()).unwrap();
-            let (plain, fused) = (plain.mean(0).unwrap(), cross_entropy(&x, &own).unwrap());
-            assert!((number(&plain).unwrap() - number(&fused).unwrap()).abs() < 1e-5);
-            let grads = |loss: &Tensor| {
-                let loss = (loss * 3.0).unwrap();
-                let grad = loss.backward().unwrap().get(&x).unwrap().to_dtype(DType::F64).unwrap();
-                grad.flatten_all().unwrap().to_vec1::<f64>().unwrap()
-            };
-            assert!(grads(&plain).iter().zip(grads(&fused)).all(|(a, b)| (a - b).abs() < 1e-6));
+            for scale in [1.0, 0.05, 20.0] {
+                let scaled = (&*x * scale).unwrap();
+                let found = scaled.gather(&picked, 1).unwrap().squeeze(1).unwrap();
+                let plain = (log_sum_exp(&scaled).unwrap() - found).unwrap().mean(0).unwrap();
+                let fused = scaled_cross_entropy(&x, scale, &own).unwrap();
+                let (expected, found) = (number(&plain).unwrap(), number(&fused).unwrap());
+                assert!((expected - found).abs() < 1e-6 * expected.abs().max(1.0), "{found} instead of {expected}");
+                let grads = |loss: &Tensor| {
+                    let loss = (loss * 3.0).unwrap();
+                    let grad = loss.backward().unwrap().get(&x).unwrap().to_dtype(DType::F64).unwrap();
+                    grad.flatten_all().unwrap().to_vec1::<f64>().unwrap()
+                };
+                assert!(grads(&plain).iter().zip(grads(&fused)).all(|(a, b)| (a - b).abs() < 1e-6 * scale.max(1.0)));
+            }
         }
         let x = Tensor::new(&[[0.0_f32, f32::NAN]], &Device::Cpu).unwrap();
         assert!(number(&cross_entropy(&x, &[0]).unwrap()).unwrap().is_nan());

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::functions::{cross_entropy, log_sum_exp, mask, without};
+use super::functions::{log_sum_exp, mask, scaled_cross_entropy, without};
 use super::{Batch, Loss, Similarity, not_negative, positive};
 use crate::{Error, Result};
 
@@ -106,7 +106,7 @@ impl Loss for MultipleNegativesRanking {
         self.check()?;
         if self.directions == [Direction::QueryToDoc] && self.hardness.is_none() {
             let own = batch.own()?;
-            return cross_entropy(&(batch.scores_by(self.similarity)? * self.scale)?, &own);
+            return scaled_cross_entropy(&batch.scores_by(self.similarity)?, self.scale, &own);
         }
         let examples = batch.examples()?;
         let (queries, positives, docs) = (batch.queries()?, batch.positives()?, batch.docs()?);

@@ -55,6 +55,6 @@ pub(crate) use head::{
 pub use int8::Int8Weights;
 pub use lora::Lora;
 pub(crate) use lora::Prefixed;
-pub(crate) use math::{lane_max, vectorised};
+pub(crate) use math::{exp, lane_max, lane_sum, vectorised};
 pub use parameters::{Parameter, Parameters};
 pub use saved_tensor::Storage;

@@ -94,8 +94,11 @@ fn start(text: &str, most: usize) -> &str {
 /// The longest word that is remembered, in bytes.
 const LONGEST: usize = 64;
 
-/// How many ids are remembered: tens of megabytes at most.
-const MOST: usize = 1 << 20;
+/// How many words are remembered: more than most texts are made of, and a megabyte.
+const MOST: usize = 28_000;
+
+/// How many ids they may have: another megabyte.
+const MOST_IDS: usize = 1 << 18;
 
 /// The ids of words that were met before.
 #[derive(Default)]
@@ -118,7 +121,7 @@ impl Words {
 
     /// Forgets all if it is much.
     fn make_room(&mut self) {
-        if self.ids.len().max(self.places.len()) > MOST {
+        if self.places.len() > MOST || self.ids.len() > MOST_IDS {
             *self = Self::default();
         }
     }
@@ -194,9 +197,9 @@ mod tests {
     #[test]
     fn what_is_remembered_is_forgotten_in_time() {
         let mut words = Words::default();
-        words.insert("a", &vec![7; MOST]);
+        words.insert("a", &vec![7; MOST_IDS]);
         words.make_room();
-        assert_eq!(words.find("a").unwrap().len(), MOST);
+        assert_eq!(words.find("a").unwrap().len(), MOST_IDS);
         words.insert("b", &[1]);
         words.make_room();
         assert!(words.find("a").is_none() && words.find("b").is_none());
