@@ -80,6 +80,9 @@ pub enum Error {
     /// A pair whose score is NaN or infinite.
     #[error("the score of pair {pair} is {value}; expected finite numbers")]
     ScoreNotFinite { pair: usize, value: f32 },
+    /// The file of an index that cannot be used.
+    #[error("{}: {problem}; expected {expected}", path.display())]
+    Index { path: PathBuf, problem: String, expected: String },
     /// Tensors whose shapes do not go together.
     #[error("{what}: found shape {found}; expected {expected}")]
     Shape { what: String, found: String, expected: String },

@@ -4,6 +4,8 @@ use std::fs::{create_dir, write};
 use std::path::Path;
 
 use kensaku::Result;
+use kensaku::data::Corpus;
+use kensaku::index::{Bm25, Bm25Params};
 use kensaku::model::{BiEncoder, BiEncoderConfig};
 use kensaku::nn::EncoderConfig;
 use kensaku::text::{Tokenizer, WordPieceConfig};
@@ -84,4 +86,12 @@ pub fn model(config: &EncoderConfig, folder: &Path) -> Result<()> {
         write(folder.join("config_sentence_transformers.json"), prompts.to_string()).unwrap();
     }
     Ok(())
+}
+
+/// An index with lists of several documents, and a word that one has more often than a byte counts.
+pub fn bm25(path: &Path) -> Result<()> {
+    let often = "often ".repeat(300);
+    let texts: Vec<&str> = TEXTS.iter().copied().chain(["cats and dogs", &often]).collect();
+    let ids: Vec<String> = (0..texts.len()).map(|row| format!("d{row}")).collect();
+    Bm25::new(&Corpus::new(df!("doc_id" => ids, "text" => texts)?)?, Bm25Params::BM25_PLUS)?.save(path)
 }

@@ -1,5 +1,5 @@
-//! What happens to files that are damaged: readers' files, model folders of every family and checkpoints are changed at
-//! random, and read. What comes of it may be an error or a value, but no panic, no abort, no endless loop, and memory
+//! What happens to files that are damaged: readers' files, model folders of every family, checkpoints and indexes are
+//! changed at random, and read. What comes of it may be an error or a value, but no panic, no abort, no endless loop, and memory
 //! stays below ten times the input plus 100 MB.
 //!
 //! ```text
@@ -15,6 +15,7 @@ mod checkpoints;
 #[allow(dead_code)]
 #[path = "../families.rs"]
 mod families;
+mod indexes;
 mod inputs;
 mod limit;
 mod mutation;

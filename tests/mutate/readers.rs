@@ -6,6 +6,7 @@ use kensaku::Result;
 use kensaku::data::read::{self, Csv, Strictness, Table};
 use kensaku::data::{Corpus, Labels, Qrels, Queries, TrainingSet};
 use kensaku::eval::{Run, evaluate};
+use kensaku::index::Bm25;
 use kensaku::model::{BiEncoder, Role};
 use kensaku::show::Show;
 use kensaku::text::Tokenizer;
@@ -138,5 +139,22 @@ pub fn model(folder: &Path) -> Result<()> {
     let again = folder.join("again");
     model.save(&again)?;
     BiEncoder::load(again)?.encode(&TEXTS[..1], Role::Doc)?;
+    Ok(())
+}
+
+/// An index that loads is searched, explained and added to, and what it writes is read again.
+pub fn bm25(path: &Path) -> Result<()> {
+    let mut bm25 = Bm25::load(path)?;
+    let queries = Queries::from_texts(TEXTS.iter().copied().chain(["often cats and dogs"]))?;
+    for k in [1, 100] {
+        let run = bm25.search(&queries, k)?;
+        for hit in run.iter().flat_map(|(_, hits)| hits) {
+            bm25.explain("often cats and dogs", hit.doc_id)?.bundle();
+        }
+    }
+    bm25.add(&Corpus::new(df!("doc_id" => ["new"], "text" => ["cats more often"])?)?)?;
+    let again = path.with_extension("again");
+    bm25.save(&again)?;
+    assert_eq!(Bm25::load(again)?.len(), bm25.len());
     Ok(())
 }

@@ -14,7 +14,7 @@ use tempfile::Builder;
 use crate::{Error, Result};
 
 pub(crate) use replaced::{exchange, folder_aside, write_folder};
-pub(crate) use tensors::write_tensors;
+pub(crate) use tensors::{Bytes, write_tensors, write_views};
 
 /// Replaces the file at `path`.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {

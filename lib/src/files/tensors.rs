@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::fs::File;
 use std::path::Path;
 
@@ -19,6 +20,15 @@ pub(crate) fn write_tensors<'a>(
     metadata: Option<HashMap<String, String>>,
 ) -> Result<()> {
     let tensors = tensors.into_iter().map(|(name, shape, values)| (name, Numbers { shape, values }));
+    write_views(path, tensors, metadata)
+}
+
+/// Replaces the file at `path` by tensors of any type.
+pub(crate) fn write_views<S: AsRef<str> + Ord + Display, V: View>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (S, V)>,
+    metadata: Option<HashMap<String, String>>,
+) -> Result<()> {
     let folder = folder_of(path);
     let written = || {
         let aside = aside(path, 0o666, |builder| builder.tempfile_in(folder))?;
@@ -61,5 +71,30 @@ impl View for Numbers<'_> {
 
     fn data_len(&self) -> usize {
         size_of_val(self.values)
+    }
+}
+
+/// One row of numbers of any type, as they lie in memory.
+pub(crate) struct Bytes<'a> {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: [usize; 1],
+    pub(crate) bytes: &'a [u8],
+}
+
+impl View for Bytes<'_> {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
     }
 }

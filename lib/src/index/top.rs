@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 /// The `k` best of the scores that are at least `floor`, with their positions, best first; of equal scores the later
 /// position wins. No score is NaN: an index refuses those, they have no rank.
+#[cfg(test)]
 pub(crate) fn top_k(scores: &[f32], k: usize, floor: f32) -> Vec<(u32, f32)> {
     let mut best = Best::new(k.min(scores.len()), floor);
     for (position, &score) in scores.iter().enumerate() {

@@ -7,6 +7,7 @@ use super::text::{count, escape};
 use super::{Message, Show};
 use crate::data::{Corpus, Qrels, Queries, TrainingSet};
 use crate::eval::{Report, Run};
+use crate::index::Explanation;
 use crate::train::Preflight;
 
 /// A table of the first and last rows, with the type under each column's name.
@@ -96,6 +97,21 @@ impl Show for Report {
         match df!("measure" => measures, "mean" => means) {
             Ok(frame) => message.with("text/html", format!("<div><b>{caption}</b></div>{}", html(&frame))),
             Err(_) => message,
+        }
+    }
+}
+
+/// The terms.
+impl Show for Explanation {
+    fn bundle(&self) -> Message {
+        let text = self.to_string();
+        let caption = text.lines().next().unwrap_or_default().to_owned();
+        match self.frame() {
+            Ok(frame) => {
+                let html = format!("<div><b>{}</b></div>{}", escape(&caption), html(&frame));
+                Message::text(text).with("text/html", html)
+            }
+            Err(_) => Message::text(text),
         }
     }
 }

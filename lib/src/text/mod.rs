@@ -8,7 +8,7 @@ mod tokenizer;
 mod tokenizer_file;
 mod wordpiece;
 
-pub use analyzer::Analyzer;
+pub use analyzer::{Analyzer, Language};
 pub use pairs::PairEncodings;
 pub use porter::porter_stem;
 pub use tokenizer::{Encodings, Tokenizer};

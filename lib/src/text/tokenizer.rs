@@ -136,6 +136,14 @@ impl Tokenizer {
         Ok(Encodings { ids: encoded.into_iter().map(|(ids, _)| ids).collect(), truncated })
     }
 
+    /// The tokens of a text without special tokens, and without those for what is not in the vocabulary.
+    pub(crate) fn pieces(&self, text: &str) -> Result<Vec<String>> {
+        let unknown = self.unknown_id();
+        let content = guarded(|| self.encode_start(text, usize::MAX))?;
+        let known = content.get_ids().iter().filter(|id| Some(**id) != unknown && !self.is_special(**id));
+        Ok(known.filter_map(|id| self.token(*id)).collect())
+    }
+
     /// The text of token ids, without special tokens.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         guarded(|| self.inner.decode(ids, true).map_err(problem))
@@ -308,6 +316,14 @@ fn lowercases(normalizer: &NormalizerWrapper) -> bool {
         NormalizerWrapper::BertNormalizer(bert) => bert.lowercase,
         NormalizerWrapper::Sequence(steps) => steps.as_ref().iter().any(lowercases),
         _ => false,
+    }
+}
+
+/// Two tokenizers are the same if they are written as the same `tokenizer.json`.
+impl PartialEq for Tokenizer {
+    fn eq(&self, other: &Self) -> bool {
+        let json = |tokenizer: &Self| tokenizer.to_json().ok();
+        Arc::ptr_eq(&self.inner, &other.inner) || json(self).is_some_and(|own| Some(own) == json(other))
     }
 }
 

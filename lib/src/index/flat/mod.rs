@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use self::scan::{Distances, NotANumber, Products, WINDOW};
+use self::scan::{Distances, NotANumber, Products, Scanned, WINDOW};
 use crate::eval::{DocIds, Run};
 use crate::loss::{Similarity, normalize};
 use crate::model::Embeddings;
@@ -98,7 +98,7 @@ impl FlatIndex {
         self.doc_ids.is_empty()
     }
 
-    fn best(&self, queries: Tensor, k: usize) -> Result<std::result::Result<Vec<Vec<(u32, f32)>>, NotANumber>> {
+    fn best(&self, queries: Tensor, k: usize) -> Result<Scanned> {
         let (docs, dim, sizes) = (&*self.vectors, self.dim, (self.len(), queries.dim(0)?));
         match self.similarity {
             Similarity::Cosine | Similarity::Dot => {

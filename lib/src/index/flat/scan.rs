@@ -16,6 +16,9 @@ const BLOCK: usize = 512;
 /// Queries whose best are kept at a time.
 pub(super) const WINDOW: usize = 384;
 
+/// For each query its best rows with their scores, unless a score is not a number.
+pub(super) type Scanned = std::result::Result<Vec<Vec<(u32, f32)>>, NotANumber>;
+
 /// A score that is not a number: which query's, and which row's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct NotANumber {
@@ -81,7 +84,7 @@ impl Score for Distances<'_> {
 }
 
 /// The `k` best rows for each query, best first; of equal scores the later row wins.
-pub(super) fn best(scores: &impl Score, k: usize) -> Result<std::result::Result<Vec<Vec<(u32, f32)>>, NotANumber>> {
+pub(super) fn best(scores: &impl Score, k: usize) -> Result<Scanned> {
     let (rows, queries) = (scores.rows(), scores.queries());
     // Several parts per thread, so that a delayed one delays less; each starts from nothing, so not many.
     let part = rows.div_ceil(4 * rayon::current_num_threads()).max(1).next_multiple_of(BLOCK);
@@ -159,7 +162,7 @@ impl Found {
 fn any_not_below(scores: &[f32], thresholds: &[f32]) -> bool {
     let mut any = false;
     for (score, threshold) in scores.iter().zip(thresholds) {
-        any |= !(score < threshold);
+        any |= score.is_nan() | (score >= threshold);
     }
     any
 }
