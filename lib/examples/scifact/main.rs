@@ -1,14 +1,15 @@
-//! A bi-encoder and a ColBERT trained on SciFact's 809 training queries from all-MiniLM-L6-v2, and measured on its 300
-//! test queries.
+//! Retrievers of three architectures trained on SciFact's 809 training queries from all-MiniLM-L6-v2, and measured on its
+//! 300 test queries.
 //!
 //! `KENSAKU_MINILM=folder KENSAKU_SHARED=folder cargo run --release -p kensaku --example scifact -- bi models`
 //!
-//! The first argument is `bi` or `colbert`; the second the folder that models are saved to.
+//! The first argument is `bi`, `colbert` or `splade`; the second the folder that models are saved to.
 
 #[path = "../algebra/mod.rs"]
 mod algebra;
 mod bi;
 mod colbert;
+mod splade;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -16,13 +17,14 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use kensaku::mine::Sampling;
 use kensaku::model::Model;
+use kensaku::nn::{Activations, Encoder, PackedBatch};
 use kensaku::prelude::*;
 
 const SEED: u64 = 42;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [what, models] = &arguments[..] else { bail!("expected: scifact bi|colbert FOLDER") };
+    let [what, models] = &arguments[..] else { bail!("expected: scifact bi|colbert|splade FOLDER") };
     let variable = |name, default: &str| PathBuf::from(std::env::var(name).unwrap_or_else(|_| default.to_owned()));
     let task = Task {
         data: read::beir(variable("KENSAKU_SHARED", "../shared").join("data/scifact"))?,
@@ -33,7 +35,8 @@ fn main() -> Result<()> {
     match what.as_str() {
         "bi" => bi::run(&task),
         "colbert" => colbert::run(&task),
-        _ => bail!("`{what}`: expected bi or colbert"),
+        "splade" => splade::run(&task),
+        _ => bail!("`{what}`: expected bi, colbert or splade"),
     }
 }
 
@@ -78,4 +81,17 @@ impl Task {
         println!("{what}: nDCG@10 {ndcg:.4}, R@100 {recall:.4}, seed {SEED}, {:.0?}", self.begin.elapsed());
         Ok(())
     }
+}
+
+/// The hidden states of all tokens `(tokens, H)`.
+fn hidden_states(encoder: &Encoder, ids: &[Vec<u32>]) -> Result<Tensor> {
+    let mut activations = Activations::inference();
+    let mut states = Vec::new();
+    for ids in ids.chunks(16) {
+        let batch = PackedBatch::new(ids);
+        encoder.forward(&batch, &mut activations)?;
+        let shape = (batch.tokens(), encoder.config().hidden_size());
+        states.push(Tensor::from_slice(activations.hidden(), shape, &Device::Cpu)?);
+    }
+    Ok(Tensor::cat(&states, 0)?)
 }
