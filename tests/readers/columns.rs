@@ -31,7 +31,7 @@ pub(super) fn named_columns() {
     let second = df!("query" => ["q"], "positive" => ["p"], "negative_2" => ["a"]);
     assert_eq!(texts(second.unwrap()), [["q"], ["p"], ["a"]]);
 
-    for score in ["score", "label", "labels"] {
+    for score in ["score", "scores", "label", "labels"] {
         let scored = df!("sentence1" => ["q"], "sentence2" => ["p"], score => [1]).unwrap();
         assert_eq!(TrainingSet::new(scored).unwrap().labels(), Some(&vec![1.0].into()));
     }

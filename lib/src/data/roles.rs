@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 const QUERIES: [&str; 4] = ["query", "anchor", "sentence1", "text1"];
 const POSITIVES: [&str; 3] = ["positive", "sentence2", "text2"];
-pub(crate) const LABELS: [&str; 3] = ["score", "label", "labels"];
+pub(crate) const LABELS: [&str; 4] = ["score", "scores", "label", "labels"];
 
 /// The names of the columns by what they are.
 pub(super) struct Roles {

@@ -21,7 +21,7 @@ pub(crate) use super::roles::{LABELS, negative_column, text_column};
 /// | query | `query`, `anchor`, `sentence1` or `text1` |
 /// | positive | `positive`, `sentence2` or `text2` |
 /// | hard negatives, any number | `negative`, `negative_1`, `negative_2`, ..; or one column of lists |
-/// | the label: a number or a list of numbers, see [`Labels`] | `score`, `label` or `labels` |
+/// | the label: a number or a list of numbers, see [`Labels`] | `score`, `scores`, `label` or `labels` |
 ///
 /// Texts under other names are query and positive by their order, as in `question`, `answer`. Columns
 /// of ids (`id`, `query_id`, ..) are kept. Anything else is an error, as it would not be trained on, and
