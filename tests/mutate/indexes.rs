@@ -2,9 +2,19 @@
 
 use std::path::Path;
 
+use kensaku::index::Bm25;
 use safetensors::SafeTensors;
 use safetensors::tensor::serialize;
 use xxhash_rust::xxh3::Xxh3;
+
+use crate::inputs;
+
+/// Writes one whose checksum is that of [`rehash`].
+pub fn write(path: &Path) {
+    inputs::bm25(path).unwrap();
+    rehash(path);
+    Bm25::load(path).expect("the checksum of `rehash` is that of `save`");
+}
 
 /// Updates the checksum, so that the tables are read. A file whose header is damaged stays as it is.
 pub fn rehash(path: &Path) {

@@ -61,12 +61,8 @@ pub fn targets() -> Vec<Target> {
     all.extend(families().into_iter().map(|(name, config)| model(name, config)));
     let checkpoints = folder("checkpoints", 30, checkpoints::write, checkpoints::read);
     all.push(Target { mend: checkpoints::relist, ..checkpoints });
-    let bm25 = folder(
-        "bm25",
-        100,
-        |folder| inputs::bm25(&folder.join(INPUT)).unwrap(),
-        |folder| readers::bm25(&folder.join(INPUT)),
-    );
+    let bm25 =
+        folder("bm25", 100, |folder| indexes::write(&folder.join(INPUT)), |folder| readers::bm25(&folder.join(INPUT)));
     all.push(Target { mend: |folder| indexes::rehash(&folder.join(INPUT)), ..bm25 });
     all
 }
