@@ -28,6 +28,16 @@ impl Tokenizer {
     /// The ids of texts without special tokens, of at most `max_length`, from those of their words: texts share most of
     /// them, with others of the batch and with those before.
     pub(super) fn encode_spaced(&self, texts: &[Cow<'_, str>], max_length: usize) -> Result<Encodings> {
+        let mut all = Encodings { ids: Vec::with_capacity(texts.len()), truncated: 0 };
+        for texts in texts.chunks(BLOCK) {
+            let encodings = self.encode_block(texts, max_length)?;
+            all.ids.extend(encodings.ids);
+            all.truncated += encodings.truncated;
+        }
+        Ok(all)
+    }
+
+    fn encode_block(&self, texts: &[Cow<'_, str>], max_length: usize) -> Result<Encodings> {
         let mut known = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         known.make_room();
         // What a short text has for its tokens; of a long one mostly the start is enough.
@@ -94,8 +104,11 @@ fn start(text: &str, most: usize) -> &str {
 /// The longest word that is remembered, in bytes.
 const LONGEST: usize = 64;
 
+/// Texts whose new words are held at a time.
+const BLOCK: usize = 1024;
+
 /// How many words are remembered: more than most texts are made of, and a megabyte.
-const MOST: usize = 28_000;
+const MOST: usize = 20_000;
 
 /// How many ids they may have: another megabyte.
 const MOST_IDS: usize = 1 << 18;
