@@ -25,19 +25,33 @@ impl Tokenizer {
             })
     }
 
-    /// The ids of texts without special tokens, of at most `max_length`, from those of their words: texts share most of
-    /// them, with others of the batch and with those before.
-    pub(super) fn encode_spaced(&self, texts: &[Cow<'_, str>], max_length: usize) -> Result<Encodings> {
-        let mut all = Encodings { ids: Vec::with_capacity(texts.len()), truncated: 0 };
-        for texts in texts.chunks(BLOCK) {
-            let encodings = self.encode_block(texts, max_length)?;
-            all.ids.extend(encodings.ids);
-            all.truncated += encodings.truncated;
+    /// The ids of `count` texts, of at most `max_length`, between those that are put around each, from the ids of their words:
+    /// texts share most of them, with others of the batch and with those before.
+    pub(super) fn encode_spaced<'a>(
+        &self,
+        count: usize,
+        text: impl Fn(usize) -> Cow<'a, str>,
+        around: [&[u32]; 2],
+        max_length: usize,
+    ) -> Result<Encodings> {
+        let mut all = Encodings { ids: Vec::with_capacity(count), truncated: 0 };
+        for start in (0..count).step_by(BLOCK) {
+            let texts: Vec<Cow<'_, str>> = (start..count.min(start + BLOCK)).map(&text).collect();
+            for (ids, truncated) in self.encode_block(&texts, around, max_length)? {
+                all.ids.push(ids);
+                all.truncated += usize::from(truncated);
+            }
         }
         Ok(all)
     }
 
-    fn encode_block(&self, texts: &[Cow<'_, str>], max_length: usize) -> Result<Encodings> {
+    /// Ids, and whether the text was longer.
+    fn encode_block(
+        &self,
+        texts: &[Cow<'_, str>],
+        [before, after]: [&[u32]; 2],
+        max_length: usize,
+    ) -> Result<Vec<(Vec<u32>, bool)>> {
         let mut known = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         known.make_room();
         // What a short text has for its tokens; of a long one mostly the start is enough.
@@ -69,22 +83,18 @@ impl Tokenizer {
                     known.find(word).or_else(|| long.get(word).map(Vec::as_slice)).unwrap_or_default(),
                 );
                 if ids.len() > max_length {
-                    ids.truncate(max_length);
-                    return Ok((ids, true));
+                    break;
                 }
             }
-            if part.len() == text.len() {
-                return Ok((ids, false));
+            if ids.len() <= max_length && part.len() < text.len() {
+                // Of words that are mostly nothing.
+                interrupt::check("tokenizing")?;
+                ids = guarded(|| self.encode_start(text, max_length))?.get_ids().to_vec();
             }
-            // Of words that are mostly nothing.
-            interrupt::check("tokenizing")?;
-            let whole = guarded(|| self.encode_start(text, max_length))?;
-            let ids = &whole.get_ids()[..whole.len().min(max_length)];
-            Ok((ids.to_vec(), whole.len() > max_length))
+            let own = &ids[..ids.len().min(max_length)];
+            Ok(([before, own, after].concat(), ids.len() > max_length))
         };
-        let encoded: Vec<(Vec<u32>, bool)> = texts.par_iter().with_min_len(16).map(join).collect::<Result<_>>()?;
-        let truncated = encoded.iter().filter(|(_, truncated)| *truncated).count();
-        Ok(Encodings { ids: encoded.into_iter().map(|(ids, _)| ids).collect(), truncated })
+        texts.par_iter().with_min_len(16).map(join).collect()
     }
 }
 
@@ -168,7 +178,8 @@ mod tests {
                     Tokenizer::train_wordpiece(&["red houses - x1 the house . é 検索", "a red House"], &config).unwrap();
                 prop_assert!(tokenizer.is_spaced());
                 let texts: Vec<Cow<str>> = texts.iter().map(|parts| Cow::Owned(parts.concat())).collect();
-                let found = tokenizer.encode_spaced(&texts, max_length).unwrap();
+                let text = |index: usize| texts[index].clone();
+                let found = tokenizer.encode_spaced(texts.len(), text, [&[], &[]], max_length).unwrap();
                 let mut truncated = 0;
                 for (text, found) in texts.iter().zip(&found.ids) {
                     let whole = tokenizer.inner.encode_fast(text.as_ref(), false).unwrap();

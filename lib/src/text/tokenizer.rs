@@ -104,10 +104,7 @@ impl Tokenizer {
         if self.is_spaced()
             && let Ok([before, after]) = self.around()
         {
-            let texts: Vec<Cow<'_, str>> = (0..count).map(text).collect();
-            let mut encodings = self.encode_spaced(&texts, max_length - special)?;
-            encodings.ids.iter_mut().for_each(|ids| *ids = [before.as_slice(), ids, after.as_slice()].concat());
-            return Ok(encodings);
+            return self.encode_spaced(count, text, [&before, &after], max_length - special);
         }
         let encode = |index| self.encode_one(&text(index), max_length - special);
         let encoded: Vec<(Vec<u32>, bool)> = (0..count).into_par_iter().map(encode).collect::<Result<_>>()?;
@@ -123,7 +120,7 @@ impl Tokenizer {
         max_length: usize,
     ) -> Result<Encodings> {
         if self.is_spaced() {
-            return self.encode_spaced(&(0..count).map(text).collect::<Vec<_>>(), max_length);
+            return self.encode_spaced(count, text, [&[], &[]], max_length);
         }
         let encode = |index| {
             interrupt::check("tokenizing")?;
