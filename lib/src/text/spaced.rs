@@ -1,11 +1,14 @@
 //! Texts that are tokenized word by word, each word once.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::PoisonError;
 
-use polars::prelude::{PlHashMap, PlIndexSet, PlSmallStr};
+use hashbrown::HashTable;
+use polars::prelude::{PlHashMap, PlIndexSet};
 use rayon::prelude::*;
 use tokenizers::{ModelWrapper, NormalizerWrapper, PreTokenizerWrapper};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::tokenizer::{BYTES_PER_TOKEN, SHORT_TEXT};
 use super::tokenizer_file::guarded;
@@ -117,37 +120,62 @@ const LONGEST: usize = 64;
 /// Texts whose new words are held at a time.
 const BLOCK: usize = 1024;
 
-/// How many words are remembered: more than most texts are made of, and a megabyte.
-const MOST: usize = 20_000;
+/// How many words are remembered: most of those that texts are made of, in half a megabyte.
+const MOST: usize = 16_000;
 
-/// How many ids they may have: another megabyte.
-const MOST_IDS: usize = 1 << 18;
+/// How many ids they may have.
+const MOST_IDS: usize = 1 << 17;
 
-/// The ids of words that were met before.
+/// The ids of words that were met before: 30 bytes per word.
 #[derive(Default)]
 pub(super) struct Words {
+    /// The words one after the other, and where each ends.
+    text: String,
+    ends: Vec<u32>,
+    /// Their ids, the same way.
     ids: Vec<u32>,
-    places: PlHashMap<PlSmallStr, (u32, u32)>,
+    id_ends: Vec<u32>,
+    /// The number of each word, by its hash.
+    numbers: HashTable<u32>,
 }
 
 impl Words {
     fn find(&self, word: &str) -> Option<&[u32]> {
-        let (start, end) = *self.places.get(word)?;
-        Some(&self.ids[start as usize..end as usize])
+        let number = *self.numbers.find(hash(word), |number| self.word(*number) == word)?;
+        Some(&self.ids[range(&self.id_ends, number)])
     }
 
+    /// Remembers a word that is not known yet.
     fn insert(&mut self, word: &str, ids: &[u32]) {
-        let start = self.ids.len() as u32;
+        let number = self.ends.len() as u32;
+        self.text.push_str(word);
+        self.ends.push(self.text.len() as u32);
         self.ids.extend_from_slice(ids);
-        self.places.insert(word.into(), (start, self.ids.len() as u32));
+        self.id_ends.push(self.ids.len() as u32);
+        let Self { text, ends, numbers, .. } = self;
+        numbers.insert_unique(hash(word), number, |number| hash(&text[range(ends, *number)]));
+    }
+
+    fn word(&self, number: u32) -> &str {
+        &self.text[range(&self.ends, number)]
     }
 
     /// Forgets all if it is much.
     fn make_room(&mut self) {
-        if self.places.len() > MOST || self.ids.len() > MOST_IDS {
+        if self.ends.len() > MOST || self.ids.len() > MOST_IDS {
             *self = Self::default();
         }
     }
+}
+
+fn hash(word: &str) -> u64 {
+    xxh3_64(word.as_bytes())
+}
+
+fn range(ends: &[u32], number: u32) -> Range<usize> {
+    let number = number as usize;
+    let start = if number == 0 { 0 } else { ends[number - 1] };
+    start as usize..ends[number] as usize
 }
 
 #[cfg(test)]
