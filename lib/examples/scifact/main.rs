@@ -1,14 +1,15 @@
-//! Retrievers of three architectures trained on SciFact's 809 training queries from all-MiniLM-L6-v2, and measured on its
+//! Models of four architectures trained on SciFact's 809 training queries from all-MiniLM-L6-v2, and measured on its
 //! 300 test queries.
 //!
 //! `KENSAKU_MINILM=folder KENSAKU_SHARED=folder cargo run --release -p kensaku --example scifact -- bi models`
 //!
-//! The first argument is `bi`, `colbert` or `splade`; the second the folder that models are saved to.
+//! The first argument is `bi`, `cross` (after it), `colbert` or `splade`; the second the folder that models are saved to.
 
 #[path = "../algebra/mod.rs"]
 mod algebra;
 mod bi;
 mod colbert;
+mod cross;
 mod splade;
 
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ const SEED: u64 = 42;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [what, models] = &arguments[..] else { bail!("expected: scifact bi|colbert|splade FOLDER") };
+    let [what, models] = &arguments[..] else { bail!("expected: scifact bi|cross|colbert|splade FOLDER") };
     let variable = |name, default: &str| PathBuf::from(std::env::var(name).unwrap_or_else(|_| default.to_owned()));
     let task = Task {
         data: read::beir(variable("KENSAKU_SHARED", "../shared").join("data/scifact"))?,
@@ -34,9 +35,10 @@ fn main() -> Result<()> {
     };
     match what.as_str() {
         "bi" => bi::run(&task),
+        "cross" => cross::run(&task),
         "colbert" => colbert::run(&task),
         "splade" => splade::run(&task),
-        _ => bail!("`{what}`: expected bi, colbert or splade"),
+        _ => bail!("`{what}`: expected bi, cross, colbert or splade"),
     }
 }
 

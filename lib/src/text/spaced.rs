@@ -120,8 +120,8 @@ const LONGEST: usize = 64;
 /// Texts whose new words are held at a time.
 const BLOCK: usize = 1024;
 
-/// How many words are remembered: most of those that texts are made of, in half a megabyte.
-const MOST: usize = 16_000;
+/// How many words are remembered: most of those that texts are made of, in a third of a megabyte.
+const MOST: usize = 13_000;
 
 /// How many ids they may have.
 const MOST_IDS: usize = 1 << 17;
