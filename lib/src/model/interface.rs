@@ -7,10 +7,10 @@ use std::path::Path;
 use candle_core::Tensor;
 use serde_json::Value;
 
-use super::CustomHead;
+use super::{CustomHead, Role};
 use crate::loss::Scoring;
 use crate::nn::{Activations, PackedBatch, Parameters};
-use crate::text::Tokenizer;
+use crate::text::{Encodings, Tokenizer};
 use crate::{Error, Result};
 
 /// A model that can be trained: it turns columns of texts into sequences of tokens, those into rows of numbers, and takes
@@ -196,6 +196,19 @@ pub struct Tokens {
     pub columns: Vec<PackedBatch>,
     /// How many texts were longer than the model takes, and lost their end.
     pub truncated: usize,
+}
+
+impl Tokens {
+    /// A sequence per text, which is encoded in the role of its column.
+    pub(super) fn of_texts(columns: &[Vec<&str>], encode: impl Fn(&[&str], Role) -> Result<Encodings>) -> Result<Self> {
+        let mut tokens = Self::default();
+        for (column, texts) in columns.iter().enumerate() {
+            let encodings = encode(texts, Role::of_column(column))?;
+            tokens.truncated += encodings.truncated;
+            tokens.columns.push(PackedBatch::new(encodings.ids));
+        }
+        Ok(tokens)
+    }
 }
 
 /// Sequences of a batch that pass through a model together.

@@ -21,13 +21,7 @@ pub(super) struct Kept {
 
 impl Model for BiEncoder {
     fn tokenize(&self, columns: &[Vec<&str>]) -> Result<Tokens> {
-        let mut tokens = Tokens::default();
-        for (column, texts) in columns.iter().enumerate() {
-            let encodings = self.encodings(texts, Role::of_column(column))?;
-            tokens.truncated += encodings.truncated;
-            tokens.columns.push(PackedBatch::new(encodings.ids));
-        }
-        Ok(tokens)
+        Tokens::of_texts(columns, |texts, role| self.encodings(texts, role))
     }
 
     fn forward(&self, part: &Part, activations: &mut Activations) -> Result<Outputs> {

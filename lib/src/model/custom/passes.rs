@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor, Var};
 use super::{CustomConfig, CustomModel, HEAD};
 use crate::loss::Scoring;
 use crate::model::interface::{HeadInputs, check_length, with_encoder};
-use crate::model::{Model, Outputs, Part, Role, Tokens};
+use crate::model::{Model, Outputs, Part, Tokens};
 use crate::nn::{Activations, PackedBatch, Read};
 use crate::{Error, Result};
 
@@ -18,13 +18,7 @@ struct Kept {
 
 impl Model for CustomModel {
     fn tokenize(&self, columns: &[Vec<&str>]) -> Result<Tokens> {
-        let mut tokens = Tokens::default();
-        for (column, texts) in columns.iter().enumerate() {
-            let encodings = self.encodings(texts, Role::of_column(column))?;
-            tokens.truncated += encodings.truncated;
-            tokens.columns.push(PackedBatch::new(encodings.ids));
-        }
-        Ok(tokens)
+        Tokens::of_texts(columns, |texts, role| self.encodings(texts, role))
     }
 
     fn forward(&self, part: &Part, activations: &mut Activations) -> Result<Outputs> {

@@ -5,19 +5,13 @@ use crate::Result;
 use crate::loss::{Scoring, Similarity};
 use crate::model::interface::{check_length, with_encoder};
 use crate::model::sides::sides;
-use crate::model::{Model, Outputs, Part, Role, Tokens};
-use crate::nn::{Activations, PackedBatch, Winners, WordTable};
+use crate::model::{Model, Outputs, Part, Tokens};
+use crate::nn::{Activations, Winners, WordTable};
 use crate::text::Tokenizer;
 
 impl Model for Splade {
     fn tokenize(&self, columns: &[Vec<&str>]) -> Result<Tokens> {
-        let mut tokens = Tokens::default();
-        for (column, texts) in columns.iter().enumerate() {
-            let encodings = self.encodings(texts, Role::of_column(column))?;
-            tokens.truncated += encodings.truncated;
-            tokens.columns.push(PackedBatch::new(encodings.ids));
-        }
-        Ok(tokens)
+        Tokens::of_texts(columns, |texts, role| self.encodings(texts, role))
     }
 
     fn forward(&self, part: &Part, activations: &mut Activations) -> Result<Outputs> {

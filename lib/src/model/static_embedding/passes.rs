@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{StaticEmbedding, StaticEmbeddingConfig};
 use crate::loss::Scoring;
 use crate::model::interface::check_length;
-use crate::model::{Model, Outputs, Part, Role, Tokens};
+use crate::model::{Model, Outputs, Part, Tokens};
 use crate::nn::{Activations, PackedBatch, Parameters, bag};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
@@ -22,13 +22,7 @@ const SHORTEST: f32 = 1e-12;
 
 impl Model for StaticEmbedding {
     fn tokenize(&self, columns: &[Vec<&str>]) -> Result<Tokens> {
-        let mut tokens = Tokens::default();
-        for (column, texts) in columns.iter().enumerate() {
-            let encodings = self.encodings(texts, Role::of_column(column))?;
-            tokens.truncated += encodings.truncated;
-            tokens.columns.push(PackedBatch::new(encodings.ids));
-        }
-        Ok(tokens)
+        Tokens::of_texts(columns, |texts, role| self.encodings(texts, role))
     }
 
     fn forward(&self, part: &Part, _: &mut Activations) -> Result<Outputs> {

@@ -10,19 +10,13 @@ use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::interface::{LORA, check_length};
 use crate::model::sides::sides;
 use crate::model::{BiEncoder, Model, Outputs, Part, Role, Tokens};
-use crate::nn::{Activations, PackedBatch, Parameters, Prefixed};
+use crate::nn::{Activations, Parameters, Prefixed};
 use crate::text::Tokenizer;
 use crate::{Error, Result, folder};
 
 impl Model for TwoTowers {
     fn tokenize(&self, columns: &[Vec<&str>]) -> Result<Tokens> {
-        let mut tokens = Tokens::default();
-        for (column, texts) in columns.iter().enumerate() {
-            let encodings = self.encodings(texts, Role::of_column(column))?;
-            tokens.truncated += encodings.truncated;
-            tokens.columns.push(PackedBatch::new(encodings.ids));
-        }
-        Ok(tokens)
+        Tokens::of_texts(columns, |texts, role| self.encodings(texts, role))
     }
 
     fn forward(&self, part: &Part, activations: &mut Activations) -> Result<Outputs> {
