@@ -86,6 +86,8 @@ mod sum;
 mod triplet;
 mod xtr;
 
+use std::sync::Arc;
+
 use candle_core::{DType, Tensor};
 use serde_json::Value;
 
@@ -224,6 +226,21 @@ fn not_negative(field: &'static str, value: f64) -> Result<()> {
 /// The value of a scalar.
 pub(crate) fn scalar(value: &Tensor) -> Result<f64> {
     Ok(value.to_dtype(DType::F64)?.to_scalar()?)
+}
+
+/// The layers that any of the losses needs.
+fn prior_layers_of_any<'a>(
+    losses: impl Iterator<Item = &'a Arc<dyn Loss>>,
+    layers: usize,
+    rng: &mut Philox,
+) -> Result<Vec<usize>> {
+    let mut all = Vec::new();
+    for loss in losses {
+        all.extend(loss.prior_layers(layers, rng)?);
+    }
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
 }
 
 /// The weighted sum.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use serde_json::{Value, json};
 
-use super::{Batch, Loss, LossParameter, Needs, Term};
+use super::{Batch, Loss, LossParameter, Needs, Term, prior_layers_of_any};
 use crate::random::Philox;
 use crate::{Error, Result};
 
@@ -109,13 +109,7 @@ impl Loss for PerSet {
 
     /// Those that any of them wants.
     fn prior_layers(&self, layers: usize, rng: &mut Philox) -> Result<Vec<usize>> {
-        let mut all = Vec::new();
-        for (_, loss) in &self.0 {
-            all.extend(loss.prior_layers(layers, rng)?);
-        }
-        all.sort_unstable();
-        all.dedup();
-        Ok(all)
+        prior_layers_of_any(self.0.iter().map(|(_, loss)| loss), layers, rng)
     }
 
     fn needs(&self) -> Needs {

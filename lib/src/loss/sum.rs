@@ -14,7 +14,7 @@ use super::{
     ContrastiveTensionInBatchNegatives, CosineSimilarity, CrossEntropy, Custom, DistillKLDiv, EmbedDistill, Flops,
     GISTEmbed, GlobalOrthogonalRegularization, InfoNCE, LambdaLoss, ListMLE, ListNet, Loss, LossParameter, MSE,
     MarginMSE, Matryoshka, MegaBatchMargin, MultipleNegativesRanking, NTXent, Needs, OnlineContrastive, PListMLE,
-    RankNet, Reads, Softmax, SpladeLoss, Term, Triplet, total,
+    RankNet, Reads, Softmax, SpladeLoss, Term, Triplet, prior_layers_of_any, total,
 };
 use crate::Result;
 use crate::error::expect;
@@ -80,13 +80,7 @@ impl Loss for Sum {
 
     /// Those that any of them wants.
     fn prior_layers(&self, layers: usize, rng: &mut Philox) -> Result<Vec<usize>> {
-        let mut all = Vec::new();
-        for (_, loss) in &self.0 {
-            all.extend(loss.prior_layers(layers, rng)?);
-        }
-        all.sort_unstable();
-        all.dedup();
-        Ok(all)
+        prior_layers_of_any(self.0.iter().map(|(_, loss)| loss), layers, rng)
     }
 
     /// What all of them need.
