@@ -8,7 +8,7 @@ use kensaku::prelude::*;
 
 use crate::{SEED, Task};
 
-/// Every which document gives a claim of its own.
+/// Every n-th document also gives a claim.
 const CLAIMS: usize = 2;
 
 /// Starts from the bi-encoder that `bi` has saved, finds the positive among BM25's hits, and orders them as the bi-encoder does.
@@ -54,8 +54,8 @@ pub fn run(task: &Task) -> Result<()> {
     task.report("reranked", &model.rerank(&found, &test.queries, &data.corpus, 100)?)
 }
 
-/// The last sentences of abstracts as claims, and what they are of: more to learn from. The model reads documents only as far as
-/// to their middle, most often.
+/// The last sentences of abstracts as claims, each relevant to its own abstract: more training data. Documents are mostly cut
+/// before their last sentence.
 fn conclusions(corpus: &Corpus) -> Result<(Queries, Qrels)> {
     let (mut ids, mut claims, mut qrels) = (Vec::new(), Vec::new(), Qrels::new());
     for (id, text) in corpus.iter_ids().zip(corpus.iter_texts()).step_by(CLAIMS) {

@@ -33,7 +33,7 @@ pub struct MineConfig {
     pub max_score: Option<f64>,
     /// Shuts out a document that scores less than this. Default none.
     pub min_score: Option<f64>,
-    /// Shuts out a document unless it scores at least this less than the query's lowest positive. Default none.
+    /// Shuts out a document unless its score is lower than that of the query's lowest positive by at least this. Default none.
     pub absolute_margin: Option<f64>,
     /// Shuts out a document that scores above `p - |p| margin`, where `p` is the score of the query's lowest positive. 0.05
     /// is 95 % of it. Default none.

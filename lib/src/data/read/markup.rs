@@ -91,7 +91,7 @@ pub(super) fn attribute(tag: &str, name: &str) -> Option<String> {
     }
 }
 
-/// Without tags, each of which is a space, and with the characters that entities stand for; white space at both ends goes.
+/// The text without markup: a tag becomes a space, an entity its character. It is trimmed.
 pub(super) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -20,7 +20,7 @@ const LONGEST: usize = 1 << 30;
 ///
 /// `doc_id` is the text of `<DOCNO>`, `title` that of the first of `<TITLE>`, `<HEADLINE>`, `<HEAD>`, `<HL>`, `<TTL>` and
 /// `<TI>` that has any, else null. `text` is that of all `<TEXT>`s, or, of a document without one, all that is beside id
-/// and title. Tags in it are spaces, entities are the characters that they stand for. Text outside of a document, one
+/// and title. Tags become spaces, entities their characters. Text outside of a document, one
 /// without an id and one that does not end are errors with their line.
 ///
 /// ```

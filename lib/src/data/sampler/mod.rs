@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(plan_batches(&[], 2, true, 1, 0).unwrap(), [] as [Vec<usize>; 0]);
     }
 
-    /// What earlier versions drew: a training that was begun goes on.
+    /// The order of earlier versions, so that their trainings can be resumed.
     #[test]
     fn an_order_is_for_good() {
         let columns = [["a", "b", "a", "c", "d", "a", "e", "f"]].map(Texts::from_iter);

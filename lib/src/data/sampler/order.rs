@@ -38,7 +38,7 @@ impl Groups {
 }
 
 impl Order {
-    /// Bytes stand for tokens: in any script they are about proportional, and counted at once.
+    /// By bytes, which are roughly proportional to tokens in any script, and need no tokenizer.
     pub(super) fn lengths(columns: &[Texts]) -> Self {
         let rows = columns.iter().map(Texts::len).min().unwrap_or(0);
         let bytes = |row| columns.iter().map(|column| column[row].len()).sum::<usize>();
@@ -91,7 +91,7 @@ impl Order {
 }
 
 /// Two rows of a class make a group, three at the end of a class with an odd number. The groups of a class are evenly
-/// spread over the epoch, so that each batch holds many classes. Of rows that share a text each is a group of its own.
+/// spread over the epoch, so that each batch holds many classes. Each row that shares a text with another one is a group by itself.
 fn spread(rows: Vec<u32>, classes: &[u32], repeats: Option<&Repeats>, rng: &mut Philox) -> Groups {
     // Place in the epoch, first row, rows.
     let mut groups: Vec<(f64, usize, usize)> = Vec::with_capacity(rows.len() / 2 + 1);

@@ -38,7 +38,7 @@ pub(super) struct Frequencies {
     pub(super) large: Array<u32>,
 }
 
-/// What stands for this count and all above.
+/// Marks a count of 255 or more.
 pub(super) const MANY: u8 = u8::MAX;
 
 impl Frequencies {

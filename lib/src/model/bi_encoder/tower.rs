@@ -22,7 +22,7 @@ impl BiEncoder {
         self.on(&self.encoder.parameters().values)
     }
 
-    /// On those of another table, in the order of its own.
+    /// With the numbers of another table, laid out as its own.
     pub(in crate::model) fn on<'a>(&'a self, table: &'a [f32]) -> Tower<'a> {
         Tower { model: self, table }
     }
