@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use kensaku::model::{BiEncoder, ColBert, CrossEncoder, Splade};
+use kensaku::model::{BiEncoder, ColBert, CrossEncoder, Role, Splade, StaticEmbedding, TwoTowers};
 use serde_json::json;
 
 use super::fake::FakeHub;
-use super::{NAME, bi_encoder, colbert, cross_encoder, hub_with_model, message, numbers, splade};
+use super::{
+    NAME, TEXTS, bi_encoder, colbert, cross_encoder, hub_with_model, message, numbers, splade, static_embedding,
+    two_towers,
+};
 use crate::shared::{Trials, test};
 
 pub fn trials() -> Trials {
@@ -65,6 +68,8 @@ fn architectures() {
     add("org/cross", &|dir| cross_encoder().save(dir));
     add("org/colbert", &|dir| colbert().save(dir));
     add("org/splade", &|dir| splade().save(dir));
+    add("org/static", &|dir| static_embedding().save(dir));
+    add("org/towers", &|dir| two_towers().save(dir));
     within(&fake, || {
         assert_eq!(numbers(&BiEncoder::load("org/bi").unwrap()), numbers(&bi_encoder()));
         assert_eq!(numbers(&BiEncoder::load("org/bi@v1").unwrap()), numbers(&bi_encoder()));
@@ -75,6 +80,13 @@ fn architectures() {
         assert_eq!(ranked(&ColBert::load("org/colbert").unwrap()), ranked(&colbert()));
         let words = |model: &Splade| model.decode(&model.encode_texts(&["a red house"]).unwrap(), 3);
         assert_eq!(words(&Splade::load("org/splade").unwrap()), words(&splade()));
+        let vectors = |model: &StaticEmbedding| model.encode_texts(&TEXTS).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(vectors(&StaticEmbedding::load("org/static").unwrap()), vectors(&static_embedding()));
+        let sides = |model: &TwoTowers| {
+            [Role::Query, Role::Doc].map(|role| model.encode(&TEXTS, role).unwrap().to_vec2::<f32>().unwrap())
+        };
+        assert_eq!(sides(&TwoTowers::load("org/towers").unwrap()), sides(&two_towers()));
+        assert_ne!(sides(&two_towers())[0], sides(&two_towers())[1]);
         // Heads on the encoder of another model.
         assert!(CrossEncoder::from_encoder("org/bi", 1, 1).is_ok());
         // What is not of this architecture is refused by its settings.

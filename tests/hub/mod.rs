@@ -14,6 +14,7 @@ use std::path::Path;
 
 use kensaku::model::{
     BiEncoder, BiEncoderConfig, ColBert, ColBertConfig, CrossEncoder, CrossEncoderConfig, Splade, SpladeConfig,
+    StaticEmbedding, StaticEmbeddingConfig, TwoTowers,
 };
 use kensaku::nn::BertConfig;
 use kensaku::text::{Tokenizer, WordPieceConfig};
@@ -62,6 +63,16 @@ fn colbert() -> ColBert {
 
 fn splade() -> Splade {
     Splade::new(encoder(), tokenizer(), SpladeConfig::default(), 1).unwrap()
+}
+
+fn static_embedding() -> StaticEmbedding {
+    StaticEmbedding::new(8, tokenizer(), StaticEmbeddingConfig::default(), 1).unwrap()
+}
+
+/// The towers have weights and files of the same names.
+fn two_towers() -> TwoTowers {
+    let query = BiEncoder::new(encoder(), tokenizer(), BiEncoderConfig::default(), 2).unwrap();
+    TwoTowers::new(query, bi_encoder()).unwrap()
 }
 
 fn numbers(model: &BiEncoder) -> Vec<Vec<f32>> {

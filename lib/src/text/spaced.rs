@@ -56,13 +56,13 @@ impl Tokenizer {
         max_length: usize,
     ) -> Result<Vec<(Vec<u32>, bool)>> {
         let mut known = self.words.lock().unwrap_or_else(PoisonError::into_inner);
-        known.make_room();
+        let known = &mut *known;
         // What a short text has for its tokens; of a long one mostly the start is enough.
         let most = max_length.saturating_mul(BYTES_PER_TOKEN).max(SHORT_TEXT);
         let mut new = PlIndexSet::<&str>::default();
         let mut long = PlHashMap::<&str, Vec<u32>>::default();
         for word in texts.iter().flat_map(|text| words(start(text, most))) {
-            if known.find(word).is_none() {
+            if !known.keep(word) {
                 new.insert(word);
             }
         }
@@ -78,7 +78,6 @@ impl Tokenizer {
                 false => known.insert(word, &ids),
             }
         }
-        let known = &*known;
         let join = |text: &Cow<'_, str>| {
             let (part, mut ids) = (start(text, most), Vec::new());
             for word in words(part) {
@@ -97,7 +96,9 @@ impl Tokenizer {
             let own = &ids[..ids.len().min(max_length)];
             Ok(([before, own, after].concat(), ids.len() > max_length))
         };
-        texts.par_iter().with_min_len(16).map(join).collect()
+        let found = texts.par_iter().with_min_len(16).map(join).collect();
+        known.make_room();
+        found
     }
 }
 
@@ -120,15 +121,50 @@ const LONGEST: usize = 64;
 /// Texts whose new words are held at a time.
 const BLOCK: usize = 1024;
 
-/// How many words are remembered: most of those that texts are made of, in a third of a megabyte.
-const MOST: usize = 13_000;
+/// How many words a generation has.
+const MOST: usize = 7_168; // what a hash table of 8,192 places takes
 
 /// How many ids they may have.
-const MOST_IDS: usize = 1 << 17;
+const MOST_IDS: usize = 1 << 16;
 
-/// The ids of words that were met before: 30 bytes per word.
+/// The ids of words that were met before. The words of the last texts are kept, and those of the texts before: frequent
+/// words stay, whatever rare ones come between.
 #[derive(Default)]
 pub(super) struct Words {
+    last: Generation,
+    before: Generation,
+}
+
+impl Words {
+    fn find(&self, word: &str) -> Option<&[u32]> {
+        self.last.find(word).or_else(|| self.before.find(word))
+    }
+
+    /// Whether a word is known; then it stays for another generation.
+    fn keep(&mut self, word: &str) -> bool {
+        if self.last.find(word).is_some() {
+            return true;
+        }
+        let ids = self.before.find(word);
+        ids.map(|ids| self.last.insert(word, ids)).is_some()
+    }
+
+    /// Remembers a word that is not known yet.
+    fn insert(&mut self, word: &str, ids: &[u32]) {
+        self.last.insert(word, ids);
+    }
+
+    /// Forgets the generation before if there is a new one.
+    fn make_room(&mut self) {
+        if self.last.ends.len() > MOST || self.last.ids.len() > MOST_IDS {
+            self.before = std::mem::take(&mut self.last);
+        }
+    }
+}
+
+/// Words and their ids: 30 bytes per word.
+#[derive(Default)]
+struct Generation {
     /// The words one after the other, and where each ends.
     text: String,
     ends: Vec<u32>,
@@ -139,13 +175,12 @@ pub(super) struct Words {
     numbers: HashTable<u32>,
 }
 
-impl Words {
+impl Generation {
     fn find(&self, word: &str) -> Option<&[u32]> {
         let number = *self.numbers.find(hash(word), |number| self.word(*number) == word)?;
         Some(&self.ids[range(&self.id_ends, number)])
     }
 
-    /// Remembers a word that is not known yet.
     fn insert(&mut self, word: &str, ids: &[u32]) {
         let number = self.ends.len() as u32;
         self.text.push_str(word);
@@ -158,13 +193,6 @@ impl Words {
 
     fn word(&self, number: u32) -> &str {
         &self.text[range(&self.ends, number)]
-    }
-
-    /// Forgets all if it is much.
-    fn make_room(&mut self) {
-        if self.ends.len() > MOST || self.ids.len() > MOST_IDS {
-            *self = Self::default();
-        }
     }
 }
 
@@ -247,13 +275,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_forgotten_in_time() {
+    fn words_that_are_met_again_are_remembered() {
         let mut words = Words::default();
-        words.insert("a", &vec![7; MOST_IDS]);
-        words.make_room();
-        assert_eq!(words.find("a").unwrap().len(), MOST_IDS);
-        words.insert("b", &[1]);
-        words.make_room();
-        assert!(words.find("a").is_none() && words.find("b").is_none());
+        words.insert("often", &[1, 2]);
+        words.insert("once", &[3]);
+        for generation in 0..3 {
+            assert!(words.keep("often"));
+            words.insert(&format!("long {generation}"), &vec![7; MOST_IDS]);
+            words.make_room();
+            assert_eq!(words.find("often"), Some(&[1, 2][..]));
+            assert_eq!(words.find(&format!("long {generation}")).map(<[u32]>::len), Some(MOST_IDS));
+            assert_eq!(words.find("once").is_some(), generation == 0);
+        }
     }
 }
