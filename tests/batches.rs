@@ -36,8 +36,8 @@ fn torn(config: EncoderConfig) {
     assert!(error(|batch| batch.bounds = vec![]).contains("0 to 76, rising"));
     assert!(error(|batch| batch.bounds[1] = 9).contains("0 to 76, rising"));
     assert!(error(|batch| *batch.bounds.last_mut().unwrap() += 1).contains("0 to 76, rising"));
-    assert!(error(|batch| batch.positions.truncate(3)).contains("positions of a batch: found shape 3"));
-    assert!(error(|batch| batch.token_types.push(0)).contains("token types of a batch: found shape 77"));
+    assert!(error(|batch| batch.positions.truncate(3)).contains("positions of a batch: found 3"));
+    assert!(error(|batch| batch.token_types.push(0)).contains("token types of a batch: found 77"));
     assert!(error(|batch| batch.ids[5] = 1 << 20).contains("token id"));
     assert!(error(|batch| batch.ids.truncate(9)).contains("a batch"));
 }
@@ -60,7 +60,7 @@ fn blind(config: EncoderConfig) {
 fn out_of_range() {
     let encoder = Encoder::load(fixture("backbones/bert")).unwrap();
     let said = |batch: PackedBatch| encoder.forward(&batch, &mut Activations::inference()).unwrap_err().to_string();
-    assert!(said(PackedBatch::new([[2, 300]])).contains("found shape 300; expected below vocab_size = 300"));
+    assert!(said(PackedBatch::new([[2, 300]])).contains("found 300; expected below vocab_size = 300"));
     assert!(said(PackedBatch::new([[2; 65]])).contains("below max_position_embeddings = 64"));
     let mut batch = PackedBatch::new([[2, 3]]);
     batch.token_types[1] = 2;

@@ -84,7 +84,7 @@ pub enum Error {
     #[error("{}: {problem}; expected {expected}", path.display())]
     Index { path: PathBuf, problem: String, expected: String },
     /// Tensors whose shapes do not go together.
-    #[error("{what}: found shape {found}; expected {expected}")]
+    #[error("{what}: found {}{found}; expected {expected}", if found.starts_with('[') { "shape " } else { "" })]
     Shape { what: String, found: String, expected: String },
     /// A vector that cannot be searched with, or for.
     #[error("the vector of {kind} `{id}` is {problem}")]
@@ -99,12 +99,24 @@ pub enum Error {
     /// A trainable parameter that the loss does not reach.
     #[error("parameter `{parameter}` got no gradient: the loss does not depend on it")]
     MissingGradient { parameter: String },
+    /// A loss that depends on nothing that the model makes of the batch.
+    #[error("the model got no gradient: the loss depends on none of its outputs")]
+    DetachedLoss,
     /// A loss that uses a variable which is not trained.
     #[error(
         "the loss uses a candle `Var` that nothing trains: `loss::custom(..).parameter(\"name\", &value)?` trains it, and \
          `batch.parameter(\"name\")?` is its value; a constant is a `Tensor`"
     )]
     UntrainedVariable,
+    /// The same of a head.
+    #[error(
+        "the head uses a candle `Var` that nothing trains: `CustomHead::new(..).parameter(\"name\", &value)?` trains it, and \
+         `hidden.parameter(\"name\")?` is its value; a constant is a `Tensor`"
+    )]
+    UntrainedVariableOfHead,
+    /// A head that gives the encoder no gradient.
+    #[error("the head passes no gradient to the hidden states")]
+    DetachedHead,
     /// A loss or gradient that is NaN or infinite; `rows` of the training set made it, where they are known.
     #[error("step {step}: the {what} is {value}{}", of_rows(rows))]
     NotFinite { step: usize, what: String, value: f64, rows: Vec<usize> },
@@ -125,7 +137,7 @@ pub enum Error {
     Interrupted { during: &'static str },
 
     // === Libraries below ===
-    #[error(transparent)]
+    #[error("{}", without_backtrace(&.0.to_string()))]
     Candle(#[from] candle_core::Error),
     #[error(transparent)]
     Polars(#[from] polars::error::PolarsError),
@@ -150,7 +162,10 @@ impl Error {
             Self::Io { .. } => "relative paths start in the folder of the notebook",
             Self::MissingSource { .. } => "run `cargo fetch` in kensaku's folder",
             Self::NothingJudged { .. } => "a run and its judgements have to name queries by the same ids",
-            Self::MissingGradient { .. } | Self::CutGradient { .. } => {
+            Self::DetachedHead => {
+                "compute what it makes with candle's operations, from `hidden.states`, without `detach`"
+            }
+            Self::MissingGradient { .. } | Self::DetachedLoss | Self::CutGradient { .. } => {
                 "compute the loss with candle's operations, from what the model gives, without `detach`"
             }
             Self::NotFinite { .. } => "lower the learning rate, or look at the texts of this step",
@@ -191,6 +206,19 @@ fn short(text: &str) -> Cow<'_, str> {
         Some((end, _)) => format!("{}.. ({} characters)", &text[..end], text.chars().count()).into(),
         None => text.into(),
     }
+}
+
+/// What candle says, less the frames of its stack.
+fn without_backtrace(text: &str) -> &str {
+    let is_frame = |line: &str| line.trim_start().split_once(": ").is_some_and(|(number, _)| number == "0");
+    let mut end = 0;
+    for line in text.split_inclusive('\n') {
+        if end > 0 && is_frame(line) {
+            break;
+        }
+        end += line.len();
+    }
+    text[..end].trim_end()
 }
 
 /// The rows a message names; of many the first ones.

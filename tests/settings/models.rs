@@ -125,7 +125,7 @@ pub(super) fn lengths() {
     let mut activations = Activations::training();
     let short = Part { columns: vec![0], ..part.clone() };
     let error = model.forward(&short, &mut activations).unwrap_err().to_string();
-    assert_eq!(error, "columns of the sequences: found shape 1; expected 2");
+    assert_eq!(error, "columns of the sequences: found 1; expected 2");
     let outputs = model.forward(&part, &mut activations).unwrap();
     assert!(model.backward(&part, &mut activations, &outputs, &[0.0; 32]).is_err());
     assert!(model.backward(&part, &mut activations, &outputs, &[0.0; 64]).is_ok());

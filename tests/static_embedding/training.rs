@@ -180,7 +180,7 @@ pub(super) fn odd() -> Result<()> {
     let mut activations = Activations::training();
     let part = Part { batch: PackedBatch::new([[100_000]]), columns: vec![0] };
     let error = model.forward(&part, &mut activations).unwrap_err().to_string();
-    assert!(error.starts_with("token id in a batch: found shape 100000"), "{error}");
+    assert!(error.starts_with("token id in a batch: found 100000"), "{error}");
     let part = Part { batch: PackedBatch { bounds: vec![0, 9], ..PackedBatch::new([[1]]) }, columns: vec![0] };
     assert!(model.forward(&part, &mut activations).is_err());
     assert_eq!(model.encode::<&str>(&[], Role::Plain)?.dims(), [0, 16]);

@@ -299,7 +299,8 @@ pub(super) fn validated() -> Result<()> {
         within("unit", (values[1].1 - 2.0).abs(), 1e-4);
         let preflight = trainer.preflight(&data)?.to_string();
         assert!(
-            preflight.contains("max_length = 20 tokens of a query or 32 of a document") || preflight.contains("memory")
+            preflight.contains("max_length = 20 tokens for queries and 32 for documents")
+                || preflight.contains("memory")
         );
         let card = trainer.card(&data)?;
         assert_eq!(card.training.unwrap().columns.len(), 2);

@@ -130,8 +130,9 @@ impl Batch {
         let found = self.parameters.iter().find(|(own, _)| own == name);
         found.map(|(_, value)| value).ok_or_else(|| {
             let names: Vec<_> = self.parameters.iter().map(|(name, _)| format!("`{name}`")).collect();
-            let own = if names.is_empty() { String::new() } else { format!("{}, or ", names.join(", ")) };
-            let expected = format!("{own}one that `loss::custom(..).parameter(\"{name}\", &value)?` adds");
+            let own = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+            let expected =
+                format!("a parameter of the loss{own}: `loss::custom(..).parameter(\"{name}\", &value)?` adds one");
             Error::Setting { field: "parameter", value: name.to_owned(), expected }
         })
     }

@@ -220,11 +220,37 @@ terms!(
 
 impl fmt::Debug for Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (weight, loss)) in self.0.iter().enumerate() {
-            let name = loss.needs().name;
-            let name = if name.is_empty() { "a closure" } else { name };
-            write!(f, "{}{weight} * {name}", if index == 0 { "" } else { " + " })?;
-        }
-        Ok(())
+        let mut terms = Vec::new();
+        spoken(1.0, "", &self.settings(), &mut terms);
+        f.write_str(&terms.join(" + "))
+    }
+}
+
+/// Each term with its weight; a sum in a sum is its terms.
+fn spoken(weight: f64, name: &str, settings: &Value, terms: &mut Vec<String>) {
+    let Some(sum) = settings["sum"].as_array() else {
+        terms.push(format!("{weight} * {}", if name.is_empty() { "a closure" } else { name }));
+        return;
+    };
+    for term in sum {
+        let own = term["weight"].as_f64().unwrap_or(f64::NAN);
+        spoken(weight * own, term["name"].as_str().unwrap_or_default(), &term["settings"], terms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loss::custom;
+
+    #[test]
+    fn a_sum_is_printed_term_by_term() {
+        let own = || custom(|batch| Ok(batch.scores()?.mean_all()?));
+        let sum = 0.5 * MultipleNegativesRanking::default() + 0.25 * own();
+        assert_eq!(format!("{sum:?}"), "0.5 * MultipleNegativesRanking + 0.25 * a closure");
+        assert_eq!(
+            format!("{:?}", 0.5 * (own() + 0.5 * sum)),
+            "0.5 * a closure + 0.125 * MultipleNegativesRanking + 0.0625 * a closure"
+        );
     }
 }

@@ -210,6 +210,17 @@ impl Parameters {
 /// The size only: millions of numbers are no message.
 impl fmt::Debug for Parameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Parameters ({} numbers in {} tensors)", self.len(), self.entries.len())
+        const MOST: usize = 8;
+        write!(f, "Parameters ({} numbers in {} tensors", self.len(), self.entries.len())?;
+        // The few of a loss, say.
+        for (index, Parameter { name, shape, range, .. }) in self.entries.iter().take(MOST).enumerate() {
+            write!(f, "{}{name}", if index == 0 { ": " } else { ", " })?;
+            match self.values.get(range.clone()) {
+                Some([value]) if shape.is_empty() => write!(f, " = {value}")?,
+                _ => write!(f, " {shape:?}")?,
+            }
+        }
+        let more = if self.entries.len() > MOST { ", .." } else { "" };
+        write!(f, "{more})")
     }
 }

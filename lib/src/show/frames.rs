@@ -8,7 +8,7 @@ use super::{Message, Show};
 use crate::data::{Corpus, Qrels, Queries, TrainingSet};
 use crate::eval::{Report, Run};
 use crate::index::Explanation;
-use crate::train::Preflight;
+use crate::train::{Evaluation, Preflight, Step};
 
 /// A table of the first and last rows, with the type under each column's name.
 impl Show for DataFrame {
@@ -131,6 +131,19 @@ impl Show for Preflight {
             ),
             Err(_) => message,
         }
+    }
+}
+
+/// A line, and one for its validation.
+impl Show for Step {
+    fn bundle(&self) -> Message {
+        Message::text(self.to_string())
+    }
+}
+
+impl Show for Evaluation {
+    fn bundle(&self) -> Message {
+        Message::text(self.to_string())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::PoisonError;
+use std::sync::TryLockError;
 
 use hashbrown::HashTable;
 use polars::prelude::{PlHashMap, PlIndexSet};
@@ -55,8 +55,15 @@ impl Tokenizer {
         [before, after]: [&[u32]; 2],
         max_length: usize,
     ) -> Result<Vec<(Vec<u32>, bool)>> {
-        let mut known = self.words.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = &mut *known;
+        // Whoever waited here for a thread of the pool, which waits for its own work below, might wait for ever: another
+        // call at the same time does without.
+        let (mut held, mut own) = (None, Words::default());
+        match self.words.try_lock() {
+            Ok(words) => held = Some(words),
+            Err(TryLockError::Poisoned(error)) => held = Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        let known = held.as_deref_mut().unwrap_or(&mut own);
         // What a short text has for its tokens; of a long one mostly the start is enough.
         let most = max_length.saturating_mul(BYTES_PER_TOKEN).max(SHORT_TEXT);
         let mut new = PlIndexSet::<&str>::default();
@@ -272,6 +279,18 @@ mod tests {
             }
         }
         assert_eq!(tokenizer.encode(&texts, 50).unwrap().truncated, 1);
+    }
+
+    #[test]
+    fn calls_from_many_threads_do_not_wait_for_each_other() {
+        let config = WordPieceConfig { min_frequency: 1, ..Default::default() };
+        let tokenizer = Tokenizer::train_wordpiece(&["a red house"], &config).unwrap();
+        let texts: Vec<String> = (0..6_000).map(|n| format!("a{n} red{n} house")).collect();
+        let whole = tokenizer.encode(&texts, 50).unwrap().ids;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+        let found: Vec<_> =
+            pool.install(|| texts.par_chunks(100).flat_map(|texts| tokenizer.encode(texts, 50).unwrap().ids).collect());
+        assert_eq!(found, whole);
     }
 
     #[test]

@@ -146,7 +146,7 @@ pub(super) fn check_variables(loss: &dyn Loss, batch: &Batch) -> Result<()> {
 
 /// The error for a loss of which no output of the model is a part.
 pub(super) fn nothing_reached() -> Error {
-    Error::MissingGradient { parameter: "outputs of the model".to_owned() }
+    Error::DetachedLoss
 }
 
 /// An error if the gradient of the vectors is not zero, but that of a parameter is: it would never train. One that

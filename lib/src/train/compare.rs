@@ -20,11 +20,11 @@ use crate::{Error, Result, interrupt};
 /// How losses are compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CompareConfig {
-    /// Steps of each training.
+    /// Steps of each training. Default 100.
     pub steps: usize,
-    /// The share of the examples that is held out for the measure.
+    /// The share of the examples that is held out for the measure. Default 0.1.
     pub held_out: f64,
-    /// How often it is measured, besides before the first step and after the last.
+    /// How often it is measured, besides before the first step and after the last. Default 10.
     pub measurements: usize,
     /// How each model is trained; `epochs`, `total_steps`, `checkpoint` and `validation` follow from the rest.
     pub train: TrainConfig,

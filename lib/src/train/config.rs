@@ -8,16 +8,16 @@ use crate::error::expect;
 use crate::nn::Memory;
 
 /// How a model is trained. The defaults fine-tune a pretrained encoder; a small one from scratch wants a
-/// `learning_rate` of 1e-3.
+/// `learning_rate` of 1e-3, a [`StaticEmbedding`](crate::model::StaticEmbedding) one of 0.05 to 0.2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainConfig {
-    /// Examples per batch; a training set with fewer is one batch.
+    /// Examples per batch; a training set with fewer is one batch. Default 32.
     pub batch_size: usize,
     /// Batches per step: their gradients add up, each weighed by its examples, so a step's gradient is that of
     /// one batch of `accumulate * batch_size` examples for every loss that is a mean over examples. A loss
     /// with in-batch negatives sees those of each batch alone: for more of them, raise `batch_size` and set
-    /// `micro_batch`.
+    /// `micro_batch`. Default 1.
     #[doc(alias = "gradient_accumulation_steps")]
     pub accumulate: usize,
     /// Texts or tokens that pass through the encoder at a time, for batches that memory does not hold at
@@ -27,12 +27,13 @@ pub struct TrainConfig {
     /// What waits for the backward pass, and how: less memory for more time, or fewer bits.
     #[doc(alias = "gradient_checkpointing")]
     pub memory: Memory,
-    /// Passes over the training set.
+    /// Passes over the training set. Default 1.
     pub epochs: usize,
-    /// The peak of the schedule.
+    /// The peak of the schedule. Default 5e-5.
     pub learning_rate: f64,
+    /// How the learning rate falls after the warm-up. Default linearly, to 0.
     pub schedule: Schedule,
-    /// The share of all steps during which the learning rate rises.
+    /// The share of all steps during which the learning rate rises. Default 0.1.
     pub warmup: f64,
     /// The same as a number of steps, which takes precedence.
     pub warmup_steps: Option<usize>,
@@ -43,7 +44,7 @@ pub struct TrainConfig {
     /// the norm of the gradient. They save memory, having no moments, and time: the backward pass ends at the lowest
     /// layer that is trained.
     pub freeze: Vec<String>,
-    /// Keep examples that share a text out of one batch: it would be its own negative.
+    /// Keep examples that share a text out of one batch: it would be its own negative. Default true.
     pub no_duplicates: bool,
     /// Examples come in pairs of one class, and batches hold several classes, as losses need that look for triplets within
     /// a batch ([`BatchHardTriplet`](crate::loss::BatchHardTriplet) and its like): in each batch an example has another one
@@ -55,18 +56,19 @@ pub struct TrainConfig {
     /// batches at a time, drawn at random, are sorted by length in bytes, and the batches are shuffled. For losses with
     /// in-batch negatives these are of like length, too.
     pub group_by_length: bool,
-    /// Drop activations at the rates in the encoder's configuration.
+    /// Drop activations at the rates in the encoder's configuration. Default true.
     pub dropout: bool,
-    /// Determines the order of examples and dropout.
+    /// Determines the order of examples and dropout. Default 42.
     pub seed: u64,
     /// The number of steps that the schedule spans, over all training sets and steps by hand. `None`: the steps on a
     /// training set are its schedule ([`Trainer::steps`](super::Trainer::steps)), and before those, steps by hand
     /// ([`Trainer::step`](super::Trainer::step)) stay at the peak if the schedule is one that ends.
     pub total_steps: Option<usize>,
+    /// The rule that moves the parameters. Default AdamW as PyTorch has it.
     pub optimizer: OptimizerConfig,
-    /// The gradient is scaled down to this norm over all parameters; `None` for no limit.
+    /// The gradient is scaled down to this norm over all parameters; `None` for no limit. Default 1.
     pub max_grad_norm: Option<f64>,
-    /// The norm that is limited.
+    /// The norm that is limited. Default L2.
     pub clip_norm: GradNorm,
     /// Where checkpoints go; `None` for none.
     pub checkpoint: Option<CheckpointConfig>,
@@ -116,7 +118,9 @@ impl TrainConfig {
 
     /// The steps of the warm-up.
     pub(super) fn warmup_of(&self, total: usize) -> usize {
-        self.warmup_steps.unwrap_or((self.warmup * total as f64).ceil() as usize)
+        // The only step of a short training would be one at the rate 0.
+        let share = if total > 1 { (self.warmup * total as f64).ceil() as usize } else { 0 };
+        self.warmup_steps.unwrap_or(share)
     }
 
     /// An error that names the first setting that makes no sense.

@@ -45,13 +45,13 @@ const DIRECTIONS: usize = 12;
 /// squared length of what is wrong.
 ///
 /// The embeddings are doubles, so that a right gradient is right to [`GradCheck::limit`] = 1e-5. A loss that
-/// mixes in single-precision tensors of its own is checked in single precision, where rounding hides what is
+/// mixes in single-precision tensors of its own, or converts to single precision, is checked in single precision, where rounding hides what is
 /// below 5e-2 of the gradient, or below 1e-4 or so of the loss: take a model that is not trained yet, and few
 /// examples. A loss with a kink (a margin, an absolute value) may deviate if an example lies on it, and one
 /// that detaches a part on purpose (weights by hardness) does deviate.
 ///
 /// Fails with [`Error::CutGradient`] if the loss depends on a column to which no gradient comes back, and with
-/// [`Error::MissingGradient`] if it depends on none.
+/// [`Error::DetachedLoss`] if it depends on none.
 ///
 /// ```no_run
 /// # use kensaku::prelude::*;
@@ -92,7 +92,7 @@ pub fn grad_check(model: &dyn Model, loss: &dyn Loss, batch: &TokenBatch) -> Res
         Ok::<_, Error>(inputs)
     };
     let doubles = inputs(DType::F64)?;
-    let precise = value(&tensors(&doubles)).is_ok();
+    let precise = is_precise(value(&tensors(&doubles)));
     let (inputs, precision) = if precise { (doubles, DType::F64) } else { (inputs(DType::F32)?, DType::F32) };
 
     check_variables(loss, &seen(&tensors(&inputs))?)?;
@@ -118,6 +118,11 @@ pub fn grad_check(model: &dyn Model, loss: &dyn Loss, batch: &TokenBatch) -> Res
     Ok(GradCheck { loss: base, columns: checks, precision })
 }
 
+/// Whether a function of doubles gives one.
+fn is_precise(value: Result<Tensor>) -> bool {
+    value.is_ok_and(|value| value.dtype() == DType::F64)
+}
+
 /// The gradient of a head that is a closure, of its outputs times random numbers.
 fn check_head(head: &HeadInputs) -> Result<Vec<ColumnCheck>> {
     let HeadInputs { head, states, bounds, parameters } = head;
@@ -134,7 +139,7 @@ fn check_head(head: &HeadInputs) -> Result<Vec<ColumnCheck>> {
         all.map(|value| Ok(Var::from_tensor(&value.to_dtype(dtype)?)?)).collect::<Result<Vec<Var>>>()
     };
     let doubles = inputs(DType::F64)?;
-    let precise = value(&tensors(&doubles)).is_ok();
+    let precise = is_precise(value(&tensors(&doubles)));
     let (inputs, precision) = if precise { (doubles, DType::F64) } else { (inputs(DType::F32)?, DType::F32) };
     let names = std::iter::once(("hidden states".to_owned(), "hidden states".to_owned()))
         .chain(parameters.iter().map(|(name, _)| (format!("head.{name}"), format!("parameter `head.{name}`"))));

@@ -132,8 +132,8 @@ pub(super) fn table(loss: &dyn Loss, width: usize, seed: u64) -> Result<(Paramet
         if !names.insert(parameter.name.clone()) {
             return Err(Error::Setting {
                 field: "loss",
-                value: format!("two parameters `{}`", parameter.name),
-                expected: "names that differ".to_owned(),
+                value: format!("one with two parameters `{}`", parameter.name),
+                expected: "another name for one of them".to_owned(),
             });
         }
         let name = format!("{PREFIX}{}", parameter.name);

@@ -66,7 +66,7 @@ impl ModelCard {
         let mut text = self.front_matter(kind).to_string();
         let title = self.title.clone().unwrap_or_else(|| match &self.base_model {
             Some(base) => format!("{} based on {base}", kind.class),
-            None => format!("{} model", kind.class),
+            None => format!("{} model", kind.class.trim_end_matches(" model")),
         });
         text += &format!("\n# {title}\n\n{}\n", self.first_paragraph(kind));
         if !self.description.trim().is_empty() {

@@ -9,9 +9,10 @@ use crate::Result;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CrossEncoderConfig {
-    /// Longer pairs are cut to this many tokens, special ones included: the longer text loses its end.
+    /// Longer pairs are cut to this many tokens, special ones included: the longer text loses its end. Default 256.
     pub max_length: usize,
-    /// From the model's numbers to what `predict` returns. Losses see the numbers as they are.
+    /// From the model's numbers to what `predict` returns. Losses see the numbers as they are. Default
+    /// [`Activation::Sigmoid`], as in sentence-transformers for one label.
     pub activation: Activation,
     /// Tokens in one forward pass of `predict`.
     pub encode_tokens: usize,

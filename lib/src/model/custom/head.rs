@@ -59,8 +59,8 @@ impl CustomHead {
     pub fn parameter(mut self, name: impl Into<String>, value: &Tensor) -> Result<Self> {
         let name = name.into();
         if self.parameters.iter().any(|(known, _)| *known == name) {
-            let expected = "names that differ".to_owned();
-            return Err(Error::Setting { field: "name", value: format!("two parameters `{name}`"), expected });
+            let expected = "another name: the head has a parameter of this one".to_owned();
+            return Err(Error::Setting { field: "name", value: name, expected });
         }
         self.parameters.push((name, value.detach().to_device(&Device::Cpu)?.to_dtype(DType::F32)?));
         Ok(self)
@@ -85,6 +85,10 @@ impl CustomHead {
         let states: Vec<f32> = (0..tokens * width).map(|place| (place % 7) as f32 / 7.0).collect();
         let states = Tensor::from_vec(states, (tokens, width), &Device::Cpu)?;
         let outputs = self.outputs(&states, &bounds)?;
+        if outputs.track_op() {
+            // Of constants alone.
+            return Err(Error::UntrainedVariableOfHead);
+        }
         match outputs.dims() {
             [2, dim] if *dim > 0 => Ok((*dim, false)),
             [5, dim] if *dim > 0 => Ok((*dim, true)),
@@ -107,14 +111,22 @@ impl Hidden<'_> {
     pub fn parameter(&self, name: &str) -> Result<&Tensor> {
         let found = self.parameters.iter().find(|(own, _)| own == name);
         found.map(|(_, value)| value).ok_or_else(|| {
-            let expected = format!("one that `CustomHead::new(..).parameter(\"{name}\", &value)?` adds");
+            let expected =
+                format!("a parameter of the head: `CustomHead::new(..).parameter(\"{name}\", &value)?` adds it");
             Error::Setting { field: "parameter", value: name.to_owned(), expected }
         })
     }
 
     /// A vector for each text, from its own hidden states: `(tokens, H)` -> `(dim,)`.
     pub fn each(&self, vector: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
-        let own = |ends: &[usize]| vector(&self.states.narrow(0, ends[0], ends[1] - ends[0])?);
+        let own = |ends: &[usize]| {
+            let vector = vector(&self.states.narrow(0, ends[0], ends[1] - ends[0])?)?;
+            if vector.rank() == 1 {
+                return Ok(vector);
+            }
+            let (what, found) = ("the vector of a text".to_owned(), format!("{:?}", vector.dims()));
+            Err(Error::Shape { what, found, expected: "(dim,), such as `.mean(0)?` makes of its tokens".to_owned() })
+        };
         Ok(Tensor::stack(&self.bounds.windows(2).map(own).collect::<Result<Vec<_>>>()?, 0)?)
     }
 }

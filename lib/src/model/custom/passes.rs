@@ -60,8 +60,7 @@ impl Model for CustomModel {
             let sums = self.encoder.parameters_mut().grad_mut(&name)?;
             sums.iter_mut().zip(gradient).for_each(|(sum, part)| *sum += part);
         }
-        let d_states =
-            gradients.get(states).ok_or_else(|| Error::CutGradient { column: "hidden states".to_owned() })?;
+        let d_states = gradients.get(states).ok_or(Error::DetachedHead)?;
         let mut d_hidden = std::mem::take(activations.d_hidden());
         d_hidden.clear();
         d_hidden.extend(d_states.flatten_all()?.to_vec1::<f32>()?);

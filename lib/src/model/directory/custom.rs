@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::colbert::read_encoder;
+use super::read::unusable;
 use super::replace::replace_model;
 use super::write::write_texts;
 use crate::model::custom::{CustomConfig, CustomHead, CustomModel};
@@ -34,6 +35,11 @@ pub(in crate::model) fn write(dir: &Path, model: &CustomModel) -> Result<()> {
 }
 
 pub(in crate::model) fn read(dir: &Path, head: CustomHead) -> Result<CustomModel> {
+    if !dir.join(SETTINGS).exists() {
+        let expected =
+            "a folder that `CustomModel::save` wrote; `CustomModel::from_encoder` takes the encoder of others";
+        return Err(unusable(dir, format!("there is no {SETTINGS} here"), expected));
+    }
     let config: CustomConfig = files::read_json(&dir.join(SETTINGS))?;
     let (encoder, tokenizer) = read_encoder(dir)?;
     let mut model = CustomModel::on(encoder, tokenizer, head, config)?;

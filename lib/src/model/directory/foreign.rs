@@ -50,6 +50,10 @@ pub(super) fn refuse_of_tokenizer(dir: &Path, tokenizer: &Tokenizer) -> Result<(
     if config["truncation_side"] == "left" {
         return Err(unusable(&path, "`truncation_side` is \"left\"", "\"right\": long texts lose their end"));
     }
+    if config["split_special_tokens"] == true {
+        let expected = "false: the names of special tokens in a text are read as these tokens";
+        return Err(unusable(&path, "`split_special_tokens` is true", expected));
+    }
     let Some(bert) = tokenizer.bert_normalizer() else { return Ok(()) };
     for (key, is) in [
         ("do_lower_case", json!(bert.lowercase)),

@@ -90,6 +90,8 @@ pub(super) fn read_modules(dir: &Path, known: &[&str], expected: &str) -> Result
         let kind = kind.rsplit('.').next().unwrap_or_default();
         if !known.contains(&kind) {
             let name = module["type"].as_str().unwrap_or("without a type");
+            let expected =
+                reader(kind).map_or(expected.to_owned(), |load| format!("{expected}; `{load}` reads this one"));
             return Err(unusable(&path, format!("module `{name}`"), expected));
         }
         found.push((kind.to_owned(), folder::file(dir, place.unwrap_or_default())?));
@@ -97,11 +99,26 @@ pub(super) fn read_modules(dir: &Path, known: &[&str], expected: &str) -> Result
     Ok(Some(found))
 }
 
+/// What reads models with a module of this kind, where no other does.
+fn reader(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "MLMTransformer" | "SpladePooling" | "SparseStaticEmbedding" | "IDF" => "Splade::load",
+        "StaticEmbedding" => "StaticEmbedding::load",
+        "SparseAutoEncoder" => "SparseAutoEncoder::load",
+        "MultiVectorMask" => "ColBert::load",
+        "Router" | "Asym" => "TwoTowers::load",
+        _ => return None,
+    })
+}
+
 /// The error for modules in another order.
 pub(super) fn disordered(dir: &Path, found: &[(String, PathBuf)], expected: &str) -> Error {
     let kinds: Vec<&str> = found.iter().map(|(kind, _)| kind.as_str()).collect();
     let problem = if kinds.is_empty() { "no module".to_owned() } else { kinds.join(", ") };
-    unusable(&dir.join("modules.json"), problem, expected)
+    let vectors_of_tokens = kinds.starts_with(&["Transformer", "Dense"]);
+    let read =
+        if vectors_of_tokens { format!("{expected}; `ColBert::load` reads this one") } else { expected.to_owned() };
+    unusable(&dir.join("modules.json"), problem, read)
 }
 
 /// The folders of the modules.
@@ -180,6 +197,13 @@ fn check_bare(dir: &Path) -> Result<()> {
     if exists("config_kensaku.json")? {
         return Err(unusable(dir, "its head is a closure", "`CustomModel::load(dir, head)`"));
     }
+    if exists("adapter_config.json")? {
+        return Err(unusable(
+            dir,
+            "these are adapters",
+            "a model: `BiEncoder::load(base)?.load_lora(dir)?` reads both",
+        ));
+    }
     if !exists("config.json")? {
         let problem = "there is no model here: neither modules.json nor config.json";
         return Err(unusable(dir, problem, "a sentence-transformers or Hugging Face directory"));
@@ -197,13 +221,22 @@ fn check_bare(dir: &Path) -> Result<()> {
 fn read_pooling(dir: &Path, config: &mut BiEncoderConfig) -> Result<()> {
     let path = folder::file(dir, "config.json")?;
     let stored: Value = folder::read_json(dir, "config.json")?;
+    let switch = |key: &str, default: bool| match &stored[key] {
+        // As where the key is missing.
+        Value::Null if key != "include_prompt" || stored.get(key).is_none() => Ok(default),
+        Value::Bool(value) => Ok(*value),
+        other => Err(unusable(&path, format!("`{key}` is {other}"), "true or false")),
+    };
+    for (key, _) in MODES {
+        switch(key, false)?;
+    }
     let modes = modes(&stored);
     config.pooling = Pooling::named(&modes).ok_or_else(|| {
         let problem = if modes.is_empty() { "no pooling".to_owned() } else { format!("pooling {}", modes.join(", ")) };
         let known = "cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken, each at most once";
         unusable(&path, problem, known)
     })?;
-    config.include_prompt = stored["include_prompt"].as_bool().unwrap_or(true);
+    config.include_prompt = switch("include_prompt", true)?;
     Ok(())
 }
 

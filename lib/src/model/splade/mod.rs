@@ -69,9 +69,23 @@ impl Splade {
 
     /// A new model on an encoder with its tokenizer, such as those of a [`BiEncoder`](super::BiEncoder), to be trained. The
     /// head's map is the identity, not drawn, and its bias keeps out all words but those that score two deviations above
-    /// others: one in 40 at a token, and the words of a text, whose embeddings its hidden states are made of.
+    /// others: one in 40 at a token, and the words of a text, whose embeddings its hidden states are made of. Over the tokens
+    /// of a document these are most of the vocabulary: train with [`SpladeLoss`](crate::loss::SpladeLoss), which makes them few.
     pub fn on(encoder: Encoder, tokenizer: Tokenizer, config: SpladeConfig, seed: u64) -> Result<Self> {
         Self::from_parts(MaskedLm::plain(encoder, seed)?, tokenizer, config)
+    }
+
+    /// The same on the encoder of a Hugging Face or sentence-transformers directory.
+    ///
+    /// ```no_run
+    /// use kensaku::model::{Splade, SpladeConfig};
+    ///
+    /// let model = Splade::from_encoder("all-MiniLM-L6-v2", SpladeConfig::default(), 42)?;
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
+    pub fn from_encoder(dir: impl AsRef<Path>, config: SpladeConfig, seed: u64) -> Result<Self> {
+        let (encoder, tokenizer) = directory::read_encoder(dir.as_ref())?;
+        Self::on(encoder, tokenizer, config, seed)
     }
 
     /// Reads a directory of sentence-transformers' `SparseEncoder`, of any version, or of a masked language model of

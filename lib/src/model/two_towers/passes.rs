@@ -67,7 +67,7 @@ impl Model for TwoTowers {
 
     fn limits(&self) -> String {
         let [queries, docs] = self.towers().map(Model::max_length);
-        format!("max_length = {queries} tokens of a query or {docs} of a document")
+        format!("max_length = {queries} tokens for queries and {docs} for documents")
     }
 
     fn pass_tokens(&self) -> usize {

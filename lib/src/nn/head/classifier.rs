@@ -162,9 +162,9 @@ impl Classifier {
                 pooled.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * share);
             }
         }
-        dropout::apply(&mut head.input, width, self.site(*dropout, 0, self.spec.dropout_before));
+        dropout::apply(&mut head.input, width, self.site(batch, *dropout, 0, self.spec.dropout_before));
         transform.forward(values, rows, head);
-        dropout::apply(&mut head.output, width, self.site(*dropout, 1, self.spec.dropout));
+        dropout::apply(&mut head.output, width, self.site(batch, *dropout, 1, self.spec.dropout));
         linear::forward(&mut head.logits, &head.output, out.weight(values), rows);
         if let Some(bias) = out.bias(values) {
             linear::add_bias(&mut head.logits, bias);
@@ -184,7 +184,7 @@ impl Classifier {
             });
         }
         let sites = [self.spec.dropout_before, self.spec.dropout];
-        let [before, after] = [0, 1].map(|place| self.site(activations.dropout, place as u32, sites[place]));
+        let [before, after] = [0, 1].map(|place| self.site(batch, activations.dropout, place as u32, sites[place]));
         let mut head = std::mem::take(&mut activations.head);
         head.d_hidden.clear();
         head.d_hidden.resize(activations.hidden().len(), 0.0);
@@ -237,8 +237,10 @@ impl Classifier {
         }
     }
 
-    fn site(&self, dropout: Option<Dropout>, place: u32, rate: f32) -> Option<Site<'static>> {
-        dropout.and_then(|dropout| dropout.site(head_site(self.encoder.spec().layers.len(), place), rate))
+    /// A sequence is dropped as its first token, so that parts of a batch draw what the whole draws.
+    fn site<'a>(&self, batch: &'a PackedBatch, dropout: Option<Dropout>, place: u32, rate: f32) -> Option<Site<'a>> {
+        let site = dropout?.site(head_site(self.encoder.spec().layers.len(), place), rate)?;
+        Some(site.of_tokens(Some(&batch.bounds)))
     }
 }
 

@@ -143,6 +143,10 @@ impl Encoder {
 
 fn read_settings(dir: &Path) -> Result<Lora> {
     let path = folder::file(dir, CONFIG)?;
+    if !path.exists() {
+        let expected = "a folder of adapters, as `save_lora` and PEFT write it";
+        return Err(unusable(dir, format!("there is no {CONFIG} here"), expected));
+    }
     let stored: Value = folder::read_json(dir, CONFIG)?;
     if stored["peft_type"] != "LORA" {
         return Err(unusable(&path, format!("peft_type is {}", stored["peft_type"]), "`LORA`"));

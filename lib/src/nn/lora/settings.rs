@@ -41,11 +41,11 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Lora {
-    /// `r`, the columns of `B`.
+    /// `r`, the columns of `B`. Default 8.
     pub rank: usize,
-    /// The product is multiplied by `alpha / rank`.
+    /// The product is multiplied by `alpha / rank`. Default 16.
     pub alpha: f32,
-    /// Of the input of `A`, in training.
+    /// Of the input of `A`, in training. Default 0.
     pub dropout: f32,
     /// A regular expression; the weights of the layers' linear maps whose names match it have an adapter. The default
     /// matches all: those of attention (query, key, value, output) and of the feed-forward block (up, down).

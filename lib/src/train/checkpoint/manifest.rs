@@ -46,7 +46,7 @@ pub(super) fn write(dir: &Path) -> Result<()> {
     };
     let mut paths = Vec::new();
     collect(dir, "", &mut paths).map_err(Error::io(dir))?;
-    paths.retain(|path| path != NAME);
+    paths.retain(|path| path != NAME && !is_prose(path));
     paths.sort();
     let files = paths.into_iter().map(entry).collect::<Result<_>>()?;
     files::write_json(&dir.join(NAME), &Manifest { format: FORMAT.to_owned(), version: VERSION, files })
@@ -64,7 +64,7 @@ pub(super) fn check(dir: &Path, needed: &[&str]) -> Result<(), String> {
     if let Some(name) = needed.iter().find(|name| manifest.files.iter().all(|entry| entry.path != **name)) {
         return Err(format!("{NAME} does not list {name}"));
     }
-    for Entry { path, bytes, xxh3 } in &manifest.files {
+    for Entry { path, bytes, xxh3 } in manifest.files.iter().filter(|entry| !is_prose(&entry.path)) {
         let place = dir.join(path);
         let found = fs::metadata(&place).map_err(|problem| format!("{path}: {problem}"))?.len();
         if found != *bytes {
@@ -76,6 +76,11 @@ pub(super) fn check(dir: &Path, needed: &[&str]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether a file is for readers, who may add to it.
+fn is_prose(path: &str) -> bool {
+    path.rsplit('/').next() == Some("README.md")
 }
 
 /// The files below a folder, and the folders synced.

@@ -237,7 +237,7 @@ pub(super) fn data_memory(data: &TrainingSet, columns: usize) -> Check {
     /// Bytes per text: its hash, that again in order with its place, its number among those that repeat.
     const PLANNED: usize = 28;
     let (frame, plan) = (data.frame().estimated_size() as f64 / GIB, (data.len() * columns * PLANNED) as f64 / GIB);
-    let found = format!("{} examples, {frame:.2} GiB; {plan:.2} to plan an epoch", data.len());
+    let found = format!("{} examples, {frame:.2} GiB; {plan:.2} GiB to plan an epoch", data.len());
     let fits = available().is_none_or(|free| plan <= free as f64 / GIB);
     check("data set", if fits { CheckState::Ok } else { CheckState::Fail }, found)
 }
