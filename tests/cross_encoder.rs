@@ -34,6 +34,7 @@ pub fn trials() -> Trials {
         test("cross_encoder::lambda_chain_in_parts", || {
             chain("lambda", loss_of_lists, Some(MicroBatch::Texts(2)));
         }),
+        test("cross_encoder::parts_of_a_batch_are_dropped_as_the_whole", || dropped().unwrap()),
         test("cross_encoder::ranks_and_reranks", || ranks().unwrap()),
         test("cross_encoder::trains_resumes_and_refuses", || trains().unwrap()),
         test("cross_encoder::directories_that_are_something_else", || directories().unwrap()),
@@ -102,6 +103,26 @@ fn chain(name: &str, loss: fn() -> Box<dyn Loss>, micro_batch: Option<MicroBatch
     let batch = TokenBatch { columns: vec![pairs], labels: Some(labels.into()), lists, ..Default::default() };
     let model = CrossEncoder::load(fixture("models/st62_cross_encoder")).unwrap();
     peer::equals(&mut peer::trainer(model, loss(), micro_batch), &batch, &golden, &tensors);
+}
+
+/// The head has a dropout of its own, which once drew by the place of a text in its part.
+fn dropped() -> Result<()> {
+    let texts = |what: &str| (0..6).map(|n| format!("{what} {n}")).collect::<Vec<_>>();
+    let data = TrainingSet::new(
+        df!("query" => texts("the red"), "positive" => texts("a red house"), "negative" => texts("the old tree over there"))?,
+    )?;
+    let losses = |micro_batch: Option<MicroBatch>| -> Result<Vec<f64>> {
+        let config = TrainConfig { batch_size: 6, epochs: 3, learning_rate: 1e-3, micro_batch, ..Default::default() };
+        let mut trainer = Trainer::new(small()?, MultipleNegativesRanking::default(), config)?;
+        trainer.steps(&data)?.map(|step| Ok(step?.loss)).collect()
+    };
+    let whole = losses(None)?;
+    for size in [1, 2, 5] {
+        let parts = losses(Some(MicroBatch::Texts(size)))?;
+        let near = whole.iter().zip(&parts).all(|(whole, part)| (whole - part).abs() < 1e-5);
+        assert!(near, "{size} texts at a time: {parts:?}, not {whole:?}");
+    }
+    Ok(())
 }
 
 fn small() -> Result<CrossEncoder> {

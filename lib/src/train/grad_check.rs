@@ -112,11 +112,17 @@ pub fn grad_check(model: &dyn Model, loss: &dyn Loss, batch: &TokenBatch) -> Res
     }
     for part in parts(batch, None) {
         if let Some(head) = part.head_inputs(model, &mut activations)? {
-            checks.extend(check_head(&head)?);
+            checks.extend(check_head(&head).map_err(|error| match error {
+                Error::CutGradient { column } if column == STATES => Error::DetachedHead,
+                other => other,
+            })?);
         }
     }
     Ok(GradCheck { loss: base, columns: checks, precision })
 }
+
+/// What a message calls the input of a head.
+const STATES: &str = "hidden states";
 
 /// Whether a function of doubles gives one.
 fn is_precise(value: Result<Tensor>) -> bool {
@@ -141,7 +147,7 @@ fn check_head(head: &HeadInputs) -> Result<Vec<ColumnCheck>> {
     let doubles = inputs(DType::F64)?;
     let precise = is_precise(value(&tensors(&doubles)));
     let (inputs, precision) = if precise { (doubles, DType::F64) } else { (inputs(DType::F32)?, DType::F32) };
-    let names = std::iter::once(("hidden states".to_owned(), "hidden states".to_owned()))
+    let names = std::iter::once((STATES.to_owned(), STATES.to_owned()))
         .chain(parameters.iter().map(|(name, _)| (format!("head.{name}"), format!("parameter `head.{name}`"))));
     Slopes { inputs: names.zip(inputs).collect(), value: &value, precision }.check()
 }

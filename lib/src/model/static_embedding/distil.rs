@@ -213,6 +213,6 @@ mod tests {
         assert!(message(DistilConfig { dims: Some(0), ..with.clone() }).starts_with("dims = 0"));
         assert!(message(DistilConfig { weights: TokenWeights::Sif(1.0), ..with.clone() }).starts_with("weights = 1"));
         assert!(message(DistilConfig { remove: Some("(".to_owned()), ..with.clone() }).contains("regular expression"));
-        assert!(message(DistilConfig { remove: Some(".".to_owned()), ..with }).contains("leaves some"));
+        assert!(message(DistilConfig { remove: Some(".".to_owned()), ..with }).contains("leaves at least 2"));
     }
 }
