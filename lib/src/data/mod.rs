@@ -30,7 +30,9 @@ pub use stream::{StreamBatch, StreamConfig, TrainingStream};
 pub use texts::Texts;
 pub use training::TrainingSet;
 
+pub(crate) use frames::column;
 pub(crate) use hashes::TextHashes;
+pub(crate) use origin::Origin;
 pub(crate) use sampler::{Epoch, Sampler};
 pub(crate) use stream::{Shuffled, StreamEpoch, StreamOrder};
 pub(crate) use training::{negative_column, text_column};
