@@ -292,7 +292,8 @@ fn what_cannot_be_mined_is_said() -> Result<()> {
         let many = MineConfig { num_negatives, range_max: usize::MAX, ..MineConfig::default() };
         assert_eq!(mine(&qrels, &Run::new(), many.clone()), expected);
         assert_eq!(bm25_negatives(&queries, &qrels, &corpus, many).unwrap_err().to_string(), expected);
-        let random = random_negatives(&queries, &qrels, &corpus, RandomConfig { num_negatives, seed: 1 });
+        let random =
+            random_negatives(&queries, &qrels, &corpus, RandomConfig { num_negatives, seed: 1, ..Default::default() });
         assert_eq!(random.unwrap_err().to_string(), expected);
     }
 

@@ -15,7 +15,9 @@
 //! ```
 
 pub use crate::data::read::Csv;
-pub use crate::data::{Corpus, Dataset, Qrels, Queries, Split, TrainingSet, read, rustdoc};
+pub use crate::data::{
+    Corpus, Dataset, Qrels, Queries, Split, StreamConfig, TrainingSet, TrainingStream, read, rustdoc,
+};
 pub use crate::eval::{Hit, Measure, Report, Run, evaluate};
 pub use crate::hub::{self, Hub, PushConfig, Search};
 pub use crate::index::{Bm25, Bm25Params, Bm25Variant, FlatIndex};

@@ -1,11 +1,12 @@
 //! What batches, steps, vectors and files take beside the data and the model.
 
 use kensaku::Result;
-use kensaku::data::{Corpus, Texts, TrainingSet};
+use kensaku::data::{Corpus, StreamConfig, Texts, TrainingSet, TrainingStream};
 use kensaku::loss::MultipleNegativesRanking;
 use kensaku::model::BiEncoder;
 use kensaku::nn::{BertConfig, EncoderConfig};
 use kensaku::train::{CheckpointConfig, TrainConfig, Trainer};
+use polars::prelude::ParquetWriter;
 
 use super::counting::{allocated, peak};
 use crate::training::{small, words};
@@ -68,6 +69,38 @@ pub(super) fn shared_texts() -> Result<()> {
     trainer.steps(&data)?.next().unwrap()?;
     let start = allocated() - before;
     assert!(start < all, "{start} bytes to start on {all}");
+    Ok(())
+}
+
+/// Of 50 MB of texts in a file, a training holds those of a window.
+pub(super) fn stream() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pairs.parquet");
+    let rows = 100_000;
+    // Texts that compress to nothing would be shared by a dictionary.
+    let text = |row: usize| format!("{row} {}", (row * row).to_string().repeat(25));
+    let mut frame = polars::df!(
+        "query" => (0..rows).map(text).collect::<Vec<_>>(),
+        "positive" => (rows..2 * rows).map(text).collect::<Vec<_>>(),
+    )?;
+    let all: usize =
+        frame.columns().iter().map(|column| column.str().unwrap().iter().flatten().map(str::len).sum::<usize>()).sum();
+    let writer = ParquetWriter::new(std::fs::File::create(&path).unwrap());
+    writer.with_row_group_size(Some(2_000)).finish(&mut frame)?;
+    drop(frame);
+    let open = || TrainingStream::open([&path], StreamConfig { buffer: 4_000, ..Default::default() });
+    let (seen, read) =
+        peak(|| -> Result<usize> { open()?.batches(100, 1, 0).map(|batch| Ok(batch?.numbers().len())).sum() });
+    assert_eq!(seen?, rows);
+    let model = small(&words()?, 1)?.with_max_length(8)?;
+    let train = TrainConfig { batch_size: 32, epochs: 1, ..crate::training::config() };
+    let mut trainer = Trainer::new(model, MultipleNegativesRanking::default(), train)?;
+    let (steps, trained) =
+        peak(|| -> Result<usize> { trainer.steps(&open()?)?.take(300).map(|step| step.map(|_| 1)).sum() });
+    assert_eq!(steps?, 300);
+    println!("{read} bytes to read, and {trained} to train, beside {all} bytes of texts");
+    assert!(read < all / 4, "{read} bytes of {all}");
+    assert!(trained < all / 2, "{trained} bytes of {all}");
     Ok(())
 }
 

@@ -11,6 +11,7 @@ pub fn trials() -> Trials {
     let mut trials = vec![
         test("memory::batches_and_steps_copy_no_texts", || beside::shared_texts().unwrap()),
         test("memory::frozen_parameters_have_no_gradients_and_moments", || beside::frozen().unwrap()),
+        test("memory::a_stream_holds_a_window_of_texts", || beside::stream().unwrap()),
         test("memory::encoding_holds_a_window_of_texts", || beside::windows().unwrap()),
         test("memory::saving_holds_no_copy_of_the_weights", || beside::saving().unwrap()),
         test("memory::a_splade_step_never_holds_all_scores", || splade::step().unwrap()),

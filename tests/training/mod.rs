@@ -2,13 +2,16 @@
 
 mod compared;
 mod course;
+mod fronts;
 mod labels;
 mod large;
+mod lists;
 mod parameters;
 pub mod peer;
 mod refusals;
 mod rounds;
 mod sets;
+mod streams;
 
 use kensaku::Result;
 use kensaku::data::{Texts, TrainingSet};
@@ -38,6 +41,7 @@ pub fn trials() -> Trials {
         test("training::learns_and_repeats", || course::learns().unwrap()),
         test("training::same_losses_with_any_threads", || course::threads().unwrap()),
         test("training::frozen_parameters_stay", || course::frozen().unwrap()),
+        test("training::fronts_make_the_tokens_of_their_models", || fronts::of_every_model().unwrap()),
         test("training::continues_after_an_interrupt", || course::continues().unwrap()),
         test("training::gives_the_step_that_was_running", || course::running().unwrap()),
         test("training::goes_on_with_another_training_set", || rounds::rounds().unwrap()),
@@ -64,6 +68,14 @@ pub fn trials() -> Trials {
         test("training::parameters_of_a_loss_classify", || parameters::classify().unwrap()),
         test("training::losses_are_compared_from_one_start", || compared::compared().unwrap()),
         test("training::losses_are_compared_on_labels", || compared::labelled_and_refused().unwrap()),
+        test("training::lists_of_documents_equal_sentence_transformers", || lists::equals().unwrap()),
+        test("training::lists_of_documents_have_any_length", || lists::trains().unwrap()),
+        test("training::lists_that_do_not_fit_are_refused", || lists::refused().unwrap()),
+        test("training::lists_of_documents_are_in_files", || lists::files().unwrap()),
+        test("training::an_epoch_of_a_stream_sees_each_row_once", || streams::epochs().unwrap()),
+        test("training::a_stream_is_resumed_bit_for_bit", || streams::resumed().unwrap()),
+        test("training::a_stream_is_one_of_several_sets", || streams::mixed().unwrap()),
+        test("training::streams_that_do_not_fit_are_refused", || streams::refused().unwrap()),
         large::five_million(),
     ]
 }

@@ -28,7 +28,7 @@ fn loss() -> PerSet {
 }
 
 fn steps(trainer: &mut Trainer, data: &MultiSet, at_most: usize) -> Result<Vec<Step>> {
-    trainer.steps(data)?.take(at_most).map(|step| step.map(|step| Step { seconds: 0.0, ..step })).collect()
+    trainer.steps(data)?.take(at_most).map(|step| step.map(|step| Step { seconds: 0.0, waited: 0.0, ..step })).collect()
 }
 
 pub(super) fn own_losses() -> Result<()> {

@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::Texts;
 use super::sampler::Repeats;
+use super::{Texts, TrainingSet};
 use crate::{Error, Result, interrupt};
 
 /// A hash of each text, column by column. Two texts of millions that share one are only kept out of one batch.
@@ -17,6 +17,18 @@ pub(crate) struct TextHashes {
 const CHUNK: usize = 1 << 18;
 
 impl TextHashes {
+    /// Of the texts of a training set; a list of documents counts as one text.
+    pub(crate) fn of_set(set: &TrainingSet) -> Result<Self> {
+        let columns = set.columns();
+        let Some(bounds) = set.list_bounds() else { return Self::of(&columns) };
+        let mut columns = columns.iter().map(hashes).collect::<Result<Vec<_>>>()?;
+        if let Some(docs) = columns.last_mut() {
+            let list = |bounds: &[usize]| xxh3_64(bytemuck::cast_slice(&docs[bounds[0]..bounds[1]]));
+            *docs = bounds.windows(2).map(list).collect();
+        }
+        Ok(Self { rows: set.len(), columns })
+    }
+
     pub(crate) fn of(columns: &[Texts]) -> Result<Self> {
         let rows = columns.first().map_or(0, Texts::len);
         if let Some(other) = columns.iter().find(|column| column.len() != rows) {

@@ -1,6 +1,7 @@
 //! Retrieval data over Polars frames: what is searched, what is asked, what is relevant, what is trained on.
 
 mod dataset;
+mod doc_lists;
 mod frames;
 mod hashes;
 mod judgements;
@@ -12,6 +13,7 @@ mod roles;
 pub mod rustdoc;
 mod sampler;
 mod source;
+mod stream;
 mod teacher;
 mod texts;
 mod training;
@@ -24,11 +26,15 @@ pub use labels::{LabelKind, Labels};
 pub use qrels::Qrels;
 pub use rustdoc::rustdoc;
 pub use sampler::{BatchPlan, plan_batches};
+pub use stream::{StreamBatch, StreamConfig, TrainingStream};
 pub use texts::Texts;
 pub use training::TrainingSet;
 
+pub(crate) use frames::column;
 pub(crate) use hashes::TextHashes;
+pub(crate) use origin::Origin;
 pub(crate) use sampler::{Epoch, Sampler};
+pub(crate) use stream::{Shuffled, StreamEpoch, StreamOrder};
 pub(crate) use training::{negative_column, text_column};
 pub(crate) use trec::{RUN, changed, is_separator, read_trec};
 

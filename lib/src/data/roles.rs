@@ -8,6 +8,8 @@ use crate::{Error, Result};
 
 const QUERIES: [&str; 4] = ["query", "anchor", "sentence1", "text1"];
 const POSITIVES: [&str; 3] = ["positive", "sentence2", "text2"];
+/// Columns of lists of documents.
+const DOCS: [&str; 3] = ["docs", "documents", "passages"];
 pub(crate) const LABELS: [&str; 4] = ["score", "scores", "label", "labels"];
 
 /// The names of the columns by what they are.
@@ -15,6 +17,8 @@ pub(super) struct Roles {
     pub(super) query: PlSmallStr,
     pub(super) positive: Option<PlSmallStr>,
     pub(super) negatives: Vec<PlSmallStr>,
+    /// Lists of documents of any length, in the place of positives and negatives.
+    pub(super) docs: Option<PlSmallStr>,
     pub(super) label: Option<PlSmallStr>,
     /// Whether query and positive are known by their names.
     pub(super) named: bool,
@@ -26,6 +30,9 @@ impl Roles {
             names.iter().find(|name| frame.schema().contains(name)).map(|name| PlSmallStr::from(*name))
         };
         let (query, positive) = (named(&QUERIES), named(&POSITIVES));
+        if let Some(docs) = DOCS.iter().find(|name| is_lists(origin, frame, name)) {
+            return Self::of_lists(origin, frame, query, docs, named(&LABELS));
+        }
         let mut negatives: Vec<(u64, PlSmallStr)> = frame
             .get_column_names()
             .into_iter()
@@ -38,9 +45,46 @@ impl Roles {
             (Some(query), Some(positive)) => (query, Some(positive)),
             (query, positive) => by_order(origin, frame, query, positive)?,
         };
-        let roles = Self { query, positive, negatives, label: named(&LABELS), named: is_named };
+        let roles = Self { query, positive, negatives, docs: None, label: named(&LABELS), named: is_named };
         roles.check_rest(origin, frame)?;
         Ok(roles)
+    }
+
+    /// Of queries with lists of documents and of labels. The first column of texts holds the queries, if no name says
+    /// otherwise.
+    fn of_lists(
+        origin: Origin,
+        frame: &DataFrame,
+        query: Option<PlSmallStr>,
+        docs: &str,
+        label: Option<PlSmallStr>,
+    ) -> Result<Self> {
+        let missing = |column: &str, expected: &str| Error::MissingColumn {
+            place: origin.name(),
+            column: column.to_owned(),
+            found: columns(frame),
+            expected: expected.to_owned(),
+        };
+        let label = label.ok_or_else(|| missing("labels", "lists of numbers, one per document"))?;
+        let is_text = |column: &&Column| *column.dtype() == DataType::String && !origin.is_nested(column.name());
+        let first = frame.columns().iter().find(|column| is_text(column) && is_data(column));
+        let found = query.clone().or_else(|| first.map(|column| column.name().clone()));
+        let roles = Self {
+            query: found.ok_or_else(|| missing("query", "a column of strings"))?,
+            positive: None,
+            negatives: Vec::new(),
+            docs: Some(docs.into()),
+            label: Some(label),
+            named: query.is_some(),
+        };
+        roles.check_rest(origin, frame)?;
+        Ok(roles)
+    }
+
+    /// All columns that have a role.
+    pub(super) fn names(&self) -> Vec<PlSmallStr> {
+        let one = std::iter::once(&self.query).chain(&self.positive);
+        one.chain(&self.negatives).chain(&self.docs).chain(&self.label).cloned().collect()
     }
 
     /// What has no role must not look as if it had one.
@@ -48,15 +92,19 @@ impl Roles {
         let used = |name: &PlSmallStr| {
             self.query == *name
                 || self.negatives.contains(name)
-                || [&self.positive, &self.label].into_iter().flatten().any(|used| used == name)
+                || [&self.positive, &self.docs, &self.label].into_iter().flatten().any(|used| used == name)
         };
         let rest = frame.columns().iter().filter(|column| !used(column.name()) && is_data(column));
         let rest: Vec<String> = rest.map(|column| format!("`{}`", column.name())).collect();
         if rest.is_empty() {
             return Ok(());
         }
-        let positive = self.positive.as_ref().map(|name| format!(", the positive `{name}`")).unwrap_or_default();
-        let roles = format!("the query is `{}`{positive}", self.query);
+        let docs = match (&self.positive, &self.docs) {
+            (Some(name), _) => format!(", the positive `{name}`"),
+            (None, Some(name)) => format!(", the documents are `{name}`"),
+            (None, None) => String::new(),
+        };
+        let roles = format!("the query is `{}`{docs}", self.query);
         Err(Error::UnusedColumns { place: origin.name(), columns: rest.join(", "), roles })
     }
 }
@@ -89,6 +137,12 @@ fn is_data(column: &Column) -> bool {
     let id =
         ["id", "_id", "idx", "__index_level_0__"].contains(&name) || name.ends_with("_id") || name.ends_with("-id");
     !id && *column.dtype() != DataType::Null
+}
+
+/// Whether there is such a column, and it holds lists.
+fn is_lists(origin: Origin, frame: &DataFrame, name: &str) -> bool {
+    let is_list = |column: &Column| matches!(column.dtype(), DataType::List(_) | DataType::Array(..));
+    frame.column(name).is_ok_and(|column| is_list(column) || origin.is_nested(name))
 }
 
 /// Query and positive are the first columns of texts, if no name says otherwise. Of texts with labels there may be one

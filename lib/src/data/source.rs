@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
+use memchr::memchr;
 
 use crate::{Error, Result, files, interrupt};
 
@@ -12,9 +13,6 @@ const LONGEST: usize = 1 << 30;
 
 /// The byte order mark.
 const MARK: &str = "\u{feff}";
-
-/// Bytes between two looks at the interrupt flag.
-const PART: u64 = 1 << 24;
 
 /// The bytes of a text file; a gzip or Zstandard file is decompressed, whatever its name.
 pub(crate) struct Source {
@@ -30,9 +28,13 @@ pub(crate) struct Source {
 pub(crate) struct Lines {
     source: Source,
     number: usize,
-    line: Vec<u8>,
+    /// What was read of the file, and where the next line begins in it.
+    read: Vec<u8>,
+    next: usize,
     /// Bytes that are not UTF-8 are replaced.
     lossy: bool,
+    /// The last line in which that was done.
+    replaced: String,
     oddities: Oddities,
 }
 
@@ -115,7 +117,7 @@ impl Lines {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let source = Source::open(path)?;
         let oddities = Oddities { byte_order_mark: source.mark, ..Oddities::default() };
-        Ok(Self { source, number: 0, line: Vec::new(), lossy: false, oddities })
+        Ok(Self { source, number: 0, read: Vec::new(), next: 0, lossy: false, replaced: String::new(), oddities })
     }
 
     /// The same, but bytes that are not UTF-8 become U+FFFD, and are counted.
@@ -130,35 +132,53 @@ impl Lines {
     /// The next line without its end.
     pub(crate) fn next_line(&mut self) -> Result<Option<&str>> {
         self.number += 1;
-        self.line.clear();
-        loop {
-            interrupt::check("reading a file")?;
-            let part = self.source.bytes.by_ref().take(PART).read_until(b'\n', &mut self.line);
-            let end = part.map_err(Error::io(&self.source.path))? == 0;
-            if end || self.line.ends_with(b"\n") {
-                break;
-            }
-            if self.line.len() > LONGEST {
-                return Err(self.error("more than 1 GiB", "lines"));
-            }
-        }
-        if self.line.is_empty() {
+        let end = self.end_of_line()?;
+        let line = &self.read[std::mem::replace(&mut self.next, end)..end];
+        if line.is_empty() {
             return Ok(None);
         }
-        if self.line.ends_with(b"\r\n") {
+        if line.ends_with(b"\r\n") {
             count(&mut self.oddities.carriage_returns, self.number);
         }
-        if self.lossy && str::from_utf8(&self.line).is_err() {
-            count(&mut self.oddities.not_utf8, self.number);
-            self.line = String::from_utf8_lossy(&self.line).into_owned().into_bytes();
-        }
-        let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match str::from_utf8(line) {
             Ok(line) => Ok(Some(line)),
+            Err(_) if self.lossy => {
+                count(&mut self.oddities.not_utf8, self.number);
+                self.replaced = String::from_utf8_lossy(line).into_owned();
+                Ok(Some(&self.replaced))
+            }
             Err(error) => {
                 let problem = format!("byte {} of the line is not UTF-8", error.valid_up_to() + 1);
                 Err(self.error(problem, "text in UTF-8"))
+            }
+        }
+    }
+
+    /// Where the next line ends in what was read, its end included; it reads on until there is one, or nothing more.
+    fn end_of_line(&mut self) -> Result<usize> {
+        let mut searched = self.next;
+        loop {
+            interrupt::check("reading a file")?;
+            if let Some(end) = memchr(b'\n', &self.read[searched..]) {
+                return Ok(searched + end + 1);
+            }
+            self.read.drain(..self.next);
+            self.next = 0;
+            searched = self.read.len();
+            if searched > LONGEST {
+                return Err(self.error("more than 1 GiB", "lines"));
+            }
+            let more = match self.source.bytes.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                more => more.map_err(Error::io(&self.source.path))?,
+            };
+            self.read.extend_from_slice(more);
+            let more = more.len();
+            self.source.bytes.consume(more);
+            if more == 0 {
+                return Ok(searched);
             }
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use polars::prelude::*;
 
+use super::doc_lists::DocLists;
 use super::frames::{as_strings, check_full, columns, texts};
 use super::labels::Labels;
 use super::origin::Origin;
@@ -29,10 +30,28 @@ pub(crate) use super::roles::{LABELS, negative_column, text_column};
 ///
 /// Without negatives the rows are pairs, with one they are triples. One column of texts is enough if there are labels,
 /// such as classes.
+///
+/// Lists of documents of any length, as a search returns them, are one column of lists (`docs`, `documents` or `passages`)
+/// beside one of labels, a number for each document, in the place of positives and negatives. Losses of an order
+/// ([`ListNet`](crate::loss::ListNet), [`LambdaLoss`](crate::loss::LambdaLoss), ..) train a cross-encoder on them:
+///
+/// ```
+/// # use kensaku::data::{LabelKind, Labels, TrainingSet};
+/// # use polars::prelude::*;
+/// let docs = [Series::new("".into(), ["Paris", "Lyon", "Nice"]), Series::new("".into(), ["Rome"])];
+/// let labels = [Series::new("".into(), [2.0, 1.0, 0.0]), Series::new("".into(), [1.0])];
+/// let frame = df!("query" => ["capital of France", "capital of Italy"], "docs" => docs, "labels" => labels)?;
+/// let lists = TrainingSet::new(frame)?;
+/// assert_eq!((lists.len(), lists.labels().map(Labels::kind)), (2, Some(LabelKind::Ragged)));
+/// # Ok::<(), kensaku::Error>(())
+/// ```
+#[doc(alias = "RankedLists")]
 #[derive(Clone)]
 pub struct TrainingSet {
     frame: DataFrame,
     texts: Vec<Texts>,
+    /// In the place of positives and negatives.
+    docs: Option<DocLists>,
     labels: Option<Arc<Labels>>,
     /// Whether names say which column is the query, and not the order.
     named: bool,
@@ -67,13 +86,18 @@ impl TrainingSet {
                 frame.with_column(column.clone().into_column())?;
             }
         }
-        let labels = roles.label.as_ref().map(|name| Labels::of(origin, &frame, name)).transpose()?;
+        let docs = roles.docs.as_ref().map(|name| DocLists::of(origin, &mut frame, name)).transpose()?;
+        let labels = |name: &PlSmallStr| match &docs {
+            None => Labels::of(origin, &frame, name),
+            Some(docs) => Labels::of_docs(origin, &frame, name, &docs.bounds),
+        };
+        let labels = roles.label.as_ref().map(labels).transpose()?;
         if let (Some(name), Some(labels)) = (&roles.label, &labels)
             && origin.is_nested(name)
         {
             frame.with_column(labels.lists_column(name))?;
         }
-        Ok(Self { frame, texts: columns, labels: labels.map(Arc::new), named: roles.named })
+        Ok(Self { frame, texts: columns, docs, labels: labels.map(Arc::new), named: roles.named })
     }
 
     /// The frame with all columns.
@@ -90,9 +114,32 @@ impl TrainingSet {
         self.len() == 0
     }
 
-    /// The text columns in the order losses see them: query, positive, each negative. No text is copied.
+    /// The text columns in the order losses see them: query, positive, each negative; of lists the queries, and the
+    /// documents of all queries one after the other. No text is copied.
     pub fn columns(&self) -> Vec<Texts> {
-        self.texts.clone()
+        self.texts.iter().chain(self.docs.as_ref().map(|lists| &lists.docs)).cloned().collect()
+    }
+
+    /// The texts of some rows by columns, as models read them. Of lists each document has the query beside it, and the second
+    /// part tells where the documents of each query begin, and the end of the last.
+    pub(crate) fn texts_of(&self, rows: &[usize]) -> (Vec<Vec<&str>>, Vec<usize>) {
+        let Some(lists) = &self.docs else {
+            let columns = self.texts.iter().map(|column| rows.iter().map(|row| &column[*row]).collect());
+            return (columns.collect(), Vec::new());
+        };
+        let (mut queries, mut docs, mut bounds) = (Vec::new(), Vec::new(), vec![0]);
+        for row in rows {
+            docs.extend(lists.row(*row));
+            queries.resize(docs.len(), &self.texts[0][*row]);
+            bounds.push(docs.len());
+        }
+        (vec![queries, docs], bounds)
+    }
+
+    /// Where the documents of each query begin in the last of [`columns`](Self::columns), and the end of the last; nothing
+    /// unless they are lists.
+    pub(crate) fn list_bounds(&self) -> Option<&[usize]> {
+        self.docs.as_ref().map(|lists| &*lists.bounds)
     }
 
     /// Splits off `share` of the examples at random: the training set without them, and the held-out ones, both in the order

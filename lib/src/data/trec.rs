@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use memchr::memchr;
+
 use super::Qrels;
 use super::source::Lines;
 use crate::{Error, Result};
@@ -65,8 +67,8 @@ impl Trec {
 
     /// Ids may begin with `#`, so a comment is what does not read as a line of data.
     fn is_comment(&self, line: &str, fields: &[&str]) -> bool {
-        let data = fields.len() >= self.columns() && fields[self.number].parse::<f64>().is_ok();
-        line.starts_with('#') && !data
+        let data = || fields.len() >= self.columns() && fields[self.number].parse::<f64>().is_ok();
+        line.starts_with('#') && !data()
     }
 }
 
@@ -75,24 +77,71 @@ pub(crate) fn is_separator(letter: char) -> bool {
     matches!(letter, ' ' | '\t' | '\r' | '\u{b}' | '\u{c}')
 }
 
+/// The most columns of a line that are told apart: one more than a format has.
+const MOST: usize = 7;
+
 /// Calls `take` with the columns of each line; its error is reported with the line. A line with fewer columns
-/// than the format has is an error; additional columns are passed on.
+/// than the format has is an error; the first of any additional ones is passed on.
 pub(crate) fn read_trec(path: &Path, format: &Trec, mut take: impl FnMut(&[&str]) -> Result<(), String>) -> Result<()> {
-    let mut lines = Lines::open(path)?;
+    let (mut lines, columns) = (Lines::open(path)?, format.columns());
     while let Some(line) = lines.next_line()? {
-        let fields: Vec<&str> = line.split(is_separator).filter(|field| !field.is_empty()).collect();
-        let taken = if fields.is_empty() || format.is_comment(line, &fields) {
+        let (fields, count) = fields(line);
+        let fields = &fields[..count];
+        let taken = if fields.is_empty() || format.is_comment(line, fields) {
             Ok(())
-        } else if line.trim_end_matches('\r').contains('\r') {
+        } else if memchr(b'\r', line.as_bytes()).is_some_and(|_| line.trim_end_matches('\r').contains('\r')) {
             Err("a carriage return within the line".to_owned())
-        } else if fields.len() < format.columns() {
-            Err(format!("{} columns", fields.len()))
+        } else if count < columns {
+            Err(format!("{count} columns"))
         } else {
-            take(&fields)
+            take(fields)
         };
         if let Err(problem) = taken {
             return Err(lines.error(problem, format!("`{}`", format.columns)));
         }
     }
     Ok(())
+}
+
+/// The columns of a line, of which the first [`MOST`] are given, and their number.
+fn fields(line: &str) -> ([&str; MOST], usize) {
+    let (mut fields, mut count, mut start) = ([""; MOST], 0, 0);
+    for (place, byte) in line.bytes().enumerate() {
+        // All separators are below the letters of an id, and of one byte.
+        if byte > b' ' || !is_separator(char::from(byte)) {
+            continue;
+        }
+        if start < place {
+            fields[count] = &line[start..place];
+            count += 1;
+            if count == MOST {
+                return (fields, count);
+            }
+        }
+        start = place + 1;
+    }
+    if start < line.len() {
+        fields[count] = &line[start..];
+        count += 1;
+    }
+    (fields, count)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn columns_are_what_is_between_separators(
+            parts in prop::collection::vec(prop::sample::select(vec!["a", "1.5", "#", "é", "\u{a0}", " ", "\t", "\r", "\u{b}", "\u{1}"]), 0..30),
+        ) {
+            let line = parts.concat();
+            let expected: Vec<&str> = line.split(is_separator).filter(|field| !field.is_empty()).take(MOST).collect();
+            let (found, count) = fields(&line);
+            prop_assert_eq!(&found[..count], expected);
+        }
+    }
 }

@@ -45,8 +45,10 @@ pub(super) static NOTHING: Ranked = Ranked { docs: Vec::new(), scores: Vec::new(
 impl Ranked {
     /// From hits in any order.
     pub(super) fn sorted(mut hits: Vec<(u32, f64)>, ids: &DocIds) -> Self {
+        // Ids are far away in memory, and most scores differ.
+        let id = |doc: &u32| ids[*doc as usize].as_bytes();
         hits.sort_unstable_by(|(one, score), (other, others)| {
-            trec_order((&ids[*one as usize], *score), (&ids[*other as usize], *others))
+            by_score(*score, *others).then_with(|| id(other).cmp(id(one)))
         });
         hits.into_iter().collect()
     }
@@ -152,9 +154,9 @@ impl fmt::Debug for Hits<'_> {
     }
 }
 
-/// Score descending, ties by id descending.
-fn trec_order((one, score): (&str, f64), (other, others): (&str, f64)) -> Ordering {
-    sort_key(others).total_cmp(&sort_key(score)).then_with(|| other.as_bytes().cmp(one.as_bytes()))
+/// The higher score first; ties are by id, the later first.
+fn by_score(score: f64, other: f64) -> Ordering {
+    sort_key(other).total_cmp(&sort_key(score))
 }
 
 fn sort_key(score: f64) -> f32 {

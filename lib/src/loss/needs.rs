@@ -21,6 +21,8 @@ pub struct Needs {
     /// A guide model.
     pub guide: bool,
     pub reads: Reads,
+    /// Whether it takes lists of documents of any length, which a cross-encoder has read.
+    pub lists: bool,
 }
 
 /// The outputs of a model that a loss can be computed from.
@@ -85,11 +87,16 @@ impl Needs {
             in_batch: false,
             guide: false,
             reads: Reads::Scores,
+            lists: true,
         }
     }
 
     const fn of(name: &'static str, columns: RangeInclusive<usize>, labels: Labelled) -> Self {
-        Self { name, columns, labels, ..Self::closure() }
+        Self { name, columns, labels, lists: false, ..Self::closure() }
+    }
+
+    const fn of_lists(self) -> Self {
+        Self { lists: true, ..self }
     }
 
     const fn in_batch(self) -> Self {
@@ -125,6 +132,9 @@ impl Needs {
     /// Whether a training set with this number of text columns, and these labels, has what the loss needs, with a model
     /// that scores so.
     pub fn fits(&self, columns: usize, labels: Option<LabelKind>, scoring: Scoring) -> bool {
+        if labels == Some(LabelKind::Ragged) {
+            return self.lists && scoring == Scoring::Pairs && self.reads.fits(scoring);
+        }
         // A cross-encoder reads no query with the documents of another one.
         let negatives = self.in_batch && scoring == Scoring::Pairs;
         self.columns.contains(&columns)
@@ -151,6 +161,7 @@ impl Needs {
             (1, _) => "any columns".to_owned(),
             (2, _) if self.in_batch && scoring == Scoring::Pairs => "pairs with negatives".to_owned(),
             (2, _) => "pairs, with or without negatives".to_owned(),
+            _ if self.lists && scoring == Scoring::Pairs => "pairs with negatives or lists of documents".to_owned(),
             _ => "pairs with negatives".to_owned(),
         };
         match self.labels {
@@ -216,7 +227,7 @@ use Labelled::{Binary, Class, Margins, No, Optional, Order, Score, Target, Teach
 
 /// All losses of the library, in the order of their names.
 const TABLE: &[Needs] = &[
-    Needs::of("ADRMSE", from(3), Teacher),
+    Needs::of("ADRMSE", from(3), Teacher).of_lists(),
     Needs::of("AnglE", from(2), Optional).of_vectors(),
     Needs::of("BatchAllTriplet", 1..=1, Class).in_batch().of_vectors(),
     Needs::of("BatchHardSoftMarginTriplet", 1..=1, Class).in_batch().of_vectors(),
@@ -236,17 +247,17 @@ const TABLE: &[Needs] = &[
     Needs::of("GISTEmbed", from(2), No).in_batch().guided().of_vectors(),
     Needs::of("GlobalOrthogonalRegularization", from(1), No).in_batch().of_vectors(),
     Needs::of("InfoNCE", from(2), No).in_batch().of_vectors(),
-    Needs::of("LambdaLoss", from(3), Teacher),
-    Needs::of("ListMLE", from(3), Order),
-    Needs::of("ListNet", from(3), Teacher),
+    Needs::of("LambdaLoss", from(3), Teacher).of_lists(),
+    Needs::of("ListMLE", from(3), Order).of_lists(),
+    Needs::of("ListNet", from(3), Teacher).of_lists(),
     Needs::of("MarginMSE", from(3), Margins),
     Needs::of("MegaBatchMargin", 2..=2, No).in_batch().of_vectors(),
     Needs::of("MSE", from(1), Target),
     Needs::of("MultipleNegativesRanking", from(2), No).in_batch(),
     Needs::of("NTXent", 2..=2, No).in_batch().of_vectors(),
     Needs::of("OnlineContrastive", 2..=2, Binary).of_vectors(),
-    Needs::of("PListMLE", from(3), Order),
-    Needs::of("RankNet", from(3), Teacher),
+    Needs::of("PListMLE", from(3), Order).of_lists(),
+    Needs::of("RankNet", from(3), Teacher).of_lists(),
     Needs::of("Softmax", 2..=2, Class).of_vectors(),
     Needs::of("Triplet", from(3), No).of_vectors(),
 ];
@@ -280,6 +291,11 @@ mod tests {
             Needs::fitting(4, Some(LabelKind::List(2)), Scoring::default()),
             ["EmbedDistill", "MarginMSE", "MSE"]
         );
+        assert_eq!(
+            Needs::fitting(2, Some(LabelKind::Ragged), Scoring::Pairs),
+            ["ADRMSE", "LambdaLoss", "ListMLE", "ListNet", "PListMLE", "RankNet"]
+        );
+        assert_eq!(Needs::fitting(2, Some(LabelKind::Ragged), Scoring::default()), [""; 0]);
         assert!(!Needs::named("MarginMSE").fits(4, Some(LabelKind::List(4)), Scoring::default()));
         assert!(Needs::default().fits(7, None, Scoring::default()), "nothing is known of a closure");
     }

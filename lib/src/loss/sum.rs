@@ -116,6 +116,7 @@ impl Needs {
             in_batch: self.in_batch || other.in_batch,
             guide: self.guide || other.guide,
             reads: if self.reads == Reads::Scores { other.reads } else { self.reads },
+            lists: self.lists && other.lists,
         }
     }
 }

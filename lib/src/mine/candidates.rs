@@ -8,14 +8,14 @@ use crate::data::{Corpus, Judgements, Qrels, Queries, TrainingSet, negative_colu
 use crate::show::{Message, display, progress_iter};
 use crate::{Error, Result, interrupt};
 
-/// Chooses negatives for every query with `choose(query, query_id, candidates)`, where `query` is the row of the query in
+/// Chooses negatives for every query with `choose(query, positives, candidates)`, where `query` is the row of the query in
 /// its frame. It returns document numbers, or `None` if there are too few candidates.
 pub(super) fn training_set(
     queries: &Queries,
     qrels: &Qrels,
     corpus: &Corpus,
     num_negatives: usize,
-    mut choose: impl FnMut(usize, &str, &Candidates) -> Result<Option<Vec<usize>>>,
+    mut choose: impl FnMut(usize, &[usize], &Candidates) -> Result<Option<Vec<usize>>>,
 ) -> Result<TrainingSet> {
     check_number(num_negatives, corpus)?;
     let docs = Docs::new(corpus);
@@ -29,7 +29,7 @@ pub(super) fn training_set(
             continue;
         }
         judged += 1;
-        match choose(query, query_id, &Candidates::new(&docs, text, &positives))? {
+        match choose(query, &positives, &Candidates::new(&docs, text, &positives))? {
             Some(negatives) => rows.extend(query, &positives, &negatives),
             None => dropped += 1,
         }

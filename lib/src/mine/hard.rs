@@ -3,10 +3,11 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 
-use super::candidates::{Candidates, Docs};
+use super::candidates::{Candidates, Docs, check_number};
 use super::mined::{Mined, Scored};
 use super::{Format, MineConfig, Sampling};
 use crate::data::{Corpus, Qrels, Queries, TrainingSet};
+use crate::error::expect;
 use crate::eval::{Hits, Run};
 use crate::random::Philox;
 use crate::show::progress_iter;
@@ -79,37 +80,77 @@ pub fn mine_negatives(
     run: &Run,
     config: impl Borrow<MineConfig>,
 ) -> Result<Mined> {
-    let config = config.borrow();
-    config.check(corpus)?;
+    mine_union(queries, qrels, corpus, &[(run, config.borrow().clone())])
+}
+
+/// Negatives from several runs: of each run as many as its settings say, such as three that share words with the query and
+/// two that a model ranks high. The first runs choose first, and no document is taken twice. A document has the rank and the
+/// score of the run that it is from, a positive the score of the first run; margins compare scores of one run.
+///
+/// ```
+/// # use kensaku::data::{Corpus, Qrels, Queries};
+/// # use kensaku::eval::Run;
+/// # use kensaku::polars::prelude::*;
+/// use kensaku::mine::{Format, MineConfig, mine_union};
+/// # let corpus = Corpus::new(df!("doc_id" => ["a", "b", "c", "d"], "text" => ["cats", "dogs", "fish", "birds"])?)?;
+/// # let queries = Queries::new(df!("query_id" => ["q"], "text" => ["which pet purrs"])?)?;
+/// # let mut qrels = Qrels::new();
+/// # qrels.insert("q", "a", 1);
+/// # let (mut words, mut vectors) = (Run::new(), Run::new());
+/// # words.insert("q", [("b", 9.0), ("c", 7.0)]);
+/// # vectors.insert("q", [("b", 0.9), ("a", 0.8), ("d", 0.7)]);
+/// let one = MineConfig::default();
+/// let mined = mine_union(&queries, &qrels, &corpus, &[(&words, one.clone()), (&vectors, one)])?;
+/// let set = mined.training_set(Format::Tuples)?;
+/// assert_eq!((&set.columns()[2][0], &set.columns()[3][0]), ("dogs", "birds"));
+/// # Ok::<(), kensaku::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of [`mine_negatives`]; if there is no run.
+pub fn mine_union(queries: &Queries, qrels: &Qrels, corpus: &Corpus, runs: &[(&Run, MineConfig)]) -> Result<Mined> {
+    expect("runs", "none", "at least one run to mine from", !runs.is_empty())?;
     let (query_ids, texts) = (queries.query_ids(), queries.texts());
-    if !run.is_empty() && !query_ids.is_empty() && query_ids.iter().all(|query_id| run.hits(query_id).is_empty()) {
-        return Err(Error::NothingMined { run: run.len(), queries: query_ids.len() });
+    for (run, config) in runs {
+        config.check(corpus)?;
+        if !run.is_empty() && !query_ids.is_empty() && query_ids.iter().all(|query_id| run.hits(query_id).is_empty()) {
+            return Err(Error::NothingMined { run: run.len(), queries: query_ids.len() });
+        }
     }
-    let mut mined = Mined::new(config.num_negatives, Docs::new(corpus));
+    let num_negatives = runs.iter().map(|(_, config)| config.num_negatives).sum();
+    check_number(num_negatives, corpus)?;
+    let mut mined = Mined::new(num_negatives, runs.len(), Docs::new(corpus));
     for (row, (query_id, text)) in progress_iter("mining", query_ids.iter().zip(&texts)).enumerate() {
         interrupt::check("mining")?;
         let positives = mined.docs().positives(query_id, qrels.judgements(query_id))?;
         if positives.is_empty() {
             continue;
         }
-        let hits = scored(mined.docs(), run.hits(query_id), query_id)?;
-        let known: HashMap<usize, f64> = hits.iter().copied().collect();
-        let scores: Vec<Option<f64>> = positives.iter().map(|doc| known.get(doc).copied()).collect();
-        // `None`, which no hit has, where one is missing.
-        let lowest = scores.iter().copied().collect::<Option<Vec<f64>>>();
-        let lowest = lowest.and_then(|scores| scores.into_iter().reduce(f64::min));
-        let (mut ranked, mut shut_out) = (Vec::new(), Vec::new());
-        for (doc, score) in Candidates::new(mined.docs(), text, &positives).filter(hits.into_iter()) {
-            match config.shut_out(score, lowest) {
-                Some(rule) => shut_out.push(rule),
-                None => ranked.push(Scored { doc, rank: ranked.len(), score: Some(score) }),
+        let (mut first, mut negatives, mut shut_out) = (None, Vec::<Scored>::new(), Vec::new());
+        for (number, (run, config)) in runs.iter().enumerate() {
+            let hits = scored(mined.docs(), run.hits(query_id), query_id)?;
+            let known: HashMap<usize, f64> = hits.iter().copied().collect();
+            let scores: Vec<Option<f64>> = positives.iter().map(|doc| known.get(doc).copied()).collect();
+            // `None`, which no hit has, where one is missing.
+            let lowest = scores.iter().copied().collect::<Option<Vec<f64>>>();
+            let lowest = lowest.and_then(|scores| scores.into_iter().reduce(f64::min));
+            let taken: Vec<usize> = positives.iter().copied().chain(negatives.iter().map(|doc| doc.doc)).collect();
+            let mut ranked = Vec::new();
+            for (doc, score) in Candidates::new(mined.docs(), text, &taken).filter(hits.into_iter()) {
+                match config.shut_out(score, lowest) {
+                    Some(rule) => shut_out.push(rule),
+                    None => ranked.push(Scored { doc, rank: ranked.len(), score: Some(score), run: number }),
+                }
             }
+            ranked.truncate(config.range_max);
+            ranked.drain(..config.range_min.min(ranked.len()));
+            choose(&mut ranked, config, row);
+            negatives.append(&mut ranked);
+            first.get_or_insert(scores);
         }
-        ranked.truncate(config.range_max);
-        ranked.drain(..config.range_min.min(ranked.len()));
-        choose(&mut ranked, config, row);
-        let positives = positives.into_iter().zip(scores).map(|(doc, score)| Scored { doc, rank: 0, score });
-        mined.push(query_id, text, positives.collect(), ranked, &shut_out);
+        let positives = positives.into_iter().zip(first.unwrap_or_default());
+        let positives = positives.map(|(doc, score)| Scored { doc, rank: 0, score, run: 0 }).collect();
+        mined.push(query_id, text, positives, negatives, &shut_out);
     }
     Ok(mined)
 }

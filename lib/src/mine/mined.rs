@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::candidates::{Docs, column};
 use super::config::Rule;
-use crate::Result;
 use crate::data::{TrainingSet, negative_column};
-use crate::show::{Message, display};
+use crate::show::{Chart, Message, bars, display};
+use crate::{Error, Result};
 
 /// The negatives of all queries with a positive, see [`mine_negatives`](super::mine_negatives).
 ///
@@ -17,6 +17,8 @@ use crate::show::{Message, display};
 /// forms of [`Format`].
 pub struct Mined {
     num_negatives: usize,
+    /// How many runs it is from.
+    runs: usize,
     docs: Docs,
     queries: Vec<Query>,
     /// How many documents each rule has shut out.
@@ -49,6 +51,8 @@ pub(super) struct Scored {
     pub(super) rank: usize,
     /// `None` of a positive that was not found.
     pub(super) score: Option<f64>,
+    /// The number of the run that it is from.
+    pub(super) run: usize,
 }
 
 struct Query {
@@ -65,9 +69,12 @@ struct Row<'a> {
     label: Option<i64>,
 }
 
+/// Ranges of scores in a chart.
+const RANGES: usize = 20;
+
 impl Mined {
-    pub(super) fn new(num_negatives: usize, docs: Docs) -> Self {
-        Self { num_negatives, docs, queries: Vec::new(), shut_out: [0; 4] }
+    pub(super) fn new(num_negatives: usize, runs: usize, docs: Docs) -> Self {
+        Self { num_negatives, runs, docs, queries: Vec::new(), shut_out: [0; 4] }
     }
 
     pub(super) fn docs(&self) -> &Docs {
@@ -96,7 +103,7 @@ impl Mined {
     }
 
     /// A row for each query and document: `query_id`, `doc_id`, `positive`, `rank` (of a negative, from 0) and `score` (null for
-    /// a positive that was not among the hits).
+    /// a positive that was not among the hits); of several runs the number of that which the document is from, too: `run`.
     pub fn frame(&self) -> Result<DataFrame> {
         let rows = || {
             self.queries.iter().flat_map(|query| {
@@ -104,13 +111,53 @@ impl Mined {
                 positives.chain(query.negatives.iter().map(move |doc| (query, doc, false)))
             })
         };
-        Ok(df!(
+        let mut frame = df!(
             "query_id" => rows().map(|(query, ..)| query.id.as_str()).collect::<Vec<_>>(),
             "doc_id" => rows().map(|(_, doc, _)| self.docs.id(doc.doc)).collect::<Vec<_>>(),
             "positive" => rows().map(|(.., positive)| positive).collect::<Vec<_>>(),
             "rank" => rows().map(|(_, doc, positive)| (!positive).then_some(doc.rank as u64)).collect::<Vec<_>>(),
             "score" => rows().map(|(_, doc, _)| doc.score).collect::<Vec<_>>(),
-        )?)
+        )?;
+        if self.runs > 1 {
+            frame
+                .with_column(Column::new("run".into(), rows().map(|(_, doc, _)| doc.run as u64).collect::<Vec<_>>()))?;
+        }
+        Ok(frame)
+    }
+
+    /// How the scores of positives and negatives lie to each other: the share of either in each of 20 ranges. Negatives under
+    /// the hill of the positives are hard, or relevant without a judgement. Several runs, whose scores are not to be compared,
+    /// are better looked at one by one.
+    ///
+    /// # Errors
+    /// If no document has a score.
+    pub fn chart(&self) -> Result<Chart> {
+        let scores = |of: fn(&Query) -> &[Scored]| -> Vec<f64> {
+            let docs = self.queries.iter().flat_map(|query| of(query).iter());
+            docs.filter_map(|doc| doc.score).filter(|score| score.is_finite()).collect()
+        };
+        let (positives, negatives) = (scores(|query| &query.positives), scores(|query| &query.negatives));
+        let all = || positives.iter().chain(&negatives).copied();
+        let (Some(least), Some(most)) = (all().reduce(f64::min), all().reduce(f64::max)) else {
+            return Err(Error::Chart { problem: "no document that was mined has a score".to_owned() });
+        };
+        let width = if most > least { (most - least) / RANGES as f64 } else { 1.0 };
+        let shares = |scores: &[f64]| {
+            let mut shares = vec![0.0; RANGES];
+            for score in scores {
+                shares[(((score - least) / width) as usize).min(RANGES - 1)] += 1.0 / scores.len() as f64;
+            }
+            shares
+        };
+        // Every fifth range has a name: there is no room for more.
+        let name = |range: usize| match range % 5 {
+            0 => format!("{:.3}", least + width * range as f64),
+            _ => String::new(),
+        };
+        let names: Vec<String> = (0..RANGES).map(name).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let series = [("positives", shares(&positives)), ("negatives", shares(&negatives))];
+        bars("scores of what was mined", &names, &series)
     }
 
     /// What became of queries and documents: `what`, `count`.

@@ -17,7 +17,7 @@ mod random;
 
 pub use bm25::bm25_negatives;
 pub use config::{MineConfig, Sampling};
-pub use hard::{hard_negatives, mine_negatives};
+pub use hard::{hard_negatives, mine_negatives, mine_union};
 pub use mined::{Format, Mined};
 pub use random::{RandomConfig, random_negatives};
 

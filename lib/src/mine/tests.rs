@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use polars::prelude::df;
+use polars::prelude::{Column, df};
 use proptest::prelude::*;
 
 use super::*;
@@ -111,12 +111,68 @@ proptest! {
     #[test]
     fn random(case in case(), num_negatives in 1usize..4, seed: u64) {
         let mine = |seed| {
-            let config = RandomConfig { num_negatives, seed };
+            let config = RandomConfig { num_negatives, seed, topic: None };
             mined(num_negatives, || random_negatives(&case.queries, &case.qrels, &case.corpus, &config).unwrap())
         };
         let found = mine(seed);
         check(&case, &found, num_negatives, |_| case.corpus.texts().into_iter().collect());
         prop_assert_eq!(found, mine(seed));
+    }
+
+    /// Documents of one topic are drawn as if there were no others.
+    #[test]
+    fn random_of_a_topic(case in case(), num_negatives in 1usize..3, seed: u64, topics in prop::collection::vec(prop::option::of(0..3_u8), 16)) {
+        let topic = |doc: usize| topics[doc].map(i64::from);
+        let column = Column::new("cluster".into(), (0..case.corpus.len()).map(topic).collect::<Vec<_>>());
+        let corpus = Corpus::new(case.corpus.frame().hstack(&[column]).unwrap()).unwrap();
+        let config = RandomConfig { num_negatives, seed, topic: Some("cluster".to_owned()) };
+        let found = mined(num_negatives, || random_negatives(&case.queries, &case.qrels, &corpus, &config).unwrap());
+        let (doc_ids, texts) = (corpus.doc_ids(), corpus.texts());
+        check(&case, &found, num_negatives, |query_id| {
+            let relevant = (0..doc_ids.len()).filter(|doc| case.qrels.is_relevant(query_id, &doc_ids[*doc]));
+            let own: HashSet<Option<i64>> = relevant.map(topic).filter(Option::is_some).collect();
+            (0..doc_ids.len()).filter(|doc| own.contains(&topic(*doc))).map(|doc| texts[doc].clone()).collect()
+        });
+    }
+
+    /// Each run gives what it gives alone, where the runs before it have taken nothing.
+    #[test]
+    fn union(case in case(), quotas in prop::collection::vec(1usize..3, 1..4), reversed: bool) {
+        let Case { queries, qrels, corpus, run } = &case;
+        let mut other = Run::new();
+        for (query_id, hits) in run.iter() {
+            let hits: Vec<(String, f64)> =
+                hits.iter().map(|hit| (hit.doc_id.to_owned(), if reversed { -hit.score } else { hit.score })).collect();
+            other.insert(query_id, hits);
+        }
+        let total: usize = quotas.iter().sum();
+        prop_assume!(total < corpus.len());
+        let config = |num_negatives| MineConfig { num_negatives, ..Default::default() };
+        let runs: Vec<(&Run, MineConfig)> =
+            quotas.iter().enumerate().map(|(number, quota)| (if number % 2 == 0 { run } else { &other }, config(*quota))).collect();
+        let union = mine_union(queries, qrels, corpus, &runs).unwrap();
+        let frame = union.frame().unwrap();
+        let texts: std::collections::HashMap<String, String> = corpus.doc_ids().into_iter().zip(corpus.texts()).collect();
+        let (ids, docs) = (crate::data::strings(&frame, "query_id"), crate::data::strings(&frame, "doc_id"));
+        let of_run = |row: usize| frame.column("run").map_or(0, |runs| runs.u64().unwrap().get(row).unwrap() as usize);
+        let positive = |row: usize| frame.column("positive").unwrap().bool().unwrap().get(row).unwrap();
+        for query_id in queries.query_ids() {
+            let rows: Vec<usize> = (0..ids.len()).filter(|row| ids[*row] == query_id && !positive(*row)).collect();
+            let mut taken = known(&case, &query_id).0;
+            let mut expected = Vec::new();
+            let judged = !known(&case, &query_id).1.is_empty();
+            for (number, (run, config)) in runs.iter().enumerate().filter(|_| judged) {
+                let mut left = config.num_negatives;
+                for hit in run.hits(&query_id) {
+                    if left > 0 && taken.insert(texts[hit.doc_id].clone()) {
+                        expected.push((number, hit.doc_id.to_owned()));
+                        left -= 1;
+                    }
+                }
+            }
+            let found: Vec<(usize, String)> = rows.iter().map(|row| (of_run(*row), docs[*row].clone())).collect();
+            prop_assert_eq!(found, expected);
+        }
     }
 
     #[test]

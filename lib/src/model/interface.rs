@@ -23,6 +23,12 @@ pub trait Model: Any + fmt::Debug + Send + Sync {
     /// negatives.
     fn tokenize(&self, columns: &[Vec<&str>]) -> Result<Tokens>;
 
+    /// [`tokenize`](Self::tokenize) without the model, for a thread that is ahead of the training. Texts of a model that has
+    /// none are tokenized between steps.
+    fn front(&self) -> Option<Front> {
+        None
+    }
+
     /// The first half of a step: rows of numbers for each sequence.
     fn forward(&self, part: &Part, activations: &mut Activations) -> Result<Outputs>;
 
@@ -189,6 +195,9 @@ pub(super) fn check_length(what: &str, found: usize, expected: usize) -> Result<
     }
     Err(Error::Shape { what: what.to_owned(), found: found.to_string(), expected: expected.to_string() })
 }
+
+/// The sequences of each column of texts, as [`Model::tokenize`] makes them: what no training changes.
+pub type Front = Box<dyn Fn(&[Vec<&str>]) -> Result<Tokens> + Send + Sync>;
 
 /// What [`Model::tokenize`] makes of a batch.
 #[derive(Debug, Clone, Default, PartialEq)]

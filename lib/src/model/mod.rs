@@ -28,7 +28,7 @@ pub use colbert::{ColBert, ColBertConfig, TokenPooling};
 pub use cross_encoder::{Activation, CrossEncoder, CrossEncoderConfig};
 pub use custom::{CustomConfig, CustomHead, CustomModel, Hidden};
 pub use embeddings::Embeddings;
-pub use interface::{HeadInputs, Model, Outputs, Part, Tokens};
+pub use interface::{Front, HeadInputs, Model, Outputs, Part, Tokens};
 pub(crate) use interface::{as_type, downcast};
 pub use pooling::Pooling;
 pub use quantized::{Codes, Quantization, QuantizedEmbeddings, Ranges};

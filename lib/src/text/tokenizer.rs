@@ -184,6 +184,11 @@ impl Tokenizer {
         guarded(|| self.inner.to_string(true).map_err(problem))
     }
 
+    /// The same tokenizer for another thread: it remembers words of its own, so that neither waits for the other.
+    pub(crate) fn apart(&self) -> Self {
+        Self { words: Arc::default(), ..self.clone() }
+    }
+
     /// Whether an id is that of a special token, such as `[SEP]`.
     pub(crate) fn is_special(&self, id: u32) -> bool {
         self.inner.get_added_tokens_decoder().get(&id).is_some_and(|token| token.special)

@@ -138,6 +138,8 @@ impl Course {
         expect("measurements", config.measurements, "at least 1", config.measurements > 0)?;
         let one = data.columns().len() == 1;
         expect("data", "a single column of texts", "pairs: nothing measures single texts", !one)?;
+        let lists = data.labels().map(Labels::kind) == Some(LabelKind::Ragged);
+        expect("data", "lists of documents", "pairs or negatives: nothing measures lists", !lists)?;
         let least = (0.5 / config.held_out).ceil();
         let expected = format!("a share that leaves some of the {} examples on both sides", data.len());
         let some = config.held_out > 0.0 && config.held_out < 1.0 && data.len() as f64 >= least.max(2.0);
@@ -145,13 +147,13 @@ impl Course {
         let (data, held_out) = data.split(config.held_out, config.train.seed)?;
         let measure = match held_out.labels().map(Labels::kind) {
             Some(LabelKind::Binary | LabelKind::Score | LabelKind::Class) => "Spearman",
-            Some(LabelKind::List(_)) | None => "MRR",
+            Some(LabelKind::List(_) | LabelKind::Ragged) | None => "MRR",
         };
         let size = config.train.batch_size;
         let lone = model.scoring() == Scoring::Pairs && data.columns().len() == 2 && measure == "MRR";
         expect("data", "pairs without labels", "negatives: a cross-encoder reads each pair alone", !lone)?;
         let rows: Vec<usize> = (0..held_out.len()).collect();
-        let tokens = |rows: &[usize]| TokenBatch::new(model, &held_out.columns(), held_out.labels(), rows);
+        let tokens = |rows: &[usize]| TokenBatch::new(|texts| model.tokenize(texts), &held_out, rows);
         let batches = rows.chunks(size.max(2)).map(tokens).collect::<Result<_>>()?;
         let plan = plan(&data, config)?;
         let train = TrainConfig {
@@ -239,7 +241,7 @@ impl Course {
 fn plan(data: &TrainingSet, config: &CompareConfig) -> Result<Vec<Vec<Vec<usize>>>> {
     let accumulate = config.train.accumulate;
     let (mut batches, count) = (Vec::new(), config.steps * accumulate);
-    let sampler = sampler(data, &TextHashes::of(&data.columns())?, &config.train, 0)?;
+    let sampler = sampler(data, &TextHashes::of_set(data)?, &config.train, 0)?;
     for epoch in 0.. {
         let epoch = sampler.epoch(epoch)?.to_vec();
         batches.extend(epoch.into_iter().take(count - batches.len()));

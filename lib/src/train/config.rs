@@ -60,6 +60,10 @@ pub struct TrainConfig {
     pub dropout: bool,
     /// Determines the order of examples and dropout. Default 42.
     pub seed: u64,
+    /// Steps whose texts a thread tokenizes ahead, while the model computes; 0 for none. Nothing depends on it but time, and
+    /// memory for the token ids of these steps.
+    #[doc(alias = "dataloader_num_workers")]
+    pub prefetch: usize,
     /// The number of steps that the schedule spans, over all training sets and steps by hand. `None`: the steps on a
     /// training set are its schedule ([`Trainer::steps`](super::Trainer::steps)), and before those, steps by hand
     /// ([`Trainer::step`](super::Trainer::step)) stay at the peak if the schedule is one that ends.
@@ -95,6 +99,7 @@ impl Default for TrainConfig {
             group_by_length: false,
             dropout: true,
             seed: 42,
+            prefetch: 2,
             total_steps: None,
             optimizer: OptimizerConfig::default(),
             max_grad_norm: Some(1.0),
@@ -134,6 +139,8 @@ impl TrainConfig {
         let micro_batch = self.micro_batch.map_or(1, MicroBatch::size);
         expect("micro_batch", micro_batch, "at least 1 text or token", micro_batch > 0)?;
         within("epochs", self.epochs, MOST_EPOCHS)?;
+        let expected = format!("at most {MOST_AHEAD} steps");
+        expect("prefetch", self.prefetch, &expected, self.prefetch <= MOST_AHEAD)?;
         let (rate, warmup) = (self.learning_rate, self.warmup);
         expect("learning_rate", rate, "a number above 0", rate > 0.0 && rate.is_finite())?;
         expect("warmup", warmup, "a share from 0 to 1", (0.0..=1.0).contains(&warmup))?;
@@ -149,6 +156,8 @@ impl TrainConfig {
 /// More cannot be meant: a step would see them all at once.
 const MOST_EXAMPLES: usize = 1 << 24;
 const MOST_EPOCHS: usize = 1_000_000;
+/// More token ids than that are waiting, not reading.
+const MOST_AHEAD: usize = 1_000;
 
 fn within(field: &'static str, value: usize, most: usize) -> Result<()> {
     expect(field, value, "at least 1", value > 0)?;

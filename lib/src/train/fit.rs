@@ -1,7 +1,7 @@
 //! Whether a training set has what the loss needs.
 
-use super::MultiSet;
 use super::trainer::Training;
+use super::{MultiSet, TokenBatch};
 use crate::data::{LabelKind, Labels, text_column};
 use crate::loss::{Labelled, Loss, Needs, PerSet, Scoring};
 use crate::{Error, Result};
@@ -16,15 +16,13 @@ impl Training {
     pub(super) fn check_sets(&self, data: &MultiSet) -> Result<()> {
         data.check()?;
         for (name, set) in &data.sets {
-            self.check_fit(self.loss_of(name.as_deref())?, set.columns().len(), set.labels()).map_err(|error| {
-                match error {
-                    Error::LossUnfit { loss, needs, found, fitting } => {
-                        let found =
-                            name.as_ref().map_or(found.clone(), |name| format!("{found} (training set `{name}`)"));
-                        Error::LossUnfit { loss, needs, found, fitting }
-                    }
-                    other => other,
+            let (loss, set) = (self.loss_of(name.as_deref())?, set.sample());
+            self.check_fit(loss, set.columns().len(), set.labels()).map_err(|error| match error {
+                Error::LossUnfit { loss, needs, found, fitting } => {
+                    let found = name.as_ref().map_or(found.clone(), |name| format!("{found} (training set `{name}`)"));
+                    Error::LossUnfit { loss, needs, found, fitting }
                 }
+                other => other,
             })?;
         }
         Ok(())
@@ -45,22 +43,35 @@ impl Training {
 
     /// An error if a loss cannot be computed from this number of text columns and these labels.
     pub(super) fn check_fit(&self, loss: &dyn Loss, columns: usize, labels: Option<&Labels>) -> Result<()> {
+        self.check_kind(loss, columns, labels)?;
         let needs = loss.needs();
-        let (kind, scoring) = (labels.map(Labels::kind), self.model.scoring());
-        if !needs.fits(columns, kind, scoring) {
-            let (loss, found) = (needs.name, found(columns, kind, scoring));
-            return Err(Error::LossUnfit {
-                loss,
-                needs: needs.spoken(kind.is_some(), scoring),
-                found,
-                fitting: Needs::fitting(columns, kind, scoring),
-            });
-        }
         if needs.guide && self.guide.is_none() {
             let expected = format!("the model that guides {}, by `trainer.set_guide(..)`", needs.name);
             return Err(Error::Setting { field: "guide", value: "none".to_owned(), expected });
         }
         check_scores(loss, labels, None)
+    }
+
+    /// The same of a batch: of a stream not all labels are known before.
+    pub(super) fn check_batch(&self, batch: &TokenBatch) -> Result<()> {
+        let loss = self.loss_of(batch.set.as_deref())?;
+        // Of the texts of two columns a cross-encoder has one of pairs.
+        let columns = batch.columns.len() + usize::from(self.model.scoring() == Scoring::Pairs);
+        self.check_kind(loss, columns, batch.labels.as_ref())
+    }
+
+    fn check_kind(&self, loss: &dyn Loss, columns: usize, labels: Option<&Labels>) -> Result<()> {
+        let (needs, kind, scoring) = (loss.needs(), labels.map(Labels::kind), self.model.scoring());
+        if needs.fits(columns, kind, scoring) {
+            return Ok(());
+        }
+        let (loss, found) = (needs.name, found(columns, kind, scoring));
+        Err(Error::LossUnfit {
+            loss,
+            needs: needs.spoken(kind.is_some(), scoring),
+            found,
+            fitting: Needs::fitting(columns, kind, scoring),
+        })
     }
 
     /// Whether other examples of a batch are negatives.
@@ -87,6 +98,9 @@ fn found(columns: usize, labels: Option<LabelKind>, scoring: Scoring) -> String 
 
 /// `query, positive, 2 columns of negatives, score`
 pub(super) fn columns_and_labels(columns: usize, labels: Option<LabelKind>) -> String {
+    if labels == Some(LabelKind::Ragged) {
+        return "query, lists of documents and of labels".to_owned();
+    }
     let mut parts: Vec<String> = (0..columns.min(2)).map(text_column).collect();
     match columns.saturating_sub(2) {
         0 => {}
@@ -97,7 +111,7 @@ pub(super) fn columns_and_labels(columns: usize, labels: Option<LabelKind>) -> S
         Some(LabelKind::List(width)) => parts.push(format!("lists of {width} labels")),
         Some(LabelKind::Class | LabelKind::Binary) => parts.push("whole numbers as labels".to_owned()),
         Some(LabelKind::Score) => parts.push("score".to_owned()),
-        None => {}
+        Some(LabelKind::Ragged) | None => {}
     }
     parts.join(", ")
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use super::Trainer;
-use crate::data::Texts;
 use crate::model::Model;
 use crate::{Error, Result};
 
@@ -36,11 +35,10 @@ impl<M: Model> Trainer<M> {
 }
 
 impl Guide {
-    /// The vectors of some rows of each column.
-    pub(super) fn vectors(&self, columns: &[Texts], rows: &[usize]) -> Result<Vec<Vec<Vec<f32>>>> {
-        let column = |column: &Texts| -> Result<Vec<Vec<f32>>> {
-            let texts: Vec<&str> = rows.iter().map(|row| &column[*row]).collect();
-            let vectors = (self.0)(&texts)?;
+    /// The vectors of the texts of each column.
+    pub(super) fn vectors(&self, columns: &[Vec<&str>]) -> Result<Vec<Vec<Vec<f32>>>> {
+        let column = |texts: &Vec<&str>| -> Result<Vec<Vec<f32>>> {
+            let vectors = (self.0)(texts)?;
             match vectors.dims() {
                 [count, _] if *count == texts.len() => Ok(vectors.to_dtype(DType::F32)?.to_vec2()?),
                 dims => Err(Error::Shape {

@@ -2,8 +2,8 @@
 
 use super::Sampling;
 use super::plan::SetRows;
+use super::source::{Draw, Drawn};
 use crate::Result;
-use crate::data::{Epoch, Sampler};
 use crate::random::Philox;
 
 /// Streams of random numbers that the order of a set does not draw from.
@@ -13,7 +13,7 @@ const AGAIN: u64 = 1 << 32;
 
 /// How sets take turns.
 pub(super) struct Mix {
-    pub(super) samplers: Vec<Sampler>,
+    pub(super) samplers: Vec<Draw>,
     pub(super) sampling: Sampling,
     pub(super) batch_size: usize,
     pub(super) seed: u64,
@@ -22,7 +22,7 @@ pub(super) struct Mix {
 /// The batches of one epoch.
 pub(super) struct Mixed {
     /// A set and one of its orders.
-    orders: Vec<(usize, Epoch)>,
+    orders: Vec<(usize, Drawn)>,
     /// The order and the number of each batch in it.
     batches: Vec<(u32, u32)>,
 }
@@ -33,7 +33,7 @@ impl Mix {
         match self.sampling {
             Sampling::Temperature(temperature) => Some(self.shares(temperature).iter().sum()),
             sampling => {
-                let counts = self.samplers.iter().map(Sampler::batches).collect::<Option<Vec<_>>>()?;
+                let counts = self.samplers.iter().map(Draw::batches).collect::<Option<Vec<_>>>()?;
                 Some(match sampling {
                     Sampling::RoundRobin => counts.len() * counts.iter().min().copied().unwrap_or(0),
                     _ => counts.iter().sum(),
@@ -56,7 +56,7 @@ impl Mix {
         for (set, sampler) in self.samplers.iter().enumerate() {
             mixed.orders.push((set, sampler.epoch(epoch)?));
         }
-        let count = |(_, order): &(usize, Epoch)| order.len() as u32;
+        let count = |(_, order): &(usize, Drawn)| order.len() as u32;
         if self.sampling == Sampling::RoundRobin {
             let turns = mixed.orders.iter().map(count).min().unwrap_or(0);
             let sets = mixed.orders.len() as u32;
@@ -72,7 +72,7 @@ impl Mix {
 
     /// The batches of each set, of as many as all sets have: the largest remainders round up.
     fn shares(&self, temperature: f64) -> Vec<usize> {
-        let rows: Vec<usize> = self.samplers.iter().map(Sampler::rows).collect();
+        let rows: Vec<usize> = self.samplers.iter().map(Draw::rows).collect();
         let all: usize = rows.iter().map(|rows| rows.div_ceil(self.batch_size)).sum();
         let weights: Vec<f64> = rows.iter().map(|rows| (*rows as f64).powf(1.0 / temperature)).collect();
         let whole: f64 = weights.iter().sum();
@@ -95,7 +95,7 @@ impl Mix {
 
 impl Mixed {
     /// Batches of a set, of as many of its orders as it takes.
-    fn take(&mut self, set: usize, sampler: &Sampler, epoch: u64, count: usize) -> Result<Vec<(u32, u32)>> {
+    fn take(&mut self, set: usize, sampler: &Draw, epoch: u64, count: usize) -> Result<Vec<(u32, u32)>> {
         let mut taken = Vec::with_capacity(count);
         let mut again = 0;
         while taken.len() < count {
@@ -143,13 +143,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::data::{TextHashes, Texts};
+    use crate::data::{Sampler, TextHashes, Texts};
 
     /// Sets of these numbers of rows; of the first every text is there twice.
     fn mix(rows: &[usize], sampling: Sampling, batch_size: usize) -> Mix {
         let sampler = |(set, rows): (usize, &usize)| {
             let texts = (0..*rows).map(|row| (if set == 0 { row / 2 } else { row }).to_string());
-            Sampler::new(&TextHashes::of(&[texts.collect::<Texts>()]).unwrap(), batch_size, true, 3)
+            Draw::Set(Sampler::new(&TextHashes::of(&[texts.collect::<Texts>()]).unwrap(), batch_size, true, 3))
         };
         Mix { samplers: rows.iter().enumerate().map(sampler).collect(), sampling, batch_size, seed: 3 }
     }
@@ -216,7 +216,8 @@ mod tests {
     #[test]
     fn one_set_is_itself() {
         let mix = mix(&[30], Sampling::Proportional, 4);
-        let alone = mix.samplers[0].epoch(5).unwrap().to_vec();
+        let alone = mix.samplers[0].epoch(5).unwrap();
+        let alone: Vec<Vec<usize>> = (0..alone.len()).map(|batch| alone.batch(batch)).collect();
         assert_eq!(batches(&mix, 5).into_iter().map(|(_, rows)| rows).collect::<Vec<_>>(), alone);
     }
 }

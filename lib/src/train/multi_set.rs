@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::source::Source;
 use crate::Result;
-use crate::data::TrainingSet;
+use crate::data::{TrainingSet, TrainingStream};
 use crate::error::expect;
 
 /// Several training sets, by their names: each batch is of one of them.
@@ -46,7 +47,7 @@ use crate::error::expect;
 #[derive(Clone)]
 pub struct MultiSet {
     /// Without a name if there is one set alone.
-    pub(super) sets: Vec<(Option<Arc<str>>, TrainingSet)>,
+    pub(super) sets: Vec<(Option<Arc<str>>, Source)>,
     pub(super) sampling: Sampling,
 }
 
@@ -72,14 +73,27 @@ impl MultiSet {
     /// # Errors
     /// If there is none, or two have one name.
     pub fn new<'d, N: Into<Arc<str>>>(sets: impl IntoIterator<Item = (N, &'d TrainingSet)>) -> Result<Self> {
-        let sets: Vec<_> = sets.into_iter().map(|(name, set)| (Some(name.into()), set.clone())).collect();
-        let this = Self { sets, sampling: Sampling::default() };
+        let sets = sets.into_iter().map(|(name, set)| (Some(name.into()), Source::Set(set.clone())));
+        let this = Self { sets: sets.collect(), sampling: Sampling::default() };
         expect("sets", "none", "at least one training set", !this.sets.is_empty())?;
-        for (index, name) in this.names().enumerate() {
-            let new = !name.is_empty() && this.names().take(index).all(|other| other != name);
+        this.check_names()
+    }
+
+    /// The same with a stream.
+    ///
+    /// # Errors
+    /// If there is a set of this name.
+    pub fn with_stream(mut self, name: impl Into<Arc<str>>, stream: &TrainingStream) -> Result<Self> {
+        self.sets.push((Some(name.into()), Source::Stream(stream.clone())));
+        self.check_names()
+    }
+
+    fn check_names(self) -> Result<Self> {
+        for (index, name) in self.names().enumerate() {
+            let new = !name.is_empty() && self.names().take(index).all(|other| other != name);
             expect("sets", format!("{name:?}"), "names that differ", new)?;
         }
-        Ok(this)
+        Ok(self)
     }
 
     /// The same with another sampling.
@@ -116,7 +130,14 @@ impl MultiSet {
 /// One set, without a name. No text is copied.
 impl From<&TrainingSet> for MultiSet {
     fn from(set: &TrainingSet) -> Self {
-        Self { sets: vec![(None, set.clone())], sampling: Sampling::default() }
+        Self { sets: vec![(None, Source::Set(set.clone()))], sampling: Sampling::default() }
+    }
+}
+
+/// One stream, without a name.
+impl From<&TrainingStream> for MultiSet {
+    fn from(stream: &TrainingStream) -> Self {
+        Self { sets: vec![(None, Source::Stream(stream.clone()))], sampling: Sampling::default() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which rows each step of a round sees: the plan of all its epochs, one of which is held at a time.
 
 use super::mix::{Mix, Mixed};
+use super::source::Draw;
 use super::{MultiSet, TrainConfig};
 use crate::data::{Sampler, TextHashes, TrainingSet};
 use crate::{Result, interrupt};
@@ -21,7 +22,7 @@ pub(super) struct Plan {
     first: Vec<usize>,
 }
 
-/// A set, and the rows of a batch of it.
+/// A set, and the rows of a batch of it; of a stream their places in its order.
 pub(super) type SetRows = (usize, Vec<usize>);
 
 /// The number of steps in each epoch.
@@ -36,22 +37,24 @@ enum Lengths {
 
 /// What draws the batches of a training set.
 pub(super) fn sampler(data: &TrainingSet, texts: &TextHashes, config: &TrainConfig, set: usize) -> Result<Sampler> {
-    let seed = config.seed.wrapping_add(APART.wrapping_mul(set as u64));
-    let sampler = Sampler::new(texts, config.batch_size, config.no_duplicates, seed);
+    let sampler = Sampler::new(texts, config.batch_size, config.no_duplicates, seed_of(config, set));
     match config {
         TrainConfig { group_by_label: true, .. } => sampler.by_label(data.labels()),
-        TrainConfig { group_by_length: true, .. } => Ok(sampler.by_length(&data.columns())),
+        TrainConfig { group_by_length: true, .. } => Ok(sampler.by_length(data)),
         _ => Ok(sampler),
     }
 }
 
+/// The seed of the order of a set.
+pub(super) fn seed_of(config: &TrainConfig, set: usize) -> u64 {
+    config.seed.wrapping_add(APART.wrapping_mul(set as u64))
+}
+
 impl Plan {
-    /// `texts` are those of each set.
-    pub(super) fn new(data: &MultiSet, texts: &[TextHashes], config: &TrainConfig, first_epoch: usize) -> Result<Self> {
+    /// `samplers` are those of each set.
+    pub(super) fn new(data: &MultiSet, samplers: Vec<Draw>, config: &TrainConfig, first_epoch: usize) -> Result<Self> {
         let TrainConfig { batch_size, accumulate, epochs, seed, .. } = *config;
-        let samplers = data.sets.iter().zip(texts).enumerate();
-        let samplers = samplers.map(|(set, ((_, data), texts))| sampler(data, texts, config, set));
-        let mix = Mix { samplers: samplers.collect::<Result<_>>()?, sampling: data.sampling, batch_size, seed };
+        let mix = Mix { samplers, sampling: data.sampling, batch_size, seed };
         let accumulate = accumulate.max(1);
         let mut plan = Self {
             mix,
@@ -144,7 +147,9 @@ mod tests {
     fn plan(texts: &[&str], config: TrainConfig) -> Plan {
         let config = TrainConfig { batch_size: 2, ..config };
         let data = TrainingSet::new(df!("text" => texts, "label" => vec![0; texts.len()]).unwrap()).unwrap();
-        Plan::new(&(&data).into(), &[TextHashes::of(&data.columns()).unwrap()], &config, 0).unwrap()
+        let data = MultiSet::from(&data);
+        let (_, draw) = data.sets[0].1.known(&config, 0).unwrap();
+        Plan::new(&data, vec![draw], &config, 0).unwrap()
     }
 
     /// A text that repeats makes epochs of different lengths.

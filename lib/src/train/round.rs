@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::trainer::Training;
 use super::{MultiSet, Optimizer, TrainConfig, Trainer};
-use crate::data::{Labels, TextHashes};
+use crate::data::{Labels, TextHashes, TrainingStream};
 use crate::model::Model;
 use crate::nn::Activations;
 use crate::{Error, Result};
@@ -46,16 +46,18 @@ impl DataMark {
         Self { examples: texts.rows(), fingerprint: hash.digest() }
     }
 
+    pub(super) fn of_stream(stream: &TrainingStream) -> Self {
+        Self { examples: stream.len(), fingerprint: stream.mark() }
+    }
+
     /// Of several sets: those, their names and how they take turns.
-    pub(super) fn of_sets(data: &MultiSet, texts: &[TextHashes]) -> Self {
-        let marks = data.sets.iter().zip(texts).map(|((_, set), texts)| Self::of(texts, set.labels()));
-        let marks: Vec<Self> = marks.collect();
+    pub(super) fn of_sets(data: &MultiSet, marks: &[Self]) -> Self {
         if let [(None, _)] = data.sets.as_slice() {
             return marks[0];
         }
         let mut hash = Xxh3::new();
         hash.update(format!("{:?}", data.sampling).as_bytes());
-        for (name, mark) in data.names().zip(&marks) {
+        for (name, mark) in data.names().zip(marks) {
             hash.update(&(name.len() as u64).to_le_bytes());
             hash.update(name.as_bytes());
             hash.update(&mark.fingerprint.to_le_bytes());

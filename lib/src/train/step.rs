@@ -37,13 +37,27 @@ pub struct Step {
     pub grad_norm: f64,
     /// Tokens of the batch; none is padding.
     pub tokens: usize,
+    /// Of the step, from its token ids to the new weights.
     pub seconds: f64,
+    /// The seconds before, in which it waited for its token ids.
+    #[serde(default)]
+    pub waited: f64,
     /// The sets that its batches are of, if there are several ([`MultiSet`](super::MultiSet)).
     #[serde(default)]
     pub sets: Vec<String>,
     /// The validation after this step, if one was due.
     #[serde(default)]
     pub evaluation: Option<Evaluation>,
+}
+
+impl Step {
+    /// The share of its time, from 0 to 1, in which it waited for its token ids: what a faster loader would save.
+    pub fn waiting(&self) -> f64 {
+        match self.waited + self.seconds {
+            0.0 => 0.0,
+            whole => self.waited / whole,
+        }
+    }
 }
 
 impl<M: Model> Trainer<M> {
@@ -123,7 +137,8 @@ impl Training {
         let seconds = start.elapsed().as_secs_f64();
         self.past.push(Past { step, loss, seconds });
         let sets = batches.iter().filter_map(|batch| batch.set.as_deref().map(str::to_owned)).collect();
-        Ok(Step { step, total, loss, terms, learning_rate, grad_norm, tokens, seconds, sets, evaluation: None })
+        let waited = 0.0;
+        Ok(Step { step, total, loss, terms, learning_rate, grad_norm, tokens, seconds, waited, sets, evaluation: None })
     }
 
     /// The number of the round's last step.
@@ -222,6 +237,9 @@ impl Training {
     }
 }
 
+/// The least share of waiting that a step shows.
+const SHOWN: f64 = 0.01;
+
 /// The terms of a loss by their names.
 type Terms = Vec<(String, f64)>;
 
@@ -247,6 +265,9 @@ impl fmt::Display for Step {
         let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
         write!(f, "step {step}{of}  loss {loss:.4}  lr {learning_rate:.2e}  grad norm {grad_norm:.3}  ")?;
         write!(f, "{tokens} tokens  {seconds:.3} s")?;
+        if self.waiting() >= SHOWN {
+            write!(f, "  {:.0} % waiting", 100.0 * self.waiting())?;
+        }
         if !self.sets.is_empty() {
             write!(f, "  {}", self.sets.join(", "))?;
         }

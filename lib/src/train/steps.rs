@@ -2,13 +2,15 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::plan::{Plan, SetRows};
+use super::loader::Loader;
+use super::plan::Plan;
 use super::round::DataMark;
 use super::trainer::Training;
 use super::validation::due;
-use super::{MultiSet, Step, TokenBatch, Trainer};
-use crate::data::{Labels, TextHashes, Texts, TrainingSet};
+use super::{MultiSet, Step, Trainer};
+use crate::data::TrainingSet;
 use crate::model::{BiEncoder, Model, as_type};
 use crate::show::{self, Message, Places};
 use crate::{Error, Result, interrupt};
@@ -22,18 +24,11 @@ pub struct Steps<'a, M = BiEncoder> {
 /// The rest of a round, for any model.
 pub(super) struct Rest<'a> {
     trainer: &'a mut Training,
-    sets: Vec<Set>,
     plan: Plan,
+    loader: Loader,
     /// The progress bars of each validation replace those of the previous one.
     places: Places,
     stopped: bool,
-}
-
-/// A training set that is trained on.
-pub(super) struct Set {
-    name: Option<Arc<str>>,
-    columns: Vec<Texts>,
-    labels: Option<Labels>,
 }
 
 /// A step that was not yielded yet.
@@ -47,7 +42,8 @@ pub(super) struct Pending {
 impl<M: Model> Trainer<M> {
     /// The remaining steps of all epochs over a training set, as an iterator: each `next` is one step, and the
     /// validation after it where one is due ([`ValidationConfig`](super::ValidationConfig)). `data` is a
-    /// [`&TrainingSet`](TrainingSet), or several as a [`&MultiSet`](MultiSet).
+    /// [`&TrainingSet`](TrainingSet), several as a [`&MultiSet`](MultiSet), or a
+    /// [`&TrainingStream`](crate::data::TrainingStream) of files larger than memory.
     ///
     /// After an interrupt (or a `break`) call it again with the same training set: it continues after the last step that
     /// it yielded. A step that was running at the interrupt is yielded first.
@@ -91,11 +87,12 @@ impl Training {
         self.check_sets(data)?;
         self.check_losses(data)?;
         self.check_validation()?;
-        let texts = data.sets.iter().map(|(_, set)| TextHashes::of(&set.columns())).collect::<Result<Vec<_>>>()?;
-        let mark = DataMark::of_sets(data, &texts);
+        let known = data.sets.iter().enumerate().map(|(number, (_, set))| set.known(&self.config, number));
+        let (marks, samplers): (Vec<_>, Vec<_>) = known.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let mark = DataMark::of_sets(data, &marks);
         self.check_resumed(mark)?;
         let mut round = self.round_of(mark);
-        let plan = Plan::new(data, &texts, &self.config, round.first_epoch)?;
+        let plan = Plan::new(data, samplers, &self.config, round.first_epoch)?;
         self.check_plan(data, &plan)?;
         round.steps = plan.steps();
         self.last_rate(&round)?;
@@ -118,13 +115,12 @@ impl Training {
             }
             say(problem);
         }
-        let of = |(name, set): &(Option<Arc<str>>, TrainingSet)| Set {
-            name: name.clone(),
-            columns: set.columns(),
-            labels: set.labels().cloned(),
-        };
-        let sets = data.sets.iter().map(of).collect();
-        Ok(Rest { trainer: self, sets, plan, places: Places::default(), stopped: false })
+        let readers = data.sets.iter().enumerate();
+        let readers = readers.map(|(number, (name, set))| (name.clone(), set.reader(&self.config, number))).collect();
+        // A guide takes longer than all tokens.
+        let front = if self.guide.is_none() { self.model.front() } else { None };
+        let loader = Loader::new(Arc::new(readers), front, self.config.prefetch);
+        Ok(Rest { trainer: self, plan, loader, places: Places::default(), stopped: false })
     }
 
     pub(super) fn train(&mut self, data: &MultiSet) -> Result<Step> {
@@ -157,11 +153,12 @@ impl Training {
     fn check_plan(&self, data: &MultiSet, plan: &Plan) -> Result<()> {
         for (index, (name, set)) in data.sets.iter().enumerate() {
             let set_of = |what: &str| name.as_ref().map_or_else(|| what.to_owned(), |name| format!("{what} `{name}`"));
-            if set.is_empty() {
+            if set.len() == 0 {
                 let problem = format!("{} has no rows", set_of("the training set"));
                 return Err(Error::NothingToTrain { problem, expected: "at least one example".to_owned() });
             }
-            if !self.in_batch(self.loss_of(name.as_deref())?) || set.columns().len() > 2 || !plan.lone(index) {
+            let columns = set.sample().columns().len();
+            if !self.in_batch(self.loss_of(name.as_deref())?) || columns > 2 || !plan.lone(index) {
                 continue;
             }
             if self.config.batch_size == 1 {
@@ -209,15 +206,13 @@ impl Rest<'_> {
     fn step(&mut self) -> Result<Option<Step>> {
         let done = self.trainer.round.map_or(0, |round| round.done);
         interrupt::check("training")?;
-        let Some(batches) = self.plan.step(done)? else { return Ok(None) };
-        let tokens = |(set, rows): &SetRows| -> Result<TokenBatch> {
-            let Set { name, columns, labels } = &self.sets[*set];
-            let batch = self.trainer.tokens(columns, labels.as_ref(), rows)?;
-            Ok(TokenBatch { set: name.clone(), ..batch })
-        };
-        let batches = batches.iter().map(tokens).collect::<Result<Vec<_>>>()?;
+        let start = Instant::now();
+        let make = |set: &TrainingSet, rows: &[usize]| self.trainer.tokens(set, rows);
+        let Some(batches) = self.loader.next(&mut self.plan, done, make)? else { return Ok(None) };
+        let waited = start.elapsed().as_secs_f64();
+        batches.iter().try_for_each(|batch| self.trainer.check_batch(batch))?;
         let step = self.trainer.update(&batches, true)?;
-        Ok(Some(step))
+        Ok(Some(Step { waited, ..step }))
     }
 
     /// Validates the model and writes a checkpoint, which holds what was found, if that is due after `step`.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::data::{Labels, Texts};
-use crate::model::Model;
+use crate::data::{Labels, TrainingSet};
+use crate::model::Tokens;
 use crate::nn::PackedBatch;
 use crate::{Error, Result};
 
@@ -36,18 +36,21 @@ pub struct TokenBatch {
 }
 
 impl TokenBatch {
-    /// Some rows of the columns of a training set.
-    pub(super) fn new(model: &dyn Model, columns: &[Texts], labels: Option<&Labels>, rows: &[usize]) -> Result<Self> {
-        let examples = columns.iter().map(Texts::len).min().unwrap_or(0);
+    /// Some rows of a training set.
+    pub(super) fn new(
+        tokenize: impl Fn(&[Vec<&str>]) -> Result<Tokens>,
+        data: &TrainingSet,
+        rows: &[usize],
+    ) -> Result<Self> {
+        let examples = data.len();
         if let Some(row) = rows.iter().find(|row| **row >= examples) {
             let expected = format!("rows of the training set, which has {examples}");
             return Err(Error::Setting { field: "rows", value: row.to_string(), expected });
         }
-        let mut batch = Self { labels: labels.map(|labels| labels.rows(rows)), rows: rows.to_vec(), ..Self::default() };
-        let texts = columns.iter().map(|column| rows.iter().map(|row| &column[*row]).collect());
-        let tokens = model.tokenize(&texts.collect::<Vec<Vec<&str>>>())?;
-        (batch.columns, batch.truncated) = (tokens.columns, tokens.truncated);
-        Ok(batch)
+        let labels = data.labels().map(|labels| labels.rows(rows));
+        let (texts, lists) = data.texts_of(rows);
+        let Tokens { columns, truncated } = tokenize(&texts)?;
+        Ok(Self { columns, labels, lists, rows: rows.to_vec(), truncated, ..Self::default() })
     }
 
     /// An error if it is empty. Whether its columns belong together is for the loss to say, which may leave one out.
@@ -59,9 +62,12 @@ impl TokenBatch {
         Err(Error::NothingToTrain { problem, expected: "at least one".to_owned() })
     }
 
-    /// The number of examples.
+    /// The number of examples: of queries with lists of documents, that of the queries.
     pub fn examples(&self) -> usize {
-        self.columns.first().map_or(0, PackedBatch::sequences)
+        match self.lists.as_slice() {
+            [] => self.columns.first().map_or(0, PackedBatch::sequences),
+            [_, lists @ ..] => lists.len(),
+        }
     }
 
     /// Tokens of all texts.

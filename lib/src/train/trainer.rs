@@ -13,7 +13,7 @@ use super::steps::Pending;
 use super::validation::Validation;
 use super::{Optimizer, TokenBatch, TrainConfig};
 use crate::Result;
-use crate::data::{Labels, Texts, TrainingSet};
+use crate::data::TrainingSet;
 use crate::loss::Loss;
 use crate::model::{BiEncoder, Model, as_type, downcast};
 use crate::nn::{Activations, Parameters};
@@ -75,7 +75,7 @@ impl<M: Model> Trainer<M> {
 
     /// The token ids of some rows of a training set, for [`Trainer::step`]; an error if it has fewer rows.
     pub fn batch(&self, data: &TrainingSet, rows: &[usize]) -> Result<TokenBatch> {
-        self.training.tokens(&data.columns(), data.labels(), rows)
+        self.training.tokens(data, rows)
     }
 
     /// The model as it is now.
@@ -136,10 +136,10 @@ impl Training {
         })
     }
 
-    pub(super) fn tokens(&self, columns: &[Texts], labels: Option<&Labels>, rows: &[usize]) -> Result<TokenBatch> {
-        let mut batch = TokenBatch::new(&*self.model, columns, labels, rows)?;
+    pub(super) fn tokens(&self, data: &TrainingSet, rows: &[usize]) -> Result<TokenBatch> {
+        let mut batch = TokenBatch::new(|texts| self.model.tokenize(texts), data, rows)?;
         if let Some(guide) = &self.guide {
-            batch.guide = guide.vectors(columns, rows)?;
+            batch.guide = guide.vectors(&data.texts_of(rows).0)?;
         }
         Ok(batch)
     }

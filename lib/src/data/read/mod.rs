@@ -44,6 +44,7 @@ mod object;
 mod pairs;
 mod parquet;
 mod report;
+mod row_groups;
 mod squad;
 mod table;
 mod tevatron;
@@ -60,6 +61,7 @@ pub use msmarco::{msmarco_documents, msmarco_passages, msmarco_queries, msmarco_
 pub use pairs::{jnli, jsts, stsb};
 pub use parquet::parquet;
 pub use report::{ReadNote, ReadReport};
+pub(crate) use row_groups::RowGroups;
 pub use squad::squad;
 pub use table::Table;
 pub use tevatron::tevatron;

@@ -51,7 +51,7 @@ impl Guarded {
 }
 
 /// A panic as an error.
-fn caught<T>(read: impl FnOnce() -> PolarsResult<T>) -> PolarsResult<T> {
+pub(super) fn caught<T>(read: impl FnOnce() -> PolarsResult<T>) -> PolarsResult<T> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
         let told = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
         let problem = format!("a damaged Parquet file ({})", told.unwrap_or("its pages cannot be read"));

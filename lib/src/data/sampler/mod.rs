@@ -9,7 +9,7 @@ use fill::Filling;
 use order::Order;
 
 use super::hashes::TextHashes;
-use super::{LabelKind, Labels, Texts};
+use super::{LabelKind, Labels, Texts, TrainingSet};
 use crate::random::Philox;
 use crate::{Error, Result};
 
@@ -100,7 +100,15 @@ impl Sampler {
     }
 
     /// The same with batches of texts of like length, see [`TrainConfig::group_by_length`](crate::train::TrainConfig).
-    pub(crate) fn by_length(self, columns: &[Texts]) -> Self {
+    pub(crate) fn by_length(self, data: &TrainingSet) -> Self {
+        let columns = data.columns();
+        match data.list_bounds() {
+            None => self.by_length_of(&columns),
+            Some(bounds) => Self { order: Order::lengths_of_lists(&columns, bounds), ..self },
+        }
+    }
+
+    fn by_length_of(self, columns: &[Texts]) -> Self {
         Self { order: Order::lengths(columns), ..self }
     }
 
@@ -222,7 +230,7 @@ mod tests {
             let column = |of: fn(&(u8, u8, u8)) -> u8| words.iter().map(|row| of(row).to_string()).collect::<Texts>();
             let columns = [column(|row| row.0), column(|row| row.1)];
             check(&columns, &plan_batches(&columns, batch_size, true, 7, 3).unwrap(), batch_size);
-            let by_length = sampler(&columns, batch_size, true).by_length(&columns).epoch(3).unwrap();
+            let by_length = sampler(&columns, batch_size, true).by_length_of(&columns).epoch(3).unwrap();
             check(&columns, &by_length.to_vec(), batch_size);
             let labels = Labels::from(words.iter().map(|row| f32::from(row.2)).collect::<Vec<_>>());
             let batch_size = batch_size.max(4);
@@ -280,7 +288,7 @@ mod tests {
                 };
                 (batches.len(), batches.iter().map(spread).sum::<usize>())
             };
-            let (random, grouped) = (sampler(&columns, 8, false), sampler(&columns, 8, false).by_length(&columns));
+            let (random, grouped) = (sampler(&columns, 8, false), sampler(&columns, 8, false).by_length_of(&columns));
             let ((count, far), (same, near)) = (spread(&random), spread(&grouped));
             prop_assert_eq!(count, same);
             prop_assert_eq!(grouped.batches(), Some(count));
@@ -297,7 +305,7 @@ mod tests {
         assert_ne!(plan(1, 0), plan(2, 0));
         let labels = Labels::from((0..50).map(|n| (n % 5) as f32).collect::<Vec<_>>());
         let samplers = [
-            sampler(&columns, 8, true).by_length(&columns),
+            sampler(&columns, 8, true).by_length_of(&columns),
             sampler(&columns, 8, true).by_label(Some(&labels)).unwrap(),
         ];
         for sampler in samplers {
@@ -345,7 +353,7 @@ mod tests {
                     "{size}"
                 );
             }
-            let by_length = sampler(&columns, size, true).by_length(&columns).epoch(0).unwrap();
+            let by_length = sampler(&columns, size, true).by_length_of(&columns).epoch(0).unwrap();
             assert_eq!(by_length.to_vec().concat().len(), 3);
         }
         let ragged = [Texts::from_iter(["a", "b"]), Texts::from_iter(["c"])];

@@ -45,6 +45,16 @@ impl Order {
         Self::Lengths((0..rows).map(|row| u32::try_from(bytes(row)).unwrap_or(u32::MAX)).collect())
     }
 
+    /// The same of queries with lists of documents, which begin at these places. A query is read with each of its documents.
+    pub(super) fn lengths_of_lists(columns: &[Texts], bounds: &[usize]) -> Self {
+        let [queries, docs] = columns else { return Self::Random };
+        let bytes = |row: usize| {
+            let own = bounds[row]..bounds[row + 1];
+            own.len() * queries[row].len() + own.map(|doc| docs[doc].len()).sum::<usize>()
+        };
+        Self::Lengths((0..queries.len()).map(|row| u32::try_from(bytes(row)).unwrap_or(u32::MAX)).collect())
+    }
+
     /// `None` unless two classes have two rows each.
     pub(super) fn classes(labels: &Labels) -> Option<Self> {
         let mut values: Vec<u32> = labels.values().iter().map(|value| (value + 0.0).to_bits()).collect();
@@ -125,7 +135,7 @@ fn spread(rows: Vec<u32>, classes: &[u32], repeats: Option<&Repeats>, rng: &mut 
 
 impl Repeats {
     /// The texts of a row that occur in others, too.
-    pub(super) fn of(&self, row: u32) -> impl Iterator<Item = u32> {
+    pub(in crate::data) fn of(&self, row: u32) -> impl Iterator<Item = u32> {
         let first = row as usize * self.columns;
         self.numbers[first..first + self.columns].iter().copied().filter(|text| *text > 0)
     }

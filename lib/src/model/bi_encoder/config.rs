@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
 use crate::loss::Similarity;
 use crate::model::Pooling;
 use crate::model::texts::Prompts;
 use crate::nn::VectorModule;
+use crate::text::{Encodings, Tokenizer};
 
 /// How texts become vectors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,6 +101,16 @@ impl BiEncoderConfig {
     pub(in crate::model) fn named_prompts(&self) -> Prompts<'_> {
         let Self { query_prompt, doc_prompt, prompts, default_prompt, .. } = self;
         Prompts { query: query_prompt, doc: doc_prompt, others: prompts, default: default_prompt.as_deref() }
+    }
+
+    /// The token ids of each text after the prompt of its role, special tokens included.
+    pub(in crate::model) fn encodings<S: AsRef<str> + Sync>(
+        &self,
+        tokenizer: &Tokenizer,
+        texts: &[S],
+        role: Role,
+    ) -> Result<Encodings> {
+        self.named_prompts().encode(tokenizer, texts, role, self.max_length)
     }
 
     /// What is put before a text.

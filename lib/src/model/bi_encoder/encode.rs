@@ -80,7 +80,7 @@ impl BiEncoder {
 
     /// The same with the number of texts that were longer than `max_length` and lost their end.
     pub fn encodings<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<Encodings> {
-        self.config.named_prompts().encode(&self.tokenizer, texts, role, self.config.max_length)
+        self.config.encodings(&self.tokenizer, texts, role)
     }
 
     fn prompt(&self, role: Role) -> Prompt<'_> {

@@ -8,7 +8,7 @@ use crate::Result;
 use crate::loss::Scoring;
 use crate::model::interface::{check_length, with_encoder};
 use crate::model::pooling::Pooled;
-use crate::model::{Model, Outputs, Part, Tokens};
+use crate::model::{Front, Model, Outputs, Part, Tokens};
 use crate::nn::{Activations, KeptModules, PackedBatch, Read, normalize_rows, normalize_rows_backward};
 
 /// What the backward pass needs.
@@ -22,6 +22,12 @@ pub(super) struct Kept {
 impl Model for BiEncoder {
     fn tokenize(&self, columns: &[Vec<&str>]) -> Result<Tokens> {
         Tokens::of_texts(columns, |texts, role| self.encodings(texts, role))
+    }
+
+    fn front(&self) -> Option<Front> {
+        let (config, tokenizer) = (self.config.clone(), self.tokenizer.apart());
+        let encode = move |texts: &[&str], role: Role| config.encodings(&tokenizer, texts, role);
+        Some(Box::new(move |columns| Tokens::of_texts(columns, &encode)))
     }
 
     fn forward(&self, part: &Part, activations: &mut Activations) -> Result<Outputs> {

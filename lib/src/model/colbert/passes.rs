@@ -4,7 +4,7 @@ use super::{ColBert, ColBertConfig, Rows, TokenPooling};
 use crate::Result;
 use crate::loss::Scoring;
 use crate::model::interface::{check_length, with_encoder};
-use crate::model::{Model, Outputs, Part, Role, Tokens};
+use crate::model::{Front, Model, Outputs, Part, Role, Tokens};
 use crate::nn::{Activations, normalize_rows_backward};
 
 /// What the backward pass needs.
@@ -17,13 +17,12 @@ struct Kept {
 
 impl Model for ColBert {
     fn tokenize(&self, columns: &[Vec<&str>]) -> Result<Tokens> {
-        let mut tokens = Tokens::default();
-        for (column, texts) in columns.iter().enumerate() {
-            let sequences = self.sequences(texts, is_query(column))?;
-            tokens.truncated += sequences.truncated;
-            tokens.columns.push(sequences.batch(0..texts.len()));
-        }
-        Ok(tokens)
+        self.ids.columns(columns, &self.config, &self.tokenizer)
+    }
+
+    fn front(&self) -> Option<Front> {
+        let (ids, config, tokenizer) = (self.ids.clone(), self.config.clone(), self.tokenizer.apart());
+        Some(Box::new(move |columns| ids.columns(columns, &config, &tokenizer)))
     }
 
     fn forward(&self, part: &Part, activations: &mut Activations) -> Result<Outputs> {
@@ -83,6 +82,6 @@ impl Model for ColBert {
     with_encoder!(ColBertConfig { encode_tokens: 0, token_pooling: TokenPooling::default() });
 }
 
-fn is_query(column: usize) -> bool {
+pub(super) fn is_query(column: usize) -> bool {
     Role::of_column(column) == Role::Query
 }

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::ColBertConfig;
+use super::passes::is_query;
+use crate::model::Tokens;
 use crate::nn::PackedBatch;
 use crate::text::Tokenizer;
 use crate::{Error, Result};
@@ -87,6 +89,22 @@ impl Ids {
             sequences.ids.iter_mut().for_each(|ids| ids.resize(length, mask));
         }
         Ok(sequences)
+    }
+
+    /// The sequences of columns of texts: the first holds queries, all others documents.
+    pub(super) fn columns(
+        &self,
+        columns: &[Vec<&str>],
+        config: &ColBertConfig,
+        tokenizer: &Tokenizer,
+    ) -> Result<Tokens> {
+        let mut tokens = Tokens::default();
+        for (column, texts) in columns.iter().enumerate() {
+            let sequences = self.encode(texts, is_query(column), config, tokenizer)?;
+            tokens.truncated += sequences.truncated;
+            tokens.columns.push(sequences.batch(0..texts.len()));
+        }
+        Ok(tokens)
     }
 
     /// The tokens of a batch that have vectors, and where those of each sequence begin, with the end of the last.

@@ -90,7 +90,7 @@ impl CrossEncoder {
         let bar = show::progress("predict", Some(pairs.len()));
         let mut truncated = 0;
         for (window, (pairs, logits)) in pairs.chunks(WINDOW).zip(logits.chunks_mut(WINDOW * labels)).enumerate() {
-            let tokens = self.tokenize_pairs(pairs)?;
+            let tokens = self.pair_tokenizer().pairs(pairs)?;
             truncated += tokens.truncated;
             // Neighbours of one length: no pass is much longer than another.
             let lengths: Vec<usize> = tokens.batch.lengths().collect();

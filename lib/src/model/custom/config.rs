@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
 use crate::loss::{Interaction, Similarity};
+use crate::model::Role;
 use crate::model::texts::Prompts;
+use crate::text::{Encodings, Tokenizer};
 
 /// How texts become what the head sees, and how its outputs are compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,5 +46,15 @@ static OTHERS: BTreeMap<String, String> = BTreeMap::new();
 impl CustomConfig {
     pub(super) fn named_prompts(&self) -> Prompts<'_> {
         Prompts { query: &self.query_prompt, doc: &self.doc_prompt, others: &OTHERS, default: None }
+    }
+
+    /// The token ids of each text after the prompt of its role, special tokens included.
+    pub(super) fn encodings<S: AsRef<str> + Sync>(
+        &self,
+        tokenizer: &Tokenizer,
+        texts: &[S],
+        role: Role,
+    ) -> Result<Encodings> {
+        self.named_prompts().encode(tokenizer, texts, role, self.max_length)
     }
 }

@@ -37,7 +37,7 @@ impl CustomModel {
     }
 
     pub(super) fn encodings<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<Encodings> {
-        self.config.named_prompts().encode(&self.tokenizer, texts, role, self.config.max_length)
+        self.config.encodings(&self.tokenizer, texts, role)
     }
 
     fn encode_windows<'a>(

@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor, Var};
 use super::{CustomConfig, CustomModel, HEAD};
 use crate::loss::Scoring;
 use crate::model::interface::{HeadInputs, check_length, with_encoder};
-use crate::model::{Model, Outputs, Part, Tokens};
+use crate::model::{Front, Model, Outputs, Part, Role, Tokens};
 use crate::nn::{Activations, PackedBatch, Read};
 use crate::{Error, Result};
 
@@ -19,6 +19,12 @@ struct Kept {
 impl Model for CustomModel {
     fn tokenize(&self, columns: &[Vec<&str>]) -> Result<Tokens> {
         Tokens::of_texts(columns, |texts, role| self.encodings(texts, role))
+    }
+
+    fn front(&self) -> Option<Front> {
+        let (config, tokenizer) = (self.config.clone(), self.tokenizer.apart());
+        let encode = move |texts: &[&str], role: Role| config.encodings(&tokenizer, texts, role);
+        Some(Box::new(move |columns| Tokens::of_texts(columns, &encode)))
     }
 
     fn forward(&self, part: &Part, activations: &mut Activations) -> Result<Outputs> {

@@ -1,13 +1,16 @@
 //! The settings of a SPLADE model.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::error::expect;
+use crate::model::Role;
 use crate::model::texts::Prompts;
 use crate::nn::WordPooling;
+use crate::text::{Encodings, Tokenizer};
 
 /// How texts become sparse vectors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +79,21 @@ impl SpladeConfig {
     pub(in crate::model) fn named_prompts(&self) -> Prompts<'_> {
         let Self { query_prompt, doc_prompt, prompts, default_prompt, .. } = self;
         Prompts { query: query_prompt, doc: doc_prompt, others: prompts, default: default_prompt.as_deref() }
+    }
+
+    /// The token ids of each text; `looked_up` is the tokenizer of texts whose weights are looked up.
+    pub(super) fn encodings<S: AsRef<str> + Sync>(
+        &self,
+        tokenizer: &Tokenizer,
+        looked_up: Option<&Tokenizer>,
+        texts: &[S],
+        role: Role,
+    ) -> Result<Encodings> {
+        let prompts = self.named_prompts();
+        let Some(looked_up) = looked_up else { return prompts.encode(tokenizer, texts, role, self.max_length) };
+        let prompt = prompts.of(role);
+        let prompted = |text: usize| Cow::Owned(format!("{prompt}{}", texts[text].as_ref()));
+        looked_up.encode_bare(texts.len(), prompted, self.query_length.unwrap_or(usize::MAX))
     }
 
     pub(super) fn check(&self) -> Result<()> {

@@ -72,13 +72,8 @@ impl Splade {
     /// The same with the number of texts that were longer than `max_length` and lost their end. Queries whose weights are
     /// looked up have no special tokens, and are cut to `query_length`.
     pub fn encodings<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<Encodings> {
-        let prompts = self.config.named_prompts();
-        let Some(queries) = self.table_of(role) else {
-            return prompts.encode(&self.tokenizer, texts, role, self.config.max_length);
-        };
-        let prompt = prompts.of(role);
-        let prompted = |text: usize| Cow::Owned(format!("{prompt}{}", texts[text].as_ref()));
-        queries.tokenizer.encode_bare(texts.len(), prompted, self.config.query_length.unwrap_or(usize::MAX))
+        let looked_up = self.table_of(role).map(|queries| &queries.tokenizer);
+        self.config.encodings(&self.tokenizer, looked_up, texts, role)
     }
 
     /// Encodes texts that are made by rows, a window at a time: neither they nor their tokens fill memory.

@@ -5,13 +5,23 @@ use crate::Result;
 use crate::loss::{Scoring, Similarity};
 use crate::model::interface::{check_length, with_encoder};
 use crate::model::sides::sides;
-use crate::model::{Model, Outputs, Part, Tokens};
+use crate::model::{Front, Model, Outputs, Part, Role, Tokens};
 use crate::nn::{Activations, Winners, WordTable};
 use crate::text::Tokenizer;
 
 impl Model for Splade {
     fn tokenize(&self, columns: &[Vec<&str>]) -> Result<Tokens> {
         Tokens::of_texts(columns, |texts, role| self.encodings(texts, role))
+    }
+
+    fn front(&self) -> Option<Front> {
+        let (config, tokenizer) = (self.config.clone(), self.tokenizer.apart());
+        let looked_up = self.queries.as_ref().map(|queries| queries.tokenizer.apart());
+        let encode = move |texts: &[&str], role: Role| {
+            let looked_up = looked_up.as_ref().filter(|_| role == Role::Query);
+            config.encodings(&tokenizer, looked_up, texts, role)
+        };
+        Some(Box::new(move |columns| Tokens::of_texts(columns, &encode)))
     }
 
     fn forward(&self, part: &Part, activations: &mut Activations) -> Result<Outputs> {

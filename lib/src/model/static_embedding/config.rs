@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 use crate::error::expect;
 use crate::loss::Similarity;
+use crate::model::Role;
 use crate::model::texts::Prompts;
+use crate::text::{Encodings, Tokenizer};
 
 /// How texts become vectors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +53,23 @@ impl StaticEmbeddingConfig {
     pub(in crate::model) fn named_prompts(&self) -> Prompts<'_> {
         let Self { query_prompt, doc_prompt, prompts, default_prompt, .. } = self;
         Prompts { query: query_prompt, doc: doc_prompt, others: prompts, default: default_prompt.as_deref() }
+    }
+
+    /// The token ids of each text after the prompt of its role, without special tokens and those that are left out.
+    pub(super) fn encodings<S: AsRef<str> + Sync>(
+        &self,
+        tokenizer: &Tokenizer,
+        left_out: Option<u32>,
+        texts: &[S],
+        role: Role,
+    ) -> Result<Encodings> {
+        let max_length = self.max_length.unwrap_or(usize::MAX);
+        let text = self.named_prompts().before(texts, role);
+        let mut encodings = tokenizer.encode_bare(texts.len(), text, max_length)?;
+        if let Some(left_out) = left_out {
+            encodings.ids.iter_mut().for_each(|ids| ids.retain(|id| *id != left_out));
+        }
+        Ok(encodings)
     }
 
     pub(super) fn check(&self) -> Result<()> {

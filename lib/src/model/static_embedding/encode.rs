@@ -44,13 +44,7 @@ impl StaticEmbedding {
 
     /// The same with the number of texts that were longer than `max_length` and lost their end.
     pub fn encodings<S: AsRef<str> + Sync>(&self, texts: &[S], role: Role) -> Result<Encodings> {
-        let max_length = self.config.max_length.unwrap_or(usize::MAX);
-        let text = self.config.named_prompts().before(texts, role);
-        let mut encodings = self.tokenizer.encode_bare(texts.len(), text, max_length)?;
-        if let Some(unknown) = self.unknown {
-            encodings.ids.iter_mut().for_each(|ids| ids.retain(|id| *id != unknown));
-        }
-        Ok(encodings)
+        self.config.encodings(&self.tokenizer, self.unknown, texts, role)
     }
 
     /// Encodes texts that are made by rows, a window at a time: neither they nor their tokens fill memory.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{StaticEmbedding, StaticEmbeddingConfig};
 use crate::loss::Scoring;
 use crate::model::interface::check_length;
-use crate::model::{Model, Outputs, Part, Tokens};
+use crate::model::{Front, Model, Outputs, Part, Role, Tokens};
 use crate::nn::{Activations, PackedBatch, Parameters, bag};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
@@ -23,6 +23,12 @@ const SHORTEST: f32 = 1e-12;
 impl Model for StaticEmbedding {
     fn tokenize(&self, columns: &[Vec<&str>]) -> Result<Tokens> {
         Tokens::of_texts(columns, |texts, role| self.encodings(texts, role))
+    }
+
+    fn front(&self) -> Option<Front> {
+        let (config, tokenizer, unknown) = (self.config.clone(), self.tokenizer.apart(), self.unknown);
+        let encode = move |texts: &[&str], role: Role| config.encodings(&tokenizer, unknown, texts, role);
+        Some(Box::new(move |columns| Tokens::of_texts(columns, &encode)))
     }
 
     fn forward(&self, part: &Part, _: &mut Activations) -> Result<Outputs> {

@@ -9,7 +9,7 @@ use crate::loss::Scoring;
 use crate::model::bi_encoder::{DOC, QUERY};
 use crate::model::interface::{LORA, check_length};
 use crate::model::sides::sides;
-use crate::model::{BiEncoder, Model, Outputs, Part, Role, Tokens};
+use crate::model::{BiEncoder, Front, Model, Outputs, Part, Role, Tokens};
 use crate::nn::{Activations, Parameters, Prefixed};
 use crate::text::Tokenizer;
 use crate::{Error, Result, folder};
@@ -17,6 +17,16 @@ use crate::{Error, Result, folder};
 impl Model for TwoTowers {
     fn tokenize(&self, columns: &[Vec<&str>]) -> Result<Tokens> {
         Tokens::of_texts(columns, |texts, role| self.encodings(texts, role))
+    }
+
+    fn front(&self) -> Option<Front> {
+        let own = |role| (self.model(role).config().clone(), self.model(role).tokenizer().apart());
+        let (query, doc) = (own(Role::Query), own(Role::Doc));
+        let encode = move |texts: &[&str], role: Role| {
+            let (config, tokenizer) = if role == Role::Query { &query } else { &doc };
+            config.encodings(tokenizer, texts, role)
+        };
+        Some(Box::new(move |columns| Tokens::of_texts(columns, &encode)))
     }
 
     fn forward(&self, part: &Part, activations: &mut Activations) -> Result<Outputs> {

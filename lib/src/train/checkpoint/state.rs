@@ -111,7 +111,7 @@ impl TrainState {
 fn course(config: &TrainConfig) -> Result<Value> {
     let mut course = reread::<Value>(&serde_json::to_value(config).map_err(json)?)?;
     if let Value::Object(course) = &mut course {
-        for free in ["checkpoint", "epochs", "memory", "micro_batch", "total_steps", "validation"] {
+        for free in ["checkpoint", "epochs", "memory", "micro_batch", "prefetch", "total_steps", "validation"] {
             course.remove(free);
         }
     }
@@ -179,6 +179,7 @@ mod tests {
             total_steps: Some(9),
             micro_batch: Some(MicroBatch::Texts(4)),
             memory: Memory { checkpointing: true, storage: Storage::Bf16 },
+            prefetch: 0,
             validation: ValidationConfig { every: Every::Steps(7), patience: Some(3), ..Default::default() },
             epochs: 5,
             ..config.clone()

@@ -50,7 +50,7 @@ pub(super) fn time(steps: &[Step], sample: &TokenBatch, left: usize, config: &Tr
         return check("time", CheckState::Warn, "not known: the smoke test has too few steps");
     };
     let per_example = sample.tokens() as f64 / sample.examples().max(1) as f64;
-    let passes = if cached_beyond(config, sample.columns.len(), per_example) { 4.0 / 3.0 } else { 1.0 };
+    let passes = if cached_beyond(config, texts_per_example(sample), per_example) { 4.0 / 3.0 } else { 1.0 };
     let step = per_token * per_example * (config.batch_size * config.accumulate) as f64 * passes;
     let whole = Duration::try_from_secs_f64(step * left as f64).unwrap_or(Duration::MAX);
     let state = if whole > LONG { CheckState::Warn } else { CheckState::Ok };
@@ -58,13 +58,18 @@ pub(super) fn time(steps: &[Step], sample: &TokenBatch, left: usize, config: &Tr
 }
 
 /// Whether a batch, but not one of the smoke test, passes through the encoder in parts: it is encoded twice.
-fn cached_beyond(config: &TrainConfig, columns: usize, per_example: f64) -> bool {
+fn cached_beyond(config: &TrainConfig, texts: f64, per_example: f64) -> bool {
     let most = match config.micro_batch {
         None => return false,
-        Some(MicroBatch::Texts(texts)) => texts as f64 / columns as f64,
+        Some(MicroBatch::Texts(most)) => most as f64 / texts,
         Some(MicroBatch::Tokens(tokens)) => tokens as f64 / per_example,
     };
     config.batch_size as f64 > most && config.batch_size.min(EXAMPLES) as f64 <= most
+}
+
+/// Sequences of an example: as many as there are columns, or as its list has documents.
+fn texts_per_example(sample: &TokenBatch) -> f64 {
+    sample.sequences() as f64 / sample.examples().max(1) as f64
 }
 
 /// A duration in its largest unit: `3.2 h`.
@@ -83,22 +88,21 @@ impl Training {
         let lengths = || sample.columns.iter().flat_map(PackedBatch::lengths);
         let per_text = lengths().sum::<usize>() as f64 / lengths().count().max(1) as f64;
         let longest = lengths().max().unwrap_or(0);
-        let (batch, columns) = (self.config.batch_size, sample.columns.len());
-        let pass = |length: f64| match self.config.micro_batch {
-            None => batch as f64 * columns as f64 * length,
-            Some(MicroBatch::Texts(texts)) => (texts as f64).min(batch as f64 * columns as f64) * length,
-            Some(MicroBatch::Tokens(tokens)) => (tokens as f64).min(batch as f64 * columns as f64 * length),
-        };
         // In f64: a batch may be any number.
-        let side = batch as f64;
-        let docs = columns.saturating_sub(1) as f64;
+        let (side, columns) = (self.config.batch_size as f64, texts_per_example(sample));
+        let pass = |length: f64| match self.config.micro_batch {
+            None => side * columns * length,
+            Some(MicroBatch::Texts(texts)) => (texts as f64).min(side * columns) * length,
+            Some(MicroBatch::Tokens(tokens)) => (tokens as f64).min(side * columns * length),
+        };
+        let docs = (columns - 1.0).max(0.0);
         // Late interaction has a row per token, and keeps the match of each row of a query in every document.
         let of_tokens = matches!(self.model.scoring(), Scoring::Tokens(_));
         let rows = |length: f64| if of_tokens { length } else { 1.0 };
         let matches = |length: f64| if of_tokens { 2.0 * length } else { 0.0 };
         let scores = if self.in_batch(&*self.loss) { side * side * docs } else { 0.0 };
         let loss = |length: f64| {
-            let vectors = 8.0 * side * rows(length) * (columns * self.model.width()) as f64;
+            let vectors = 8.0 * side * rows(length) * columns * self.model.width() as f64;
             scores * (MATRIX_COPIES + matches(length)) + vectors
         };
         let parameters = self.model.parameters().frozen() + self.model.parameters().len();
@@ -159,8 +163,12 @@ impl Training {
         }
     }
 
-    pub(super) fn negatives(&self, columns: usize) -> Check {
-        let needs = self.loss.needs();
+    pub(super) fn negatives(&self, data: &TrainingSet) -> Check {
+        let (needs, columns) = (self.loss.needs(), data.columns().len().saturating_sub(2));
+        if let Some(bounds) = data.list_bounds() {
+            let mean = bounds.last().copied().unwrap_or(0) as f64 / data.len().max(1) as f64;
+            return check("negatives", CheckState::Ok, format!("lists of {mean:.1} documents on average"));
+        }
         let each = match columns {
             0 => "no hard negatives".to_owned(),
             columns => format!("{columns} per example"),
@@ -261,6 +269,7 @@ mod tests {
             grad_norm: 1.0,
             tokens: 100,
             seconds,
+            waited: 0.0,
             terms: Vec::new(),
             sets: Vec::new(),
             evaluation: None,

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use polars::prelude::*;
 
 use super::plan::Plan;
-use super::round::DataMark;
+use super::source::Source;
 use super::trainer::Training;
-use super::{Step, TokenBatch, TrainConfig, Trainer, ValidationConfig};
-use crate::data::{TextHashes, Texts, TrainingSet};
+use super::{MultiSet, Step, TokenBatch, TrainConfig, Trainer, ValidationConfig};
+use crate::data::TrainingSet;
 use crate::model::Model;
 use crate::{Error, Result};
 
@@ -72,13 +72,14 @@ impl<M: Model> Trainer<M> {
 impl Training {
     fn preflight(&self, data: &TrainingSet) -> Result<Preflight> {
         let (columns, labels) = (data.columns(), data.labels());
-        let texts_of_all = TextHashes::of(&columns)?;
-        let round = self.round_of(DataMark::of(&texts_of_all, labels));
-        let plan = Plan::new(&data.into(), &[texts_of_all], &self.config, round.first_epoch)?;
+        let sets = MultiSet::from(data);
+        let (mark, sampler) = Source::Set(data.clone()).known(&self.config, 0)?;
+        let round = self.round_of(mark);
+        let plan = Plan::new(&sets, vec![sampler], &self.config, round.first_epoch)?;
         let batches = plan.batches();
         let plan = plan.steps();
         let left = plan.saturating_sub(round.done);
-        let sample = self.sample(data, &columns)?;
+        let sample = self.sample(data)?;
         let steps = self.smoke_test(data);
         let mut checks = vec![device()];
         checks.push(match &steps {
@@ -93,7 +94,7 @@ impl Training {
         checks.push(data_memory(data, columns.len()));
         checks.push(self.data_format(columns.len(), labels));
         checks.push(self.vectors());
-        checks.push(self.negatives(columns.len().saturating_sub(2)));
+        checks.push(self.negatives(data));
         checks.push(texts(&sample, &self.model.limits()));
         checks.push(check("precision", CheckState::Ok, "f32: weights, activations, gradients and moments"));
         checks.push(self.effective_batch(data.len(), batches));
@@ -104,8 +105,8 @@ impl Training {
     }
 
     /// The examples of the smoke test as tokens.
-    fn sample(&self, data: &TrainingSet, columns: &[Texts]) -> Result<TokenBatch> {
-        TokenBatch::new(&*self.model, columns, None, &spread(data.len()))
+    fn sample(&self, data: &TrainingSet) -> Result<TokenBatch> {
+        TokenBatch::new(|texts| self.model.tokenize(texts), data, &spread(data.len()))
     }
 
     /// A few steps of a copy.

@@ -119,17 +119,17 @@ impl<M: Model> Trainer<M> {
 
 impl Training {
     fn validate_on(&mut self, held_out: &MultiSet) -> Result<()> {
-        if held_out.sets.iter().any(|(_, set)| set.is_empty()) {
+        if held_out.sets.iter().any(|(_, set)| set.len() == 0) {
             let problem = "the held-out set has no rows".to_owned();
             return Err(Error::NothingToTrain { problem, expected: "at least one example".to_owned() });
         }
         self.check_sets(held_out)?;
         let mut batches = Vec::new();
         for (index, (name, set)) in held_out.sets.iter().enumerate() {
-            let columns = set.columns();
-            let sampler = sampler(set, &TextHashes::of(&columns)?, &self.config, index)?;
+            let set = set.in_memory("held_out")?;
+            let sampler = sampler(set, &TextHashes::of_set(set)?, &self.config, index)?;
             for rows in sampler.epoch(0)?.to_vec() {
-                let batch = self.tokens(&columns, set.labels(), &rows)?;
+                let batch = self.tokens(set, &rows)?;
                 batches.push(TokenBatch { set: name.clone(), ..batch });
             }
         }
