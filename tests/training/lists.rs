@@ -126,7 +126,8 @@ pub(super) fn refused() -> Result<()> {
         TrainingSet::new(frame(&lists)).unwrap_err().to_string()
     };
     let at = "training set: row 2 of column";
-    let cases: [(&dyn Fn(&mut Vec<List>), &str); 4] = [
+    type Change = dyn Fn(&mut Vec<List>);
+    let cases: [(&Change, &str); 4] = [
         (&|lists| lists[2].1.truncate(4), "`labels`: 5 numbers; expected 4, one per document"),
         (&|lists| lists[2].2.clear(), "`labels`: 0 numbers; expected 5, one per document"),
         (&|lists| lists[2].1.clear(), "`docs`: no document; expected at least one"),

@@ -186,8 +186,16 @@ impl Labels {
         match labels.dtype() {
             dtype if dtype.is_primitive_numeric() || dtype.is_bool() => {
                 let values = numbers(labels.as_materialized_series())?;
-                match values.iter().position(|value| !value.is_finite()) {
-                    Some(row) => Err(origin.row(row, name, values[row].to_string(), "a finite number")),
+                let large = |value: &f32| value.abs() >= EXACT && dtype.is_integer();
+                match values.iter().position(|value| !value.is_finite() || large(value)) {
+                    Some(row) if large(&values[row]) => {
+                        let expected =
+                            format!("whole numbers below {EXACT}, such as classes from 0: larger ones merge");
+                        Err(origin.row(row, name, labels.get(row)?.to_string(), expected))
+                    }
+                    Some(row) => {
+                        Err(origin.row(row, name, labels.get(row)?.to_string(), "a finite number in single precision"))
+                    }
                     None => Ok(values.into()),
                 }
             }
@@ -212,6 +220,9 @@ pub(super) fn bounds(lengths: impl Iterator<Item = usize>) -> Arc<[usize]> {
     });
     std::iter::once(0).chain(ends).collect()
 }
+
+/// From here on single precision does not tell whole numbers apart.
+const EXACT: f32 = 16_777_216.0;
 
 /// A null within a list is NaN, which no loss takes.
 fn numbers(values: &Series) -> Result<Vec<f32>> {

@@ -153,13 +153,19 @@ impl Needs {
         match self.reads {
             reads if reads.fits(scoring) => {}
             Reads::Pairs => return "a cross-encoder".to_owned(),
+            // Not of itself: something around it does.
+            _ if Self::named(self.name).reads != self.reads => {
+                return "a model with a vector per text, in Matryoshka, AdaptiveLayer or SpladeLoss".to_owned();
+            }
             _ => return "a model with a vector per text".to_owned(),
         }
         let columns = match (self.columns.start(), self.columns.end()) {
             (1, 1) => "one column of texts".to_owned(),
             (2, 2) => "pairs".to_owned(),
             (1, _) => "any columns".to_owned(),
-            (2, _) if self.in_batch && scoring == Scoring::Pairs => "pairs with negatives".to_owned(),
+            (2, _) if self.in_batch && scoring == Scoring::Pairs => {
+                "pairs with negatives, such as `hard_negatives` finds".to_owned()
+            }
             (2, _) => "pairs, with or without negatives".to_owned(),
             _ if self.lists && scoring == Scoring::Pairs => "pairs with negatives or lists of documents".to_owned(),
             _ => "pairs with negatives".to_owned(),

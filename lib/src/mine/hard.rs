@@ -1,7 +1,7 @@
 //! Hard negatives: documents that a system ranks high and that are not judged relevant.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::candidates::{Candidates, Docs, check_number};
 use super::mined::{Mined, Scored};
@@ -113,7 +113,9 @@ pub fn mine_union(queries: &Queries, qrels: &Qrels, corpus: &Corpus, runs: &[(&R
     let (query_ids, texts) = (queries.query_ids(), queries.texts());
     for (run, config) in runs {
         config.check(corpus)?;
-        if !run.is_empty() && !query_ids.is_empty() && query_ids.iter().all(|query_id| run.hits(query_id).is_empty()) {
+        let searched: HashSet<&str> = run.iter().map(|(query_id, _)| query_id).collect();
+        if !run.is_empty() && !query_ids.is_empty() && query_ids.iter().all(|query_id| !searched.contains(&**query_id))
+        {
             return Err(Error::NothingMined { run: run.len(), queries: query_ids.len() });
         }
     }
@@ -151,6 +153,9 @@ pub fn mine_union(queries: &Queries, qrels: &Qrels, corpus: &Corpus, runs: &[(&R
         let positives = positives.into_iter().zip(first.unwrap_or_default());
         let positives = positives.map(|(doc, score)| Scored { doc, rank: 0, score, run: 0 }).collect();
         mined.push(query_id, text, positives, negatives, &shut_out);
+    }
+    if mined.is_empty() && !query_ids.is_empty() {
+        return Err(Error::NothingRelevant { queries: query_ids.len() });
     }
     Ok(mined)
 }

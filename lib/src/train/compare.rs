@@ -178,6 +178,9 @@ impl Course {
         let taken = self.lines.iter().any(|line| line.name == name);
         expect("name", &name, "names that differ", !taken)?;
         trainer.training.check_sets(&(&self.data).into())?;
+        let lone = self.train.batch_size == 1 && self.data.columns().len() < 3;
+        let expected = "at least 2: a pair's only negatives are the other examples of its batch";
+        expect("batch_size", 1, expected, !lone || !trainer.training.in_batch(trainer.training.loss_of(None)?))?;
         let (start, mut losses) = (Instant::now(), Vec::new());
         let mut measured = vec![(0, self.measure(trainer.model())?)];
         self.curve.push_to(&name, 0, measured[0].1);
@@ -237,12 +240,19 @@ impl Course {
     }
 }
 
+/// More are no comparison of losses, but a training.
+const MOST_BATCHES: usize = 1 << 20;
+
 /// The rows of each step's batches, over as many epochs as it takes.
 fn plan(data: &TrainingSet, config: &CompareConfig) -> Result<Vec<Vec<Vec<usize>>>> {
     let accumulate = config.train.accumulate;
-    let (mut batches, count) = (Vec::new(), config.steps * accumulate);
+    let count = config.steps.saturating_mul(accumulate);
+    let expected = format!("at most {MOST_BATCHES} batches in all steps");
+    expect("steps", config.steps, &expected, count <= MOST_BATCHES)?;
+    let mut batches = Vec::new();
     let sampler = sampler(data, &TextHashes::of_set(data)?, &config.train, 0)?;
     for epoch in 0.. {
+        interrupt::check("planning")?;
         let epoch = sampler.epoch(epoch)?.to_vec();
         batches.extend(epoch.into_iter().take(count - batches.len()));
         if batches.len() == count {

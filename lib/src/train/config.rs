@@ -29,6 +29,9 @@ pub struct TrainConfig {
     pub memory: Memory,
     /// Passes over the training set. Default 1.
     pub epochs: usize,
+    /// Ends the training on a set after so many steps, in whichever epoch that is; the schedule spans them. `None` for all
+    /// epochs. Default none.
+    pub max_steps: Option<usize>,
     /// The peak of the schedule. Default 5e-5.
     pub learning_rate: f64,
     /// How the learning rate falls after the warm-up. Default linearly, to 0.
@@ -88,6 +91,7 @@ impl Default for TrainConfig {
             micro_batch: None,
             memory: Memory::default(),
             epochs: 1,
+            max_steps: None,
             learning_rate: 5e-5,
             schedule: Schedule::default(),
             warmup: 0.1,
@@ -139,6 +143,7 @@ impl TrainConfig {
         let micro_batch = self.micro_batch.map_or(1, MicroBatch::size);
         expect("micro_batch", micro_batch, "at least 1 text or token", micro_batch > 0)?;
         within("epochs", self.epochs, MOST_EPOCHS)?;
+        expect("max_steps", self.max_steps.unwrap_or(1), "at least 1, or None", self.max_steps != Some(0))?;
         let expected = format!("at most {MOST_AHEAD} steps");
         expect("prefetch", self.prefetch, &expected, self.prefetch <= MOST_AHEAD)?;
         let (rate, warmup) = (self.learning_rate, self.warmup);

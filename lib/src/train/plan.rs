@@ -20,6 +20,8 @@ pub(super) struct Plan {
     current: Option<(usize, Mixed)>,
     /// The batches of each set in the first epoch.
     first: Vec<usize>,
+    /// The steps that are taken at most.
+    most: usize,
 }
 
 /// A set, and the rows of a batch of it; of a stream their places in its order.
@@ -63,6 +65,7 @@ impl Plan {
             lengths: Lengths::Uneven(Vec::new()),
             current: None,
             first: Vec::new(),
+            most: config.max_steps.unwrap_or(usize::MAX),
         };
         let first = plan.mix.epoch(first_epoch as u64)?;
         plan.first = (0..plan.mix.samplers.len()).map(|set| first.of_set(set)).collect();
@@ -89,10 +92,11 @@ impl Plan {
 
     /// The number of steps.
     pub(super) fn steps(&self) -> usize {
-        match &self.lengths {
+        let all = match &self.lengths {
             Lengths::Even { epochs, steps } => epochs.saturating_mul(*steps),
             Lengths::Uneven(ends) => ends.last().copied().unwrap_or(0),
-        }
+        };
+        all.min(self.most)
     }
 
     /// Whether no batch of a set holds more than one row.
@@ -172,6 +176,16 @@ mod tests {
                 assert_eq!((epochs, epoch.len()), (4, 0));
                 assert!(plan.step(plan.steps()).unwrap().is_none());
             }
+        }
+    }
+
+    #[test]
+    fn max_steps_ends_in_the_middle_of_an_epoch() {
+        for texts in [&["a", "b", "c", "d", "e"][..], &["a", "a", "a", "b", "c"]] {
+            let mut plan = plan(texts, TrainConfig { epochs: 4, max_steps: Some(5), ..Default::default() });
+            assert_eq!(plan.steps(), 5);
+            assert!(plan.step(4).unwrap().is_some() && plan.step(5).unwrap().is_none());
+            assert!(plan.ends_epoch(4) && !plan.ends_epoch(0));
         }
     }
 

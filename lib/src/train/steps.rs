@@ -76,7 +76,8 @@ impl<M: Model> Trainer<M> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Trainer::steps`], and of any step.
+    /// Those of [`Trainer::steps`], and of any step. If there is no step left, also directly after [`Trainer::resume`]: a
+    /// script that may run again loops over `steps`.
     pub fn train(&mut self, data: impl Into<MultiSet>) -> Result<Step> {
         self.training.train(&data.into())
     }
@@ -142,7 +143,11 @@ impl Training {
         match &self.log.expected {
             Some((path, Some(expected))) if *expected != found => {
                 let (theirs, ours) = (expected.examples, found.examples);
-                let problem = format!("its training set is another one ({theirs} examples; this one has {ours})");
+                let how = match theirs == ours {
+                    true => "texts, labels or their order differ".to_owned(),
+                    false => format!("{theirs} examples; this one has {ours}"),
+                };
+                let problem = format!("its training set is another one ({how})");
                 Err(Error::Checkpoint { path: path.clone(), problem, before: None })
             }
             _ => Ok(()),
@@ -164,6 +169,13 @@ impl Training {
             if self.config.batch_size == 1 {
                 let expected = "at least 2: a pair's only negatives are the other examples of its batch".to_owned();
                 return Err(Error::Setting { field: "batch_size", value: "1".to_owned(), expected });
+            }
+            if set.len() == 1 {
+                let problem = format!("{} has one row, whose document has no negatives", set_of("the training set"));
+                return Err(Error::NothingToTrain {
+                    problem,
+                    expected: "more rows, or negatives of its own".to_owned(),
+                });
             }
             let of = name.as_ref().map_or_else(String::new, |name| format!(" of `{name}`"));
             return Err(Error::NothingToTrain {

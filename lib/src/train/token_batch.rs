@@ -1,5 +1,6 @@
 //! A batch of examples as token ids.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::data::{Labels, TrainingSet};
@@ -18,7 +19,7 @@ use crate::{Error, Result};
 /// let batch = TokenBatch { columns, ..Default::default() };
 /// assert_eq!((batch.examples(), batch.tokens()), (1, 7));
 /// ```
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct TokenBatch {
     pub columns: Vec<PackedBatch>,
     pub labels: Option<Labels>,
@@ -78,5 +79,20 @@ impl TokenBatch {
     /// Sequences of all columns.
     pub(super) fn sequences(&self) -> usize {
         self.columns.iter().map(PackedBatch::sequences).sum()
+    }
+}
+
+/// Its sizes: token ids fill a screen.
+impl fmt::Debug for TokenBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tokens: Vec<usize> = self.columns.iter().map(PackedBatch::tokens).collect();
+        write!(f, "TokenBatch {{ examples: {}, tokens of its columns: {tokens:?}", self.examples())?;
+        if let Some(labels) = &self.labels {
+            write!(f, ", labels: {}", labels.len())?;
+        }
+        if let Some(set) = &self.set {
+            write!(f, ", set: {set:?}")?;
+        }
+        f.write_str(" }")
     }
 }

@@ -111,7 +111,9 @@ impl TrainState {
 fn course(config: &TrainConfig) -> Result<Value> {
     let mut course = reread::<Value>(&serde_json::to_value(config).map_err(json)?)?;
     if let Value::Object(course) = &mut course {
-        for free in ["checkpoint", "epochs", "memory", "micro_batch", "prefetch", "total_steps", "validation"] {
+        for free in
+            ["checkpoint", "epochs", "max_steps", "memory", "micro_batch", "prefetch", "total_steps", "validation"]
+        {
             course.remove(free);
         }
     }

@@ -115,8 +115,14 @@ impl Training {
         let sample = TrainingSet::new(data.frame().take(&IdxCa::new("rows".into(), rows))?)?;
         // Enough epochs for the steps, even if one step takes the whole sample.
         let validation = ValidationConfig::default();
-        let config =
-            TrainConfig { epochs: STEPS, total_steps: None, checkpoint: None, validation, ..self.config.clone() };
+        let config = TrainConfig {
+            epochs: STEPS,
+            max_steps: None,
+            total_steps: None,
+            checkpoint: None,
+            validation,
+            ..self.config.clone()
+        };
         let mut copy = Self::new(self.model.boxed(), Arc::clone(&self.loss), config)?;
         copy.guide.clone_from(&self.guide);
         copy.steps(&(&sample).into())?.take(STEPS).collect()
