@@ -8,6 +8,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use self::scan::{Distances, NotANumber, Products, Scanned, WINDOW};
+use super::{Index, ids};
 use crate::eval::{DocIds, Run};
 use crate::loss::{Similarity, normalize};
 use crate::model::Embeddings;
@@ -46,17 +47,11 @@ impl FlatIndex {
     /// Errors: vectors that are not one per id; a vector with NaN or infinity, or one too long for a cosine in f32.
     pub fn new(docs: Embeddings, similarity: Similarity) -> Result<Self> {
         let vectors = prepare("document", &docs, similarity)?;
-        let mut order: Vec<u32> = (0..docs.len() as u32).collect();
-        order.sort_by(|a, b| docs.ids[*a as usize].as_bytes().cmp(docs.ids[*b as usize].as_bytes()));
-        let doc_ids: DocIds = order.iter().map(|row| docs.ids[*row as usize].as_str().into()).collect();
-        if doc_ids.len() < docs.len() {
-            // The ids may have been changed, too.
-            Embeddings::new(docs.ids.clone(), docs.vectors.clone())?;
-        }
+        let (doc_ids, order) = ids::sorted(&docs.ids)?;
         let (_, dim) = vectors.dims2()?;
         let rows = Tensor::new(order, &Device::Cpu)?;
         let vectors = vectors.index_select(&rows, 0)?.flatten_all()?.to_vec1::<f32>()?;
-        Ok(Self { doc_ids: Arc::new(doc_ids), vectors: vectors.into(), dim, similarity })
+        Ok(Self { doc_ids, vectors: vectors.into(), dim, similarity })
     }
 
     /// The `k` best documents for every query, ties in trec_eval's order.
@@ -108,6 +103,18 @@ impl FlatIndex {
             }
             similarity => scan::best(&Distances { docs, queries, similarity, sizes }, k),
         }
+    }
+}
+
+impl Index for FlatIndex {
+    type Queries = Embeddings;
+
+    fn search(&self, queries: &Embeddings, k: usize) -> Result<Run> {
+        self.search(queries, k)
+    }
+
+    fn len(&self) -> usize {
+        self.len()
     }
 }
 
