@@ -2,9 +2,15 @@
 
 mod array;
 mod bm25;
+mod by_text;
+mod embeddings;
 mod file;
 mod flat;
+mod found;
+mod hybrid;
 mod ids;
+mod neighbours;
+mod shards;
 mod strings;
 mod top;
 
@@ -15,7 +21,14 @@ use crate::Result;
 use crate::eval::Run;
 
 pub use bm25::{Bm25, Bm25Params, Bm25Variant, Explanation, TermScore};
-pub use flat::FlatIndex;
+pub use by_text::{QueryEncoder, TextIndex};
+pub use flat::{FlatConfig, FlatIndex, FlatPrecision};
+pub use found::Found;
+pub use hybrid::{Hybrid, HybridConfig};
+pub use neighbours::{
+    CommunityConfig, ParaphraseConfig, ScoredPair, community_detection, paraphrase_mining, semantic_search,
+};
+pub use shards::{Shard, encode_shard};
 
 /// What finds documents for queries.
 ///
@@ -48,6 +61,14 @@ pub trait Index: fmt::Debug + Send + Sync {
 
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// For a list of several, as that of [`Hybrid::new`].
+    fn boxed(self) -> Box<dyn Index<Queries = Self::Queries>>
+    where
+        Self: Sized + 'static,
+    {
+        Box::new(self)
     }
 }
 
