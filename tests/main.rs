@@ -11,6 +11,7 @@ mod custom_model;
 mod data;
 mod directories;
 mod families;
+mod fusion;
 mod golden;
 mod grad_check;
 mod heads;
@@ -30,6 +31,7 @@ mod preflight;
 mod quantized;
 mod readers;
 mod settings;
+mod shards;
 mod shared;
 mod sparse_autoencoder;
 mod splade;
@@ -41,9 +43,14 @@ mod two_towers;
 mod validation;
 mod words;
 
+use std::process::ExitCode;
+
 use libtest_mimic::Arguments;
 
-fn main() {
+fn main() -> ExitCode {
+    if let Some(code) = shards::child() {
+        return code;
+    }
     let mut arguments = Arguments::from_args();
     // One after the other: the interrupt flag, which one of them raises, is the whole process's.
     arguments.test_threads.get_or_insert(1);
@@ -58,6 +65,7 @@ fn main() {
         custom_model::trials(),
         data::trials(),
         directories::trials(),
+        fusion::trials(),
         heads::trials(),
         hostile::trials(),
         hub::trials(),
@@ -76,6 +84,7 @@ fn main() {
         quantized::trials(),
         readers::trials(),
         settings::trials(),
+        shards::trials(),
         sparse_autoencoder::trials(),
         splade::trials(),
         static_embedding::trials(),
@@ -85,5 +94,5 @@ fn main() {
         two_towers::trials(),
         validation::trials(),
     ];
-    libtest_mimic::run(&arguments, subjects.into_iter().flatten().collect()).exit();
+    libtest_mimic::run(&arguments, subjects.into_iter().flatten().collect()).exit_code()
 }

@@ -1,7 +1,9 @@
-//! Quantised embeddings, similarities and exact search against sentence-transformers.
+//! Quantised embeddings, similarities, exact search and what is built on it against sentence-transformers.
 
 use candle_core::{Device, Tensor};
-use kensaku::index::FlatIndex;
+use kensaku::index::{
+    CommunityConfig, FlatIndex, ParaphraseConfig, community_detection, paraphrase_mining, semantic_search,
+};
 use kensaku::loss::{Similarity, cosine, dot};
 use kensaku::model::{Codes, Embeddings, Quantization, Ranges};
 use safetensors::{Dtype, SafeTensors};
@@ -15,6 +17,8 @@ pub fn trials() -> Trials {
         test("quantized::similarities_equal_sentence_transformers", similarities),
         test("quantized::exact_search_equals_semantic_search", search),
         test("quantized::exact_search_by_distance", nearest),
+        test("quantized::paraphrases_equal_sentence_transformers", paraphrases),
+        test("quantized::communities_equal_sentence_transformers", communities),
     ]
 }
 
@@ -93,9 +97,13 @@ fn search() {
         let dots = case["score_function"] == "dot_score";
         let similarity = if dots { Similarity::Dot } else { Similarity::Cosine };
         let index = FlatIndex::new(corpus.clone(), similarity).unwrap();
-        let run = index.search(&queries, case["top_k"].as_u64().unwrap() as usize).unwrap();
+        let top_k = case["top_k"].as_u64().unwrap() as usize;
+        let run = index.search(&queries, top_k).unwrap();
+        let rows = semantic_search(&queries.vectors, &corpus.vectors, top_k, similarity).unwrap();
         for (query, expected) in case["hits"].as_array().unwrap().iter().enumerate() {
             let hits = run.hits(&format!("{query:03}"));
+            let same = hits.iter().map(|hit| (hit.doc_id.parse().unwrap(), hit.score as f32));
+            assert!(rows[query].iter().map(|hit| (hit.index, hit.score)).eq(same));
             assert_eq!(hits.len(), expected.as_array().unwrap().len());
             for (hit, expected) in hits.iter().zip(expected.as_array().unwrap()) {
                 assert_eq!(hit.doc_id, format!("{:03}", expected["corpus_id"].as_u64().unwrap()));
@@ -124,5 +132,33 @@ fn nearest() {
             assert_eq!(hits.doc_ids().collect::<Vec<_>>(), expected);
             assert!(hits.iter().all(|hit| hit.score <= 0.0));
         }
+    }
+}
+
+fn paraphrases() {
+    let tensors = Tensors::read(&fixture("quantization/search.safetensors"));
+    for case in json(&fixture("quantization/search.json"))["paraphrase_mining"].as_array().unwrap() {
+        let number = |name: &str| case[name].as_u64().unwrap() as usize;
+        let config = ParaphraseConfig { top_k: number("top_k"), max_pairs: number("max_pairs"), ..Default::default() };
+        let found = paraphrase_mining(tensors.tensor("corpus"), config).unwrap();
+        let expected = case["pairs"].as_array().unwrap();
+        assert_eq!(found.len(), expected.len());
+        for (pair, expected) in found.iter().zip(expected) {
+            let rows = [1, 2].map(|place| expected[place].as_u64().unwrap() as usize);
+            assert_eq!([pair.first, pair.second], rows);
+            assert!((f64::from(pair.score) - expected[0].as_f64().unwrap()).abs() < 1e-6);
+        }
+    }
+}
+
+fn communities() {
+    let tensors = Tensors::read(&fixture("quantization/search.safetensors"));
+    for case in json(&fixture("quantization/search.json"))["community_detection"].as_array().unwrap() {
+        let config = CommunityConfig {
+            threshold: case["threshold"].as_f64().unwrap() as f32,
+            min_community_size: case["min_community_size"].as_u64().unwrap() as usize,
+        };
+        let found = community_detection(tensors.tensor("corpus"), config).unwrap();
+        assert_eq!(serde_json::to_value(found).unwrap(), case["communities"]);
     }
 }

@@ -18,9 +18,12 @@ pub use crate::data::read::Csv;
 pub use crate::data::{
     Corpus, Dataset, Qrels, Queries, Split, StreamConfig, TrainingSet, TrainingStream, read, rustdoc,
 };
-pub use crate::eval::{Hit, Measure, Report, Run, evaluate};
+pub use crate::eval::{Fusion, FusionConfig, Hit, Measure, Normalization, Report, Run, evaluate, fuse};
 pub use crate::hub::{self, Hub, PushConfig, Search};
-pub use crate::index::{Bm25, Bm25Params, Bm25Variant, FlatIndex};
+pub use crate::index::{
+    Bm25, Bm25Params, Bm25Variant, FlatConfig, FlatIndex, FlatPrecision, Found, Hybrid, HybridConfig, Index,
+    QueryEncoder, TextIndex,
+};
 pub use crate::loss::{
     self, CosineSimilarity, Distance, Flops, Interaction, Loss, MultipleNegativesRanking, Similarity, SpladeLoss,
     Triplet, cosine, dot, max_sim, pairwise_cosine,

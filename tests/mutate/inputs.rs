@@ -4,9 +4,10 @@ use std::fs::{create_dir, write};
 use std::path::Path;
 
 use kensaku::Result;
+use kensaku::candle_core::{Device, Tensor};
 use kensaku::data::Corpus;
-use kensaku::index::{Bm25, Bm25Params};
-use kensaku::model::{BiEncoder, BiEncoderConfig};
+use kensaku::index::{Bm25, Bm25Params, FlatConfig, FlatIndex, FlatPrecision};
+use kensaku::model::{BiEncoder, BiEncoderConfig, Embeddings};
 use kensaku::nn::EncoderConfig;
 use kensaku::text::{Tokenizer, WordPieceConfig};
 use polars::prelude::*;
@@ -94,4 +95,33 @@ pub fn bm25(path: &Path) -> Result<()> {
     let texts: Vec<&str> = TEXTS.iter().copied().chain(["cats and dogs", &often]).collect();
     let ids: Vec<String> = (0..texts.len()).map(|row| format!("d{row}")).collect();
     Bm25::new(&Corpus::new(df!("doc_id" => ids, "text" => texts)?)?, Bm25Params::BM25_PLUS)?.save(path)
+}
+
+/// Vectors of 70 dimensions, so that bits fill more than a word.
+fn vectors() -> Result<Embeddings> {
+    let numbers: Vec<f32> = (0..6 * DIM).map(|place| ((place * 37) % 101) as f32 / 50.0 - 1.0).collect();
+    let ids = ["e", "b", "", "検", "d", "a"].map(str::to_owned).to_vec();
+    Embeddings::new(ids, Tensor::from_vec(numbers, (6, DIM), &Device::Cpu)?)
+}
+
+pub const DIM: usize = 70;
+
+pub fn embeddings(path: &Path) -> Result<()> {
+    vectors()?.save(path)
+}
+
+pub fn flat(path: &Path) -> Result<()> {
+    saved(path, FlatPrecision::F16, None)
+}
+
+pub fn flat_int8(path: &Path) -> Result<()> {
+    saved(path, FlatPrecision::Int8, Some(FlatPrecision::F32))
+}
+
+pub fn flat_binary(path: &Path) -> Result<()> {
+    saved(path, FlatPrecision::Binary, Some(FlatPrecision::Int8))
+}
+
+fn saved(path: &Path, precision: FlatPrecision, rescore_with: Option<FlatPrecision>) -> Result<()> {
+    FlatIndex::new(vectors()?, FlatConfig { precision, rescore_with, ..Default::default() })?.save(path)
 }

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use kensaku::Result;
+use kensaku::candle_core::{Device, Tensor};
 use kensaku::data::read::{self, Csv, Strictness, Table};
 use kensaku::data::{Corpus, Labels, Qrels, Queries, TrainingSet};
 use kensaku::eval::{Run, evaluate};
-use kensaku::index::Bm25;
-use kensaku::model::{BiEncoder, Role};
+use kensaku::index::{Bm25, FlatIndex};
+use kensaku::model::{BiEncoder, Embeddings, Role};
 use kensaku::show::Show;
 use kensaku::text::Tokenizer;
 use polars::prelude::*;
@@ -156,5 +157,32 @@ pub fn bm25(path: &Path) -> Result<()> {
     let again = path.with_extension("again");
     bm25.save(&again)?;
     assert_eq!(Bm25::load(again)?.len(), bm25.len());
+    Ok(())
+}
+
+/// An index that loads is searched, and what it writes is read again.
+pub fn flat(path: &Path) -> Result<()> {
+    let index = FlatIndex::load(path)?;
+    // A width that a file claims need not fit in memory.
+    if index.dim() <= 1 << 16 {
+        let numbers = (0..2 * index.dim()).map(|place| (place % 7) as f32 - 3.0).collect();
+        let queries = Tensor::from_vec(numbers, (2, index.dim()), &Device::Cpu)?;
+        let queries = Embeddings::new(vec!["1".into(), "2".into()], queries)?;
+        for k in [1, 100] {
+            index.search(&queries, k)?.bundle();
+        }
+    }
+    let again = path.with_extension("again");
+    index.save(&again)?;
+    assert_eq!(FlatIndex::load(again)?.len(), index.len());
+    Ok(())
+}
+
+/// What was read can be written, and read again as the same.
+pub fn embeddings(path: &Path) -> Result<()> {
+    let embeddings = Embeddings::load(path)?;
+    let again = path.with_extension("again");
+    embeddings.save(&again)?;
+    assert_eq!(Embeddings::load(again)?.ids, embeddings.ids);
     Ok(())
 }

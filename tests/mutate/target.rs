@@ -61,9 +61,13 @@ pub fn targets() -> Vec<Target> {
     all.extend(families().into_iter().map(|(name, config)| model(name, config)));
     let checkpoints = folder("checkpoints", 30, checkpoints::write, checkpoints::read);
     all.push(Target { mend: checkpoints::relist, ..checkpoints });
-    let bm25 =
-        folder("bm25", 100, |folder| indexes::write(&folder.join(INPUT)), |folder| readers::bm25(&folder.join(INPUT)));
-    all.push(Target { mend: |folder| indexes::rehash(&folder.join(INPUT)), ..bm25 });
+    all.extend([
+        index("bm25", inputs::bm25, readers::bm25),
+        index("flat", inputs::flat, readers::flat),
+        index("flat_int8", inputs::flat_int8, readers::flat),
+        index("flat_binary", inputs::flat_binary, readers::flat),
+        index("embeddings", inputs::embeddings, readers::embeddings),
+    ]);
     all
 }
 
@@ -76,6 +80,12 @@ fn text(name: &'static str, text: &'static str, read: fn(&Path) -> Result<()>) -
 
 fn model(name: &'static str, config: EncoderConfig) -> Target {
     folder(name, 100, move |folder| inputs::model(&config, folder).unwrap(), readers::model)
+}
+
+fn index(name: &'static str, write: fn(&Path) -> Result<()>, read: fn(&Path) -> Result<()>) -> Target {
+    let write = move |folder: &Path| indexes::write(&folder.join(INPUT), write, read);
+    let target = folder(name, 100, write, move |folder| read(&folder.join(INPUT)));
+    Target { mend: |folder| indexes::rehash(&folder.join(INPUT)), ..target }
 }
 
 fn tokenizer(folder: &Path) {

@@ -74,10 +74,10 @@ impl View for Numbers<'_> {
     }
 }
 
-/// One row of numbers of any type, as they lie in memory.
+/// Numbers of any type, as they lie in memory.
 pub(crate) struct Bytes<'a> {
     pub(crate) dtype: Dtype,
-    pub(crate) shape: [usize; 1],
+    pub(crate) shape: Vec<usize>,
     pub(crate) bytes: &'a [u8],
 }
 

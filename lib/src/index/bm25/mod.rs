@@ -18,6 +18,7 @@ use std::sync::Arc;
 use polars::prelude::PlHashMap;
 use rayon::prelude::*;
 
+use super::Index;
 use super::array::Array;
 use super::strings::Numbers;
 use crate::data::{Corpus, Queries};
@@ -192,6 +193,18 @@ impl Bm25 {
 
     fn idf(&self, term: u32) -> f64 {
         self.params.idf(self.len(), self.lists.range(term as usize).len())
+    }
+}
+
+impl Index for Bm25 {
+    type Queries = Queries;
+
+    fn search(&self, queries: &Queries, k: usize) -> Result<Run> {
+        self.search(queries, k)
+    }
+
+    fn len(&self) -> usize {
+        self.len()
     }
 }
 
