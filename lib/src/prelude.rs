@@ -18,7 +18,10 @@ pub use crate::data::read::Csv;
 pub use crate::data::{Corpus, Dataset, Qrels, Queries, Split, TrainingSet, read, rustdoc};
 pub use crate::eval::{Hit, Measure, Report, Run, evaluate};
 pub use crate::hub::{self, Hub, PushConfig, Search};
-pub use crate::index::{Bm25, Bm25Params, Bm25Variant, FlatIndex, Index};
+pub use crate::index::{
+    Bm25, Bm25Params, Bm25Variant, FlatIndex, HnswConfig, HnswIndex, Index, LateConfig, LateIndex, LateSearch,
+    SparseIndex,
+};
 pub use crate::loss::{
     self, CosineSimilarity, Distance, Flops, Interaction, Loss, MultipleNegativesRanking, Similarity, SpladeLoss,
     Triplet, cosine, dot, max_sim, pairwise_cosine,

@@ -1,19 +1,17 @@
-//! The file of an index.
+//! The files of indexes.
 
 use std::path::Path;
 
-use kensaku::index::Bm25;
+use kensaku::Result;
 use safetensors::SafeTensors;
 use safetensors::tensor::serialize;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::inputs;
-
 /// Writes one whose checksum is that of [`rehash`].
-pub fn write(path: &Path) {
-    inputs::bm25(path).unwrap();
+pub fn write(path: &Path, write: fn(&Path) -> Result<()>, read: fn(&Path) -> Result<()>) {
+    write(path).unwrap();
     rehash(path);
-    Bm25::load(path).expect("the checksum of `rehash` is that of `save`");
+    read(path).expect("the checksum of `rehash` is that of `save`");
 }
 
 /// Updates the checksum, so that the tables are read. A file whose header is damaged stays as it is.

@@ -61,9 +61,13 @@ pub fn targets() -> Vec<Target> {
     all.extend(families().into_iter().map(|(name, config)| model(name, config)));
     let checkpoints = folder("checkpoints", 30, checkpoints::write, checkpoints::read);
     all.push(Target { mend: checkpoints::relist, ..checkpoints });
-    let bm25 =
-        folder("bm25", 100, |folder| indexes::write(&folder.join(INPUT)), |folder| readers::bm25(&folder.join(INPUT)));
-    all.push(Target { mend: |folder| indexes::rehash(&folder.join(INPUT)), ..bm25 });
+    all.extend([
+        index("bm25", inputs::bm25, readers::bm25),
+        index("sparse", inputs::sparse, readers::sparse),
+        index("late", inputs::late, readers::late),
+        index("late_exact", inputs::late_exact, readers::late),
+        index("hnsw", inputs::hnsw, readers::hnsw),
+    ]);
     all
 }
 
@@ -72,6 +76,12 @@ const INPUT: &str = "input";
 
 fn text(name: &'static str, text: &'static str, read: fn(&Path) -> Result<()>) -> Target {
     folder(name, 100, move |folder| write(folder.join(INPUT), text).unwrap(), move |folder| read(&folder.join(INPUT)))
+}
+
+fn index(name: &'static str, write: fn(&Path) -> Result<()>, read: fn(&Path) -> Result<()>) -> Target {
+    let write = move |folder: &Path| indexes::write(&folder.join(INPUT), write, read);
+    let target = folder(name, 100, write, move |folder| read(&folder.join(INPUT)));
+    Target { mend: |folder| indexes::rehash(&folder.join(INPUT)), ..target }
 }
 
 fn model(name: &'static str, config: EncoderConfig) -> Target {

@@ -4,7 +4,11 @@ mod array;
 mod bm25;
 mod file;
 mod flat;
+mod hnsw;
 mod ids;
+mod late;
+mod postings;
+mod sparse;
 mod strings;
 mod top;
 
@@ -16,6 +20,9 @@ use crate::eval::Run;
 
 pub use bm25::{Bm25, Bm25Params, Bm25Variant, Explanation, TermScore};
 pub use flat::FlatIndex;
+pub use hnsw::{HnswConfig, HnswIndex};
+pub use late::{LateConfig, LateIndex, LateSearch};
+pub use sparse::SparseIndex;
 
 /// What finds documents for queries.
 ///

@@ -1,6 +1,6 @@
 //! Exact search over vectors.
 
-mod scan;
+pub(super) mod scan;
 
 use std::fmt;
 use std::sync::Arc;
@@ -126,7 +126,7 @@ impl fmt::Debug for FlatIndex {
 }
 
 /// Detached f32 rows, of length 1 for cosine; all of their numbers are finite.
-fn prepare(kind: &'static str, embeddings: &Embeddings, similarity: Similarity) -> Result<Tensor> {
+pub(super) fn prepare(kind: &'static str, embeddings: &Embeddings, similarity: Similarity) -> Result<Tensor> {
     let Embeddings { ids, vectors } = embeddings;
     // The fields are public: one of them may have been changed without the other.
     if vectors.dims2().ok().is_none_or(|(rows, _)| rows != ids.len()) {
