@@ -48,8 +48,8 @@
 //! | [`loss`] | the losses, and closures as losses |
 //! | [`train`] | [`Trainer`](train::Trainer), optimisers, schedules, checkpoints |
 //! | [`mine`] | negatives |
-//! | [`index`] | BM25, exact vector search |
-//! | [`eval`] | runs, measures, [`evaluate`](eval::evaluate) |
+//! | [`index`] | BM25, vector search, several as one; embeddings as files |
+//! | [`eval`] | runs, their fusion, measures, [`evaluate`](eval::evaluate) |
 //! | [`hub`] | models and data sets of the Hugging Face hub: search, cards, upload |
 //! | [`show`] | charts, tables, progress |
 //!

@@ -16,11 +16,11 @@
 
 pub use crate::data::read::Csv;
 pub use crate::data::{Corpus, Dataset, Qrels, Queries, Split, TrainingSet, read, rustdoc};
-pub use crate::eval::{Hit, Measure, Report, Run, evaluate};
+pub use crate::eval::{Fusion, FusionConfig, Hit, Measure, Normalization, Report, Run, evaluate, fuse};
 pub use crate::hub::{self, Hub, PushConfig, Search};
 pub use crate::index::{
-    Bm25, Bm25Params, Bm25Variant, FlatIndex, HnswConfig, HnswIndex, Index, LateConfig, LateIndex, LateSearch,
-    SparseIndex,
+    Bm25, Bm25Params, Bm25Variant, FlatConfig, FlatIndex, FlatPrecision, Found, HnswConfig, HnswIndex, Hybrid,
+    HybridConfig, Index, LateConfig, LateIndex, LateSearch, QueryEncoder, SparseIndex, TextIndex,
 };
 pub use crate::loss::{
     self, CosineSimilarity, Distance, Flops, Interaction, Loss, MultipleNegativesRanking, Similarity, SpladeLoss,

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use polars::prelude::*;
 
+use super::lookup::Lookup;
 use super::origin::Origin;
 use crate::{Error, Result};
 
@@ -15,6 +17,8 @@ use crate::{Error, Result};
 #[derive(Clone)]
 pub struct Corpus {
     frame: DataFrame,
+    /// Made when a document is first looked up.
+    lookup: Arc<OnceLock<Lookup>>,
 }
 
 /// The questions. Columns: `query_id` (string or integer, unique), `text` (string); further columns are
@@ -36,7 +40,11 @@ impl Corpus {
         if frame.schema().contains("title") {
             as_strings(origin, &mut frame, "title", texts)?;
         }
-        Ok(Self { frame })
+        Ok(Self::of(frame))
+    }
+
+    fn of(frame: DataFrame) -> Self {
+        Self { frame, lookup: Arc::default() }
     }
 
     /// The frame with all columns.
@@ -46,7 +54,7 @@ impl Corpus {
 
     /// Some rows.
     pub(crate) fn rows(&self, rows: Range<usize>) -> Self {
-        Self { frame: self.frame.slice(rows.start as i64, rows.len()) }
+        Self::of(self.frame.slice(rows.start as i64, rows.len()))
     }
 
     /// The number of documents.
@@ -80,9 +88,41 @@ impl Corpus {
         values(&self.frame, "text").map(move |text| {
             let title = titles.as_mut().and_then(Iterator::next).flatten().unwrap_or_default();
             let text = text.unwrap_or_default();
-            if title.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(format!("{title} {text}")) }
+            with_title(title, text)
         })
     }
+
+    /// The text of a document, as [`texts`](Self::texts) has it.
+    ///
+    /// ```
+    /// # use kensaku::data::Corpus;
+    /// # use polars::prelude::df;
+    /// let corpus = Corpus::new(df!("doc_id" => ["d1"], "title" => ["Cats"], "text" => ["They purr."])?)?;
+    /// assert_eq!(corpus.text("d1")?, "Cats They purr.");
+    /// let message = corpus.text("d2").unwrap_err().to_string();
+    /// assert_eq!(message, "corpus: unknown document id `d2`; expected one of the 1 ids of the corpus");
+    /// # Ok::<(), kensaku::Error>(())
+    /// ```
+    pub fn text(&self, doc_id: &str) -> Result<Cow<'_, str>> {
+        let ids = self.frame.column("doc_id")?.str()?;
+        let row = self.lookup.get_or_init(|| Lookup::new(ids)).row(doc_id, ids);
+        let row = row.ok_or_else(|| Error::UnknownId {
+            place: "corpus".to_owned(),
+            kind: "document",
+            id: doc_id.to_owned(),
+            known: self.len(),
+            within: "the corpus".to_owned(),
+        })?;
+        let titles =
+            if self.frame.schema().contains("title") { Some(self.frame.column("title")?.str()?) } else { None };
+        let title = titles.and_then(|titles| titles.get(row)).unwrap_or_default();
+        Ok(with_title(title, self.frame.column("text")?.str()?.get(row).unwrap_or_default()))
+    }
+}
+
+/// What stands for a document: title, a space and text.
+fn with_title<'a>(title: &str, text: &'a str) -> Cow<'a, str> {
+    if title.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(format!("{title} {text}")) }
 }
 
 impl Queries {

@@ -5,6 +5,7 @@ mod frames;
 mod hashes;
 mod judgements;
 mod labels;
+mod lookup;
 mod origin;
 mod qrels;
 pub mod read;

@@ -143,8 +143,17 @@ impl File<'_> {
 
     /// Strings that are sorted, without repetitions: their bytes, and where each ends.
     pub(super) fn take_strings(&mut self, bytes: &str, ends: &str) -> Result<Strings> {
+        let strings = self.take_texts(bytes, ends)?;
+        match strings.disorder() {
+            Some(problem) => Err(self.problem(format!("`{bytes}` {problem}"))),
+            None => Ok(strings),
+        }
+    }
+
+    /// Strings in any order.
+    pub(super) fn take_texts(&mut self, bytes: &str, ends: &str) -> Result<Strings> {
         let strings = Strings { bytes: self.take(bytes)?, ends: self.take(ends)? };
-        match strings.problem() {
+        match strings.damage() {
             Some(problem) => Err(self.problem(format!("`{bytes}` {problem}"))),
             None => Ok(strings),
         }

@@ -2,12 +2,18 @@
 
 mod array;
 mod bm25;
+mod by_text;
+mod embeddings;
 mod file;
 mod flat;
+mod found;
 mod hnsw;
+mod hybrid;
 mod ids;
 mod late;
+mod neighbours;
 mod postings;
+mod shards;
 mod sparse;
 mod strings;
 mod top;
@@ -19,9 +25,16 @@ use crate::Result;
 use crate::eval::Run;
 
 pub use bm25::{Bm25, Bm25Params, Bm25Variant, Explanation, TermScore};
-pub use flat::FlatIndex;
+pub use by_text::{QueryEncoder, TextIndex};
+pub use flat::{FlatConfig, FlatIndex, FlatPrecision};
+pub use found::Found;
 pub use hnsw::{HnswConfig, HnswIndex};
+pub use hybrid::{Hybrid, HybridConfig};
 pub use late::{LateConfig, LateIndex, LateSearch};
+pub use neighbours::{
+    CommunityConfig, ParaphraseConfig, ScoredPair, community_detection, paraphrase_mining, semantic_search,
+};
+pub use shards::{Shard, encode_shard};
 pub use sparse::SparseIndex;
 
 /// What finds documents for queries.
@@ -55,6 +68,14 @@ pub trait Index: fmt::Debug + Send + Sync {
 
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// For a list of several, as that of [`Hybrid::new`].
+    fn boxed(self) -> Box<dyn Index<Queries = Self::Queries>>
+    where
+        Self: Sized + 'static,
+    {
+        Box::new(self)
     }
 }
 

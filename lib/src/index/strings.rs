@@ -30,8 +30,8 @@ impl Strings {
         (0..self.len()).map(|number| self.get(number))
     }
 
-    /// What is wrong with a table that was read, if it is to be sorted without repetitions.
-    pub(super) fn problem(&self) -> Option<&'static str> {
+    /// What is wrong with a table that was read: no string of one without damage leads outside of it.
+    pub(super) fn damage(&self) -> Option<&'static str> {
         let Ok(text) = std::str::from_utf8(&self.bytes) else { return Some("is not UTF-8") };
         let mut start = 0;
         for end in self.ends.iter() {
@@ -40,9 +40,11 @@ impl Strings {
             }
             start = *end;
         }
-        if start != text.len() as u64 {
-            return Some("is longer than its strings");
-        }
+        (start != text.len() as u64).then_some("is longer than its strings")
+    }
+
+    /// What is wrong with a table without damage that is to be sorted, without repetitions.
+    pub(super) fn disorder(&self) -> Option<&'static str> {
         let sorted = (1..self.len()).all(|number| self.raw(number - 1) < self.raw(number));
         (!sorted).then_some("is not sorted")
     }
@@ -178,7 +180,7 @@ mod tests {
             }
             list.sort();
             let strings: Strings = list.iter().map(String::as_str).collect();
-            prop_assert_eq!(strings.problem(), None);
+            prop_assert_eq!((strings.damage(), strings.disorder()), (None, None));
             let numbers = Numbers::of(&strings);
             for (number, word) in list.iter().enumerate() {
                 prop_assert_eq!(strings.get(number), word.as_str());
@@ -192,14 +194,14 @@ mod tests {
     #[test]
     fn damaged_tables() {
         let table = |bytes: &[u8], ends: &[u64]| Strings { bytes: bytes.to_vec().into(), ends: ends.to_vec().into() };
-        assert_eq!(table("aé".as_bytes(), &[1, 3]).problem(), None);
-        assert_eq!(table(&[0xff], &[1]).problem(), Some("is not UTF-8"));
+        assert_eq!(table("aé".as_bytes(), &[1, 3]).damage(), None);
+        assert_eq!(table(&[0xff], &[1]).damage(), Some("is not UTF-8"));
         for ends in [&[2, 3][..], &[2, 1], &[1, u64::MAX], &[4]] {
-            assert_eq!(table("aé".as_bytes(), ends).problem(), Some("has a string that ends outside of it"));
+            assert_eq!(table("aé".as_bytes(), ends).damage(), Some("has a string that ends outside of it"));
         }
-        assert_eq!(table(b"ab", &[1]).problem(), Some("is longer than its strings"));
-        assert_eq!(table(b"ba", &[1, 2]).problem(), Some("is not sorted"));
-        assert_eq!(table(b"aa", &[1, 2]).problem(), Some("is not sorted"));
-        assert_eq!(Strings::default().problem(), None);
+        assert_eq!(table(b"ab", &[1]).damage(), Some("is longer than its strings"));
+        assert_eq!(table(b"ba", &[1, 2]).disorder(), Some("is not sorted"));
+        assert_eq!(table(b"aa", &[1, 2]).disorder(), Some("is not sorted"));
+        assert_eq!((Strings::default().damage(), Strings::default().disorder()), (None, None));
     }
 }

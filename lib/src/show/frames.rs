@@ -7,7 +7,7 @@ use super::text::{count, escape};
 use super::{Message, Show};
 use crate::data::{Corpus, Qrels, Queries, TrainingSet};
 use crate::eval::{Report, Run};
-use crate::index::Explanation;
+use crate::index::{Explanation, Found};
 use crate::train::Preflight;
 
 /// A table of the first and last rows, with the type under each column's name.
@@ -84,6 +84,20 @@ impl Show for Run {
         match self.frame() {
             Ok(frame) => captioned(caption, &frame),
             Err(error) => Message::text(format!("{caption}\n{error}")),
+        }
+    }
+}
+
+/// The hits with their texts; of a single query, without its text in every row.
+impl Show for Found {
+    fn bundle(&self) -> Message {
+        let message = Message::text(self.to_string());
+        match self.frame() {
+            Ok(frame) => {
+                let frame = if self.is_of_one() { frame.drop("query").unwrap_or(frame) } else { frame };
+                message.with("text/html", format!("<div><b>{}</b></div>{}", escape(&self.caption()), html(&frame)))
+            }
+            Err(_) => message,
         }
     }
 }

@@ -2,12 +2,9 @@
 
 use std::ops::Range;
 
-use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use crate::index::top::Best;
-use crate::loss::Similarity;
-use crate::nn::{Threads, View, gemm};
 use crate::{Result, interrupt};
 
 /// Documents whose scores are computed at a time: with a window of queries they stay in a core's second-level cache.
@@ -32,55 +29,8 @@ pub(in crate::index) trait Score: Sync {
 
     fn queries(&self) -> usize;
 
-    fn score(&self, rows: Range<usize>, scores: &mut [f32]) -> Result<()>;
-}
-
-/// Dot products of the rows of two matrices.
-pub(super) struct Products<'a> {
-    pub(super) docs: View<'a>,
-    pub(super) queries: View<'a>,
-    pub(super) sizes: (usize, usize),
-}
-
-impl Score for Products<'_> {
-    fn rows(&self) -> usize {
-        self.sizes.0
-    }
-
-    fn queries(&self) -> usize {
-        self.sizes.1
-    }
-
-    fn score(&self, rows: Range<usize>, scores: &mut [f32]) -> Result<()> {
-        gemm(scores, self.docs.rows(&rows), self.queries.t(), 1.0, false, Threads::This);
-        Ok(())
-    }
-}
-
-/// Minus the distances of the rows of two matrices.
-pub(super) struct Distances<'a> {
-    pub(super) docs: &'a [f32],
-    pub(super) queries: Tensor,
-    pub(super) similarity: Similarity,
-    pub(super) sizes: (usize, usize),
-}
-
-impl Score for Distances<'_> {
-    fn rows(&self) -> usize {
-        self.sizes.0
-    }
-
-    fn queries(&self) -> usize {
-        self.sizes.1
-    }
-
-    fn score(&self, rows: Range<usize>, scores: &mut [f32]) -> Result<()> {
-        let width = self.queries.dim(1)?;
-        let docs = &self.docs[rows.start * width..rows.end * width];
-        let docs = Tensor::from_slice(docs, (rows.len(), width), &Device::Cpu)?;
-        scores.copy_from_slice(&self.similarity.of(&docs, &self.queries)?.flatten_all()?.to_vec1::<f32>()?);
-        Ok(())
-    }
+    /// `scratch` is the caller's, for numbers that rows have to be decoded to.
+    fn score(&self, rows: Range<usize>, scratch: &mut Vec<f32>, scores: &mut [f32]) -> Result<()>;
 }
 
 /// The `k` best rows for each query, best first; of equal scores the later row wins.
@@ -90,13 +40,13 @@ pub(in crate::index) fn best(scores: &impl Score, k: usize) -> Result<Scanned> {
     let part = rows.div_ceil(4 * rayon::current_num_threads()).max(1).next_multiple_of(BLOCK);
     let parts = (0..rows.div_ceil(part)).into_par_iter().map(|number| {
         let mut found = Found::new(queries, k.min(rows));
-        let mut buffer = vec![0.0; BLOCK * queries];
+        let (mut buffer, mut scratch) = (vec![0.0; BLOCK * queries], Vec::new());
         let end = rows.min((number + 1) * part);
         for start in (number * part..end).step_by(BLOCK) {
             interrupt::check("search")?;
             let block = start..end.min(start + BLOCK);
             let values = &mut buffer[..block.len() * queries];
-            scores.score(block, values)?;
+            scores.score(block, &mut scratch, values)?;
             found.add(start, values);
         }
         Ok(found)
@@ -169,10 +119,15 @@ fn any_not_below(scores: &[f32], thresholds: &[f32]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::{Device, Tensor};
     use proptest::prelude::*;
 
+    use super::super::FlatPrecision;
+    use super::super::compare::Numbers;
+    use super::super::vectors::Vectors;
     use super::*;
     use crate::index::top::top_k;
+    use crate::loss::Similarity;
 
     proptest! {
         /// Whole numbers, so that products are exact and many are equal.
@@ -185,8 +140,10 @@ mod tests {
             let mut rng = crate::random::Philox::new(seed);
             let mut matrix = |rows: usize| -> Vec<f32> { (0..rows * width).map(|_| (rng.uniform() * 4.0).floor() as f32).collect() };
             let (docs, asked) = (matrix(rows), matrix(queries));
-            let products = Products { docs: View::new(&docs, rows, width), queries: View::new(&asked, queries, width), sizes: (rows, queries) };
-            let found = best(&products, k).unwrap().unwrap();
+            let tensor = |numbers: &[f32]| Tensor::from_slice(numbers, (numbers.len() / width, width), &Device::Cpu).unwrap();
+            let vectors = Vectors::new(&tensor(&docs), FlatPrecision::F32).unwrap();
+            let numbers = Numbers::new(&vectors, rows, tensor(&asked), Similarity::Dot).unwrap();
+            let found = best(&numbers, k).unwrap().unwrap();
             for (query, found) in asked.chunks_exact(width).zip(found) {
                 let scores = docs.chunks_exact(width).map(|doc| doc.iter().zip(query).map(|(x, y)| x * y).sum());
                 let scores: Vec<f32> = scores.collect();
@@ -207,7 +164,7 @@ mod tests {
             2
         }
 
-        fn score(&self, rows: Range<usize>, scores: &mut [f32]) -> Result<()> {
+        fn score(&self, rows: Range<usize>, _: &mut Vec<f32>, scores: &mut [f32]) -> Result<()> {
             scores.copy_from_slice(self.0[rows].as_flattened());
             Ok(())
         }

@@ -117,7 +117,8 @@ fn apart(vectors: Vectors<'_>, candidates: &[Near], most: usize) -> Vec<Near> {
     let mut chosen: Vec<Near> = Vec::new();
     for candidate in candidates {
         let own = similarity(*candidate);
-        if chosen.iter().all(|other| vectors.similarity(doc(*candidate), doc(*other)) <= own) {
+        let vector = vectors.row(doc(*candidate));
+        if chosen.iter().all(|other| vectors.similarity(vector, doc(*other)) <= own) {
             chosen.push(*candidate);
             if chosen.len() == most {
                 break;

@@ -1,5 +1,6 @@
 //! Vectors compared one with one.
 
+use super::codes::{self, Code, Codes};
 use crate::loss::Similarity;
 use crate::nn::vectorised;
 
@@ -10,6 +11,17 @@ pub(super) struct Vectors<'a> {
     values: &'a [f32],
     width: usize,
     similarity: Similarity,
+    /// With these, comparisons are as near as codes are. There are none for sums of absolute differences.
+    codes: Option<codes::View<'a>>,
+}
+
+/// A vector to compare with.
+#[derive(Clone, Copy)]
+pub(super) struct Vector<'a> {
+    values: &'a [f32],
+    code: Option<Code<'a>>,
+    /// Of the code with itself.
+    square: f32,
 }
 
 /// A similarity in the upper half, the number of a document in the lower: in order of these numbers, the less similar of two
@@ -17,32 +29,69 @@ pub(super) struct Vectors<'a> {
 pub(super) type Near = u64;
 
 impl<'a> Vectors<'a> {
-    pub(super) fn new(values: &'a [f32], width: usize, similarity: Similarity) -> Self {
-        Self { values, width, similarity }
+    pub(super) fn new(values: &'a [f32], width: usize, similarity: Similarity, codes: Option<&'a Codes>) -> Self {
+        Self { values, width, similarity, codes: codes.map(Codes::view) }
     }
 
-    pub(super) fn row(&self, doc: u32) -> &'a [f32] {
-        &self.values[doc as usize * self.width..][..self.width]
+    pub(super) fn row(&self, doc: u32) -> Vector<'a> {
+        let values = &self.values[doc as usize * self.width..][..self.width];
+        self.vector(values, self.codes.map(|codes| codes.row(doc)))
     }
 
-    /// How near a vector is to some documents.
-    pub(super) fn near(&self, vector: &[f32], docs: &[u32], near: &mut Vec<Near>) {
-        near.clear();
+    /// A vector that is not one of the index.
+    pub(super) fn other<'v>(&self, values: &'v [f32], buffer: &'v mut Vec<i8>) -> Vector<'v> {
+        self.vector(values, self.codes.map(|_| Code::of(values, buffer)))
+    }
+
+    fn vector<'v>(&self, values: &'v [f32], code: Option<Code<'v>>) -> Vector<'v> {
+        let square = match (self.similarity, self.codes, code) {
+            (Similarity::Euclidean, Some(codes), Some(code)) => codes.dot(code, code),
+            _ => 0.0,
+        };
+        Vector { values, code, square }
+    }
+
+    /// How near a vector is to some documents, as near as codes are.
+    pub(super) fn near(&self, vector: Vector<'_>, docs: &[u32], found: &mut Vec<Near>) {
+        let (Some(codes), Some(code)) = (self.codes, vector.code) else { return self.exact(vector, docs, found) };
+        found.clear();
+        codes.dots(code, docs, |doc, dot| found.push(near(self.by_dot(vector, dot, doc), doc)));
+    }
+
+    /// The same by the vectors themselves.
+    pub(super) fn exact(&self, vector: Vector<'_>, docs: &[u32], found: &mut Vec<Near>) {
+        found.clear();
         match self.similarity {
-            Similarity::Cosine | Similarity::Dot => products(vector, self.values, docs, near),
-            Similarity::Euclidean => squares(vector, self.values, docs, near),
-            Similarity::Manhattan => differences(vector, self.values, docs, near),
+            Similarity::Cosine | Similarity::Dot => products(vector.values, self.values, docs, found),
+            Similarity::Euclidean => squares(vector.values, self.values, docs, found),
+            Similarity::Manhattan => differences(vector.values, self.values, docs, found),
         }
     }
 
     /// How similar two documents are, in the order of [`Near`].
-    pub(super) fn similarity(&self, one: u32, other: u32) -> f32 {
-        let (one, other) = (self.row(one), self.row(other));
-        match self.similarity {
-            Similarity::Cosine | Similarity::Dot => product(one, other),
-            Similarity::Euclidean => square(one, other),
-            Similarity::Manhattan => difference(one, other),
+    pub(super) fn similarity(&self, one: Vector<'_>, other: u32) -> f32 {
+        let own = self.row(other);
+        if let (Some(codes), Some(code), Some(other_code)) = (self.codes, one.code, own.code) {
+            return self.by_dot(one, codes.dot(code, other_code), other);
         }
+        match self.similarity {
+            Similarity::Cosine | Similarity::Dot => product(one.values, own.values),
+            Similarity::Euclidean => square(one.values, own.values),
+            Similarity::Manhattan => difference(one.values, own.values),
+        }
+    }
+
+    /// From the product of codes: `|a - b|^2 = |a|^2 + |b|^2 - 2 ab`.
+    fn by_dot(&self, vector: Vector<'_>, dot: f32, doc: u32) -> f32 {
+        match self.similarity {
+            Similarity::Euclidean => -(vector.square + self.row(doc).square - 2.0 * dot).max(0.0),
+            _ => dot,
+        }
+    }
+
+    /// Whether [`near`](Self::near) is as exact as [`exact`](Self::exact).
+    pub(super) fn is_exact(&self) -> bool {
+        self.codes.is_none()
     }
 
     /// The document that is near, and its score.
@@ -146,24 +195,29 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sums_of_any_width(width in 0..300_usize, seed in any::<u64>()) {
+        fn sums_of_any_width(width in 1..300_usize, seed in any::<u64>()) {
             let mut rng = crate::random::Philox::new(seed);
             let values: Vec<f32> = (0..2 * width).map(|_| rng.normal() as f32).collect();
             let (one, other) = values.split_at(width);
             for similarity in [Similarity::Dot, Similarity::Euclidean, Similarity::Manhattan] {
-                let vectors = Vectors::new(&values, width, similarity);
                 let term = |a: f32, b: f32| match similarity {
                     Similarity::Dot => a * b,
                     Similarity::Euclidean => -(a - b).powi(2),
                     _ => -(a - b).abs(),
                 };
                 let expected: f64 = one.iter().zip(other).map(|(a, b)| f64::from(term(*a, *b))).sum();
-                prop_assert!((f64::from(vectors.similarity(0, 1)) - expected).abs() < 1e-3);
-                let mut near = Vec::new();
-                vectors.near(one, &[1, 0, 1, 1], &mut near);
-                prop_assert_eq!(near.len(), 4);
-                prop_assert!(near[0] == near[2] && doc(near[1]) == 0);
-                prop_assert!((f64::from(super::similarity(near[0])) - expected).abs() < 1e-3);
+                let codes = Codes::new(&values, width);
+                for (codes, most) in [(None, 1e-3), (Some(&codes), 1e-3 + 0.1 * width as f64)] {
+                    let vectors = Vectors::new(&values, width, similarity, codes.filter(|_| similarity != Similarity::Manhattan));
+                    prop_assert!((f64::from(vectors.similarity(vectors.row(0), 1)) - expected).abs() < most);
+                    let (mut near, mut buffer) = (Vec::new(), Vec::new());
+                    vectors.near(vectors.other(one, &mut buffer), &[1, 0, 1, 1], &mut near);
+                    prop_assert_eq!(near.len(), 4);
+                    prop_assert!(near[0] == near[2] && doc(near[1]) == 0);
+                    prop_assert!((f64::from(super::similarity(near[0])) - expected).abs() < most);
+                    vectors.exact(vectors.row(0), &[1], &mut near);
+                    prop_assert!((f64::from(super::similarity(near[0])) - expected).abs() < 1e-3);
+                }
             }
         }
 

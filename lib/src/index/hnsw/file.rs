@@ -6,8 +6,9 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::codes::Codes;
 use super::graph::Graph;
-use super::{HnswConfig, HnswIndex};
+use super::{HnswConfig, HnswIndex, has_codes};
 use crate::Result;
 use crate::index::array::Array;
 use crate::index::file::{Format, matrix, row};
@@ -26,6 +27,8 @@ struct Params {
 }
 
 const VECTORS: &str = "docs.vectors";
+const CODES: &str = "docs.codes";
+const SCALES: &str = "docs.scales";
 const LEVELS: &str = "docs.levels";
 const LOWEST: &str = "neighbours.lowest";
 const UPPER: &str = "neighbours.upper";
@@ -43,7 +46,10 @@ impl HnswIndex {
             (LOWEST, matrix(&graph.lowest, 2 * graph.m)),
             (UPPER, matrix(&graph.upper, graph.m)),
         ];
-        FORMAT.write(path.as_ref(), &params, tables.into_iter().chain(ids::tables(&doc_ids)))
+        let coded =
+            self.codes.as_ref().map(|codes| [(CODES, matrix(&codes.values, *width)), (SCALES, row(&codes.scales))]);
+        let tables = tables.into_iter().chain(coded.into_iter().flatten()).chain(ids::tables(&doc_ids));
+        FORMAT.write(path.as_ref(), &params, tables)
     }
 
     /// Opens an index that [`save`](Self::save) wrote. It is checked from end to end, then its tables are mapped into memory:
@@ -75,7 +81,17 @@ impl HnswIndex {
         let doc_ids = ids::take(&mut file)?;
         let vectors: Array<f32> = file.take(VECTORS)?;
         let graph = Graph::of(config.m, file.take(LEVELS)?, file.take(LOWEST)?, file.take(UPPER)?, entry);
+        let codes = match has_codes(config.similarity, width) {
+            true => Some(Codes { width, values: file.take(CODES)?, scales: file.take(SCALES)? }),
+            false => None,
+        };
         file.end()?;
+        if codes
+            .as_ref()
+            .is_some_and(|codes| codes.values.len() != vectors.len() || codes.scales.len() != doc_ids.len())
+        {
+            return Err(file.problem("it has codes of other vectors"));
+        }
         if vectors.len() as u128 != doc_ids.len() as u128 * width as u128 {
             return Err(file.problem("its vectors have another width"));
         }
@@ -85,6 +101,6 @@ impl HnswIndex {
         if let Some(problem) = graph.problem(doc_ids.len()) {
             return Err(file.problem(problem));
         }
-        Ok(Self { config, doc_ids: Arc::new(doc_ids.iter().map(Into::into).collect()), width, vectors, graph })
+        Ok(Self { config, doc_ids: Arc::new(doc_ids.iter().map(Into::into).collect()), width, vectors, codes, graph })
     }
 }

@@ -1,6 +1,7 @@
 //! Search in a graph of vectors.
 
 mod build;
+mod codes;
 mod compare;
 mod config;
 mod file;
@@ -24,7 +25,8 @@ use crate::nn::prefer_large_pages;
 use crate::show::progress;
 use crate::{Error, Result, interrupt};
 
-use compare::Vectors;
+use codes::Codes;
+use compare::{Vectors, doc};
 use graph::Graph;
 use walk::{Scratch, Walk};
 
@@ -57,6 +59,8 @@ pub struct HnswIndex {
     width: usize,
     /// `(n, width)`
     vectors: Array<f32>,
+    /// The same in fewer bits, to walk by; what is found is compared again.
+    codes: Option<Codes>,
     graph: Graph,
 }
 
@@ -74,8 +78,10 @@ impl HnswIndex {
         prefer_large_pages(vectors.spare_capacity_mut());
         order.iter().for_each(|row| vectors.extend_from_slice(&values[*row as usize * width..][..width]));
         drop(values);
-        let graph = build::build(Vectors::new(&vectors, width, config.similarity), doc_ids.len(), &config)?;
-        Ok(Self { config, doc_ids, width, vectors: vectors.into(), graph })
+        let codes = has_codes(config.similarity, width).then(|| Codes::new(&vectors, width));
+        let compared = Vectors::new(&vectors, width, config.similarity, codes.as_ref());
+        let graph = build::build(compared, doc_ids.len(), &config)?;
+        Ok(Self { config, doc_ids, width, vectors: vectors.into(), codes, graph })
     }
 
     /// The same index, which keeps another number of vectors in a search: with more, it finds more and takes longer.
@@ -100,20 +106,26 @@ impl HnswIndex {
         }
         let mut run = Run::of_index(&self.doc_ids);
         let bar = progress("searching", Some(queries.len()));
-        let vectors = Vectors::new(&self.vectors, width, self.config.similarity);
+        let vectors = Vectors::new(&self.vectors, width, self.config.similarity, self.codes.as_ref());
         let walk = Walk::new(vectors, &self.graph);
         let ef = self.config.ef_search.max(k).min(self.len());
         let hits = (0..queries.len()).into_par_iter().map_init(
-            || Scratch::new(self.len()),
-            |scratch, query| {
+            || (Scratch::new(self.len()), Vec::new(), Vec::new()),
+            |(scratch, buffer, near), query| {
                 interrupt::check("searching")?;
                 bar.inc(1);
                 if self.is_empty() {
                     return Ok(Vec::new());
                 }
-                let vector = &values[query * width..][..width];
+                let vector = vectors.other(&values[query * width..][..width], buffer);
                 let start = walk.descend(vector, 0, scratch);
-                let found = walk.nearest(vector, start, ef, 0, scratch);
+                let mut found = walk.nearest(vector, start, ef, 0, scratch);
+                if !vectors.is_exact() {
+                    let docs: Vec<u32> = found.iter().map(|near| doc(*near)).collect();
+                    vectors.exact(vector, &docs, near);
+                    near.sort_unstable_by(|a, b| b.cmp(a));
+                    found = near;
+                }
                 Ok(found.iter().take(k).map(|near| vectors.hit(*near)).collect::<Vec<_>>())
             },
         );
@@ -155,6 +167,11 @@ impl fmt::Debug for HnswIndex {
         let (docs, width, config) = (self.len(), self.width, &self.config);
         write!(f, "HnswIndex {{ documents: {docs}, width: {width}, config: {config:?} }}")
     }
+}
+
+/// Whether a walk goes by codes.
+fn has_codes(similarity: Similarity, width: usize) -> bool {
+    similarity != Similarity::Manhattan && (1..=Codes::WIDEST).contains(&width)
 }
 
 /// Row-major numbers of which all comparisons are numbers, and their width.

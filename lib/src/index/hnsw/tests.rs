@@ -133,6 +133,7 @@ fn what_is_loaded_is_what_was_saved() {
         saved.save(&path).unwrap();
         let loaded = HnswIndex::load(&path).unwrap();
         assert_eq!((loaded.config(), loaded.width, &loaded.graph), (saved.config(), saved.width, &saved.graph));
+        assert_eq!(loaded.codes, saved.codes);
         assert!(matches!(loaded.vectors, Array::Mapped { .. }));
         assert_eq!(loaded.search(&docs, 5).unwrap(), saved.search(&docs, 5).unwrap());
         // Over the file that is mapped.

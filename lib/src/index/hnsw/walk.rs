@@ -1,6 +1,6 @@
 //! A walk through the graph towards what is near a vector.
 
-use super::compare::{Near, Vectors, doc};
+use super::compare::{Near, Vector, Vectors, doc};
 use super::graph::{Graph, Links};
 
 /// What a thread keeps from walk to walk.
@@ -33,7 +33,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A document near a vector, found on the levels above one.
-    pub(super) fn descend(&self, vector: &[f32], above: u8, scratch: &mut Scratch) -> Near {
+    pub(super) fn descend(&self, vector: Vector<'_>, above: u8, scratch: &mut Scratch) -> Near {
         let Scratch { near, .. } = scratch;
         let (start, top) = self.entry;
         self.vectors.near(vector, &[start], near);
@@ -54,7 +54,7 @@ impl<'a> Walk<'a> {
     /// neighbours it has not looked at, until there is none among the `ef` nearest.
     pub(super) fn nearest<'s>(
         &self,
-        vector: &[f32],
+        vector: Vector<'_>,
         start: Near,
         ef: usize,
         level: u8,

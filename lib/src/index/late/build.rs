@@ -19,6 +19,8 @@ pub(super) struct Coded {
     pub(super) centroids: Array<u32>,
     /// The codes of each token's residual, [`Codec::bytes`] each.
     pub(super) residuals: Array<u8>,
+    /// What makes vectors of length 1 of those that codes stand for; empty if vectors are of any length.
+    pub(super) scales: Array<f32>,
     /// Where the list of each centroid ends.
     pub(super) ends: Array<u64>,
     /// The documents that have a token of the centroid, ascending.
@@ -34,7 +36,7 @@ impl Coded {
     pub(super) fn new(docs: &Docs<'_>, bits: u8, config: &LateConfig) -> Result<Self> {
         let codec = learn(docs, bits, config)?;
         let (width, bytes) = (docs.width, codec.bytes());
-        let (mut centroids, mut residuals) = (Vec::new(), Vec::new());
+        let (mut centroids, mut residuals, mut scales) = (Vec::new(), Vec::new(), Vec::new());
         let bar = progress("indexing", Some(docs.len()));
         for window in docs.windows(WINDOW) {
             interrupt::check("indexing")?;
@@ -47,7 +49,12 @@ impl Coded {
                 let rows = codes.chunks_exact_mut(bytes).zip(vectors.chunks_exact(width));
                 rows.zip(found).for_each(|((codes, row), (centroid, _))| codec.encode(row, *centroid, codes));
             });
-            centroids.extend(found.into_iter().map(|(centroid, _)| centroid));
+            let found: Vec<u32> = found.into_iter().map(|(centroid, _)| centroid).collect();
+            if codec.unit {
+                let coded = found.par_chunks(TASK).zip(residuals[start..].par_chunks(TASK * bytes));
+                scales.par_extend(coded.flat_map_iter(|(centroids, codes)| lengths(&codec, centroids, codes)));
+            }
+            centroids.extend(found);
             bar.inc(window.len());
         }
         let (ends, lists) = lists(&docs.ends(), &centroids, codec.centroids.len() / width);
@@ -55,10 +62,18 @@ impl Coded {
             codec,
             centroids: centroids.into(),
             residuals: residuals.into(),
+            scales: scales.into(),
             ends: ends.into(),
             docs: lists.into(),
         })
     }
+}
+
+/// What makes vectors of length 1 of those that codes stand for.
+fn lengths(codec: &Codec, centroids: &[u32], codes: &[u8]) -> Vec<f32> {
+    let mut rows = Vec::new();
+    codec.decoder().decode(centroids, codes, &[], &mut rows);
+    rows.chunks_exact(codec.width).map(|row| 1.0 / kmeans::length(row)).collect()
 }
 
 /// Learns centroids, and what codes stand for, from the vectors of a sample of the documents.

@@ -3,7 +3,6 @@
 use rayon::prelude::*;
 
 use crate::index::array::Array;
-use crate::nn::{lane_sum, vectorised};
 
 /// What makes codes of residuals, and the other way round.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,7 +10,7 @@ pub(super) struct Codec {
     pub(super) width: usize,
     /// 1, 2 or 4.
     pub(super) bits: u8,
-    /// Whether vectors are of length 1, and so are those that codes stand for.
+    /// Whether vectors are of length 1: those that codes stand for are scaled to it.
     pub(super) unit: bool,
     /// `(centroids, width)`
     pub(super) centroids: Array<f32>,
@@ -60,7 +59,7 @@ impl Codec {
         let (bits, mask) = (u32::from(self.bits), (1_u8 << self.bits) - 1);
         let of_byte = |byte: u8| (0..8 / bits).map(move |place| (byte >> (place * bits)) & mask);
         let table = (0..=u8::MAX).flat_map(of_byte).map(|code| self.values[usize::from(code)]).collect();
-        Decoder { codec: self, centroids: &self.centroids, table }
+        Decoder { codec: self, centroids: &self.centroids, values: &self.values, table }
     }
 }
 
@@ -68,54 +67,80 @@ impl Codec {
 pub(super) struct Decoder<'a> {
     codec: &'a Codec,
     centroids: &'a [f32],
+    values: &'a [f32],
     /// The numbers that each byte stands for.
     table: Vec<f32>,
 }
 
 impl Decoder<'_> {
-    /// Adds the vectors that codes of centroids and residuals stand for to `rows`.
-    pub(super) fn decode(&self, centroids: &[u32], codes: &[u8], rows: &mut Vec<f32>) {
-        let Codec { width, bits, unit, .. } = *self.codec;
-        let start = rows.len();
+    /// Adds the vectors that codes of centroids and residuals stand for to `rows`, times a scale each unless there is none.
+    pub(super) fn decode(&self, centroids: &[u32], codes: &[u8], scales: &[f32], rows: &mut Vec<f32>) {
+        let (width, start) = (self.codec.width, rows.len());
         rows.resize(start + centroids.len() * width, 0.0);
-        let decode = match bits {
-            1 => decode::<8>,
-            2 => decode::<4>,
-            _ => decode::<2>,
-        };
         let all = rows[start..].chunks_exact_mut(width).zip(codes.chunks_exact(self.codec.bytes()));
-        for ((row, codes), centroid) in all.zip(centroids) {
-            decode(&self.table, codes, &self.centroids[*centroid as usize * width..][..width], row);
-            if unit {
-                scale_to_one(row);
+        for (token, ((row, codes), centroid)) in all.zip(centroids).enumerate() {
+            let centroid = &self.centroids[*centroid as usize * width..][..width];
+            self.decode_row(codes, centroid, scales.get(token).copied().unwrap_or(1.0), row);
+        }
+    }
+
+    fn decode_row(&self, codes: &[u8], centroid: &[f32], scale: f32, row: &mut [f32]) {
+        #[cfg(target_arch = "x86_64")]
+        if row.len().is_multiple_of(x86::LANES) && is_x86_feature_detected!("avx512f") {
+            // SAFETY: the feature was just found.
+            return unsafe { x86::decode(self.values, self.codec.bits, codes, centroid, scale, row) };
+        }
+        match self.codec.bits {
+            1 => plain::<8>(&self.table, codes, centroid, scale, row),
+            2 => plain::<4>(&self.table, codes, centroid, scale, row),
+            _ => plain::<2>(&self.table, codes, centroid, scale, row),
+        }
+    }
+}
+
+/// A byte at a time.
+fn plain<const PER_BYTE: usize>(table: &[f32], codes: &[u8], centroid: &[f32], scale: f32, row: &mut [f32]) {
+    let rows = row.chunks_mut(PER_BYTE).zip(centroid.chunks(PER_BYTE));
+    for ((row, centroid), code) in rows.zip(codes) {
+        let values = &table[usize::from(*code) * PER_BYTE..][..PER_BYTE];
+        for (row, (centroid, value)) in row.iter_mut().zip(centroid.iter().zip(values)) {
+            *row = (centroid + value) * scale;
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    pub(super) const LANES: usize = 16;
+
+    /// A register of codes at a time: the table of their numbers is a register, too.
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn decode(values: &[f32], bits: u8, codes: &[u8], centroid: &[f32], scale: f32, row: &mut [f32]) {
+        let mut table = [0.0_f32; LANES];
+        table[..values.len()].copy_from_slice(values);
+        // The lower half of the lanes reads one word, the upper half another, or the same one further up.
+        let (bytes, apart) = (2 * usize::from(bits), if bits == 4 { 0 } else { 8 * i32::from(bits) });
+        let shift = |lane: i32| lane % 8 * i32::from(bits) + if lane < 8 { 0 } else { apart };
+        let shifts: [i32; LANES] = std::array::from_fn(|lane| shift(lane as i32));
+        let (rows, centroids) = (row.as_chunks_mut::<LANES>().0, centroid.as_chunks::<LANES>().0);
+        // SAFETY: arrays of as many numbers as are loaded.
+        let (table, shifts) = unsafe { (_mm512_loadu_ps(table.as_ptr()), _mm512_loadu_epi32(shifts.as_ptr())) };
+        let (mask, scale) = (_mm512_set1_epi32((1 << bits) - 1), _mm512_set1_ps(scale));
+        for ((row, centroid), codes) in rows.iter_mut().zip(centroids).zip(codes.chunks_exact(bytes)) {
+            let mut word = [0_u8; 8];
+            word[..bytes].copy_from_slice(codes);
+            let word = u64::from_le_bytes(word);
+            let upper = if bits == 4 { (word >> 32) as i32 } else { word as i32 };
+            let words = _mm512_inserti64x4::<1>(_mm512_set1_epi32(word as i32), _mm256_set1_epi32(upper));
+            let codes = _mm512_and_si512(_mm512_srlv_epi32(words, shifts), mask);
+            // SAFETY: as above.
+            unsafe {
+                let sum = _mm512_add_ps(_mm512_loadu_ps(centroid.as_ptr()), _mm512_permutexvar_ps(codes, table));
+                _mm512_storeu_ps(row.as_mut_ptr(), _mm512_mul_ps(sum, scale));
             }
         }
-    }
-}
-
-fn decode<const PER_BYTE: usize>(table: &[f32], codes: &[u8], centroid: &[f32], row: &mut [f32]) {
-    let table = table.as_chunks::<PER_BYTE>().0;
-    let (rows, rest) = row.as_chunks_mut::<PER_BYTE>();
-    let (centroids, centroid_rest) = centroid.as_chunks::<PER_BYTE>();
-    for ((row, centroid), code) in rows.iter_mut().zip(centroids).zip(codes) {
-        let values = &table[usize::from(*code)];
-        for place in 0..PER_BYTE {
-            row[place] = centroid[place] + values[place];
-        }
-    }
-    if let Some(code) = codes.get(rows.len()) {
-        let values = &table[usize::from(*code)];
-        rest.iter_mut()
-            .zip(centroid_rest.iter().zip(values))
-            .for_each(|(row, (centroid, value))| *row = centroid + value);
-    }
-}
-
-vectorised! {
-    fn scale_to_one(row: &mut [f32]) {
-        let length = lane_sum([&*row], |[value]| value * value).sqrt();
-        let scale = if length > 0.0 { 1.0 / length } else { 1.0 };
-        row.iter_mut().for_each(|value| *value *= scale);
     }
 }
 
@@ -138,7 +163,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::index::late::kmeans::length;
 
     proptest! {
         /// A number becomes that of its code, which is near.
@@ -160,7 +184,11 @@ mod tests {
             for row in 0..200 {
                 codec.encode(&rows[row * width..][..width], of(row), &mut codes);
                 decoded.clear();
-                codec.decoder().decode(&[of(row)], &codes, &mut decoded);
+                codec.decoder().decode(&[of(row)], &codes, &[], &mut decoded);
+                let (mut again, number) = (vec![0.0; width], of(row));
+                let plain = [plain::<8>, plain::<4>, plain::<2>][usize::from(bits / 2)];
+                plain(&codec.decoder().table, &codes, codec.centroid(number), 1.0, &mut again);
+                prop_assert_eq!(&decoded, &again);
                 for (place, residual) in differences(row).into_iter().enumerate() {
                     let code = codec.cutoffs.iter().filter(|cutoff| **cutoff < residual).count();
                     let own = decoded[place] - centroids[row % 3 * width + place];
@@ -187,11 +215,11 @@ mod tests {
     }
 
     #[test]
-    fn decoded_rows_are_of_length_1_if_all_are() {
-        let centroids = vec![0.6, 0.8, 1.0, 0.0];
-        let codec = Codec::new(2, 4, all_unit(&centroids, 2), centroids, vec![-0.1, 0.0, 0.1]);
-        let mut rows = Vec::new();
-        codec.decoder().decode(&[0, 1], &[0x3f, 0x00], &mut rows);
-        assert!(codec.unit && rows.chunks(2).all(|row| (length(row) - 1.0).abs() < 1e-6), "{rows:?}");
+    fn rows_are_scaled() {
+        let codec = Codec::new(2, 4, true, vec![0.6, 0.8, 1.0, 0.0], vec![-0.1, 0.0, 0.1]);
+        let (mut rows, mut scaled) = (Vec::new(), Vec::new());
+        codec.decoder().decode(&[0, 1], &[0x3f, 0x00], &[], &mut rows);
+        codec.decoder().decode(&[0, 1], &[0x3f, 0x00], &[2.0, 0.5], &mut scaled);
+        assert_eq!(scaled, [2.0 * rows[0], 2.0 * rows[1], 0.5 * rows[2], 0.5 * rows[3]]);
     }
 }

@@ -51,7 +51,7 @@ impl Score for Compared<'_> {
         self.queries.1.len() - 1
     }
 
-    fn score(&self, rows: Range<usize>, scores: &mut [f32]) -> Result<()> {
+    fn score(&self, rows: Range<usize>, _: &mut Vec<f32>, scores: &mut [f32]) -> Result<()> {
         let bounds: Vec<usize> = self.index.bounds(rows).collect();
         let (start, end, width) = (bounds[0], bounds[bounds.len() - 1], self.index.width);
         let bounds: Vec<usize> = bounds.iter().map(|bound| bound - start).collect();

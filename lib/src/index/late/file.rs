@@ -30,6 +30,7 @@ const ENDS: &str = "tokens.ends";
 const VECTORS: &str = "tokens.vectors";
 const OWN: &str = "tokens.centroids";
 const RESIDUALS: &str = "tokens.residuals";
+const SCALES: &str = "tokens.scales";
 const CENTROIDS: &str = "centroids";
 const CUTOFFS: &str = "codes.cutoffs";
 const VALUES: &str = "codes.values";
@@ -48,11 +49,12 @@ impl LateIndex {
                 let params = Params { config, width, unit: false };
                 FORMAT.write(path.as_ref(), &params, always.chain([(VECTORS, matrix(vectors, width))]))
             }
-            Tokens::Coded(Coded { codec, centroids, residuals, ends, docs }) => {
+            Tokens::Coded(Coded { codec, centroids, residuals, scales, ends, docs }) => {
                 let params = Params { config, width, unit: codec.unit };
                 let coded = [
                     (OWN, row(centroids)),
                     (RESIDUALS, matrix(residuals, codec.bytes())),
+                    (SCALES, row(scales)),
                     (CENTROIDS, matrix(&codec.centroids, width)),
                     (CUTOFFS, row(&codec.cutoffs)),
                     (VALUES, row(&codec.values)),
@@ -96,6 +98,7 @@ impl LateIndex {
             Some(bits) => Tokens::Coded(Coded {
                 centroids: file.take(OWN)?,
                 residuals: file.take(RESIDUALS)?,
+                scales: file.take(SCALES)?,
                 codec: Codec {
                     width,
                     bits,
@@ -136,7 +139,7 @@ fn problem(index: &LateIndex) -> Option<&'static str> {
 }
 
 fn coded_problem(coded: &Coded, count: usize, documents: usize) -> Option<&'static str> {
-    let Coded { codec, centroids, residuals, ends, docs } = coded;
+    let Coded { codec, centroids, residuals, scales, ends, docs } = coded;
     if let Some(problem) = rows_problem(&codec.centroids, codec.width, None) {
         return Some(problem);
     }
@@ -146,6 +149,9 @@ fn coded_problem(coded: &Coded, count: usize, documents: usize) -> Option<&'stat
     }
     if !centroids.par_iter().with_min_len(1 << 16).all(|centroid| (*centroid as usize) < known) {
         return Some("a token has a centroid that there is not");
+    }
+    if scales.len() != if codec.unit { count } else { 0 } || !scales.iter().all(|scale| scale.is_finite()) {
+        return Some("its tokens have another number of scales");
     }
     let codes = 1 << codec.bits;
     let numbers = codec.cutoffs.iter().chain(codec.values.iter());

@@ -58,6 +58,7 @@ struct Search<'a> {
     index: &'a LateIndex,
     centroids: &'a [u32],
     residuals: &'a [u8],
+    scales: &'a [f32],
     coded: &'a Coded,
     decoder: &'a Decoder<'a>,
     /// `(columns, width)`: its tokens, repeated.
@@ -71,7 +72,17 @@ impl<'a> Search<'a> {
         let tokens = query.len() / index.width;
         let columns = tokens.next_multiple_of(LANES);
         let query = query.iter().copied().cycle().take(columns * index.width).collect();
-        Self { index, centroids: &coded.centroids, residuals: &coded.residuals, coded, decoder, query, tokens, columns }
+        Self {
+            index,
+            centroids: &coded.centroids,
+            residuals: &coded.residuals,
+            scales: &coded.scales,
+            coded,
+            decoder,
+            query,
+            tokens,
+            columns,
+        }
     }
 
     fn best(&self, k: usize, scratch: &mut Scratch) -> Vec<(u32, f32)> {
@@ -161,7 +172,8 @@ impl<'a> Search<'a> {
         for (place, doc) in candidates.iter().enumerate() {
             let tokens = self.bounds(*doc);
             let codes = &self.residuals[tokens.start * bytes..tokens.end * bytes];
-            self.decoder.decode(&self.centroids[tokens], codes, rows);
+            let scales = self.scales.get(tokens.clone()).unwrap_or_default();
+            self.decoder.decode(&self.centroids[tokens], codes, scales, rows);
             ends.push(rows.len() / self.index.width);
             let count = ends[ends.len() - 1];
             if count < DECODED && place + 1 < candidates.len() {

@@ -104,7 +104,7 @@ proptest! {
 fn decoded(index: &LateIndex) -> TokenEmbeddings {
     let Tokens::Coded(coded) = &index.tokens else { panic!("codes") };
     let mut rows = Vec::new();
-    coded.codec.decoder().decode(&coded.centroids, &coded.residuals, &mut rows);
+    coded.codec.decoder().decode(&coded.centroids, &coded.residuals, &coded.scales, &mut rows);
     let bounds: Vec<usize> = index.bounds(0..index.len()).collect();
     let vectors = Tensor::from_vec(rows, (bounds[index.len()], index.width), &Device::Cpu).unwrap();
     TokenEmbeddings::new(index.doc_ids.iter().map(ToString::to_string).collect(), vectors, bounds).unwrap()
