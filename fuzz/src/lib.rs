@@ -11,6 +11,9 @@ use tempfile::TempDir;
 #[path = "../../tests/families.rs"]
 mod families;
 #[allow(dead_code)]
+#[path = "../../tests/mutate/indexes.rs"]
+mod indexes;
+#[allow(dead_code)]
 #[path = "../../tests/mutate/inputs.rs"]
 mod inputs;
 #[path = "../../tests/mutate/readers.rs"]
@@ -21,6 +24,15 @@ mod words;
 /// Reads a file of these bytes.
 pub fn file(bytes: &[u8], read: fn(&Path) -> Result<()>) {
     within(|_| {}, |folder| replaced(folder.join("input"), bytes, read));
+}
+
+/// Reads the file of an index with these bytes, whose checksum is put right: no input would get past it.
+pub fn index(bytes: &[u8], read: fn(&Path) -> Result<()>) {
+    let mended = |path: &Path| {
+        indexes::rehash(path);
+        read(path)
+    };
+    within(|_| {}, |folder| replaced(folder.join("input"), bytes, mended));
 }
 
 /// Reads a data set, one file of which has these bytes.

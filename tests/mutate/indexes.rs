@@ -1,4 +1,4 @@
-//! The files of indexes.
+//! Files of indexes.
 
 use std::path::Path;
 

@@ -4,8 +4,8 @@ use std::fs::{create_dir, write};
 use std::path::Path;
 
 use kensaku::Result;
-use kensaku::data::Corpus;
 use kensaku::candle_core::{Device, Tensor};
+use kensaku::data::Corpus;
 use kensaku::index::{Bm25, Bm25Params, HnswConfig, HnswIndex, LateConfig, LateIndex, SparseIndex};
 use kensaku::model::{BiEncoder, BiEncoderConfig, Embeddings, SparseEmbeddings, SparseVectors, TokenEmbeddings};
 use kensaku::nn::EncoderConfig;

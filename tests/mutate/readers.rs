@@ -162,7 +162,12 @@ pub fn bm25(path: &Path) -> Result<()> {
 }
 
 /// An index that loads is searched, and what it writes is read again.
-fn searched<I: Index>(path: &Path, index: &I, queries: &I::Queries, save: fn(&I, &Path) -> Result<()>) -> Result<PathBuf> {
+fn searched<I: Index>(
+    path: &Path,
+    index: &I,
+    queries: &I::Queries,
+    save: fn(&I, &Path) -> Result<()>,
+) -> Result<PathBuf> {
     for k in [0, 1, 100] {
         index.search(queries, k)?.bundle();
     }

@@ -78,14 +78,14 @@ fn text(name: &'static str, text: &'static str, read: fn(&Path) -> Result<()>) -
     folder(name, 100, move |folder| write(folder.join(INPUT), text).unwrap(), move |folder| read(&folder.join(INPUT)))
 }
 
+fn model(name: &'static str, config: EncoderConfig) -> Target {
+    folder(name, 100, move |folder| inputs::model(&config, folder).unwrap(), readers::model)
+}
+
 fn index(name: &'static str, write: fn(&Path) -> Result<()>, read: fn(&Path) -> Result<()>) -> Target {
     let write = move |folder: &Path| indexes::write(&folder.join(INPUT), write, read);
     let target = folder(name, 100, write, move |folder| read(&folder.join(INPUT)));
     Target { mend: |folder| indexes::rehash(&folder.join(INPUT)), ..target }
-}
-
-fn model(name: &'static str, config: EncoderConfig) -> Target {
-    folder(name, 100, move |folder| inputs::model(&config, folder).unwrap(), readers::model)
 }
 
 fn tokenizer(folder: &Path) {

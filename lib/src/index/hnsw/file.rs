@@ -86,10 +86,12 @@ impl HnswIndex {
             false => None,
         };
         file.end()?;
-        if codes
-            .as_ref()
-            .is_some_and(|codes| codes.values.len() != vectors.len() || codes.scales.len() != doc_ids.len())
-        {
+        let fit = |codes: &Codes| {
+            let Codes { values, scales, .. } = codes;
+            let finite = scales.iter().all(|scale| scale.is_finite());
+            values.len() == vectors.len() && scales.len() == doc_ids.len() && finite
+        };
+        if !codes.as_ref().is_none_or(fit) {
             return Err(file.problem("it has codes of other vectors"));
         }
         if vectors.len() as u128 != doc_ids.len() as u128 * width as u128 {

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::index::FlatIndex;
+use crate::index::file::assert_damage_is_refused;
 use crate::random::Philox;
 
 /// Vectors around centres, as those of texts are, with ids whose order is not that of the rows.
@@ -140,4 +141,12 @@ fn what_is_loaded_is_what_was_saved() {
         loaded.save(&path).unwrap();
         assert_eq!(saved.search(&docs, 5).unwrap().len(), count);
     }
+}
+
+#[test]
+fn a_file_that_is_damaged_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.safetensors");
+    HnswIndex::new(&clustered(4, 3, 2, 1), HnswConfig { m: 2, ..HnswConfig::default() }).unwrap().save(&path).unwrap();
+    assert_damage_is_refused(&path, |path| HnswIndex::load(path).map(drop));
 }

@@ -2,6 +2,7 @@ use candle_core::Device;
 use proptest::prelude::*;
 
 use super::*;
+use crate::index::file::assert_damage_is_refused;
 use crate::loss::max_sim;
 use crate::random::Philox;
 
@@ -230,5 +231,15 @@ fn what_is_loaded_is_what_was_saved() {
             // Over the file that is mapped.
             loaded.save(&path).unwrap();
         }
+    }
+}
+
+#[test]
+fn a_file_that_is_damaged_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.safetensors");
+    for config in [LateConfig::EXACT, LateConfig { nbits: Some(1), ..LateConfig::PLAID }] {
+        LateIndex::new(&clustered(&[2, 1], 3, 2, 1), config).unwrap().save(&path).unwrap();
+        assert_damage_is_refused(&path, |path| LateIndex::load(path).map(drop));
     }
 }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::index::file::assert_damage_is_refused;
 use crate::model::SparseVectors;
 
 const DIM: usize = 12;
@@ -129,4 +130,12 @@ fn what_is_loaded_is_what_was_saved() {
         // Over the file that is mapped.
         loaded.save(&path).unwrap();
     }
+}
+
+#[test]
+fn a_file_that_is_damaged_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.safetensors");
+    SparseIndex::new(&embeddings(&[vec![(1, 1.0), (3, 0.5)], vec![(3, 2.0)]])).unwrap().save(&path).unwrap();
+    assert_damage_is_refused(&path, |path| SparseIndex::load(path).map(drop));
 }
