@@ -21,8 +21,8 @@ pub use crate::data::{
 pub use crate::eval::{Fusion, FusionConfig, Hit, Measure, Normalization, Report, Run, evaluate, fuse};
 pub use crate::hub::{self, Hub, PushConfig, Search};
 pub use crate::index::{
-    Bm25, Bm25Params, Bm25Variant, FlatConfig, FlatIndex, FlatPrecision, Found, Hybrid, HybridConfig, Index,
-    QueryEncoder, TextIndex,
+    Bm25, Bm25Params, Bm25Variant, FlatConfig, FlatIndex, FlatPrecision, Found, HnswConfig, HnswIndex, Hybrid,
+    HybridConfig, Index, LateConfig, LateIndex, LateSearch, QueryEncoder, SparseIndex, TextIndex,
 };
 pub use crate::loss::{
     self, CosineSimilarity, Distance, Flops, Interaction, Loss, MultipleNegativesRanking, Similarity, SpladeLoss,

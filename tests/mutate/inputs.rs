@@ -6,9 +6,12 @@ use std::path::Path;
 use kensaku::Result;
 use kensaku::candle_core::{Device, Tensor};
 use kensaku::data::Corpus;
-use kensaku::index::{Bm25, Bm25Params, FlatConfig, FlatIndex, FlatPrecision};
-use kensaku::model::{BiEncoder, BiEncoderConfig, Embeddings};
+use kensaku::index::{
+    Bm25, Bm25Params, FlatConfig, FlatIndex, FlatPrecision, HnswConfig, HnswIndex, LateConfig, LateIndex, SparseIndex,
+};
+use kensaku::model::{BiEncoder, BiEncoderConfig, Embeddings, SparseEmbeddings, SparseVectors, TokenEmbeddings};
 use kensaku::nn::EncoderConfig;
+use kensaku::random::Philox;
 use kensaku::text::{Tokenizer, WordPieceConfig};
 use polars::prelude::*;
 use serde_json::json;
@@ -124,4 +127,46 @@ pub fn flat_binary(path: &Path) -> Result<()> {
 
 fn saved(path: &Path, precision: FlatPrecision, rescore_with: Option<FlatPrecision>) -> Result<()> {
     FlatIndex::new(vectors()?, FlatConfig { precision, rescore_with, ..Default::default() })?.save(path)
+}
+
+/// Numbers of the vectors of indexes.
+pub const WIDTH: usize = 5;
+
+/// An index with lists of all lengths, and a document without words.
+pub fn sparse(path: &Path) -> Result<()> {
+    let (starts, words) = (vec![0, 3, 5, 5, 6], vec![0, 2, 4, 2, 3, 2]);
+    let vectors = SparseVectors::new(WIDTH, starts, words, vec![0.5, 1.0, 2.0, 1.5, 1.0, 0.25])?;
+    SparseIndex::new(&SparseEmbeddings::new(ids(4), vectors)?)?.save(path)
+}
+
+/// An index of codes with lists of several documents.
+pub fn late(path: &Path) -> Result<()> {
+    LateIndex::new(&tokens(9)?, LateConfig { nbits: Some(2), centroids: Some(6), ..LateConfig::PLAID })?.save(path)
+}
+
+/// One of vectors as they are.
+pub fn late_exact(path: &Path) -> Result<()> {
+    LateIndex::new(&tokens(9)?, LateConfig::EXACT)?.save(path)
+}
+
+/// A graph of several levels.
+pub fn hnsw(path: &Path) -> Result<()> {
+    HnswIndex::new(&normal(60)?, HnswConfig { m: 3, ..HnswConfig::default() })?.save(path)
+}
+
+/// Vectors that are searched for, too.
+pub fn normal(count: usize) -> Result<Embeddings> {
+    let mut rng = Philox::new(7);
+    let numbers = (0..count * WIDTH).map(|_| rng.normal() as f32).collect();
+    Embeddings::new(ids(count), Tensor::from_vec(numbers, (count, WIDTH), &Device::Cpu)?)
+}
+
+/// Texts of 1, 2, 3, .. tokens.
+pub fn tokens(count: usize) -> Result<TokenEmbeddings> {
+    let bounds: Vec<usize> = (0..=count).map(|text| text * (text + 1) / 2).collect();
+    TokenEmbeddings::new(ids(count), normal(bounds[count])?.vectors, bounds)
+}
+
+fn ids(count: usize) -> Vec<String> {
+    (0..count).map(|row| format!("d{row}")).collect()
 }

@@ -1,17 +1,19 @@
 //! What reads the inputs, and uses what comes of it. The cargo-fuzz targets call the same functions.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kensaku::Result;
 use kensaku::candle_core::{Device, Tensor};
 use kensaku::data::read::{self, Csv, Strictness, Table};
 use kensaku::data::{Corpus, Labels, Qrels, Queries, TrainingSet};
 use kensaku::eval::{Run, evaluate};
-use kensaku::index::{Bm25, FlatIndex};
-use kensaku::model::{BiEncoder, Embeddings, Role};
+use kensaku::index::{Bm25, FlatIndex, HnswIndex, Index, LateIndex, LateSearch, SparseIndex};
+use kensaku::model::{BiEncoder, Embeddings, Role, SparseEmbeddings, SparseVectors};
 use kensaku::show::Show;
 use kensaku::text::Tokenizer;
 use polars::prelude::*;
+
+use crate::inputs;
 
 /// Texts that are encoded: empty, of other scripts, longer than a model reads.
 pub const TEXTS: [&str; 4] = ["cats purr", "", "the 検索 dogs, and more dogs than fit", "x"];
@@ -184,5 +186,47 @@ pub fn embeddings(path: &Path) -> Result<()> {
     let again = path.with_extension("again");
     embeddings.save(&again)?;
     assert_eq!(Embeddings::load(again)?.ids, embeddings.ids);
+    Ok(())
+}
+
+/// An index that loads is searched, and what it writes is read again.
+fn searched<I: Index>(
+    path: &Path,
+    index: &I,
+    queries: &I::Queries,
+    save: fn(&I, &Path) -> Result<()>,
+) -> Result<PathBuf> {
+    for k in [0, 1, 100] {
+        index.search(queries, k)?.bundle();
+    }
+    let again = path.with_extension("again");
+    save(index, &again)?;
+    Ok(again)
+}
+
+pub fn sparse(path: &Path) -> Result<()> {
+    let index = SparseIndex::load(path)?;
+    let ids = ["one", "two"].map(str::to_owned).to_vec();
+    let words = index.dim().min(4) as u32;
+    let weights = (0..words).map(|word| word as f32 - 0.5).collect();
+    let vectors = SparseVectors::new(index.dim(), vec![0, 0, words as usize], (0..words).collect(), weights)?;
+    let again = searched(path, &index, &SparseEmbeddings::new(ids, vectors)?, |index, path| index.save(path))?;
+    assert_eq!(SparseIndex::load(again)?.len(), index.len());
+    Ok(())
+}
+
+pub fn late(path: &Path) -> Result<()> {
+    let index = LateIndex::load(path)?;
+    let queries = inputs::tokens(4)?;
+    let again = searched(path, &index, &queries, |index, path| index.save(path))?;
+    let few = LateSearch { nprobe: 1, ndocs: 4, ..index.config().search };
+    LateIndex::load(again)?.with_search(few)?.search(&queries, 1)?;
+    Ok(())
+}
+
+pub fn hnsw(path: &Path) -> Result<()> {
+    let index = HnswIndex::load(path)?;
+    let again = searched(path, &index, &inputs::normal(3)?, |index, path| index.save(path))?;
+    assert_eq!(HnswIndex::load(again)?.len(), index.len());
     Ok(())
 }

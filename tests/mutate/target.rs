@@ -67,6 +67,10 @@ pub fn targets() -> Vec<Target> {
         index("flat_int8", inputs::flat_int8, readers::flat),
         index("flat_binary", inputs::flat_binary, readers::flat),
         index("embeddings", inputs::embeddings, readers::embeddings),
+        index("sparse", inputs::sparse, readers::sparse),
+        index("late", inputs::late, readers::late),
+        index("late_exact", inputs::late_exact, readers::late),
+        index("hnsw", inputs::hnsw, readers::hnsw),
     ]);
     all
 }

@@ -183,3 +183,20 @@ fn hash<'a>(params: &str, tables: impl Iterator<Item = (&'a str, &'a [u8])>) -> 
     }
     format!("{:016x}", hash.digest())
 }
+
+/// Asserts that a file is refused by its name when it is cut short, and when any byte of it is another one.
+#[cfg(test)]
+pub(super) fn assert_damage_is_refused(path: &Path, load: impl Fn(&Path) -> Result<()>) {
+    let bytes = std::fs::read(path).unwrap();
+    let refused = |bytes: &[u8]| {
+        std::fs::write(path, bytes).unwrap();
+        let message = load(path).unwrap_err().to_string();
+        assert!(message.starts_with(path.to_str().unwrap()), "{message}");
+    };
+    [0, 7, bytes.len() / 2, bytes.len() - 1].into_iter().for_each(|end| refused(&bytes[..end]));
+    for place in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[place] ^= 1;
+        refused(&changed);
+    }
+}

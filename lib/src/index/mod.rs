@@ -7,10 +7,14 @@ mod embeddings;
 mod file;
 mod flat;
 mod found;
+mod hnsw;
 mod hybrid;
 mod ids;
+mod late;
 mod neighbours;
+mod postings;
 mod shards;
+mod sparse;
 mod strings;
 mod top;
 
@@ -24,11 +28,14 @@ pub use bm25::{Bm25, Bm25Params, Bm25Variant, Explanation, TermScore};
 pub use by_text::{QueryEncoder, TextIndex};
 pub use flat::{FlatConfig, FlatIndex, FlatPrecision};
 pub use found::Found;
+pub use hnsw::{HnswConfig, HnswIndex};
 pub use hybrid::{Hybrid, HybridConfig};
+pub use late::{LateConfig, LateIndex, LateSearch};
 pub use neighbours::{
     CommunityConfig, ParaphraseConfig, ScoredPair, community_detection, paraphrase_mining, semantic_search,
 };
 pub use shards::{Shard, encode_shard};
+pub use sparse::SparseIndex;
 
 /// What finds documents for queries.
 ///

@@ -123,6 +123,7 @@ pub use list_net::ListNet;
 pub use margin_mse::MarginMSE;
 pub use matryoshka::Matryoshka;
 pub use max_sim::{Interaction, max_sim, pairwise_max_sim, xtr_scores};
+pub(crate) use max_sim::{block_max_sim, check_rows};
 pub use mega_batch_margin::MegaBatchMargin;
 pub use mse::{EmbedDistill, MSE, TeacherDistance};
 pub use multiple_negatives_ranking::{Direction, Hardness, MultipleNegativesRanking, Partition};

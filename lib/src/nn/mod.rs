@@ -47,11 +47,13 @@ pub use family::{
     MpnetConfig, RobertaConfig, Rope, RopeParameters, UnusableConfig,
 };
 pub use gemm::{Threads, View, gemm};
+pub(crate) use gemm::{gemm_into, gemm_rounded};
 pub use head::{Classifier, DenseActivation, MaskedLm, VectorModule, WordPooling};
 pub(crate) use head::{
     KeptModules, Projection, Saturation, VectorModules, Winners, WordTable, normalize_rows, normalize_rows_backward,
     words_once,
 };
+pub(crate) use huge_pages::prefer_large as prefer_large_pages;
 pub use int8::Int8Weights;
 pub use lora::Lora;
 pub(crate) use lora::Prefixed;

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use rayon::prelude::*;
-
 use super::lists::{Frequencies, Lists, MANY};
 use super::{Bm25, Bm25Params};
 use crate::Result;
 use crate::index::file::{Format, row};
 use crate::index::ids;
+use crate::index::postings::Postings;
 
 const FORMAT: Format = Format { name: "kensaku bm25", version: "1", expected: "an index as `Bm25::save` writes it" };
 
@@ -92,21 +91,15 @@ fn problem(lists: &Lists, scores: &[f32]) -> Option<&'static str> {
     if terms.len() != ends.len() || terms.len() >= u32::MAX as usize {
         return Some("its terms have another number of lists");
     }
-    if !ends.is_sorted() || ends.last().copied().unwrap_or(0) != docs.len() as u64 {
-        return Some("its lists have no order");
+    let postings = Postings { ends, docs, scores };
+    if let Some(problem) = postings.problem(ids.len()) {
+        return Some(problem);
     }
-    if docs.len() != scores.len() || docs.len() != counts.small.len() {
-        return Some("its entries have another number of scores or counts");
+    if (0..terms.len()).any(|term| postings.range(term).is_empty()) {
+        return Some("a list has no documents");
     }
-    let ascends = |term: usize| {
-        let docs = &docs[lists.range(term)];
-        docs.is_sorted_by(|a, b| a < b) && docs.last().is_some_and(|doc| (*doc as usize) < ids.len())
-    };
-    if !(0..terms.len()).into_par_iter().with_min_len(1_024).all(ascends) {
-        return Some("a list has no order, no documents, or some that there are not");
-    }
-    if !scores.par_iter().with_min_len(1 << 16).all(|score| score.is_finite() && *score >= 0.0) {
-        return Some("a score is not a number of at least 0");
+    if docs.len() != counts.small.len() {
+        return Some("its entries have another number of counts");
     }
     let many = (0_u64..).zip(counts.small.iter()).filter(|(_, count)| **count == MANY).map(|(place, _)| place);
     let fit = counts.large.len() == counts.large_at.len() && counts.large.iter().all(|count| *count >= MANY.into());
@@ -141,7 +134,10 @@ mod tests {
             let saved = index(params);
             saved.save(&path).unwrap();
             let mut loaded = Bm25::load(&path).unwrap();
-            assert_eq!((&loaded.lists, &loaded.scores, &loaded.best), (&saved.lists, &saved.scores, &saved.best));
+            assert_eq!(
+                (&loaded.lists, &loaded.scores, &loaded.bounds.best),
+                (&saved.lists, &saved.scores, &saved.bounds.best)
+            );
             assert_eq!(loaded.params, saved.params);
             assert!(matches!(loaded.scores, Array::Mapped { .. }));
             assert_eq!(loaded.search_text("cats", 5).unwrap(), saved.search_text("cats", 5).unwrap());

@@ -1,13 +1,11 @@
 //! BM25: lexical search by the words that query and document share.
 
-mod bounds;
 mod count;
 mod explain;
 mod file;
 mod lists;
 mod merge;
 mod params;
-mod search;
 #[cfg(test)]
 mod tests;
 
@@ -15,20 +13,18 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-use polars::prelude::PlHashMap;
 use rayon::prelude::*;
 
 use super::Index;
 use super::array::Array;
+use super::postings::{self, Bounds, Postings, Scratch, WINDOW};
 use super::strings::Numbers;
 use crate::data::{Corpus, Queries};
 use crate::eval::{DocIds, Hit, Run};
 use crate::show::progress;
 use crate::{Result, interrupt};
 
-use bounds::{Best, Places, bounds};
 use lists::Lists;
-use search::{List, Scratch, WINDOW};
 
 pub use explain::{Explanation, TermScore};
 pub use params::{Bm25Params, Bm25Variant};
@@ -69,10 +65,7 @@ pub struct Bm25 {
     numbers: Numbers,
     /// What each entry of the lists adds to its document.
     scores: Array<f32>,
-    /// The best scores of each list.
-    best: Vec<Best>,
-    /// Of the lists that many documents are in.
-    places: PlHashMap<u32, Places>,
+    bounds: Bounds,
 }
 
 impl Bm25 {
@@ -93,8 +86,9 @@ impl Bm25 {
     fn with(lists: Lists, scores: Array<f32>, params: Bm25Params) -> Self {
         let ids = Arc::new(lists.ids.iter().map(Into::into).collect());
         let numbers = Numbers::of(&lists.terms);
-        let (best, places) = bounds(&lists, &scores);
-        Self { params, lists, ids, numbers, scores, best, places }
+        let postings = Postings { ends: &lists.ends, docs: &lists.docs, scores: &scores };
+        let bounds = Bounds::new(postings, lists.len());
+        Self { params, lists, ids, numbers, scores, bounds }
     }
 
     /// Indexes more documents. The index is then the same as one that was built from all of them: `df`, `avgdl` and all
@@ -162,8 +156,9 @@ impl Bm25 {
     /// Numbers and scores of the best documents.
     fn best(&self, text: &str, k: usize, scratch: &mut Scratch) -> Result<Vec<(u32, f32)>> {
         let terms = self.terms(text)?;
-        let mut lists: Vec<List> = terms.iter().filter_map(|(term, count)| self.list(*term, *count, k)).collect();
-        Ok(search::best(&mut lists, self.base(&terms), (self.len(), k), WINDOW, scratch))
+        let list = |(term, count): &(u32, u32)| self.bounds.list(self.postings(), *term, *count as f32, k);
+        let mut lists = terms.iter().filter_map(list).collect::<Vec<_>>();
+        Ok(postings::best(&mut lists, self.base(&terms), (self.len(), k), WINDOW, scratch))
     }
 
     /// The terms of a query that the index has, with how often the query has them.
@@ -176,12 +171,8 @@ impl Bm25 {
         Ok(found.chunk_by(u32::eq).map(|same| (same[0], same.len() as u32)).collect())
     }
 
-    /// The list of a term, unless it adds nothing to any document.
-    fn list(&self, term: u32, count: u32, k: usize) -> Option<List<'_>> {
-        let (range, weight, best) = (self.lists.range(term as usize), count as f32, &self.best[term as usize]);
-        let (most, floor) = (weight * best.most, weight * best.at_rank(k));
-        let (docs, scores, places) = (&self.lists.docs[range.clone()], &self.scores[range], self.places.get(&term));
-        (most > 0.0).then_some(List { docs, scores, weight, most, floor, places, at: 0, end: 0 })
+    fn postings(&self) -> Postings<'_> {
+        Postings { ends: &self.lists.ends, docs: &self.lists.docs, scores: &self.scores }
     }
 
     /// The score of a document without any of the terms.

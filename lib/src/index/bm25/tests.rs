@@ -2,6 +2,7 @@ use polars::prelude::df;
 use proptest::prelude::*;
 
 use super::*;
+use crate::index::postings::List;
 use crate::text::{Analyzer, Language};
 
 fn corpus(texts: &[String]) -> Corpus {
@@ -111,10 +112,11 @@ proptest! {
         let params = Bm25Params { variant, analyzer: Analyzer::Whitespace, ..Bm25Params::LUCENE };
         let bm25 = Bm25::new(&corpus(&texts), &params).unwrap();
         let terms = bm25.terms(&query).unwrap();
-        let mut lists: Vec<List> = terms.iter().filter_map(|(term, count)| bm25.list(*term, *count, k)).collect();
+        let list = |(term, count): &(u32, u32)| bm25.bounds.list(bm25.postings(), *term, *count as f32, k);
+        let mut lists: Vec<List> = terms.iter().filter_map(list).collect();
         let base = bm25.base(&terms);
         let mut scratch = Scratch::default();
-        let best = search::best(&mut lists, base, (bm25.len(), k), window, &mut scratch);
+        let best = postings::best(&mut lists, base, (bm25.len(), k), window, &mut scratch);
 
         let mut sums = vec![0.0f32; bm25.len()];
         for list in &lists {
@@ -142,7 +144,7 @@ proptest! {
         grown.add(&part(2)).unwrap();
         prop_assert_eq!(&grown.lists, &whole.lists);
         prop_assert_eq!(&grown.scores, &whole.scores);
-        prop_assert_eq!(&grown.best, &whole.best);
+        prop_assert_eq!(&grown.bounds.best, &whole.bounds.best);
     }
 }
 

@@ -5,7 +5,7 @@ mod config;
 mod file;
 mod nearest;
 mod prepare;
-mod scan;
+pub(super) mod scan;
 #[cfg(test)]
 mod tests;
 mod vectors;
@@ -16,7 +16,6 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use self::compare::{Numbers, Signs, rescore};
-use self::prepare::prepare;
 use self::scan::{NotANumber, Scanned, WINDOW};
 use self::vectors::{Stored, Vectors};
 use super::{Index, ids};
@@ -27,7 +26,7 @@ use crate::{Error, Result};
 
 pub use config::{FlatConfig, FlatPrecision};
 pub(super) use nearest::nearest;
-pub(super) use prepare::prepare_rows;
+pub(super) use prepare::{prepare, prepare_rows};
 
 /// Compares a query with every document: exact in f32, the default, and the yardstick for approximate indexes. With fewer bits
 /// a number it takes less memory, and gives up little ([`FlatPrecision`]).

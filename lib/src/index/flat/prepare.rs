@@ -7,7 +7,7 @@ use crate::model::Embeddings;
 use crate::{Error, Result};
 
 /// Detached f32 rows, of length 1 for cosine; all of their numbers are finite.
-pub(super) fn prepare(kind: &'static str, embeddings: &Embeddings, similarity: Similarity) -> Result<Tensor> {
+pub(in crate::index) fn prepare(kind: &'static str, embeddings: &Embeddings, similarity: Similarity) -> Result<Tensor> {
     let Embeddings { ids, vectors } = embeddings;
     // The fields are public: one of them may have been changed without the other.
     if vectors.dims2().ok().is_none_or(|(rows, _)| rows != ids.len()) {

@@ -14,17 +14,17 @@ const BLOCK: usize = 512;
 pub(super) const WINDOW: usize = 384;
 
 /// For each query its best rows with their scores, unless a score is not a number.
-pub(super) type Scanned = std::result::Result<Vec<Vec<(u32, f32)>>, NotANumber>;
+pub(in crate::index) type Scanned = std::result::Result<Vec<Vec<(u32, f32)>>, NotANumber>;
 
 /// A score that is not a number: which query's, and which row's.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct NotANumber {
-    pub(super) query: usize,
-    pub(super) row: usize,
+pub(in crate::index) struct NotANumber {
+    pub(in crate::index) query: usize,
+    pub(in crate::index) row: usize,
 }
 
 /// Computes the scores of some rows with all queries: `(rows, queries)`.
-pub(super) trait Score: Sync {
+pub(in crate::index) trait Score: Sync {
     fn rows(&self) -> usize;
 
     fn queries(&self) -> usize;
@@ -34,7 +34,7 @@ pub(super) trait Score: Sync {
 }
 
 /// The `k` best rows for each query, best first; of equal scores the later row wins.
-pub(super) fn best(scores: &impl Score, k: usize) -> Result<Scanned> {
+pub(in crate::index) fn best(scores: &impl Score, k: usize) -> Result<Scanned> {
     let (rows, queries) = (scores.rows(), scores.queries());
     // Several parts per thread, so that a delayed one delays less; each starts from nothing, so not many.
     let part = rows.div_ceil(4 * rayon::current_num_threads()).max(1).next_multiple_of(BLOCK);
@@ -61,8 +61,8 @@ pub(super) fn best(scores: &impl Score, k: usize) -> Result<Scanned> {
 }
 
 /// The best so far of each query.
-struct Found {
-    best: Vec<Best>,
+pub(in crate::index) struct Found {
+    pub(in crate::index) best: Vec<Best>,
     /// Of each of them.
     thresholds: Vec<f32>,
     odd: Option<NotANumber>,
@@ -72,13 +72,13 @@ struct Found {
 const LANES: usize = 16;
 
 impl Found {
-    fn new(queries: usize, k: usize) -> Self {
+    pub(in crate::index) fn new(queries: usize, k: usize) -> Self {
         let best = Best::new(k, f32::NEG_INFINITY);
         Self { thresholds: vec![best.threshold(); queries], best: vec![best; queries], odd: None }
     }
 
     /// Adds the scores of rows from `first` on: `(rows, queries)`.
-    fn add(&mut self, first: usize, scores: &[f32]) {
+    pub(in crate::index) fn add(&mut self, first: usize, scores: &[f32]) {
         for (row, scores) in (first..).zip(scores.chunks_exact(self.best.len())) {
             for (part, scores) in scores.chunks(LANES).enumerate() {
                 let thresholds = &self.thresholds[part * LANES..][..scores.len()];

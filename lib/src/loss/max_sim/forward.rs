@@ -36,30 +36,29 @@ impl MaxSim {
         let wanted = self.matches.is_some();
         let odd_queries = odd(queries, width, &self.query_bounds);
         let odd_docs = odd(docs, width, &self.doc_bounds);
-        let score = |part: &Range<usize>| {
-            let texts = self.queries_of(part.start);
-            let bounds = &self.query_bounds[texts.start..=texts.end];
-            let (first, last) = (bounds[0], bounds[texts.len()]);
-            let doc_bounds = &self.doc_bounds[part.start..=part.end];
-            let block = Block {
-                queries: &queries[first * width..last * width],
-                docs: &docs[doc_bounds[0] * width..doc_bounds[part.len()] * width],
-                bounds: doc_bounds,
-                width,
+        let score =
+            |part: &Range<usize>| {
+                let texts = self.queries_of(part.start);
+                let bounds = &self.query_bounds[texts.start..=texts.end];
+                let (first, last) = (bounds[0], bounds[texts.len()]);
+                let doc_bounds = &self.doc_bounds[part.start..=part.end];
+                let block = Block {
+                    queries: &queries[first * width..last * width],
+                    docs: &docs[doc_bounds[0] * width..doc_bounds[part.len()] * width],
+                    bounds: doc_bounds,
+                    width,
+                };
+                let mut values = vec![T::zero(); part.len() * (last - first)];
+                let mut matches = if wanted { vec![NONE; values.len()] } else { Vec::new() };
+                best(block, (&mut values, &mut matches));
+                let mut scores = Vec::with_capacity(part.len() * texts.len());
+                for (doc, values) in part.clone().zip(Chunks::new(&values, last - first, part.len())) {
+                    scores.extend(sums(values, bounds).zip(texts.clone()).map(|(sum, query)| {
+                        if odd_queries[query] || odd_docs[doc] { T::from_f64(f64::NAN) } else { sum }
+                    }));
+                }
+                (scores, matches)
             };
-            let mut values = vec![T::zero(); part.len() * (last - first)];
-            let mut matches = if wanted { vec![NONE; values.len()] } else { Vec::new() };
-            best(block, (&mut values, &mut matches));
-            let mut scores = Vec::with_capacity(part.len() * texts.len());
-            for (doc, values) in part.clone().zip(Chunks::new(&values, last - first, part.len())) {
-                scores.extend(bounds.windows(2).zip(texts.clone()).map(|(rows, query)| {
-                    let sum =
-                        values[rows[0] - first..rows[1] - first].iter().fold(T::zero(), |sum, value| sum + *value);
-                    if odd_queries[query] || odd_docs[doc] { T::from_f64(f64::NAN) } else { sum }
-                }));
-            }
-            (scores, matches)
-        };
         let parts: Vec<_> = self.parts().par_iter().map(score).collect();
         if let Some(kept) = &self.matches {
             let all = parts.iter().flat_map(|(_, matches)| matches.iter().copied()).collect();
@@ -78,24 +77,58 @@ impl MaxSim {
 
     /// Documents that are scored together.
     fn parts(&self) -> Vec<Range<usize>> {
-        let docs = self.doc_bounds.len() - 1;
         if self.query_bounds.len() == 1 {
             return Vec::new();
         }
-        let mut parts = Vec::new();
-        let mut start = 0;
-        for doc in 0..docs {
-            let full = doc > start && (self.pairwise || self.doc_bounds[doc + 1] - self.doc_bounds[start] > DOC_ROWS);
-            if full {
-                parts.push(start..doc);
-                start = doc;
-            }
-        }
-        if start < docs {
-            parts.push(start..docs);
-        }
-        parts
+        parts(&self.doc_bounds, if self.pairwise { 0 } else { DOC_ROWS })
     }
+}
+
+/// The scores of some documents with every query, by the calling thread: `(documents, queries)`. Both are rows of `width`
+/// finite numbers that lie side by side, and where each text begins, and the end of the last; the first begins at 0.
+pub(crate) fn block_max_sim(
+    (queries, query_bounds): (&[f32], &[usize]),
+    (docs, doc_bounds): (&[f32], &[usize]),
+    width: usize,
+    scores: &mut [f32],
+) {
+    let (rows, count) = (queries.len() / width, query_bounds.len() - 1);
+    let mut values = Vec::new();
+    for part in parts(doc_bounds, DOC_ROWS) {
+        let bounds = &doc_bounds[part.start..=part.end];
+        let docs = &docs[bounds[0] * width..bounds[part.len()] * width];
+        values.clear();
+        values.resize(part.len() * rows, 0.0);
+        blocked(Block { queries, docs, bounds, width }, (&mut values, &mut []));
+        for (doc, values) in part.clone().zip(Chunks::new(&values, rows, part.len())) {
+            let scores = &mut scores[doc * count..(doc + 1) * count];
+            scores.iter_mut().zip(sums(values, query_bounds)).for_each(|(score, sum)| *score = sum);
+        }
+    }
+}
+
+/// The sum of the values of each text.
+fn sums<T: WithDType>(values: &[T], bounds: &[usize]) -> impl Iterator<Item = T> {
+    let sum = |rows: &[usize]| {
+        values[rows[0] - bounds[0]..rows[1] - bounds[0]].iter().fold(T::zero(), |sum, value| sum + *value)
+    };
+    bounds.windows(2).map(sum)
+}
+
+/// Documents of at most so many rows together, or one that has more.
+fn parts(bounds: &[usize], most: usize) -> Vec<Range<usize>> {
+    let docs = bounds.len() - 1;
+    let (mut parts, mut start) = (Vec::new(), 0);
+    for doc in 0..docs {
+        if doc > start && (most == 0 || bounds[doc + 1] - bounds[start] > most) {
+            parts.push(start..doc);
+            start = doc;
+        }
+    }
+    if start < docs {
+        parts.push(start..docs);
+    }
+    parts
 }
 
 /// Chunks of a length that may be 0.

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::expect;
 use crate::{Error, Result};
 
+pub(crate) use forward::block_max_sim;
+
 /// How the matches of a query's tokens become its score with a document.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -160,7 +162,7 @@ fn apply(
 }
 
 /// An error for bounds that do not cut the rows into texts.
-pub(super) fn check_rows(kind: &str, rows: &Tensor, bounds: &[usize]) -> Result<()> {
+pub(crate) fn check_rows(kind: &str, rows: &Tensor, bounds: &[usize]) -> Result<()> {
     let error = |what: &str, found: String, expected: String| {
         Err(Error::Shape { what: format!("{kind} {what}"), found, expected })
     };

@@ -1,6 +1,6 @@
 //! The best documents for a query, without looking at all of them.
 //!
-//! The lists of the query's terms are gone through side by side, a window of documents at a time, so that the scores of a
+//! The lists of the query are gone through side by side, a window of documents at a time, so that the scores of a
 //! window stay in the processor's nearest cache. Lists are ordered by the most that they can add. Once a score is known that
 //! `k` documents have (of one list alone it is known beforehand), a document that is only in the last lists, whose sum of
 //! most is below that score, cannot be among the best: these lists are no longer added up, only looked at for documents of
@@ -15,18 +15,18 @@ use super::bounds::Places;
 use crate::index::top::SMALLEST;
 
 /// Documents whose scores are added up at a time: 32 KiB of scores.
-pub(super) const WINDOW: usize = 8_192;
+pub(in crate::index) const WINDOW: usize = 8_192;
 
-/// A term of the query: its documents and what it adds to them.
-pub(super) struct List<'a> {
-    pub(super) docs: &'a [u32],
-    pub(super) scores: &'a [f32],
-    /// How often the term is in the query.
-    pub(super) weight: f32,
-    /// The most it adds to a document, all counted.
-    pub(super) most: f32,
+/// A list of the query: its documents and what it adds to them.
+pub(in crate::index) struct List<'a> {
+    pub(in crate::index) docs: &'a [u32],
+    pub(in crate::index) scores: &'a [f32],
+    /// What the scores are multiplied by, such as how often the term is in the query. With one below 0 the list takes away.
+    pub(in crate::index) weight: f32,
+    /// The most it adds to a document, all counted, or takes away.
+    pub(in crate::index) most: f32,
     /// What at least `k` documents have of it; 0 where that is not known.
-    pub(super) floor: f32,
+    pub(in crate::index) floor: f32,
     /// Where to find a document, for a list of many.
     pub(super) places: Option<&'a Places>,
     /// The entries of the window.
@@ -36,7 +36,7 @@ pub(super) struct List<'a> {
 
 /// What a thread keeps from query to query.
 #[derive(Default)]
-pub(super) struct Scratch {
+pub(in crate::index) struct Scratch {
     /// The scores of a window; zero between two windows.
     scores: Vec<f32>,
     candidates: Vec<(u32, f32)>,
@@ -44,14 +44,16 @@ pub(super) struct Scratch {
 
 #[cfg(test)]
 impl Scratch {
-    pub(super) fn is_clean(&self) -> bool {
+    pub(in crate::index) fn is_clean(&self) -> bool {
         self.scores.iter().all(|score| *score == 0.0) && self.candidates.is_empty()
     }
 }
 
 /// The best `k` of `docs` documents, best first; of equal scores the higher number wins. A score is `base` plus a sum that
 /// is above zero. `window` is a power of two.
-pub(super) fn best(
+///
+/// Lists that take away come last, and are only looked at for documents that are among the best without them.
+pub(in crate::index) fn best(
     lists: &mut [List],
     base: f64,
     (docs, k): (usize, usize),
@@ -62,10 +64,10 @@ pub(super) fn best(
     // The most that the lists from each on can add.
     let mut rest = vec![0.0; lists.len() + 1];
     for (place, list) in lists.iter().enumerate().rev() {
-        rest[place] = rest[place + 1] + f64::from(list.most);
+        rest[place] = rest[place + 1] + f64::from(list.most.max(0.0));
     }
     let mut top = Top::new(k.min(docs), base, lists);
-    let mut essential = lists.len();
+    let mut essential = lists.partition_point(|list| list.most > 0.0);
     let Scratch { scores, candidates } = scratch;
     scores.resize(window.min(docs.next_multiple_of(STEP)), 0.0);
     loop {
@@ -75,7 +77,7 @@ pub(super) fn best(
         let Some(first) = lists[..essential].iter().filter_map(|list| list.docs.get(list.at)).min() else { break };
         let start = *first & !(window as u32 - 1);
         let (mut adding, mut entries) = (0, 0);
-        for list in lists.iter_mut() {
+        for list in lists.iter_mut().take_while(|list| list.most > 0.0) {
             if adding >= essential {
                 // It may still be shorter to add up than to look at.
                 list.at = list.seek(start);
@@ -214,7 +216,8 @@ impl Top {
     fn new(k: usize, base: f64, lists: &[List]) -> Self {
         // Each sum, and the last one with `base`, is rounded by at most half of 2^-23.
         let slack = 1.0 + f64::from(f32::EPSILON) * (lists.len() + 2) as f64;
-        let floor = lists.iter().map(|list| list.floor).fold(0.0, f32::max);
+        let takes_away = lists.iter().any(|list| list.most < 0.0);
+        let floor = if takes_away { 0.0 } else { lists.iter().map(|list| list.floor).fold(0.0, f32::max) };
         Self { k, base, slack, best: Vec::new(), threshold: (base + f64::from(floor)) as f32 }
     }
 
@@ -232,7 +235,7 @@ impl Top {
 
     fn push(&mut self, doc: u32, sum: f32) {
         let score = (self.base + f64::from(sum)) as f32;
-        if score >= self.threshold && self.k > 0 {
+        if score >= self.threshold && sum > 0.0 && self.k > 0 {
             self.best.push(u64::from(score.to_bits()) << 32 | u64::from(doc));
             if self.best.len() == self.k + SPARE.max(self.k / 2) {
                 self.best.select_nth_unstable_by_key(self.k - 1, |hit| Reverse(*hit));

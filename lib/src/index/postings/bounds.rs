@@ -3,11 +3,12 @@
 use polars::prelude::PlHashMap;
 use rayon::prelude::*;
 
-use super::lists::Lists;
+use super::Postings;
+use super::search::List;
 
 /// The best scores of a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Best {
+pub(in crate::index) struct Best {
     pub(super) most: f32,
     /// The scores at [`RANKS`]; 0 where the list is shorter.
     ranked: [f32; RANKS.len()],
@@ -66,12 +67,39 @@ impl Places {
     }
 }
 
-/// The best scores of all lists, and the places of the long ones by term.
-pub(super) fn bounds(lists: &Lists, scores: &[f32]) -> (Vec<Best>, PlHashMap<u32, Places>) {
-    let terms = (0..lists.terms.len()).into_par_iter().with_min_len(1_024);
-    let best = terms.clone().map_init(Vec::new, |sorted, term| Best::new(&scores[lists.range(term)], sorted));
-    let places = |term| Some((term as u32, Places::new(&lists.docs[lists.range(term)], lists.len())?));
-    (best.collect(), terms.filter_map(places).collect::<Vec<_>>().into_iter().collect())
+/// What is known of all lists.
+#[derive(Default)]
+pub(in crate::index) struct Bounds {
+    /// The best scores of each list.
+    pub(in crate::index) best: Vec<Best>,
+    /// Of the lists that many documents are in.
+    places: PlHashMap<u32, Places>,
+}
+
+impl Bounds {
+    pub(in crate::index) fn new(postings: Postings<'_>, docs: usize) -> Self {
+        let lists = (0..postings.ends.len()).into_par_iter().with_min_len(1_024);
+        let best =
+            lists.clone().map_init(Vec::new, |sorted, list| Best::new(&postings.scores[postings.range(list)], sorted));
+        let places = |list| Some((list as u32, Places::new(&postings.docs[postings.range(list)], docs)?));
+        Self { best: best.collect(), places: lists.filter_map(places).collect::<Vec<_>>().into_iter().collect() }
+    }
+
+    /// A list as a search for the best `k` goes through it, unless it changes the score of no document. What it adds is
+    /// multiplied by `weight`.
+    pub(in crate::index) fn list<'a>(
+        &'a self,
+        postings: Postings<'a>,
+        list: u32,
+        weight: f32,
+        k: usize,
+    ) -> Option<List<'a>> {
+        let (range, best) = (postings.range(list as usize), &self.best[list as usize]);
+        let most = weight * best.most;
+        let floor = if weight > 0.0 { weight * best.at_rank(k) } else { 0.0 };
+        let (docs, scores, places) = (&postings.docs[range.clone()], &postings.scores[range], self.places.get(&list));
+        (most != 0.0).then_some(List { docs, scores, weight, most, floor, places, at: 0, end: 0 })
+    }
 }
 
 #[cfg(test)]
