@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::dylib::Dylib;
 use crate::install::{Place, Target};
 use crate::run::Run;
-use crate::{complete, doctor, export, install, jupyter, lab, run};
+use crate::{complete, doctor, encode, export, install, jupyter, lab, run};
 
 /// Train, evaluate and use search models in Rust notebooks and scripts.
 #[derive(Parser)]
@@ -45,6 +45,21 @@ enum Command {
         notebook: PathBuf,
         /// The project's folder: a new one, or one that was exported before.
         folder: PathBuf,
+    },
+    /// Encode a part of a corpus as vectors, for `Embeddings::load`.
+    ///
+    /// Any number of processes, on any machines that share the folder, encode a shard each. What is there already is left
+    /// as it is.
+    Encode {
+        /// A model's directory, or its name on the hub.
+        model: OsString,
+        /// The documents, with columns `doc_id` (or `_id`), `text` and perhaps `title`: .jsonl, .csv, .tsv or .parquet.
+        corpus: OsString,
+        /// The folder that is filled, with a file for each shard.
+        folder: OsString,
+        /// Which part of how many: 3/8 is the third of eight.
+        #[arg(long, value_name = "I/N", default_value = "1/1")]
+        shard: OsString,
     },
     /// Install the kernel "Rust (kensaku)" for Jupyter.
     Install(Kernel),
@@ -120,6 +135,7 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Doctor => doctor::doctor(),
         Command::Index => done(Dylib::installed().and_then(|dylib| complete::update_index(&dylib))),
         Command::Export { notebook, folder } => done(export::export(&notebook, &folder)),
+        Command::Encode { model, corpus, folder, shard } => encode::encode([model, corpus, folder, shard]),
         Command::Install(kernel) => done(install::install(&target(kernel))),
         Command::Uninstall(kernel) => done(install::uninstall(&target(kernel))),
         Command::StockKernel { evcxr, config, connection_file } => {

@@ -9,6 +9,7 @@ mod commands;
 mod complete;
 mod doctor;
 mod dylib;
+mod encode;
 mod export;
 mod files;
 #[path = "../preload/src/table.rs"]
