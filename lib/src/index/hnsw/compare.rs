@@ -121,10 +121,10 @@ pub(super) fn similarity(near: Near) -> f32 {
 }
 
 macro_rules! compared {
-    ($one:ident, $all:ident, $term:expr, $sign:literal) => {
+    ($one:ident, $all:ident, $term:expr) => {
         vectorised! {
             fn $one(one: &[f32], other: &[f32]) -> f32 {
-                $sign * sum(one, other, $term)
+                sum(one, other, $term)
             }
         }
 
@@ -135,7 +135,7 @@ macro_rules! compared {
                     if let Some(next) = docs.get(place + AHEAD) {
                         prefetch(&values[*next as usize * width..][..width]);
                     }
-                    found.push(near($sign * sum(vector, &values[*doc as usize * width..][..width], $term), *doc));
+                    found.push(near(sum(vector, &values[*doc as usize * width..][..width], $term), *doc));
                 }
             }
         }
@@ -145,9 +145,9 @@ macro_rules! compared {
 /// Vectors that are fetched ahead: the processor does not foresee where the next one lies.
 const AHEAD: usize = 2;
 
-compared!(product, products, |a, b| a * b, 1.0);
-compared!(square, squares, |a, b| (a - b) * (a - b), -1.0);
-compared!(difference, differences, |a, b| (a - b).abs(), -1.0);
+compared!(product, products, |a, b| a * b);
+compared!(square, squares, |a, b| -(a - b) * (a - b));
+compared!(difference, differences, |a, b| -(a - b).abs());
 
 /// The sum of terms of two rows, in lanes that are added up at the end: an order of additions that does not depend on the machine,
 /// and sums that need not wait for each other.

@@ -49,7 +49,8 @@ impl LateIndex {
                 let params = Params { config, width, unit: false };
                 FORMAT.write(path.as_ref(), &params, always.chain([(VECTORS, matrix(vectors, width))]))
             }
-            Tokens::Coded(Coded { codec, centroids, residuals, scales, ends, docs }) => {
+            Tokens::Coded(coded) => {
+                let Coded { codec, centroids, residuals, scales, ends, docs } = &**coded;
                 let params = Params { config, width, unit: codec.unit };
                 let coded = [
                     (OWN, row(centroids)),
@@ -95,7 +96,7 @@ impl LateIndex {
         let ends = file.take(ENDS)?;
         let tokens = match config.nbits {
             None => Tokens::Exact(file.take(VECTORS)?),
-            Some(bits) => Tokens::Coded(Coded {
+            Some(bits) => Tokens::Coded(Box::new(Coded {
                 centroids: file.take(OWN)?,
                 residuals: file.take(RESIDUALS)?,
                 scales: file.take(SCALES)?,
@@ -109,7 +110,7 @@ impl LateIndex {
                 },
                 ends: file.take(LISTS_ENDS)?,
                 docs: file.take(LISTS)?,
-            }),
+            })),
         };
         file.end()?;
         let doc_ids = Arc::new(doc_ids.iter().map(Into::into).collect());

@@ -66,7 +66,7 @@ pub struct LateIndex {
 enum Tokens {
     /// `(tokens, width)`
     Exact(Array<f32>),
-    Coded(Coded),
+    Coded(Box<Coded>),
 }
 
 impl LateIndex {
@@ -81,7 +81,7 @@ impl LateIndex {
         let width = docs.vectors.dim(1)?;
         let docs = Docs { vectors: &vectors, bounds: &docs.bounds, width, order: &order };
         let tokens = match config.nbits {
-            Some(bits) => Tokens::Coded(Coded::new(&docs, bits, &config)?),
+            Some(bits) => Tokens::Coded(Box::new(Coded::new(&docs, bits, &config)?)),
             None => Tokens::Exact(docs.gathered(0..docs.len()).into()),
         };
         Ok(Self { config, doc_ids, ends: docs.ends().into(), width, tokens })
@@ -156,7 +156,8 @@ impl fmt::Debug for LateIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (docs, tokens, width) = (self.len(), self.ends.last().copied().unwrap_or(0), self.width);
         write!(f, "LateIndex {{ documents: {docs}, tokens: {tokens}, width: {width}")?;
-        if let Tokens::Coded(Coded { codec, .. }) = &self.tokens {
+        if let Tokens::Coded(coded) = &self.tokens {
+            let codec = &coded.codec;
             write!(f, ", centroids: {}, bits: {}", codec.centroids.len() / width, codec.bits)?;
         }
         f.write_str(" }")

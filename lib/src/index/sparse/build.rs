@@ -15,11 +15,11 @@ const CHECKED: usize = 4_096;
 pub(super) fn transposed(docs: &SparseEmbeddings, order: &[u32]) -> Result<(Vec<u64>, Vec<u32>, Vec<f32>)> {
     let SparseEmbeddings { ids, vectors } = docs;
     let mut ends = vec![0_u64; vectors.dim()];
-    for text in 0..vectors.len() {
+    for (text, id) in ids.iter().enumerate() {
         let (words, weights) = vectors.row(text);
         if let Some(weight) = weights.iter().find(|weight| **weight < 0.0) {
             let problem = format!("below 0 in places ({weight}): expected weights of at least 0");
-            return Err(Error::Vector { kind: "document", id: ids[text].clone(), problem });
+            return Err(Error::Vector { kind: "document", id: id.clone(), problem });
         }
         let there = words.iter().zip(weights).filter(|(_, weight)| **weight > 0.0);
         there.for_each(|(word, _)| ends[*word as usize] += 1);
