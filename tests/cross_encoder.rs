@@ -193,8 +193,7 @@ fn trains() -> Result<()> {
     };
     let pairs = TrainingSet::new(data.frame().select(["query", "positive"])?)?;
     let alone = refused(Box::new(ranking), &pairs)?.to_string();
-    let expected =
-        "the loss MultipleNegativesRanking needs pairs with negatives; found query, positive and a cross-encoder";
+    let expected = "the loss MultipleNegativesRanking needs pairs with negatives, such as `hard_negatives` finds; found query, positive and a cross-encoder";
     assert_eq!(alone, expected);
     let vectors = refused(Box::<CosineSimilarity>::default(), &pairs)?.to_string();
     assert!(vectors.starts_with("the loss CosineSimilarity needs a model with a vector per text"), "{vectors}");

@@ -64,8 +64,8 @@ pub enum Error {
     #[error("none of the {run} queries of the run is among the {queries} queries: there is nothing to mine from")]
     NothingMined { run: usize, queries: usize },
     /// Queries and judgements that have nothing in common.
-    #[error("none of the {queries} queries has a relevant document in the judgements: there is nothing to mine for")]
-    NothingRelevant { queries: usize },
+    #[error("none of the {queries} queries is among the {qrels} judged ones: there is nothing to mine for")]
+    NothingJudgedToMine { queries: usize, qrels: usize },
     /// A run and judgements that have no query in common.
     #[error("none of the {run} queries of the run is among the {qrels} judged ones: nothing to evaluate")]
     NothingJudged { run: usize, qrels: usize },
@@ -164,7 +164,9 @@ impl Error {
         Some(match self {
             Self::Io { .. } => "relative paths start in the folder of the notebook",
             Self::MissingSource { .. } => "run `cargo fetch` in kensaku's folder",
-            Self::NothingRelevant { .. } => "queries and judgements have to be of the same split, with the same ids",
+            Self::NothingJudgedToMine { .. } => {
+                "queries and judgements have to be of the same split, with the same ids"
+            }
             Self::NothingJudged { .. } => "a run and its judgements have to name queries by the same ids",
             Self::DetachedHead => {
                 "compute what it makes with candle's operations, from `hidden.states`, without `detach`"

@@ -193,9 +193,7 @@ impl Labels {
                             format!("whole numbers below {EXACT}, such as classes from 0: larger ones merge");
                         Err(origin.row(row, name, labels.get(row)?.to_string(), expected))
                     }
-                    Some(row) => {
-                        Err(origin.row(row, name, labels.get(row)?.to_string(), "a finite number in single precision"))
-                    }
+                    Some(row) => Err(origin.row(row, name, labels.get(row)?.to_string(), "a finite number")),
                     None => Ok(values.into()),
                 }
             }

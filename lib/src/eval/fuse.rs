@@ -180,7 +180,7 @@ mod tests {
         let k = FusionConfig { method: Fusion::ReciprocalRank { k: f64::NAN }, ..Default::default() };
         assert_eq!(message(k), "k = NaN: expected a finite number of at least 0");
         let scores = FusionConfig { method: Fusion::Scores(Normalization::None), ..Default::default() };
-        assert!(message(scores).starts_with("the score of query `q1` with document `x`: found shape inf"));
+        assert!(message(scores).starts_with("the score of query `q1` with document `x`: found inf"));
         assert_eq!(fuse(&[&a], FusionConfig::default()).unwrap().hits("q1").len(), 2);
     }
 

@@ -22,6 +22,7 @@ pub(super) fn training_set(
     let mut rows = Rows::new(num_negatives);
     let (mut judged, mut dropped) = (0, 0);
     let (query_ids, texts) = (queries.query_ids(), queries.texts());
+    check_judged(qrels, &query_ids)?;
     for (query, (query_id, text)) in progress_iter("mining", query_ids.iter().zip(&texts)).enumerate() {
         interrupt::check("mining")?;
         let positives = docs.positives(query_id, qrels.judgements(query_id))?;
@@ -49,6 +50,15 @@ pub(super) fn check_number(num_negatives: usize, corpus: &Corpus) -> Result<()> 
         _ => return Ok(()),
     };
     Err(Error::Setting { field: "num_negatives", value: num_negatives.to_string(), expected })
+}
+
+/// Fails if the judgements are of other queries, such as those of another split.
+pub(super) fn check_judged(qrels: &Qrels, query_ids: &[String]) -> Result<()> {
+    let none = query_ids.iter().all(|query_id| qrels.judgements(query_id).is_none());
+    match none && !qrels.is_empty() && !query_ids.is_empty() {
+        true => Err(Error::NothingJudgedToMine { queries: query_ids.len(), qrels: qrels.len() }),
+        false => Ok(()),
+    }
 }
 
 /// The documents, numbered by their row in the corpus.

@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 
-use super::candidates::{Candidates, Docs, check_number};
+use super::candidates::{Candidates, Docs, check_judged, check_number};
 use super::mined::{Mined, Scored};
 use super::{Format, MineConfig, Sampling};
 use crate::data::{Corpus, Qrels, Queries, TrainingSet};
@@ -119,6 +119,7 @@ pub fn mine_union(queries: &Queries, qrels: &Qrels, corpus: &Corpus, runs: &[(&R
             return Err(Error::NothingMined { run: run.len(), queries: query_ids.len() });
         }
     }
+    check_judged(qrels, &query_ids)?;
     let num_negatives = runs.iter().map(|(_, config)| config.num_negatives).sum();
     check_number(num_negatives, corpus)?;
     let mut mined = Mined::new(num_negatives, runs.len(), Docs::new(corpus));
@@ -153,9 +154,6 @@ pub fn mine_union(queries: &Queries, qrels: &Qrels, corpus: &Corpus, runs: &[(&R
         let positives = positives.into_iter().zip(first.unwrap_or_default());
         let positives = positives.map(|(doc, score)| Scored { doc, rank: 0, score, run: 0 }).collect();
         mined.push(query_id, text, positives, negatives, &shut_out);
-    }
-    if mined.is_empty() && !query_ids.is_empty() {
-        return Err(Error::NothingRelevant { queries: query_ids.len() });
     }
     Ok(mined)
 }

@@ -35,8 +35,11 @@ impl Reference {
             })
         };
         let pooled = Tensor::cat(&batch.ranges().map(pool).collect::<Result<Vec<_>>>()?, 0)?;
-        let site =
-            |place, rate| dropout.and_then(|dropout| dropout.site(head_site(self.spec.layers.len(), place), rate));
+        // A text is dropped as its first token.
+        let site = |place, rate| {
+            let site = dropout?.site(head_site(self.spec.layers.len(), place), rate)?;
+            Some(site.of_tokens(Some(&batch.bounds)))
+        };
         let output = self.transform(&drop(&pooled, site(0, spec.dropout_before))?, &spec.transform)?;
         self.linear(spec.out, &drop(&output, site(1, spec.dropout))?)
     }
