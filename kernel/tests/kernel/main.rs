@@ -8,6 +8,7 @@ mod completing;
 mod dependencies;
 mod directives;
 mod edits;
+mod encoding;
 mod endings;
 mod execute;
 mod export;

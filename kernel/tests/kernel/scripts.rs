@@ -33,7 +33,7 @@ impl Script {
         self.folder.path().join("script.rs")
     }
 
-    fn command(&self, program: impl AsRef<Path>, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, program: impl AsRef<Path>, arguments: &[&str]) -> Command {
         let mut command = Command::new(program.as_ref());
         command.args(arguments).current_dir(self.folder.path());
         command.env("XDG_CACHE_HOME", self.folder.path().join("cache"));
