@@ -71,6 +71,7 @@ async fn requests_are_answered_while_a_cell_runs() -> Result<()> {
 }
 
 #[tokio::test]
+#[cfg_attr(not(rust_src), ignore = "needs the source of std: rustup component add rust-src")]
 async fn only_one_compiler_runs_and_outdated_requests_are_dropped() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let words = vec![\"a\".to_owned()];").await?.expect_ok();
@@ -196,6 +197,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 #[tokio::test]
+#[cfg_attr(not(rust_src), ignore = "needs the source of std: rustup component add rust-src")]
 async fn completion_takes_little_memory() -> Result<()> {
     let mut kernel = Client::start().await?;
     kernel.execute("let frame = df!(\"a\" => [1, 2])?;\nlet t = Tensor::new(1f32, &Device::Cpu)?;").await?.expect_ok();
