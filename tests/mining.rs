@@ -270,6 +270,14 @@ fn what_cannot_be_mined_is_said() -> Result<()> {
     let mined = hard_negatives(&Queries::new(texts(["x", "y"])?)?, &qrels, &docs, &other, MineConfig::default());
     let expected = "none of the 1 queries of the run is among the 2 queries: there is nothing to mine from";
     assert_eq!(mined.unwrap_err().to_string(), expected);
+    let mut of_others = Qrels::new();
+    of_others.insert("s", "a", 1);
+    let expected = "none of the 2 queries is among the 1 judged ones: there is nothing to mine for";
+    let apart = Queries::new(texts(["x", "y"])?)?;
+    let mined = random_negatives(&apart, &of_others, &docs, RandomConfig::default());
+    assert_eq!(mined.unwrap_err().to_string(), expected);
+    let mined = bm25_negatives(&apart, &of_others, &docs, MineConfig::default());
+    assert_eq!(mined.unwrap_err().to_string(), expected);
 
     let (queries, mut qrels, corpus) = pets()?;
     let mine = |qrels: &Qrels, run: &Run, config: MineConfig| {

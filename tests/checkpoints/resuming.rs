@@ -162,6 +162,9 @@ pub(super) fn damaged() -> Result<()> {
         assert!(resumed.passed_over[0].contains(problem), "{resumed}");
         fs::write(path, whole).unwrap();
     }
+    // What a reader adds is no damage.
+    fs::write(newer.join("README.md"), "mine").unwrap();
+    assert_eq!(trainer(&data, 2, config())?.resume(dir.path())?.path, newer);
     // None is whole.
     for checkpoint in [&older, &newer] {
         fs::remove_file(checkpoint.join("checkpoint.json")).unwrap();

@@ -112,4 +112,8 @@ pub(super) fn null_texts() {
     let scores = df!("query" => ["q", "r"], "positive" => ["p", "p"], "score" => [Some(1.0), None]).unwrap();
     let message = TrainingSet::new(scores).unwrap_err().to_string();
     assert_eq!(message, "training set: row 1 of column `score`: null; expected a number");
+    // In single precision it would be the label above.
+    let large = df!("text" => ["q", "r"], "label" => [16_777_215_i64, 16_777_217]).unwrap();
+    let message = TrainingSet::new(large).unwrap_err().to_string();
+    assert!(message.contains("row 1 of column `label`: 16777217; expected whole numbers below 16777216"), "{message}");
 }
