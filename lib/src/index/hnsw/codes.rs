@@ -1,5 +1,6 @@
 //! Vectors in a byte a number: a walk compares with many vectors, and waits for memory.
 
+use super::prefetch::prefetch;
 use crate::index::array::Array;
 use crate::nn::{prefer_large_pages, vectorised};
 
@@ -111,18 +112,6 @@ const AHEAD: usize = 6;
 #[inline(always)]
 fn sum(one: &[i8], other: &[i8]) -> i32 {
     one.iter().zip(other).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
-}
-
-/// Asks for numbers that will soon be read.
-#[inline(always)]
-fn prefetch(row: &[i8]) {
-    #[cfg(target_arch = "x86_64")]
-    for line in row.chunks(64) {
-        // SAFETY: every x86-64 processor has the instruction, and it changes nothing, wherever the address points.
-        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = row;
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Vectors compared one with one.
 
 use super::codes::{self, Code, Codes};
+use super::prefetch::prefetch;
 use crate::loss::Similarity;
 use crate::nn::vectorised;
 
@@ -173,18 +174,6 @@ fn sum(one: &[f32], other: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
         half /= 2;
     }
     lanes[0]
-}
-
-/// Asks for numbers that will soon be read.
-#[inline(always)]
-fn prefetch(row: &[f32]) {
-    #[cfg(target_arch = "x86_64")]
-    for line in row.chunks(16) {
-        // SAFETY: every x86-64 processor has the instruction, and it changes nothing, wherever the address points.
-        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = row;
 }
 
 #[cfg(test)]

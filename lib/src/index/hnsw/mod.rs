@@ -6,6 +6,7 @@ mod compare;
 mod config;
 mod file;
 mod graph;
+mod prefetch;
 #[cfg(test)]
 mod tests;
 mod walk;
