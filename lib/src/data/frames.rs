@@ -120,7 +120,7 @@ impl Corpus {
     }
 }
 
-/// What stands for a document: title, a space and text.
+/// The text of a document that is encoded: title, a space and text.
 fn with_title<'a>(title: &str, text: &'a str) -> Cow<'a, str> {
     if title.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(format!("{title} {text}")) }
 }

@@ -29,7 +29,7 @@ pub struct TrainConfig {
     pub memory: Memory,
     /// Passes over the training set. Default 1.
     pub epochs: usize,
-    /// Ends the training on a set after so many steps, in whichever epoch that is; the schedule spans them. `None` for all
+    /// Ends the training on a set after this many steps, even within an epoch; the schedule spans them. `None` for all
     /// epochs. Default none.
     pub max_steps: Option<usize>,
     /// The peak of the schedule. Default 5e-5.

@@ -47,7 +47,7 @@ impl RowGroups {
         xxh3_64(&self.whole.footer_buf)
     }
 
-    /// Some groups, one after the other, and of these at most so many rows; all columns if none is named.
+    /// Reads some row groups one after the other, up to a number of rows; all columns if none is named.
     ///
     /// # Errors
     /// If the file is another one than it was, or damaged; if there is no such column.

@@ -45,7 +45,7 @@ impl Files {
         self.starts.windows(2).map(|bounds| bounds[1] - bounds[0]).collect()
     }
 
-    /// Some groups one after the other, and of these at most so many rows.
+    /// Reads some row groups one after the other, up to a number of rows.
     pub(super) fn read(&self, groups: &[u32], most: usize, columns: &[PlSmallStr]) -> Result<DataFrame> {
         let mut all = DataFrame::empty();
         let file = |group: &u32| self.places[*group as usize].0;

@@ -6,7 +6,7 @@ use crate::error::expect;
 use crate::loss::Similarity;
 use crate::{Error, Result};
 
-/// The settings of a [`FlatIndex`](super::FlatIndex). A [`Similarity`] alone stands for `FlatConfig { similarity, .. }`.
+/// The settings of a [`FlatIndex`](super::FlatIndex). A [`Similarity`] alone converts to `FlatConfig { similarity, .. }`.
 ///
 /// ```
 /// use kensaku::index::{FlatConfig, FlatPrecision};

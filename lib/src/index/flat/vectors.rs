@@ -124,12 +124,12 @@ impl Vectors {
 }
 
 impl Stored {
-    /// What step 0 stands for, and the width of a step, by dimension; none for ranges that mean nothing.
+    /// The value of step 0 and the width of a step, per dimension; `None` for ranges that make no sense.
     pub(super) fn steps(ranges: &Ranges) -> Option<(Vec<f32>, Vec<f32>)> {
         let Ranges { min, max } = ranges;
         let step = |(min, max): (&f32, &f32)| {
             let step = (max - min) / 255.0;
-            // A step stands for its middle, so that no number is off by more than half of it.
+            // Decoded to the middle of its step, no number is off by more than half a step.
             (step.is_finite() && step >= 0.0).then_some((min + step / 2.0, step))
         };
         min.iter().zip(max).map(step).collect::<Option<Vec<_>>>().map(|steps| steps.into_iter().unzip())

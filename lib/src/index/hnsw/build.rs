@@ -20,7 +20,7 @@ const BATCH: usize = 512;
 /// No document is on a higher level.
 const HIGHEST: f64 = 30.0;
 
-/// The graph of so many documents.
+/// The graph of this many documents.
 pub(super) fn build(vectors: Vectors<'_>, documents: usize, config: &HnswConfig) -> Result<Graph> {
     let levels: Vec<u8> = (0..documents as u64).map(|doc| level(doc, config)).collect();
     let mut graph = Graph::new(config.m, levels);
@@ -101,14 +101,14 @@ impl Among<'_> {
     }
 }
 
-/// Sorts candidates for the neighbours of a document. Equally near ones are in an order of its own: with one order for all,
-/// vectors that are many times there would all have the same few neighbours, and no other could be reached.
+/// Sorts the candidate neighbours of a document. Ties are broken differently for each document: with one order for all,
+/// duplicate vectors would share the same few neighbours, and the others could not be reached.
 fn nearest_first(candidates: &mut [Near], own: u32) {
     let mixed = |near: Near| (near ^ u64::from(own) << 16).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
     candidates.sort_unstable_by_key(|near| (Reverse(near >> 32), mixed(*near)));
 }
 
-/// At most so many of the candidates, the nearest first: if they are too many, those that are nearer than to each one that was
+/// At most `most` of the candidates, the nearest first: if there are more, those that are nearer than to each one that was
 /// chosen before, so that neighbours lie in all directions (Malkov and Yashunin, algorithm 4).
 fn apart(vectors: Vectors<'_>, candidates: &[Near], most: usize) -> Vec<Near> {
     if candidates.len() <= most {

@@ -50,8 +50,8 @@ impl<'a> Walk<'a> {
         best
     }
 
-    /// The `ef` nearest to a vector, at least 1, that a walk over one level finds, the nearest first. It goes on from the nearest whose
-    /// neighbours it has not looked at, until there is none among the `ef` nearest.
+    /// The `ef` nearest vectors (at least 1) that a walk over one level finds, nearest first. Each step expands the nearest vector
+    /// that is not expanded yet, until all of the `ef` nearest are.
     pub(super) fn nearest<'s>(
         &self,
         vector: Vector<'_>,
@@ -98,7 +98,7 @@ impl<'a> Walk<'a> {
 }
 
 impl Scratch {
-    /// For a graph of so many documents.
+    /// For a graph of this many documents.
     pub(super) fn new(documents: usize) -> Self {
         Self { seen: vec![0; documents.div_ceil(64)], ..Self::default() }
     }

@@ -46,7 +46,7 @@ impl Docs<'_> {
         ends.collect()
     }
 
-    /// Documents in order, at most so many tokens together, or one that has more.
+    /// Ranges of documents in order, each of at most a number of tokens, or one document that has more.
     pub(super) fn windows(&self, tokens: usize) -> Vec<Range<usize>> {
         let (mut windows, mut start, mut held) = (Vec::new(), 0, 0);
         for doc in 0..self.len() {

@@ -171,7 +171,7 @@ fn coded_problem(coded: &Coded, count: usize, documents: usize) -> Option<&'stat
     None
 }
 
-/// Whether numbers are finite rows, so many if that is known.
+/// Whether numbers are finite rows, and as many as expected if that is known.
 fn rows_problem(numbers: &[f32], width: usize, rows: Option<usize>) -> Option<&'static str> {
     let fits = match rows {
         Some(rows) => numbers.len() as u128 == rows as u128 * width as u128,

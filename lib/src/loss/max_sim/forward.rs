@@ -115,7 +115,7 @@ fn sums<T: WithDType>(values: &[T], bounds: &[usize]) -> impl Iterator<Item = T>
     bounds.windows(2).map(sum)
 }
 
-/// Documents of at most so many rows together, or one that has more.
+/// Ranges of documents of at most a number of rows, or one document that has more.
 fn parts(bounds: &[usize], most: usize) -> Vec<Range<usize>> {
     let docs = bounds.len() - 1;
     let (mut parts, mut start) = (Vec::new(), 0);
