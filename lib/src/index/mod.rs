@@ -22,7 +22,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::Result;
+use crate::data::Queries;
 use crate::eval::Run;
+use crate::model::{Embeddings, SparseEmbeddings, TokenEmbeddings};
 
 pub use bm25::{Bm25, Bm25Params, Bm25Variant, Explanation, TermScore};
 pub use by_text::{QueryEncoder, TextIndex};
@@ -78,6 +80,31 @@ pub trait Index: fmt::Debug + Send + Sync {
         Box::new(self)
     }
 }
+
+/// The methods of the same names as the trait.
+macro_rules! indexes {
+    ($($index:ty: $queries:ty),*) => {
+        $(impl Index for $index {
+            type Queries = $queries;
+
+            fn search(&self, queries: &$queries, k: usize) -> Result<Run> {
+                <$index>::search(self, queries, k)
+            }
+
+            fn len(&self) -> usize {
+                <$index>::len(self)
+            }
+        })*
+    };
+}
+
+indexes!(
+    Bm25: Queries,
+    FlatIndex: Embeddings,
+    HnswIndex: Embeddings,
+    LateIndex: TokenEmbeddings,
+    SparseIndex: SparseEmbeddings
+);
 
 macro_rules! pointers {
     ($($pointer:ty),*) => {

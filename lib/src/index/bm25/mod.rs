@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::Index;
 use super::array::Array;
 use super::postings::{self, Bounds, Postings, Scratch, WINDOW};
 use super::strings::Numbers;
@@ -184,18 +183,6 @@ impl Bm25 {
 
     fn idf(&self, term: u32) -> f64 {
         self.params.idf(self.len(), self.lists.range(term as usize).len())
-    }
-}
-
-impl Index for Bm25 {
-    type Queries = Queries;
-
-    fn search(&self, queries: &Queries, k: usize) -> Result<Run> {
-        self.search(queries, k)
-    }
-
-    fn len(&self) -> usize {
-        self.len()
     }
 }
 

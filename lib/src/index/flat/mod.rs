@@ -18,7 +18,7 @@ use candle_core::{Device, Tensor};
 use self::compare::{Numbers, Signs, rescore};
 use self::scan::{NotANumber, Scanned, WINDOW};
 use self::vectors::{Stored, Vectors};
-use super::{Index, ids};
+use super::ids;
 use crate::eval::{DocIds, Run};
 use crate::model::Embeddings;
 use crate::show::progress;
@@ -144,18 +144,6 @@ impl FlatIndex {
             (Ok(found), Some(_)) => rescore(self.finer.as_deref().unwrap_or(docs), &queries, similarity, found, k),
             (found, _) => Ok(found),
         }
-    }
-}
-
-impl Index for FlatIndex {
-    type Queries = Embeddings;
-
-    fn search(&self, queries: &Embeddings, k: usize) -> Result<Run> {
-        self.search(queries, k)
-    }
-
-    fn len(&self) -> usize {
-        self.len()
     }
 }
 

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 
 use super::array::Array;
 use super::flat::prepare;
-use super::{Index, ids};
+use super::ids;
 use crate::eval::{DocIds, Run};
 use crate::loss::Similarity;
 use crate::model::Embeddings;
@@ -148,18 +148,6 @@ impl HnswIndex {
     /// The settings of the index.
     pub fn config(&self) -> &HnswConfig {
         &self.config
-    }
-}
-
-impl Index for HnswIndex {
-    type Queries = Embeddings;
-
-    fn search(&self, queries: &Embeddings, k: usize) -> Result<Run> {
-        self.search(queries, k)
-    }
-
-    fn len(&self) -> usize {
-        self.len()
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use super::array::Array;
-use super::{Index, ids};
+use super::ids;
 use crate::eval::{DocIds, Run};
 use crate::loss::check_rows;
 use crate::model::TokenEmbeddings;
@@ -137,18 +137,6 @@ impl LateIndex {
     fn bounds(&self, docs: std::ops::Range<usize>) -> impl Iterator<Item = usize> {
         let start = if docs.start == 0 { 0 } else { self.ends[docs.start - 1] };
         std::iter::once(start).chain(self.ends[docs].iter().copied()).map(|bound| bound as usize)
-    }
-}
-
-impl Index for LateIndex {
-    type Queries = TokenEmbeddings;
-
-    fn search(&self, queries: &TokenEmbeddings, k: usize) -> Result<Run> {
-        self.search(queries, k)
-    }
-
-    fn len(&self) -> usize {
-        self.len()
     }
 }
 

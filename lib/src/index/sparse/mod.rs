@@ -11,8 +11,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::array::Array;
+use super::ids;
 use super::postings::{self, Bounds, List, Postings, Scratch, WINDOW};
-use super::{Index, ids};
 use crate::eval::{DocIds, Run};
 use crate::model::SparseEmbeddings;
 use crate::show::progress;
@@ -120,18 +120,6 @@ impl SparseIndex {
     /// The size of the vocabulary.
     pub fn dim(&self) -> usize {
         self.ends.len()
-    }
-}
-
-impl Index for SparseIndex {
-    type Queries = SparseEmbeddings;
-
-    fn search(&self, queries: &SparseEmbeddings, k: usize) -> Result<Run> {
-        self.search(queries, k)
-    }
-
-    fn len(&self) -> usize {
-        self.len()
     }
 }
 
