@@ -57,8 +57,8 @@ pub use sparse::SparseIndex;
 /// # Ok::<(), kensaku::Error>(())
 /// ```
 pub trait Index: fmt::Debug + Send + Sync {
-    /// What is asked: [`Queries`](crate::data::Queries) of an index of words,
-    /// [`Embeddings`](crate::model::Embeddings) of one of vectors.
+    /// What is asked: [`Queries`] of an index of words,
+    /// [`Embeddings`] of one of vectors.
     type Queries: ?Sized;
 
     /// The best `k` documents for each query, fewer if there are not as many. Of equal scores the document whose id comes later
